@@ -1,0 +1,49 @@
+package core
+
+import (
+	"errors"
+	"time"
+)
+
+// Error is the one error type that crosses package borders: a reason, words that the caller may read, and a private
+// cause for the log. Each protocol has one function that maps a Reason to its status; see openai.ErrorReply.
+type Error struct {
+	Reason Reason
+	// Public is shown to the caller. It says what happened and what to do, and never quotes a prompt or a secret.
+	Public string
+	// Param names the request field at fault, if one is.
+	Param string
+	// Rule is the policy rule behind a refusal, if one is.
+	Rule string
+	// Dimension is the quota dimension that lacked room ("requests", "tokens", …), if that is the reason.
+	Dimension string
+	// Reset is when trying again makes sense, zero when unknown or never.
+	Reset time.Time
+	// Cause is private: for the log only.
+	Cause error
+}
+
+// Error gives the reason and the private cause. It is for logs; callers read Public.
+func (e *Error) Error() string {
+	if e.Cause != nil {
+		return string(e.Reason) + ": " + e.Cause.Error()
+	}
+	return string(e.Reason) + ": " + e.Public
+}
+
+// Unwrap gives the private cause.
+func (e *Error) Unwrap() error { return e.Cause }
+
+// AsError gives err as an *Error. Anything that is not one is governance_unavailable: what Plumbline does not understand
+// in itself fails closed.
+func AsError(err error) *Error {
+	var e *Error
+	if errors.As(err, &e) {
+		return e
+	}
+	return &Error{
+		Reason: ReasonGovernanceDown,
+		Public: "Plumbline could not decide this request. Nothing was sent to the provider. Try again in a moment.",
+		Cause:  err,
+	}
+}

@@ -1,0 +1,61 @@
+package core
+
+// Unscored says why a prompt could not be judged. Empty: it was.
+type Unscored string
+
+// The causes for which a prompt stays unscored.
+const (
+	UnscoredLanguage Unscored = "language"  // not in a language the models know
+	UnscoredOpaque   Unscored = "opaque"    // only images, audio or files
+	UnscoredEncoded  Unscored = "encoded"   // base64 and the like
+	UnscoredTooShort Unscored = "too_short" // nothing to go by
+	UnscoredNoTask   Unscored = "no_task"   // the person has no task to deviate from
+)
+
+// LabelUncertain is the intent label of a prompt for which no class is probable enough.
+const LabelUncertain = "uncertain"
+
+// LabelScore is one class and its probability.
+type LabelScore struct {
+	Label string  `json:"label"`
+	P     float64 `json:"p"`
+}
+
+// Intent is what the prompt asks for.
+type Intent struct {
+	// Label is the class, LabelUncertain below the confidence floor, empty when Unscored.
+	Label string `json:"label,omitempty"`
+	// Confidence is the calibrated probability of the most probable class, in [0, 1].
+	Confidence float64 `json:"confidence"`
+	// Top holds the most probable classes, best first, at most three.
+	Top      []LabelScore `json:"top,omitempty"`
+	Unscored Unscored     `json:"unscored,omitempty"`
+	// Model is the version of the classifier.
+	Model string `json:"model"`
+}
+
+// Deviation is how far a prompt leans from the tasks its person was assigned.
+type Deviation struct {
+	// Score is in [0, 1]: 0 as close to an assigned task as its own description, 1 nothing in common with any.
+	Score float64 `json:"score"`
+	// P is the conformal p-value, nil unless Calibrated.
+	P *float64 `json:"p,omitempty"`
+	// N is the number of calibration prompts behind P.
+	N          int      `json:"n"`
+	Calibrated bool     `json:"calibrated"`
+	Unscored   Unscored `json:"unscored,omitempty"`
+	// Task is the id of the nearest assigned task and Phrase the nearest piece of that task's own text.
+	Task   string `json:"task,omitempty"`
+	Phrase string `json:"phrase,omitempty"`
+	// Words are the prompt's words that moved the score. They derive from the prompt: they are shown where the prompt
+	// itself may be shown, and are never stored in clear (docs: audit, sealing).
+	Words []WordWeight `json:"-"`
+	// Model is the version of the scorer.
+	Model string `json:"model"`
+}
+
+// WordWeight is a word of the prompt and how far it moved the deviation, positive away from the task.
+type WordWeight struct {
+	Word   string  `json:"word"`
+	Weight float64 `json:"weight"`
+}

@@ -1,0 +1,73 @@
+package core
+
+import "time"
+
+// User is a person whose traffic is governed.
+type User struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name,omitempty"`
+	Team    string    `json:"team,omitempty"`
+	Blocked bool      `json:"blocked,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// Team groups users for limits, models and tasks.
+type Team struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// App is a program that calls the provider in the name of users or its own.
+type App struct {
+	ID      string    `json:"id"`
+	Name    string    `json:"name,omitempty"`
+	Team    string    `json:"team,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// Task is a piece of work a person was assigned, in words that prompts can be compared with.
+type Task struct {
+	ID          string   `json:"id"`
+	Title       string   `json:"title"`
+	Description string   `json:"description,omitempty"`
+	Topics      []string `json:"topics,omitempty"`   // covered topics, about eight short phrases
+	Examples    []string `json:"examples,omitempty"` // prompts that belong to the task
+	// Users and Teams are those the task is assigned to.
+	Users   []string  `json:"users,omitempty"`
+	Teams   []string  `json:"teams,omitempty"`
+	Created time.Time `json:"created"`
+}
+
+// AppKey is an opaque credential of an app, optionally bound to one user. The key itself is shown once and not kept.
+type AppKey struct {
+	ID      string    `json:"id"`
+	App     string    `json:"app"`
+	User    string    `json:"user,omitempty"`
+	Hash    [32]byte  `json:"-"`    // SHA-256 of the whole key
+	Hint    string    `json:"hint"` // last four characters before the checksum
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires,omitzero"`
+	Revoked time.Time `json:"revoked,omitzero"`
+}
+
+// Revocation ends tokens before they expire: one token by its id, or all of a subject issued before a time.
+type Revocation struct {
+	ID           string    `json:"id"`
+	TokenID      string    `json:"token_id,omitempty"`
+	Subject      string    `json:"subject,omitempty"`
+	IssuedBefore time.Time `json:"issued_before,omitzero"`
+	Created      time.Time `json:"created"`
+	// Expires is when no token it could name can still be valid, and the row can go.
+	Expires time.Time `json:"expires"`
+}
+
+// SigningKey is a key pair of Plumbline's own issuer. Private is PKCS #8 DER and never leaves the store but to sign.
+type SigningKey struct {
+	ID      string    `json:"id"` // the token's kid
+	Alg     string    `json:"alg"`
+	Public  []byte    `json:"-"` // PKIX DER
+	Private []byte    `json:"-"`
+	Created time.Time `json:"created"`
+	Retired time.Time `json:"retired,omitzero"` // no longer signs, still verifies
+}

@@ -1,0 +1,99 @@
+package core
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// RecordKind says which step of an exchange, or which other event, a record keeps.
+type RecordKind string
+
+// The kinds of audit records.
+const (
+	RecordIntent   RecordKind = "intent"   // written before anything is forwarded
+	RecordOutcome  RecordKind = "outcome"  // how a forwarded exchange ended
+	RecordDeny     RecordKind = "deny"     // both in one: refused, nothing was forwarded
+	RecordRefusals RecordKind = "refusals" // a sum of refusals of callers that nobody could name
+	RecordAdmin    RecordKind = "admin"    // a change made by an administrator
+)
+
+// Finish says how a forwarded exchange ended.
+type Finish string
+
+// The endings of a forwarded exchange.
+const (
+	FinishComplete      Finish = "complete"
+	FinishClientGone    Finish = "client_gone"
+	FinishUpstreamReset Finish = "upstream_reset"
+	FinishUpstreamError Finish = "upstream_error" // the provider, or Envoy in its place, answered with an error
+	FinishCut           Finish = "cut"            // Plumbline ended the answer: quota or policy
+	FinishDrained       Finish = "drained"        // Plumbline shut down before the end of the answer
+	FinishCrashed       Finish = "crashed"        // Plumbline died before the end; closed at the next start
+	FinishNotForwarded  Finish = "not_forwarded"  // admitted, then undone before the provider was reached
+)
+
+// Record is one audit entry. The log adds writer, sequence and leaf hash (see audit.Entry).
+type Record struct {
+	Kind RecordKind `json:"kind"`
+	// Time is when the step happened, UTC, microseconds.
+	Time time.Time `json:"time"`
+	// Exchange is the id the server gave the exchange, a UUIDv7; equal on intent and outcome.
+	Exchange  string    `json:"exchange,omitempty"`
+	Trace     string    `json:"trace,omitempty"` // W3C trace id
+	Principal Principal `json:"principal"`
+	Source    string    `json:"source,omitempty"` // the caller's network address
+	Endpoint  string    `json:"endpoint,omitempty"`
+	// Model is the one asked for, ServedModel the one the provider named in its answer.
+	Model       string `json:"model,omitempty"`
+	ServedModel string `json:"served_model,omitempty"`
+
+	PolicyVersion string     `json:"policy_version,omitempty"`
+	Intent        *Intent    `json:"intent,omitempty"`
+	Deviation     *Deviation `json:"deviation,omitempty"`
+	Verdict       *Verdict   `json:"verdict,omitempty"`
+	// Facts are the canonical bytes of all that the decision saw; the same facts give the same verdict.
+	Facts json.RawMessage `json:"facts,omitempty"`
+
+	Reserved *Charge `json:"reserved,omitempty"` // intent: what was held
+	Settled  *Charge `json:"settled,omitempty"`  // outcome: what was charged
+	Usage    *Usage  `json:"usage,omitempty"`
+	// PriceVersion dates the price table behind the costs.
+	PriceVersion string `json:"price_version,omitempty"`
+
+	Status int    `json:"status,omitempty"` // HTTP status the caller saw
+	Finish Finish `json:"finish,omitempty"`
+	Reason Reason `json:"reason,omitempty"`
+	// StageMicros is the time each stage took, in microseconds.
+	StageMicros map[string]int64 `json:"stage_us,omitempty"`
+
+	Refusals *Refusals `json:"refusals,omitempty"`
+	Admin    *Change   `json:"admin,omitempty"`
+}
+
+// Charge is what an exchange held or was charged, with what is needed to book it again from the records.
+type Charge struct {
+	// Admitted is when the reservation was made: it pins the windows that are charged.
+	Admitted     time.Time `json:"admitted"`
+	Requests     int64     `json:"requests"`
+	InputTokens  int64     `json:"input_tokens"`
+	OutputTokens int64     `json:"output_tokens"`
+	Cost         MicroUSD  `json:"cost_micro_usd"`
+}
+
+// Refusals sums refusals before a principal was known: they can be a flood.
+type Refusals struct {
+	Count int64     `json:"count"`
+	First time.Time `json:"first"`
+	Last  time.Time `json:"last"`
+	// Issuer is the issuer that the credentials named, if it is one that is trusted.
+	Issuer string `json:"issuer,omitempty"`
+	// Network is the source's /24 or /48.
+	Network string `json:"network,omitempty"`
+}
+
+// Change is a change to an object by an administrator.
+type Change struct {
+	Actor  string `json:"actor"`
+	Action string `json:"action"` // put, delete, issue, revoke, …
+	Object string `json:"object"` // kind/id
+}

@@ -1,0 +1,175 @@
+// Package quota holds limits, their windows, the arithmetic of reserve, extend and settle, and the Ledger contract.
+//
+// A limit bounds what a scope may use in a window. All limits that match a call are reserved together or not at all,
+// in integers only. The implementations live in memory and redis and pass one conformance suite (quotatest).
+// It must not import a front end, a back end or a clock of its own: time is handed in.
+package quota
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// ScopeKind says whom a limit counts together.
+type ScopeKind string
+
+// The scopes of a limit.
+const (
+	ScopeEveryone ScopeKind = "everyone"
+	ScopeTeam     ScopeKind = "team"
+	ScopeUser     ScopeKind = "user"
+	ScopeApp      ScopeKind = "app"
+)
+
+// Dimension says what a limit counts.
+type Dimension string
+
+// The dimensions of a limit.
+const (
+	DimensionRequests     Dimension = "requests"
+	DimensionInputTokens  Dimension = "input_tokens"
+	DimensionOutputTokens Dimension = "output_tokens"
+	DimensionTokens       Dimension = "tokens"      // input plus output
+	DimensionCost         Dimension = "cost"        // micro-dollars
+	DimensionConcurrency  Dimension = "concurrency" // requests in flight
+)
+
+// Window is the span of time a limit counts over. A minute slides in 12 buckets of 5 s of which the oldest is counted
+// whole; the others are calendar spans in the limit's zone; concurrency has none.
+type Window string
+
+// The windows of a limit.
+const (
+	WindowNone   Window = "none" // concurrency only
+	WindowMinute Window = "minute"
+	WindowHour   Window = "hour"
+	WindowDay    Window = "day"
+	WindowWeek   Window = "week" // from Monday
+	WindowMonth  Window = "month"
+)
+
+// Enforcement says what happens when a limit lacks room.
+type Enforcement string
+
+// The enforcements of a limit.
+const (
+	EnforceHard    Enforcement = "hard"    // refuse
+	EnforceSoft    Enforcement = "soft"    // admit and warn
+	EnforceObserve Enforcement = "observe" // admit and count only
+)
+
+// Limit bounds one dimension of one scope in one window.
+type Limit struct {
+	ID    string    `json:"id"`
+	Scope ScopeKind `json:"scope"`
+	// Subject is the id of the team, user or app; empty for everyone, or for "each of them on its own".
+	Subject string `json:"subject,omitempty"`
+	// Model narrows the limit to models that match the pattern (path.Match syntax); empty for all.
+	Model     string    `json:"model,omitempty"`
+	Dimension Dimension `json:"dimension"`
+	Window    Window    `json:"window"`
+	Value     int64     `json:"value"`
+	// Zone is the IANA time zone of the calendar windows, UTC if empty.
+	Zone        string      `json:"zone,omitempty"`
+	Enforcement Enforcement `json:"enforcement,omitempty"` // hard if empty
+	Created     time.Time   `json:"created"`
+}
+
+// Subject is whom a call is counted for.
+type Subject struct {
+	User, Team, App, Model string
+}
+
+// Amounts is what a call holds or used, in every dimension. Total tokens are the sum of both kinds.
+type Amounts struct {
+	Requests     int64
+	InputTokens  int64
+	OutputTokens int64
+	Cost         core.MicroUSD
+}
+
+// Request asks to hold amounts for one exchange.
+type Request struct {
+	// ID is the exchange's id. No header of a client names it.
+	ID      string
+	Subject Subject
+	Amounts Amounts
+	// Limits are those in force now; the ledger picks those that match Subject and pins their windows at At.
+	Limits []Limit
+	// At is the time of admission.
+	At time.Time
+}
+
+// Standing is one limit as a call met it.
+type Standing struct {
+	Limit Limit
+	// Used is posted plus pending, the call's own hold included.
+	Used int64
+	// Reset is when the window ends, or when the sliding minute will next let something go; zero for concurrency.
+	Reset time.Time
+}
+
+// Reservation is what Reserve and Extend hold.
+type Reservation struct {
+	ID       string
+	Admitted time.Time
+	Held     Amounts
+	// Standings lists each limit that matched, for rate-limit headers and for warnings (soft limits over their value).
+	Standings []Standing
+}
+
+// ErrUnknown is returned for a reservation that the ledger does not hold and whose resolution it no longer remembers.
+var ErrUnknown = errors.New("quota: unknown reservation")
+
+// ExhaustedError says which hard limit lacked room. Nothing is held.
+type ExhaustedError struct {
+	Standing Standing // Used is without the refused call
+	// Wanted is what the call asked for in the limit's dimension.
+	Wanted int64
+}
+
+// Never reports whether the call is larger than the whole limit and can never fit.
+func (e *ExhaustedError) Never() bool { return e.Wanted > e.Standing.Limit.Value }
+
+func (e *ExhaustedError) Error() string {
+	return fmt.Sprintf("quota: limit %s lacks room: %d used of %d, %d wanted",
+		e.Standing.Limit.ID, e.Standing.Used, e.Standing.Limit.Value, e.Wanted)
+}
+
+// Ledger counts what is used (posted) and held (pending) under each limit.
+//
+// Invariants, each the name of a test of the conformance suite:
+//
+//	I1  a reserve or extend never makes posted + pending exceed the hard limit in force when it runs
+//	I1b a settlement above its reservation is booked in full and counted as overrun
+//	I2  a reservation is all-or-nothing over all dimensions
+//	I3  a reservation resolves at most once (settle, void, expire); a repeat returns the stored result
+//	I4  after traffic stops and leases pass, pending is 0
+//	I5  posted is the sum of what was settled
+//	I6  nothing is ever negative
+//	I7  a denial names a dimension that lacked room
+//	I8  there is no denial when all had room
+//
+// Every method must be safe for concurrent use, and must change nothing when it returns an error.
+type Ledger interface {
+	// Reserve holds every amount of r, or returns *ExhaustedError naming a limit that lacked room and holds nothing.
+	// A second Reserve with the same id must change nothing and return the first result.
+	Reserve(ctx context.Context, r Request) (Reservation, error)
+	// Extend adds amounts to a live reservation under the limits it was made with, or returns *ExhaustedError and
+	// leaves it as it was. On a resolved or unknown reservation it returns ErrUnknown.
+	Extend(ctx context.Context, id string, more Amounts) (Reservation, error)
+	// Settle posts what was used, in full, in the windows pinned by Reserve, and releases the hold. A repeat, also one
+	// with other amounts, must change nothing and return what was settled first.
+	Settle(ctx context.Context, id string, used Amounts) (Amounts, error)
+	// Void releases the hold and posts nothing. On a resolved reservation it must change nothing.
+	Void(ctx context.Context, id string) error
+	// Expire resolves reservations whose lease ended before now: each is settled at its last recorded progress, and
+	// its id is returned.
+	Expire(ctx context.Context, now time.Time) ([]string, error)
+	// Standings reports every limit that matches s without changing anything.
+	Standings(ctx context.Context, s Subject, limits []Limit, at time.Time) ([]Standing, error)
+}
