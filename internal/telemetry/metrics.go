@@ -1,0 +1,221 @@
+// Package telemetry holds Plumbline's metrics and its logger.
+//
+// Metrics is one struct on a registry it is given. Labels come from closed sets (endpoints, verdicts, reasons, stages,
+// models of the price table) and never from users, tasks or prompts. It imports core and the Prometheus client, which
+// nothing else imports.
+package telemetry
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// Stage is a step of a decision, as the metric's label and the record's key name it.
+type Stage string
+
+// The stages of a decision.
+const (
+	StageIdentity  Stage = "identity"
+	StageWire      Stage = "wire"
+	StageIntent    Stage = "intent"
+	StageDeviation Stage = "deviation"
+	StagePolicy    Stage = "policy"
+	StageLedger    Stage = "ledger"
+	StageAudit     Stage = "audit"
+)
+
+// Stages lists every stage in the order of the request's way.
+func Stages() []Stage {
+	return []Stage{StageIdentity, StageWire, StageIntent, StageDeviation, StagePolicy, StageLedger, StageAudit}
+}
+
+// otherModel is the label of models without a price: what clients write must not make new series.
+const otherModel = "other"
+
+// Metrics holds every metric family.
+type Metrics struct {
+	known map[string]bool // models that may be a label
+
+	requests         *prometheus.CounterVec
+	decisionSeconds  map[Stage]prometheus.Observer
+	addedSeconds     prometheus.Histogram
+	responseSeconds  prometheus.Histogram
+	firstByteSeconds prometheus.Histogram
+	tokens           *prometheus.CounterVec
+	costUSD          *prometheus.CounterVec
+	intents          *prometheus.CounterVec
+	deviation        prometheus.Histogram
+	quotaRejections  *prometheus.CounterVec
+	failClosed       *prometheus.CounterVec
+	refusals         *prometheus.CounterVec
+	policyInfo       *prometheus.GaugeVec
+}
+
+// Build describes the running program.
+type Build struct{ Version, Revision, GoVersion string }
+
+// decisionBuckets span a microsecond to two seconds, in seconds.
+var decisionBuckets = []float64{1e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, .1, .5, 2}
+
+// New registers every family on reg. models are the names that may appear as a label.
+func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
+	m := &Metrics{known: make(map[string]bool, len(models)), decisionSeconds: make(map[Stage]prometheus.Observer)}
+	for _, name := range models {
+		m.known[name] = true
+	}
+	b := builder{reg}
+	m.requests = b.counterVec("requests_total", "Exchanges by endpoint, verdict, reason and model.", "endpoint", "verdict", "reason", "model")
+	stages := b.histogramVec("decision_duration_seconds", "Time one stage of a decision took.", decisionBuckets, "stage")
+	for _, s := range Stages() {
+		m.decisionSeconds[s] = stages.WithLabelValues(string(s))
+	}
+	m.addedSeconds = b.histogram("added_latency_seconds", "Time Plumbline itself worked on an exchange, over all of its messages.", decisionBuckets)
+	m.responseSeconds = b.histogram("response_duration_seconds", "Time from the start of an exchange to the end of its answer.",
+		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600})
+	m.firstByteSeconds = b.histogram("time_to_first_token_seconds", "Time from forwarding a streamed request to the first piece of its answer.",
+		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60})
+	m.tokens = b.counterVec("tokens_total", "Tokens charged, by model and type.", "model", "type")
+	m.costUSD = b.counterVec("cost_usd_total", "US dollars charged, by model.", "model")
+	m.intents = b.counterVec("intent_total", "Prompts by intent.", "intent")
+	m.deviation = b.histogram("deviation_score", "Deviation of prompts from assigned tasks: 0 on task, 1 nothing in common.",
+		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1})
+	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
+	m.failClosed = b.counterVec("fail_closed_total", "Requests refused because Plumbline could not govern them, by cause.", "cause")
+	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before a principal was known, by reason.", "reason")
+	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
+	info := b.gaugeVec("build_info", "The running build; always 1.", "version", "revision", "go_version")
+	info.WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m
+}
+
+// builder registers families under the common prefix. Registration fails only on two families of one name, which New
+// alone decides: MustRegister states that.
+type builder struct{ reg prometheus.Registerer }
+
+func (b builder) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
+	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "plumbline", Name: name, Help: help}, labels)
+	b.reg.MustRegister(v)
+	return v
+}
+
+func (b builder) gaugeVec(name, help string, labels ...string) *prometheus.GaugeVec {
+	v := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "plumbline", Name: name, Help: help}, labels)
+	b.reg.MustRegister(v)
+	return v
+}
+
+func (b builder) histogramVec(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	v := prometheus.NewHistogramVec(histogramOpts(name, help, buckets), labels)
+	b.reg.MustRegister(v)
+	return v
+}
+
+func (b builder) histogram(name, help string, buckets []float64) prometheus.Histogram {
+	h := prometheus.NewHistogram(histogramOpts(name, help, buckets))
+	b.reg.MustRegister(h)
+	return h
+}
+
+func histogramOpts(name, help string, buckets []float64) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{
+		Namespace: "plumbline", Name: name, Help: help, Buckets: buckets,
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
+	}
+}
+
+// Gauges are values that other parts hold and that are read when metrics are scraped.
+type Gauges struct {
+	QuotaReservedTokens func() float64
+	QuotaOverruns       func() float64 // a counter
+	StreamsOpen         func() float64
+	BodyBytesInFlight   func() float64
+	AuditHealthy        func() bool
+	DirectoryVersion    func() float64
+}
+
+// Watch registers gauges. It is called once, when the parts they read exist.
+func (m *Metrics) Watch(reg prometheus.Registerer, g Gauges) {
+	gauge := func(name, help string, f func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "plumbline", Name: name, Help: help}, f))
+	}
+	gauge("quota_reserved_tokens", "Tokens held by exchanges in flight.", g.QuotaReservedTokens)
+	gauge("streams_open", "ext_proc streams open now.", g.StreamsOpen)
+	gauge("body_bytes_in_flight", "Request body bytes admitted into memory now.", g.BodyBytesInFlight)
+	gauge("directory_version", "Version of the people, tasks, limits and keys in force.", g.DirectoryVersion)
+	gauge("audit_healthy", "1 while audit records can be written.", func() float64 {
+		if g.AuditHealthy() {
+			return 1
+		}
+		return 0
+	})
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "plumbline", Name: "quota_overrun_total",
+		Help: "Settlements above their reservation."}, g.QuotaOverruns))
+}
+
+// Model gives the label of a model: its name if it has a price, else "other".
+func (m *Metrics) Model(name string) string {
+	if m.known[name] {
+		return name
+	}
+	return otherModel
+}
+
+// Decided counts one decision.
+func (m *Metrics) Decided(endpoint string, v core.Verdict, model string) {
+	m.requests.WithLabelValues(endpoint, string(v.Action), string(v.Reason), m.Model(model)).Inc()
+}
+
+// RefusedAnonymous counts a refusal before a principal was known.
+func (m *Metrics) RefusedAnonymous(r core.Reason) { m.refusals.WithLabelValues(string(r)).Inc() }
+
+// StageTook records how long a stage took.
+func (m *Metrics) StageTook(s Stage, d time.Duration) { m.decisionSeconds[s].Observe(d.Seconds()) }
+
+// Judged counts a prompt's intent and deviation.
+func (m *Metrics) Judged(i core.Intent, d core.Deviation) {
+	label := i.Label
+	if i.Unscored != "" {
+		label = "unscored"
+	}
+	m.intents.WithLabelValues(label).Inc()
+	if d.Unscored == "" {
+		m.deviation.Observe(d.Score)
+	}
+}
+
+// Settled counts what an exchange was charged.
+func (m *Metrics) Settled(model string, u core.Usage, cost core.MicroUSD) {
+	label := m.Model(model)
+	m.tokens.WithLabelValues(label, "input").Add(float64(u.InputTokens))
+	m.tokens.WithLabelValues(label, "output").Add(float64(u.OutputTokens))
+	m.costUSD.WithLabelValues(label).Add(float64(cost) / 1e6)
+}
+
+// Answered records how an answer went: Plumbline's own work, the whole exchange, and the time to its first piece (zero
+// when nothing was streamed).
+func (m *Metrics) Answered(added, total, firstByte time.Duration) {
+	m.addedSeconds.Observe(added.Seconds())
+	m.responseSeconds.Observe(total.Seconds())
+	if firstByte > 0 {
+		m.firstByteSeconds.Observe(firstByte.Seconds())
+	}
+}
+
+// QuotaRefused counts a refusal for quota.
+func (m *Metrics) QuotaRefused(scope, dimension string) {
+	m.quotaRejections.WithLabelValues(scope, dimension).Inc()
+}
+
+// FailedClosed counts a request refused because Plumbline could not govern it.
+func (m *Metrics) FailedClosed(cause string) { m.failClosed.WithLabelValues(cause).Inc() }
+
+// PolicyInForce states the policy in force.
+func (m *Metrics) PolicyInForce(version, mode string) {
+	m.policyInfo.Reset()
+	m.policyInfo.WithLabelValues(version, mode).Set(1)
+}
