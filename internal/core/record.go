@@ -65,6 +65,10 @@ type Record struct {
 	Reason Reason `json:"reason,omitempty"`
 	// StageMicros is the time each stage took, in microseconds.
 	StageMicros map[string]int64 `json:"stage_us,omitempty"`
+	// WorkedMicros is the time Plumbline itself worked on the exchange, over all of its messages.
+	WorkedMicros int64 `json:"worked_us,omitempty"`
+	// UnattributedTokens is output that the provider went on to make after its answer was cut; nobody is charged for it.
+	UnattributedTokens int64 `json:"unattributed_tokens,omitempty"`
 
 	Refusals *Refusals `json:"refusals,omitempty"`
 	Admin    *Change   `json:"admin,omitempty"`

@@ -1,0 +1,175 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// Admit decides whether the request may pass, and makes that durable before it does. A reply that is not nil refuses it.
+// body is the whole body; the exchange does not keep it.
+func (x *Exchange) Admit(ctx context.Context, body []byte) (Admission, *openai.Reply) {
+	defer x.clock.enter()()
+	within, cancel := context.WithTimeout(ctx, x.gate.o.AdmitTimeout)
+	defer cancel()
+	admission, err := x.admit(within, body)
+	if err != nil {
+		return Admission{}, x.refuse(ctx, err)
+	}
+	return admission, nil
+}
+
+func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Error) {
+	if err := x.read(body); err != nil {
+		return Admission{}, err
+	}
+	x.judge()
+	if err := x.decide(); err != nil {
+		return Admission{}, err
+	}
+	edits, err := x.reserve(ctx)
+	if err != nil {
+		return Admission{}, err
+	}
+	if err := x.recordIntent(ctx); err != nil {
+		return Admission{}, err
+	}
+	return x.forward(body, edits), nil
+}
+
+// read takes the request apart. Plain endpoints have no body.
+func (x *Exchange) read(body []byte) *core.Error {
+	defer x.clock.lap(telemetry.StageWire)
+	if int64(len(body)) > x.endpoint.BodyLimit {
+		return bodyTooLarge(x.endpoint.BodyLimit)
+	}
+	if x.endpoint.Class != openai.ClassGoverned {
+		if len(body) > 0 {
+			return &core.Error{Reason: core.ReasonInvalidBody, Public: "This endpoint takes no request body. Send none."}
+		}
+		return nil
+	}
+	request, err := openai.ReadChat(body)
+	if err != nil {
+		return err
+	}
+	x.request = request
+	x.hold.model, _ = x.pinned.prices.Model(request.Model)
+	return nil
+}
+
+// judge gathers the facts of the decision: what is asked, and how far it leans from the person's tasks.
+func (x *Exchange) judge() {
+	f := &x.judged.facts
+	f.Principal = x.principal()
+	f.Endpoint = x.endpoint.Name
+	f.At = x.clock.opened.UTC().Truncate(time.Microsecond)
+	f.PolicyVersion = x.pinned.policy.Version()
+	f.PriceVersion = x.pinned.prices.Version()
+	if x.request == nil {
+		return
+	}
+	f.Model = x.request.Model
+	_, f.Priced = x.pinned.prices.Model(x.request.Model)
+
+	view := intent.NewView(x.request.Prompt)
+	f.Intent = x.gate.o.Classifier.Classify(view)
+	x.clock.lap(telemetry.StageIntent)
+
+	tasks := x.pinned.directory.Tasks(f.Principal)
+	f.Tasks = make([]string, len(tasks))
+	for i, t := range tasks {
+		f.Tasks[i] = t.ID()
+	}
+	f.Deviation = x.gate.o.Scorer.Score(view, tasks)
+	x.clock.lap(telemetry.StageDeviation)
+	x.gate.o.Metrics.Judged(f.Intent, f.Deviation)
+}
+
+// decide asks the policy about the facts as they are.
+func (x *Exchange) decide() *core.Error {
+	x.judged.verdict = x.pinned.policy.Decide(x.judged.facts)
+	x.clock.lap(telemetry.StagePolicy)
+	if x.judged.verdict.Blocked() {
+		return x.explain(x.judged.verdict)
+	}
+	return nil
+}
+
+// recordIntent makes durable what is about to be done.
+func (x *Exchange) recordIntent(ctx context.Context) *core.Error {
+	rec := x.judgement(core.RecordIntent)
+	if x.hold.live {
+		charge := x.charge(x.hold.reservation.Held)
+		rec.Reserved = &charge
+	}
+	x.hold.recorded = recordedUnknown
+	err := x.gate.o.Audit.Append(ctx, rec)
+	x.clock.lap(telemetry.StageAudit)
+	if err != nil {
+		return core.AsError(fmt.Errorf("recording the intent to act: %w", err))
+	}
+	x.hold.recorded = recordedIntent
+	return nil
+}
+
+// judgement is a record that holds the facts and the verdict.
+func (x *Exchange) judgement(kind core.RecordKind) core.Record {
+	rec := x.record(kind)
+	rec.PolicyVersion = x.pinned.policy.Version()
+	rec.PriceVersion = x.pinned.prices.Version()
+	f := x.judged.facts
+	if f.At.IsZero() {
+		return rec // refused before anything was judged
+	}
+	rec.Facts = f.Canonical()
+	verdict := x.judged.verdict
+	rec.Verdict = &verdict
+	if verdict.Action != "" {
+		rec.Reason = verdict.Reason
+	}
+	if x.request != nil {
+		rec.Intent, rec.Deviation = &f.Intent, &f.Deviation
+	}
+	return rec
+}
+
+// forward gives the changes under which the request passes.
+func (x *Exchange) forward(body []byte, edits openai.Edits) Admission {
+	a := Admission{Headers: HeaderEdits{Remove: removedFromRequests}}
+	// Answers must be readable as they pass; a compressed one is still read, at a cost.
+	a.Headers.Set = append(a.Headers.Set, [2]string{"accept-encoding", "identity"})
+	if key := x.gate.o.ProviderKey; key != nil {
+		a.Headers.Set = append(a.Headers.Set, [2]string{"authorization", "Bearer " + key()})
+	}
+	if x.request != nil && !x.head.BodyFixed {
+		if rewritten := x.request.Rewrite(body, edits); len(rewritten) != len(body) || &rewritten[0] != &body[0] {
+			a.Body = rewritten
+		}
+	}
+	return a
+}
+
+// removedFromRequests are headers of callers that must not reach the provider: their credentials, and what looks like
+// an identity. The provider key, where Plumbline sets it, is put in place of the first.
+var removedFromRequests = []string{
+	"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization",
+	"openai-organization", "openai-project", "x-forwarded-client-cert",
+	"x-user", "x-user-id", "x-plumbline-user", "x-plumbline-team", "x-plumbline-app",
+}
+
+// stageMicros is the time of each stage so far, for the record.
+func (x *Exchange) stageMicros() map[string]int64 {
+	out := make(map[string]int64, len(x.clock.stages))
+	for stage, took := range x.clock.stages {
+		out[string(stage)] = took.Microseconds()
+		x.gate.o.Metrics.StageTook(stage, took)
+	}
+	return out
+}
+

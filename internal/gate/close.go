@@ -1,0 +1,147 @@
+package gate
+
+import (
+	"context"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/quota"
+)
+
+// Close charges and records the exchange, whatever ended it. Only the first call does anything. ctx may be dead: what
+// is owed runs within CloseTimeout of its own.
+//
+// The order is that of the loss contract: the outcome goes to the audit, which carries the settlement, then to the
+// ledger, which is a cache of it.
+func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
+	x.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.gate.o.CloseTimeout)
+		defer cancel()
+		switch x.hold.recorded {
+		case recordedUnknown:
+			x.appendOutcome(ctx, core.FinishNotForwarded, core.Charge{}, core.Usage{})
+			x.void(ctx)
+		case recordedIntent:
+			x.closeForwarded(ctx, finish)
+		default:
+			x.void(ctx)
+		}
+	})
+}
+
+// finish closes an exchange whose answer was seen to its end.
+func (x *Exchange) finish(ctx context.Context) { x.Close(ctx, core.FinishComplete) }
+
+func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
+	switch {
+	case x.answer.cut != "":
+		finish = core.FinishCut
+	case x.answer.failed:
+		finish = core.FinishUpstreamError
+	case finish == core.FinishComplete && !x.answerComplete():
+		finish = core.FinishUpstreamReset
+	}
+	usage := x.usage()
+	used := x.used(usage)
+	charge := x.charge(used)
+	x.appendOutcome(ctx, finish, charge, usage)
+	if x.hold.live {
+		x.hold.live = false
+		if _, err := x.gate.o.Ledger.Settle(ctx, x.id, used); err != nil {
+			x.gate.o.Metrics.FailedClosed("ledger_settle")
+			x.gate.o.Log.Error("a settlement failed; the record holds it", "exchange", x.id, "error", err)
+		}
+	}
+	x.gate.o.Metrics.Settled(x.model(), usage, charge.Cost)
+	x.gate.o.Metrics.Decided(x.endpoint.Name, x.judged.verdict, x.model())
+	x.gate.o.Metrics.Answered(x.clock.worked, x.gate.o.Now().Sub(x.clock.opened), x.firstByteAfter())
+}
+
+// answerComplete reports whether the answer says of itself that it is whole. Answers without a reader have no body.
+func (x *Exchange) answerComplete() bool { return x.answer.reader == nil || x.answer.reader.Complete() }
+
+func (x *Exchange) firstByteAfter() time.Duration {
+	if x.answer.firstByte.IsZero() || x.request == nil || !x.request.Stream {
+		return 0
+	}
+	return x.answer.firstByte.Sub(x.clock.opened)
+}
+
+// usage is what the provider reported, else what was delivered; nothing when it refused the work.
+func (x *Exchange) usage() core.Usage {
+	if x.request == nil || x.answer.failed {
+		return core.Usage{}
+	}
+	if x.answer.reader != nil && x.answer.cut == "" {
+		if reported, ok := x.answer.reader.Usage(); ok {
+			return reported
+		}
+	}
+	estimated := core.Usage{InputTokens: x.request.CountInput(), Estimated: true}
+	if x.answer.reader != nil {
+		estimated.OutputTokens = x.answer.reader.CountDelivered()
+	}
+	held := x.hold.reservation.Held
+	estimated.InputTokens = min(estimated.InputTokens, held.InputTokens)
+	estimated.OutputTokens = min(estimated.OutputTokens, held.OutputTokens)
+	return estimated
+}
+
+// used is what the exchange is charged: the request itself always, tokens and cost as used.
+func (x *Exchange) used(u core.Usage) quota.Amounts {
+	if x.request == nil {
+		return quota.Amounts{}
+	}
+	return quota.Amounts{Requests: 1, InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Cost: x.hold.model.Cost(u)}
+}
+
+func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge core.Charge, usage core.Usage) {
+	rec := x.record(core.RecordOutcome)
+	rec.Finish = finish
+	rec.Status = x.answer.status
+	rec.Reason = core.ReasonNone
+	if x.answer.cut != "" {
+		rec.Reason = x.answer.cut
+	}
+	if x.request != nil {
+		rec.Settled, rec.Usage = &charge, &usage
+	}
+	if r := x.answer.reader; r != nil {
+		rec.ServedModel = r.ServedModel()
+		if reported, ok := r.Usage(); ok && x.answer.cut != "" {
+			rec.UnattributedTokens = max(0, reported.OutputTokens-usage.OutputTokens)
+		}
+	}
+	rec.PriceVersion = x.pinned.prices.Version()
+	rec.StageMicros = x.stageMicros()
+	rec.WorkedMicros = x.clock.worked.Microseconds()
+	if err := x.gate.o.Audit.Append(ctx, rec); err != nil {
+		// The intent stays open and is closed as crashed, at its reservation, when Plumbline starts again.
+		x.gate.o.Metrics.FailedClosed("audit_outcome")
+		x.gate.o.Log.Error("an outcome could not be recorded", "exchange", x.id, "error", err)
+	}
+}
+
+// void lets go of what was held, with nothing charged.
+func (x *Exchange) void(ctx context.Context) {
+	if !x.hold.live {
+		return
+	}
+	x.hold.live = false
+	if err := x.gate.o.Ledger.Void(ctx, x.id); err != nil {
+		x.gate.o.Log.Error("a reservation could not be voided; its lease ends it", "exchange", x.id, "error", err)
+	}
+}
+
+// charge is the record's form of amounts.
+func (x *Exchange) charge(a quota.Amounts) core.Charge {
+	return core.Charge{
+		Admitted: x.judged.facts.At, Requests: a.Requests,
+		InputTokens: a.InputTokens, OutputTokens: a.OutputTokens, Cost: a.Cost,
+	}
+}
+
+// cost is the price of tokens of the exchange's model.
+func (x *Exchange) cost(input, output int64) core.MicroUSD {
+	return x.hold.model.Cost(core.Usage{InputTokens: input, OutputTokens: output})
+}

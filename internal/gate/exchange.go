@@ -1,0 +1,145 @@
+package gate
+
+import (
+	"sync"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/identity"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// Exchange is one request and its answer. Its methods are called by one front end in the order Open, Admit, Observe…,
+// Close, from one goroutine at a time.
+type Exchange struct {
+	gate *Gate
+	once sync.Once
+
+	id       string
+	head     Head
+	pinned   pinned
+	session  *identity.Session
+	endpoint openai.Endpoint
+	request  *openai.Request // nil until Admit has read a body
+	judged   judged
+	hold     hold
+	answer   answer
+	clock    clock
+}
+
+// pinned is what was in force when the exchange opened and stays so until it closes.
+type pinned struct {
+	policy    *policy.Snapshot
+	prices    *openai.PriceTable
+	directory Directory
+}
+
+// judged is what the prompt was found to be and what was decided.
+type judged struct {
+	facts   policy.Facts
+	verdict core.Verdict
+	// words are the public reason of a warning.
+	deviation core.Deviation
+}
+
+// recorded says how far the audit of an exchange got.
+type recorded int
+
+const (
+	recordedNothing recorded = iota
+	recordedUnknown          // an intent was handed to the log, which did not confirm it
+	recordedIntent           // the intent is durable: an outcome is owed
+	recordedDeny             // refused; nothing more to say
+)
+
+// hold is what the ledger keeps for the exchange.
+type hold struct {
+	model       openai.Model
+	reservation quota.Reservation
+	live        bool // held, not yet resolved
+	recorded    recorded
+}
+
+// answer is the provider's answer as far as it was seen.
+type answer struct {
+	reader    *openai.Answer
+	status    int
+	failed    bool // the provider, or Envoy in its place, answered with an error
+	ended     bool // its last byte was seen
+	firstByte time.Time
+	cut       core.Reason // why Plumbline ended it, if it did
+	cutAt     time.Time
+	dropped   int64 // bytes of the provider that were withheld after the cut
+}
+
+// clock measures an exchange: its stages, and all the time that Plumbline itself worked on it.
+type clock struct {
+	now    func() time.Time
+	opened time.Time
+	last   time.Time
+	worked time.Duration
+	stages map[telemetry.Stage]time.Duration
+}
+
+// lap charges the time since the last lap to a stage.
+func (c *clock) lap(s telemetry.Stage) {
+	now := c.now()
+	c.stages[s] += now.Sub(c.last)
+	c.last = now
+}
+
+// enter starts a piece of work; the returned function ends it.
+func (c *clock) enter() func() {
+	begin := c.now()
+	c.last = begin
+	return func() { c.worked += c.now().Sub(begin) }
+}
+
+// ID is the exchange's id, a UUIDv7 that Plumbline made.
+func (x *Exchange) ID() string { return x.id }
+
+// BodyLimit is the largest body the endpoint takes, in bytes.
+func (x *Exchange) BodyLimit() int64 { return x.endpoint.BodyLimit }
+
+func (x *Exchange) principal() core.Principal {
+	if x.session == nil {
+		return core.Principal{}
+	}
+	return x.session.Principal
+}
+
+// record starts a record of this exchange.
+func (x *Exchange) record(kind core.RecordKind) core.Record {
+	rec := core.Record{
+		Kind:      kind,
+		Time:      x.gate.o.Now().UTC().Truncate(time.Microsecond),
+		Exchange:  x.id,
+		Trace:     traceID(x.head.TraceParent),
+		Principal: x.principal(),
+		Endpoint:  x.endpoint.Name,
+	}
+	if x.head.Source.IsValid() {
+		rec.Source = x.head.Source.String()
+	}
+	if x.request != nil {
+		rec.Model = x.request.Model
+	}
+	return rec
+}
+
+// traceID gives the trace id of a W3C traceparent header ("00-<32 hex>-<16 hex>-<flags>"), empty when it is not one.
+func traceID(parent string) string {
+	if len(parent) < 55 || parent[2] != '-' || parent[35] != '-' {
+		return ""
+	}
+	id := parent[3:35]
+	for _, c := range []byte(id) {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return ""
+		}
+	}
+	return id
+}

@@ -1,0 +1,166 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// ErrCutOver says that a provider went on for longer than is granted after its answer was cut. The front end resets
+// the exchange.
+var ErrCutOver = errors.New("gate: the provider went on for too long after the answer was cut")
+
+// AnswerHead is what a front end knows of an answer before its body.
+type AnswerHead struct {
+	Status          int
+	ContentType     string
+	ContentEncoding string
+	// Local says that Envoy itself answered in the provider's place, and why (response.code_details).
+	Local string
+}
+
+// Piece is what to do with one piece of an answer's body.
+type Piece struct {
+	// Replace says that Body goes to the caller instead, which may be nothing.
+	Replace bool
+	Body    []byte
+}
+
+// ObserveHead reads the head of the answer. end says that no body follows. A reply that is not nil replaces the whole
+// answer: errors of Envoy's and a provider that refuses Plumbline's own key do not reach the caller as they are.
+func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (HeaderEdits, *openai.Reply) {
+	defer x.clock.enter()()
+	x.answer.status = h.Status
+	x.answer.failed = h.Status >= 400
+	if e := replaceAnswer(h); e != nil {
+		x.answer.failed = true
+		reply := x.render(e)
+		x.answer.status = reply.Status
+		x.answer.ended = true
+		x.finish(ctx)
+		return HeaderEdits{}, &reply
+	}
+	x.answer.reader = openai.NewAnswer(x.answerOptions(h))
+	edits := HeaderEdits{Remove: removedFromAnswers, Set: [][2]string{{"x-plumbline-request-id", x.id}}}
+	if x.filtersModels() {
+		edits.Remove = append([]string{"content-length"}, edits.Remove...)
+	}
+	if v := x.judged.verdict; v.Action == core.ActionWarn {
+		edits.Set = append(edits.Set, [2]string{"x-plumbline-notice", x.id + "; code=" + string(v.Reason)})
+	}
+	if end {
+		x.answer.ended = true
+		x.finish(ctx)
+	}
+	return edits, nil
+}
+
+// removedFromAnswers are headers that tell callers about the provider account they share.
+var removedFromAnswers = []string{"set-cookie", "openai-organization", "openai-project"}
+
+func (x *Exchange) filtersModels() bool { return x.endpoint.Class == openai.ClassPlain }
+
+func (x *Exchange) answerOptions(h AnswerHead) openai.AnswerOptions {
+	o := openai.AnswerOptions{
+		Request: x.request, Status: h.Status, ContentType: h.ContentType, ContentEncoding: h.ContentEncoding,
+	}
+	if x.request != nil {
+		o.StripUsage = x.request.Stream && !x.request.IncludeUsage
+	}
+	if x.filtersModels() {
+		p := x.principal()
+		o.FilterModels = func(model string) bool { return x.pinned.policy.ModelAllowed(p, model) }
+	}
+	return o
+}
+
+// ObserveBody reads one piece of the answer and says what reaches the caller. With end the exchange is charged and
+// recorded before the last piece is let go: a caller that holds the whole answer has its record, and its room back.
+func (x *Exchange) ObserveBody(ctx context.Context, chunk []byte, end bool) (Piece, error) {
+	defer x.clock.enter()()
+	if x.answer.firstByte.IsZero() && len(chunk) > 0 {
+		x.answer.firstByte = x.clock.last
+	}
+	if x.answer.cut != "" {
+		return x.drop(ctx, chunk, end)
+	}
+	forward, changed := x.answer.reader.Write(chunk, end)
+	if reason := x.mustCut(ctx); reason != "" && !end {
+		return x.cut(reason), nil
+	}
+	if end {
+		x.answer.ended = true
+		x.finish(ctx)
+	}
+	return Piece{Replace: changed, Body: forward}, nil
+}
+
+// ObserveEnd says that the answer ended without a last piece (trailers).
+func (x *Exchange) ObserveEnd(ctx context.Context) {
+	defer x.clock.enter()()
+	x.answer.ended = true
+	x.finish(ctx)
+}
+
+// mustCut reports why the answer may not go on: its caller's credential ended, or what it was granted is used up and
+// there is no more.
+func (x *Exchange) mustCut(ctx context.Context) core.Reason {
+	if x.request == nil || !x.request.Stream || x.answer.failed {
+		return ""
+	}
+	if ended := x.gate.o.Identity.Still(x.session); ended != nil {
+		return ended.Reason
+	}
+	held := x.hold.reservation.Held.OutputTokens
+	if x.answer.reader.DeliveredBound() <= held || x.answer.reader.CountDelivered() <= held {
+		return ""
+	}
+	defer x.clock.lap(telemetry.StageLedger)
+	more := quota.Amounts{OutputTokens: quota.StreamSlab}
+	more.Cost = x.cost(0, held+more.OutputTokens) - x.cost(0, held)
+	reservation, err := x.gate.o.Ledger.Extend(ctx, x.id, more)
+	if err != nil {
+		return x.extendFailed(err)
+	}
+	x.hold.reservation = reservation
+	return ""
+}
+
+// extendFailed gives the reason to cut: no room, or a ledger that cannot say. Both end the answer.
+func (x *Exchange) extendFailed(err error) core.Reason {
+	var exhausted *quota.ExhaustedError
+	if errors.As(err, &exhausted) {
+		l := exhausted.Standing.Limit
+		x.gate.o.Metrics.QuotaRefused(string(l.Scope), string(l.Dimension))
+		return core.ReasonQuotaExhausted
+	}
+	x.gate.o.Metrics.FailedClosed("ledger_extend")
+	x.gate.o.Log.Error("a stream is cut: its reservation could not be extended", "exchange", x.id, "error", err)
+	return core.ReasonGovernanceDown
+}
+
+// cut ends the answer politely in place of the piece at hand.
+func (x *Exchange) cut(reason core.Reason) Piece {
+	x.answer.cut = reason
+	x.answer.cutAt = x.gate.o.Now()
+	return Piece{Replace: true, Body: x.answer.reader.Cut(reason)}
+}
+
+// drop withholds what the provider still says after the cut, for a while.
+func (x *Exchange) drop(ctx context.Context, chunk []byte, end bool) (Piece, error) {
+	x.answer.dropped += int64(len(chunk))
+	if end {
+		x.answer.ended = true
+		x.finish(ctx)
+		return Piece{Replace: true}, nil
+	}
+	if x.answer.dropped > x.gate.o.CutGraceBytes || x.gate.o.Now().Sub(x.answer.cutAt) > x.gate.o.CutGraceTime {
+		return Piece{}, fmt.Errorf("%w: %d bytes", ErrCutOver, x.answer.dropped)
+	}
+	return Piece{Replace: true}, nil
+}

@@ -1,0 +1,92 @@
+package gate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/openai"
+)
+
+// refusalTimeout bounds the recording of a refusal. Together with AdmitTimeout it stays below the front end's time-out.
+const refusalTimeout = 200 * time.Millisecond
+
+// refuse undoes what was held, records the refusal and gives the reply. When it cannot be recorded the caller gets
+// governance_unavailable instead: no answer of Plumbline's stands un-audited.
+func (x *Exchange) refuse(ctx context.Context, e *core.Error) *openai.Reply {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refusalTimeout)
+	defer cancel()
+	x.void(ctx)
+
+	switch {
+	case x.hold.recorded == recordedUnknown:
+		// An intent may be in the log: Close adds that nothing was forwarded.
+	case x.session == nil:
+		x.gate.o.Refusals.Add(e.Reason, "", x.head.Source, x.gate.o.Now())
+		x.gate.o.Metrics.RefusedAnonymous(e.Reason)
+		x.hold.recorded = recordedDeny
+	default:
+		if err := x.gate.o.Audit.Append(ctx, x.deny(e)); err != nil {
+			e = core.AsError(fmt.Errorf("recording a refusal: %w", err))
+		}
+		x.hold.recorded = recordedDeny
+	}
+	return x.reply(e)
+}
+
+// deny is the record of a refusal: intent and outcome in one.
+func (x *Exchange) deny(e *core.Error) core.Record {
+	rec := x.judgement(core.RecordDeny)
+	verdict := x.judged.verdict
+	if !verdict.Blocked() {
+		verdict = core.Verdict{Action: core.ActionBlock, Decided: core.ActionBlock, Reason: e.Reason, Rule: e.Rule}
+	}
+	rec.Verdict = &verdict
+	rec.Reason = e.Reason
+	rec.Status = x.render(e).Status
+	rec.StageMicros = x.stageMicros()
+	return rec
+}
+
+// reply counts a refusal and renders it.
+func (x *Exchange) reply(e *core.Error) *openai.Reply {
+	if x.session != nil {
+		x.gate.o.Metrics.Decided(x.endpoint.Name, core.Verdict{Action: core.ActionBlock, Reason: e.Reason}, x.model())
+	}
+	if e.Reason == core.ReasonGovernanceDown || e.Reason == core.ReasonOverloaded {
+		x.gate.o.Metrics.FailedClosed(string(e.Reason))
+		x.gate.o.Log.Error("refused: not able to govern", slog.String("exchange", x.id), slog.Any("error", e.Cause))
+	}
+	r := x.render(e)
+	return &r
+}
+
+func (x *Exchange) render(e *core.Error) openai.Reply {
+	return openai.ErrorReply(e, openai.ErrorContext{
+		RequestID: x.id,
+		Policy:    x.pinned.policy.Version(),
+		NoticeURL: x.gate.o.NoticeURL,
+		Now:       x.gate.o.Now(),
+	})
+}
+
+// Fail refuses an exchange for a reason that only the front end can know (its own bounds, a wrong set-up). It may be
+// called between Open and the end of Admit.
+func (x *Exchange) Fail(ctx context.Context, e *core.Error) *openai.Reply {
+	defer x.clock.enter()()
+	return x.refuse(ctx, e)
+}
+
+func (x *Exchange) model() string {
+	if x.request == nil {
+		return ""
+	}
+	return x.request.Model
+}
+
+func bodyTooLarge(limit int64) *core.Error {
+	return &core.Error{Reason: core.ReasonBodyTooLarge,
+		Public: fmt.Sprintf("The request body is larger than the %d bytes that this endpoint takes. Send less.", limit)}
+}
