@@ -1,0 +1,90 @@
+// Package config holds every setting of the service: its default, where it may come from, its check and its description.
+//
+// Contract: a flag beats an environment variable, which beats the file, which beats the default. Nobody else reads the
+// environment or the configuration file. All problems are reported at once, and no message holds a secret.
+//
+// It imports yamldoc only. It must not import what it configures: app hands each part its own small options.
+package config
+
+import "time"
+
+// Config is every setting. The group of a setting is the first part of its name.
+type Config struct {
+	DataDir  string   `json:"data_dir" doc:"Directory of the embedded files audit.db and plumbline.db. Created when it does not exist."`
+	Policy   Policy   `json:"policy"`
+	Prices   Prices   `json:"prices"`
+	ExtProc  ExtProc  `json:"extproc"`
+	Ops      Ops      `json:"ops"`
+	Identity Identity `json:"identity"`
+	Provider Provider `json:"provider"`
+	Audit    Audit    `json:"audit"`
+	Quota    Quota    `json:"quota"`
+	Log      Log      `json:"log"`
+	Shutdown Shutdown `json:"shutdown"`
+}
+
+// Policy says where the policy document is.
+type Policy struct {
+	File string `json:"file" doc:"The policy document. Empty: observe, and every model is allowed."`
+}
+
+// Prices says what models cost.
+type Prices struct {
+	File          string `json:"file" doc:"A price table that replaces the built-in one. Empty: the built-in one."`
+	UnknownInput  int64  `json:"unknown_input" doc:"Price of the input of a model that the table does not name, in micro-dollars per million tokens. 0: such a model is refused."`
+	UnknownOutput int64  `json:"unknown_output" doc:"The same for the output. Both are set or neither is."`
+}
+
+// ExtProc is the listener that Envoy's external processing filter calls.
+type ExtProc struct {
+	Socket          string        `json:"socket" doc:"Unix socket to listen on, at most 104 bytes. Empty: plumbline.sock in data_dir, unless listen is set."`
+	SocketMode      FileMode      `json:"socket_mode" doc:"Permissions of the socket. Whoever can open it may be handed the provider's key."`
+	Listen          string        `json:"listen" doc:"TCP address to listen on in place of the socket. Needs insecure_tcp."`
+	InsecureTCP     bool          `json:"insecure_tcp" doc:"Listen on TCP without mTLS. Loopback addresses only."`
+	MessageTimeout  time.Duration `json:"message_timeout" doc:"The message_timeout of Envoy's filter. A verdict is due 300ms before it passes."`
+	MaxBody         Bytes         `json:"max_body" doc:"Largest request body."`
+	MaxBodyInFlight Bytes         `json:"max_body_in_flight" doc:"Bytes of request bodies held at once. Beyond them calls are refused with 503."`
+	CutGrace        time.Duration `json:"cut_grace" doc:"How long the rest of an answer is discarded after it was cut, before both sides are reset."`
+}
+
+// Ops is the listener for metrics and health.
+type Ops struct {
+	Listen string `json:"listen" doc:"Address for /metrics, /healthz and /readyz."`
+}
+
+// Identity says which callers are believed.
+type Identity struct {
+	Authn       Authn         `json:"authn" doc:"none lets everybody in. Every start of the log and a metric say so."`
+	Issuer      string        `json:"issuer" doc:"The iss of tokens that Plumbline signs and accepts."`
+	Audience    string        `json:"audience" doc:"The aud that a token must contain."`
+	MaxLifetime time.Duration `json:"max_lifetime" doc:"Longest time between a token's issue and its expiry."`
+	Leeway      time.Duration `json:"leeway" doc:"Clock difference that is forgiven, at most 30s."`
+}
+
+// Provider is the credential for the provider.
+type Provider struct {
+	Key       Secret `json:"key" doc:"The provider's API key."`
+	InjectKey bool   `json:"inject_key" doc:"Plumbline puts the key into requests. false: Envoy does, and Plumbline never holds it."`
+}
+
+// Audit says how records are kept.
+type Audit struct {
+	Durability Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
+}
+
+// Quota tunes the ledger.
+type Quota struct {
+	Slab  int64         `json:"slab" doc:"Output tokens that a stream reserves at a time."`
+	Lease time.Duration `json:"lease" doc:"How long a reservation outlives the last sign of its replica."`
+}
+
+// Log says what is logged.
+type Log struct {
+	Level  Level  `json:"level" doc:"Least severe level that is written."`
+	Format Format `json:"format" doc:"Form of a line."`
+}
+
+// Shutdown says how the service stops.
+type Shutdown struct {
+	Grace time.Duration `json:"grace" doc:"How long open exchanges may take to end after SIGTERM, before they are reset."`
+}
