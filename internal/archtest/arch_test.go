@@ -1,0 +1,213 @@
+// Package archtest holds the rules of the architecture as tests: which package may import which, where each
+// third-party library stays, and a few habits that a reader relies on.
+package archtest
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/plumbline/plumbline"
+
+// layers orders the packages from the inside out. A package may import packages of layers before its own, and those of
+// its own layer that siblings names.
+var layers = [][]string{
+	{"internal/core", "internal/yamldoc", "internal/sqlite", "migrations"},
+	{"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
+		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc"},
+	{"internal/gate", "internal/audit"},
+	{"internal/extproc", "internal/quota/memory", "internal/store/sqlite"},
+	{"internal/app"},
+	{"internal/demo/provider"},
+	{"internal/demo"},
+	{"internal/cli"},
+	{"cmd/plumbline"},
+}
+
+// siblings are imports within one layer, each with its reason.
+var siblings = map[string][]string{
+	"internal/deviation": {"internal/intent"}, // scores the same view of a prompt
+	"internal/store":     {"internal/quota"},  // limits are objects of the store
+}
+
+// testOnly packages serve tests and benchmarks; the program must not import them.
+var testOnly = []string{"internal/testkit", "internal/quota/quotatest", "internal/store/storetest", "internal/bench",
+	"internal/archtest", "internal/e2e", "internal/intent/train"}
+
+// homes names the packages that may import a third-party library.
+var homes = map[string][]string{
+	"github.com/envoyproxy/go-control-plane":    {"internal/extproc", "internal/envoyconf"},
+	"google.golang.org/grpc":                    {"internal/extproc"},
+	"github.com/golang-jwt/jwt":                 {"internal/identity"},
+	"modernc.org/sqlite":                        {"internal/sqlite"},
+	"github.com/prometheus/client_golang":       {"internal/telemetry", "internal/app"},
+	"github.com/alecthomas/kong":                {"internal/cli"},
+	"github.com/goccy/go-yaml":                  {"internal/yamldoc"},
+	"github.com/tiktoken-go/tokenizer":          {"internal/openai"},
+	"github.com/google/uuid":                    {"internal/gate"},
+	"github.com/envoyproxy/protoc-gen-validate": {},
+}
+
+type pkg struct {
+	ImportPath   string
+	Dir          string
+	Doc          string
+	Name         string
+	Imports      []string
+	GoFiles      []string
+	TestGoFiles  []string
+	XTestGoFiles []string
+}
+
+func (p pkg) short() string { return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/") }
+
+func TestImportsPointInward(t *testing.T) {
+	layerOf := map[string]int{}
+	for i, layer := range layers {
+		for _, name := range layer {
+			layerOf[name] = i
+		}
+	}
+	for _, p := range packages(t) {
+		from := p.short()
+		if isTestOnly(from) {
+			continue
+		}
+		own, ok := layerOf[from]
+		if !ok {
+			t.Errorf("%s has no layer: give it one in internal/archtest", from)
+			continue
+		}
+		for _, imported := range p.Imports {
+			if !strings.HasPrefix(imported, module+"/") {
+				continue
+			}
+			to := strings.TrimPrefix(imported, module+"/")
+			switch {
+			case isTestOnly(to):
+				t.Errorf("%s imports %s, which is for tests only", from, to)
+			case layerOf[to] < own || slices.Contains(siblings[from], to):
+			default:
+				t.Errorf("%s must not import %s: imports point inward", from, to)
+			}
+		}
+	}
+}
+
+func TestThirdPartyLibrariesStayAtHome(t *testing.T) {
+	for _, p := range packages(t) {
+		if isTestOnly(p.short()) {
+			continue
+		}
+		for _, imported := range p.Imports {
+			for library, allowed := range homes {
+				if (imported == library || strings.HasPrefix(imported, library+"/")) && !slices.Contains(allowed, p.short()) {
+					t.Errorf("%s imports %s, which stays in %v", p.short(), imported, allowed)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" && len(p.GoFiles) > 0 {
+			t.Errorf("%s has no package comment", p.short())
+		}
+	}
+}
+
+// TestCleanEndStandsInOnePlace guards the rule that an ext_proc stream handler which returns nil before the verdict lets
+// the request through un-judged.
+func TestCleanEndStandsInOnePlace(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(root(t), "internal/extproc/server.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	process := regexp.MustCompile(`(?s)func \(s \*Server\) Process\(.*?\n}\n`).Find(source)
+	if n := bytes.Count(process, []byte("return nil")); n != 1 {
+		t.Errorf("Process returns nil in %d places, not 1", n)
+	}
+}
+
+// TestFilesStayReadable keeps files at a length that somebody wants to read.
+func TestFilesStayReadable(t *testing.T) {
+	const most = 600
+	for _, p := range packages(t) {
+		for _, name := range slices.Concat(p.GoFiles, p.TestGoFiles, p.XTestGoFiles) {
+			source, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := bytes.Count(source, []byte("\n")); n > most {
+				t.Errorf("%s has %d lines, more than %d: split it by step", path.Join(p.short(), name), n, most)
+			}
+		}
+	}
+}
+
+// TestOnlyMainEndsTheProcess forbids ways to end the process anywhere else.
+func TestOnlyMainEndsTheProcess(t *testing.T) {
+	ends := regexp.MustCompile(`\b(os\.Exit|log\.Fatal\w*)\(`)
+	for _, p := range packages(t) {
+		if p.Name == "main" {
+			continue
+		}
+		for _, name := range p.GoFiles {
+			source, err := os.ReadFile(filepath.Join(p.Dir, name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if found := ends.Find(source); found != nil {
+				t.Errorf("%s calls %s", path.Join(p.short(), name), found)
+			}
+		}
+	}
+}
+
+func isTestOnly(name string) bool {
+	return slices.ContainsFunc(testOnly, func(p string) bool { return name == p || strings.HasPrefix(name, p+"/") })
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Doc,Name,Imports,GoFiles,TestGoFiles,XTestGoFiles", "./...")
+	cmd.Dir = root(t)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, stderr.Bytes())
+	}
+	var all []pkg
+	for d := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p pkg
+		err := d.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	dir, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Dir(filepath.Dir(dir))
+}

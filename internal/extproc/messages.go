@@ -1,0 +1,162 @@
+package extproc
+
+import (
+	"net/netip"
+	"strconv"
+	"strings"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/plumbline/plumbline/internal/gate"
+	"github.com/plumbline/plumbline/internal/openai"
+)
+
+// attributesKey is where Envoy puts the attributes that its configuration asks for.
+const attributesKey = "envoy.filters.http.ext_proc"
+
+// continueHeaders lets the request's headers wait for the verdict on the body. It is shared and never written.
+var continueHeaders = &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{
+	RequestHeaders: &extprocv3.HeadersResponse{}}}
+
+// requestHead reads what the gate needs from a request's headers and attributes.
+func requestHead(m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) gate.Head {
+	head := gate.Head{ContentLength: -1}
+	for _, v := range h.GetHeaders().GetHeaders() {
+		switch value := headerValue(v); v.GetKey() {
+		case ":method":
+			head.Method = value
+		case ":path":
+			head.Path = value
+		case "authorization", "api-key", "x-api-key":
+			head.Authorization = append(head.Authorization, value)
+		case "content-type":
+			head.ContentType = joined(head.ContentType, value)
+		case "content-encoding":
+			head.ContentEncoding = joined(head.ContentEncoding, value)
+		case "content-length":
+			if n, err := strconv.ParseInt(value, 10, 64); err == nil && n >= 0 {
+				head.ContentLength = n
+			}
+		case "upgrade":
+			head.Upgrade = value
+		case "traceparent":
+			head.TraceParent = value
+		}
+	}
+	if h.GetEndOfStream() {
+		head.ContentLength = 0
+	}
+	head.Source = sourceAddress(attribute(m, "source.address"))
+	return head
+}
+
+// answerHead reads what the gate needs from an answer's headers and attributes.
+func answerHead(m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) gate.AnswerHead {
+	var head gate.AnswerHead
+	for _, v := range h.GetHeaders().GetHeaders() {
+		switch value := headerValue(v); v.GetKey() {
+		case ":status":
+			head.Status, _ = strconv.Atoi(value) // Envoy wrote it; 0 is read as an error
+		case "content-type":
+			head.ContentType = value
+		case "content-encoding":
+			head.ContentEncoding = value
+		}
+	}
+	if details := attribute(m, "response.code_details"); details != viaUpstream {
+		head.Local = details
+	}
+	return head
+}
+
+// viaUpstream is Envoy's response.code_details of an answer that the provider itself gave.
+const viaUpstream = "via_upstream"
+
+// headerValue gives a header's value: Envoy fills raw_value, others may fill value.
+func headerValue(v *corev3.HeaderValue) string {
+	if raw := v.GetRawValue(); len(raw) > 0 {
+		return string(raw)
+	}
+	return v.GetValue()
+}
+
+// joined makes two headers of one name into one value that no check will take for a single good one.
+func joined(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + ", " + b
+}
+
+func attribute(m *extprocv3.ProcessingRequest, name string) string {
+	var fields map[string]*structpb.Value
+	if s := m.GetAttributes()[attributesKey]; s != nil {
+		fields = s.GetFields()
+	}
+	return fields[name].GetStringValue()
+}
+
+// sourceAddress reads Envoy's "ip:port"; anything else gives no address.
+func sourceAddress(s string) netip.Addr {
+	if at, err := netip.ParseAddrPort(s); err == nil {
+		return at.Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// mutation is the gate's header edits as Envoy takes them.
+func mutation(e gate.HeaderEdits) *extprocv3.HeaderMutation {
+	m := &extprocv3.HeaderMutation{RemoveHeaders: e.Remove}
+	m.SetHeaders = make([]*corev3.HeaderValueOption, len(e.Set))
+	for i, h := range e.Set {
+		m.SetHeaders[i] = setHeader(h[0], h[1])
+	}
+	return m
+}
+
+// setHeader sets one header for good: only raw_value is read, and OVERWRITE makes two values of one name impossible.
+func setHeader(name, value string) *corev3.HeaderValueOption {
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
+}
+
+// admissionResponse lets a request pass with its changes. A replaced body states its exact length, or Envoy fails it.
+func admissionResponse(a gate.Admission) *extprocv3.CommonResponse {
+	r := &extprocv3.CommonResponse{HeaderMutation: mutation(a.Headers)}
+	if a.Body != nil {
+		r.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: a.Body}}
+		r.HeaderMutation.SetHeaders = append(r.HeaderMutation.SetHeaders, setHeader("content-length", strconv.Itoa(len(a.Body))))
+	}
+	return r
+}
+
+// pieceResponse passes, replaces or withholds one piece of an answer.
+func pieceResponse(p gate.Piece) *extprocv3.CommonResponse {
+	switch {
+	case !p.Replace:
+		return nil
+	case len(p.Body) == 0:
+		return &extprocv3.CommonResponse{BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_ClearBody{ClearBody: true}}}
+	}
+	return &extprocv3.CommonResponse{BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: p.Body}}}
+}
+
+// immediate is a finished reply. The status is always set: Envoy reads an unset one as 200.
+func immediate(r *openai.Reply) *extprocv3.ProcessingResponse {
+	headers := &extprocv3.HeaderMutation{SetHeaders: make([]*corev3.HeaderValueOption, len(r.Header))}
+	for i, h := range r.Header {
+		headers.SetHeaders[i] = setHeader(strings.ToLower(h[0]), h[1])
+	}
+	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{
+		ImmediateResponse: &extprocv3.ImmediateResponse{
+			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(r.Status)},
+			Headers: headers,
+			Body:    r.Body,
+			Details: "plumbline",
+		}}}
+}
