@@ -1,20 +1,105 @@
 // Package yamldoc reads YAML documents that people write: strictly, with the line and column of every problem.
 //
-// Contract: a key that the Go type does not have is an error and says which one may have been meant; so is a duplicate
-// key, a value of the wrong kind, an anchor, an alias, a tag or a second document. All problems are reported together.
-// Messages name keys and never quote values, except those of an Enum. Names come from the json tags of the Go type.
+// Contract: a key that the Go type does not have is an error that says which one may have been meant; so is a duplicate
+// key, a value of the wrong kind, an anchor, an alias, a tag or a second document. All problems of one document are
+// reported together; only a syntax error hides what follows it. Messages name keys and the values of an Enum; they never
+// quote any other value, which may be a secret. Keys are the json tags of the Go type.
 //
 // It is the only package that knows the YAML and JSON Schema libraries. It imports nothing of Plumbline.
 package yamldoc
 
-// Document is a decoded document. Its checks may add problems of meaning before asking for Err.
-type Document struct{}
+import (
+	"cmp"
+	"slices"
+	"strconv"
+	"strings"
+)
 
-// Decode reads data into the struct that into points to, and leaves fields that the document does not name as they are.
-func Decode(name string, data []byte, into any) *Document { return &Document{} }
+// MaxSize bounds a document, in bytes.
+const MaxSize = 1 << 20
 
-// Problem adds a problem of the value at path ("deviation.block", "intents.forbidden[2]").
-func (d *Document) Problem(path, message string) {}
+// Problem is one thing that is wrong with a document.
+type Problem struct {
+	Line    int    `json:"line"`   // from 1
+	Column  int    `json:"column"` // from 1
+	Path    string `json:"path,omitempty"`
+	Message string `json:"message"`
+}
 
-// Err is nil, or an *Error with all problems in the order of the document.
-func (d *Document) Err() error { return nil }
+// Error holds every problem of one document, in the order of the document.
+type Error struct {
+	Name     string // the file's
+	Problems []Problem
+}
+
+// Error gives one line for each problem: name:line:column: path: message.
+func (e *Error) Error() string {
+	lines := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		lines[i] = e.Name + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Column) + ": " + p.words()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (p Problem) words() string {
+	if p.Path == "" {
+		return p.Message
+	}
+	return p.Path + ": " + p.Message
+}
+
+// Document is a decoded document. A caller adds the problems of meaning that it finds before asking for Err.
+type Document struct {
+	name     string
+	at       map[string]position
+	problems []Problem
+}
+
+type position struct{ line, column int }
+
+// Problem adds a problem of the value at path ("deviation.block", "intents.forbidden[2]"). A path that the document does
+// not have is located at the nearest part of it that the document has.
+func (d *Document) Problem(path, message string) {
+	line, column := 1, 1
+	for at := path; at != ""; at = at[:max(strings.LastIndexAny(at, ".["), 0)] {
+		if p, ok := d.at[at]; ok {
+			line, column = p.line, p.column
+			break
+		}
+	}
+	d.problems = append(d.problems, Problem{Line: line, Column: column, Path: path, Message: message})
+}
+
+// Position gives the line and column of the value at path, and false when the document does not set it.
+func (d *Document) Position(path string) (line, column int, ok bool) {
+	p, ok := d.at[path]
+	return p.line, p.column, ok
+}
+
+// Err is nil, or an *Error with all problems.
+func (d *Document) Err() error {
+	if len(d.problems) == 0 {
+		return nil
+	}
+	problems := slices.Clone(d.problems)
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return &Error{Name: d.name, Problems: problems}
+}
+
+// Key gives the path of a key below path. Keys with other than plain characters are quoted.
+func Key(path, key string) string {
+	if strings.ContainsFunc(key, func(r rune) bool {
+		return r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z')
+	}) {
+		key = strconv.Quote(key)
+	}
+	if path == "" {
+		return key
+	}
+	return path + "." + key
+}
+
+// Index gives the path of item i of the list at path.
+func Index(path string, i int) string { return path + "[" + strconv.Itoa(i) + "]" }
