@@ -23,3 +23,11 @@ type Principal struct {
 
 // IsZero reports whether nobody was authenticated.
 func (p Principal) IsZero() bool { return p.User == "" && p.App == "" }
+
+// Name is what messages call the principal: the user, else the app.
+func (p Principal) Name() string {
+	if p.User != "" {
+		return p.User
+	}
+	return p.App
+}

@@ -172,4 +172,3 @@ func (x *Exchange) stageMicros() map[string]int64 {
 	}
 	return out
 }
-

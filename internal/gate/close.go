@@ -54,7 +54,7 @@ func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
 	}
 	x.gate.o.Metrics.Settled(x.model(), usage, charge.Cost)
 	x.gate.o.Metrics.Decided(x.endpoint.Name, x.judged.verdict, x.model())
-	x.gate.o.Metrics.Answered(x.clock.worked, x.gate.o.Now().Sub(x.clock.opened), x.firstByteAfter())
+	x.gate.o.Metrics.Answered(x.clock.total(), x.gate.o.Now().Sub(x.clock.opened), x.firstByteAfter())
 }
 
 // answerComplete reports whether the answer says of itself that it is whole. Answers without a reader have no body.
@@ -114,7 +114,7 @@ func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge
 	}
 	rec.PriceVersion = x.pinned.prices.Version()
 	rec.StageMicros = x.stageMicros()
-	rec.WorkedMicros = x.clock.worked.Microseconds()
+	rec.WorkedMicros = x.clock.total().Microseconds()
 	if err := x.gate.o.Audit.Append(ctx, rec); err != nil {
 		// The intent stays open and is closed as crashed, at its reservation, when Plumbline starts again.
 		x.gate.o.Metrics.FailedClosed("audit_outcome")
@@ -134,12 +134,7 @@ func (x *Exchange) void(ctx context.Context) {
 }
 
 // charge is the record's form of amounts.
-func (x *Exchange) charge(a quota.Amounts) core.Charge {
-	return core.Charge{
-		Admitted: x.judged.facts.At, Requests: a.Requests,
-		InputTokens: a.InputTokens, OutputTokens: a.OutputTokens, Cost: a.Cost,
-	}
-}
+func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.judged.facts.At) }
 
 // cost is the price of tokens of the exchange's model.
 func (x *Exchange) cost(input, output int64) core.MicroUSD {

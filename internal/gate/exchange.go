@@ -41,8 +41,6 @@ type pinned struct {
 type judged struct {
 	facts   policy.Facts
 	verdict core.Verdict
-	// words are the public reason of a warning.
-	deviation core.Deviation
 }
 
 // recorded says how far the audit of an exchange got.
@@ -79,6 +77,7 @@ type answer struct {
 type clock struct {
 	now    func() time.Time
 	opened time.Time
+	begun  time.Time // start of the piece of work at hand, zero between pieces
 	last   time.Time
 	worked time.Duration
 	stages map[telemetry.Stage]time.Duration
@@ -93,9 +92,17 @@ func (c *clock) lap(s telemetry.Stage) {
 
 // enter starts a piece of work; the returned function ends it.
 func (c *clock) enter() func() {
-	begin := c.now()
-	c.last = begin
-	return func() { c.worked += c.now().Sub(begin) }
+	c.last = c.now()
+	c.begun = c.last
+	return func() { c.worked, c.begun = c.total(), time.Time{} }
+}
+
+// total is all the time that Plumbline worked on the exchange, the piece at hand included.
+func (c *clock) total() time.Duration {
+	if c.begun.IsZero() {
+		return c.worked
+	}
+	return c.worked + c.now().Sub(c.begun)
 }
 
 // ID is the exchange's id, a UUIDv7 that Plumbline made.

@@ -1,0 +1,118 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// reserve holds what the call may use at most, under every limit at once. First with the cheap bound on its input; when
+// that does not fit, with the counted input; when that does not fit either, with as much output as is left, which is
+// then written into the request. Plain endpoints reserve nothing.
+func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
+	if x.request == nil {
+		return openai.Edits{}, nil
+	}
+	defer x.clock.lap(telemetry.StageLedger)
+	edits := openai.Edits{IncludeUsage: x.request.Stream && !x.request.IncludeUsage && !x.head.BodyFixed}
+	output := quota.Output{
+		ModelMax: x.hold.model.MaxOutput, ClientMax: x.request.MaxOutputTokens, Choices: x.request.Choices,
+		Reasoning: x.hold.model.Reasoning, Stream: x.request.Stream && !x.head.BodyFixed,
+	}
+	want, _ := quota.OutputReservation(output)
+
+	err := x.take(ctx, x.request.InputBound(), want)
+	if needsLess(err) {
+		err = x.take(ctx, x.request.CountInput(), want)
+	}
+	if needsLess(err) && !x.head.BodyFixed {
+		edits.MaxOutputTokens, err = x.reserveLess(ctx, output, err)
+	}
+	var exhausted *quota.ExhaustedError
+	switch {
+	case errors.As(err, &exhausted):
+		return edits, x.exhausted(exhausted)
+	case err != nil:
+		return edits, core.AsError(fmt.Errorf("reserving: %w", err))
+	}
+	x.warnOfSoftLimits()
+	return edits, nil
+}
+
+// needsLess reports whether a refusal might be none with fewer tokens.
+func needsLess(err error) bool {
+	var exhausted *quota.ExhaustedError
+	if !errors.As(err, &exhausted) {
+		return false
+	}
+	d := exhausted.Standing.Limit.Dimension
+	return d != quota.DimensionRequests && d != quota.DimensionConcurrency
+}
+
+// take asks the ledger once.
+func (x *Exchange) take(ctx context.Context, input, output int64) error {
+	reservation, err := x.gate.o.Ledger.Reserve(ctx, quota.Request{
+		ID: x.id, Subject: x.subject(), Limits: x.pinned.directory.Limits(), At: x.judged.facts.At,
+		Amounts: quota.Amounts{Requests: 1, InputTokens: input, OutputTokens: output, Cost: x.cost(input, output)},
+	})
+	if err != nil {
+		return err
+	}
+	x.hold.reservation, x.hold.live = reservation, true
+	return nil
+}
+
+// reserveLess holds as much output as is left and gives the maximum to write into the request, 0 when that is no less
+// than what would be asked for anyway (a stream that goes on in slabs). refusal is returned when nothing useful is left.
+func (x *Exchange) reserveLess(ctx context.Context, output quota.Output, refusal error) (int64, error) {
+	input := x.request.CountInput()
+	standings, err := x.gate.o.Ledger.Standings(ctx, x.subject(), x.pinned.directory.Limits(), x.judged.facts.At)
+	if err != nil {
+		return 0, err
+	}
+	most, bounded := output.Max()
+	if !bounded {
+		most = quota.MaxAmount
+	}
+	least, ok := quota.LargestFitting(standings, quota.Amounts{Requests: 1, InputTokens: input}, most, output.Choices,
+		func(out int64) core.MicroUSD { return x.cost(input, out) })
+	if !ok {
+		return 0, refusal
+	}
+	return least, x.take(ctx, input, least*max(output.Choices, 1))
+}
+
+func (x *Exchange) subject() quota.Subject {
+	p := x.principal()
+	return quota.Subject{User: p.User, Team: p.Team, App: p.App, Model: x.request.Model}
+}
+
+// exhausted puts the ledger's refusal among the facts and lets the policy say what it means.
+func (x *Exchange) exhausted(e *quota.ExhaustedError) *core.Error {
+	l := e.Standing.Limit
+	x.judged.facts.Quota = policy.Quota{
+		Outcome: policy.QuotaExhausted, Limit: l.ID, Dimension: string(l.Dimension), Window: string(l.Window), Never: e.Never(),
+	}
+	x.judged.verdict = x.pinned.policy.Decide(x.judged.facts)
+	x.gate.o.Metrics.QuotaRefused(string(l.Scope), string(l.Dimension))
+	return explainQuota(e, x.judged.verdict)
+}
+
+// warnOfSoftLimits decides again when a soft limit is over its value.
+func (x *Exchange) warnOfSoftLimits() {
+	q := &x.judged.facts.Quota
+	q.Outcome = policy.QuotaGranted
+	for _, s := range x.hold.reservation.Standings {
+		if s.Limit.Enforcement == quota.EnforceSoft && s.Used > s.Limit.Value {
+			*q = policy.Quota{Outcome: policy.QuotaSoft, Limit: s.Limit.ID, Dimension: string(s.Limit.Dimension), Window: string(s.Limit.Window)}
+			break
+		}
+	}
+	x.judged.verdict = x.pinned.policy.Decide(x.judged.facts)
+}

@@ -1,0 +1,83 @@
+package telemetry
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+func newTestMetrics(t *testing.T) (*prometheus.Registry, *Metrics) {
+	t.Helper()
+	reg := prometheus.NewRegistry()
+	m := New(reg, Build{Version: "test"}, []string{"gpt-4o-mini"})
+	one := func() float64 { return 1 }
+	m.Watch(reg, Gauges{QuotaReservedTokens: one, QuotaOverruns: one, StreamsOpen: one, BodyBytesInFlight: one,
+		AuditHealthy: func() bool { return true }, DirectoryVersion: one})
+	return reg, m
+}
+
+func TestFamiliesFollowPrometheusConventions(t *testing.T) {
+	reg, m := newTestMetrics(t)
+	m.Decided("chat.completions", core.Verdict{Action: core.ActionAllow, Reason: core.ReasonNone}, "gpt-4o-mini")
+	m.Settled("gpt-4o-mini", core.Usage{InputTokens: 1, OutputTokens: 1}, 1)
+	m.QuotaRefused("user", "tokens")
+	m.FailedClosed("governance_unavailable")
+	m.RefusedAnonymous(core.ReasonMissingCredential)
+	m.PolicyInForce("v", "observe")
+	m.Judged(core.Intent{Label: "work"}, core.Deviation{Score: .5})
+	problems, err := testutil.GatherAndLint(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range problems {
+		if strings.HasPrefix(p.Metric, "plumbline_") {
+			t.Errorf("%s: %s", p.Metric, p.Text)
+		}
+	}
+}
+
+// A model's name is the client's own text: it must not make a new series.
+func TestUnknownModelsShareOneLabel(t *testing.T) {
+	_, m := newTestMetrics(t)
+	for _, model := range []string{"gpt-4o-mini", "made-up-1", "made-up-2", "made-up-3"} {
+		m.Decided("chat.completions", core.Verdict{Action: core.ActionBlock, Reason: core.ReasonModelNotAllowed}, model)
+	}
+	if n := testutil.CollectAndCount(m.requests); n != 2 {
+		t.Errorf("%d series for one known and three unknown models, want 2", n)
+	}
+}
+
+func TestSettledCountsTokensAndDollars(t *testing.T) {
+	_, m := newTestMetrics(t)
+	m.Settled("gpt-4o-mini", core.Usage{InputTokens: 10, OutputTokens: 3}, 2_500_000)
+	if got := testutil.ToFloat64(m.tokens.WithLabelValues("gpt-4o-mini", "input")); got != 10 {
+		t.Errorf("input tokens = %v, want 10", got)
+	}
+	if got := testutil.ToFloat64(m.costUSD.WithLabelValues("gpt-4o-mini")); got != 2.5 {
+		t.Errorf("cost = %v dollars, want 2.5", got)
+	}
+}
+
+func TestAnsweredLeavesOutWhatWasNotStreamed(t *testing.T) {
+	reg, m := newTestMetrics(t)
+	m.Answered(time.Millisecond, time.Second, 0)
+	m.Answered(time.Millisecond, time.Second, time.Second/2)
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]uint64{}
+	for _, f := range families {
+		if h := f.GetMetric()[0].GetHistogram(); h != nil && len(f.GetMetric()) == 1 {
+			got[f.GetName()] = h.GetSampleCount()
+		}
+	}
+	if got["plumbline_response_duration_seconds"] != 2 || got["plumbline_time_to_first_token_seconds"] != 1 {
+		t.Errorf("samples = %v, want 2 answers and 1 first token", got)
+	}
+}
