@@ -84,14 +84,6 @@ type Subject struct {
 	User, Team, App, Model string
 }
 
-// Amounts is what a call holds or used, in every dimension. Total tokens are the sum of both kinds.
-type Amounts struct {
-	Requests     int64
-	InputTokens  int64
-	OutputTokens int64
-	Cost         core.MicroUSD
-}
-
 // Request asks to hold amounts for one exchange.
 type Request struct {
 	// ID is the exchange's id. No header of a client names it.
@@ -99,7 +91,7 @@ type Request struct {
 	Subject Subject
 	Amounts Amounts
 	// Limits are those in force now; the ledger picks those that match Subject and pins their windows at At.
-	Limits []Limit
+	Limits *LimitSet
 	// At is the time of admission.
 	At time.Time
 }
@@ -109,7 +101,8 @@ type Standing struct {
 	Limit Limit
 	// Used is posted plus pending, the call's own hold included.
 	Used int64
-	// Reset is when the window ends, or when the sliding minute will next let something go; zero for concurrency.
+	// Reset is when the window ends, or when the sliding minute will next let something go (for a refused call: enough
+	// for it); zero for concurrency and for an unused minute.
 	Reset time.Time
 }
 
@@ -118,12 +111,26 @@ type Reservation struct {
 	ID       string
 	Admitted time.Time
 	Held     Amounts
-	// Standings lists each limit that matched, for rate-limit headers and for warnings (soft limits over their value).
+	// Standings lists each limit that matched, for rate-limit headers and for warnings (soft limits over their value),
+	// in the order of the LimitSet. It is shared and must not be changed.
 	Standings []Standing
 }
 
-// ErrUnknown is returned for a reservation that the ledger does not hold and whose resolution it no longer remembers.
-var ErrUnknown = errors.New("quota: unknown reservation")
+// Progress is what a live reservation has used so far.
+type Progress struct {
+	ID   string
+	Used Amounts
+}
+
+// Errors of a Ledger beside *ExhaustedError.
+var (
+	// ErrUnknown is returned for a reservation that the ledger does not hold and whose resolution it no longer remembers.
+	ErrUnknown = errors.New("quota: unknown reservation")
+	// ErrResolved is returned by Reserve for the id of a reservation that was settled, voided or expired.
+	ErrResolved = errors.New("quota: reservation is already resolved")
+	// ErrAmount is returned for amounts below zero or above MaxAmount.
+	ErrAmount = errors.New("quota: amount out of range")
+)
 
 // ExhaustedError says which hard limit lacked room. Nothing is held.
 type ExhaustedError struct {
@@ -140,6 +147,33 @@ func (e *ExhaustedError) Error() string {
 		e.Standing.Limit.ID, e.Standing.Used, e.Standing.Limit.Value, e.Wanted)
 }
 
+// Reason gives the reason a caller is told.
+func (e *ExhaustedError) Reason() core.Reason {
+	switch {
+	case e.Never():
+		return core.ReasonRequestTooLarge
+	case e.Standing.Limit.Dimension == DimensionConcurrency:
+		return core.ReasonConcurrencyLimit
+	case e.Standing.Limit.Window == WindowMinute:
+		return core.ReasonRateLimited
+	default:
+		return core.ReasonQuotaExhausted
+	}
+}
+
+// Outlasts reports whether e keeps the call out for longer than o, which may be nil. Ledgers refuse with the limit that
+// outlasts the others, so that the caller does not come back too early.
+func (e *ExhaustedError) Outlasts(o *ExhaustedError) bool {
+	switch {
+	case o == nil:
+		return true
+	case e.Never() != o.Never():
+		return e.Never()
+	default:
+		return e.Standing.Reset.After(o.Standing.Reset)
+	}
+}
+
 // Ledger counts what is used (posted) and held (pending) under each limit.
 //
 // Invariants, each the name of a test of the conformance suite:
@@ -154,22 +188,34 @@ func (e *ExhaustedError) Error() string {
 //	I7  a denial names a dimension that lacked room
 //	I8  there is no denial when all had room
 //
-// Every method must be safe for concurrent use, and must change nothing when it returns an error.
+// A call that wants nothing in a limit's dimension always has room under it. Each live reservation counts one under the
+// concurrency limits that matched it. In the sliding minute everything counts at the time of admission, so that a call
+// that runs for longer has left it, and extends freely under it.
+//
+// Every method must be safe for concurrent use, must change nothing when it returns an error, and must return ErrAmount
+// for amounts out of range.
 type Ledger interface {
-	// Reserve holds every amount of r, or returns *ExhaustedError naming a limit that lacked room and holds nothing.
-	// A second Reserve with the same id must change nothing and return the first result.
+	// Reserve holds every amount of r, or returns *ExhaustedError naming, of the hard limits that lacked room, the one
+	// that outlasts the others, and holds nothing. A second Reserve with the id of a live reservation must change
+	// nothing and return the first result; with that of a resolved one it must return ErrResolved.
 	Reserve(ctx context.Context, r Request) (Reservation, error)
-	// Extend adds amounts to a live reservation under the limits it was made with, or returns *ExhaustedError and
-	// leaves it as it was. On a resolved or unknown reservation it returns ErrUnknown.
+	// Extend adds amounts to a live reservation under the limits it was made with, in the windows pinned by Reserve, or
+	// returns *ExhaustedError and leaves it as it was. It renews the lease. On a resolved or unknown reservation it
+	// returns ErrUnknown.
 	Extend(ctx context.Context, id string, more Amounts) (Reservation, error)
+	// Touch renews the leases of live reservations and records what each has used so far. It passes over those that are
+	// resolved or unknown.
+	Touch(ctx context.Context, progress ...Progress) error
 	// Settle posts what was used, in full, in the windows pinned by Reserve, and releases the hold. A repeat, also one
-	// with other amounts, must change nothing and return what was settled first.
+	// with other amounts, must change nothing and return what was settled first: nothing after Void, the last progress
+	// after Expire. On an unknown reservation it returns ErrUnknown.
 	Settle(ctx context.Context, id string, used Amounts) (Amounts, error)
-	// Void releases the hold and posts nothing. On a resolved reservation it must change nothing.
+	// Void releases the hold and posts nothing. On a resolved reservation it must change nothing; on an unknown one it
+	// returns ErrUnknown.
 	Void(ctx context.Context, id string) error
-	// Expire resolves reservations whose lease ended before now: each is settled at its last recorded progress, and
-	// its id is returned.
+	// Expire resolves reservations whose lease ended before now: each is settled at its last recorded progress (nothing
+	// if there is none), and its id is returned.
 	Expire(ctx context.Context, now time.Time) ([]string, error)
-	// Standings reports every limit that matches s without changing anything.
-	Standings(ctx context.Context, s Subject, limits []Limit, at time.Time) ([]Standing, error)
+	// Standings reports every limit that matches s, in the order of limits, without changing anything.
+	Standings(ctx context.Context, s Subject, limits *LimitSet, at time.Time) ([]Standing, error)
 }

@@ -1,0 +1,224 @@
+package quota
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// Hard reports whether the limit refuses.
+func (l *Limit) Hard() bool { return l.Enforcement == EnforceHard || l.Enforcement == "" }
+
+// Validate checks every field and returns all that is wrong with them, joined, or nil.
+func (l *Limit) Validate() error {
+	_, err := l.compile(time.LoadLocation)
+	return err
+}
+
+// Matches reports whether a call counts under the limit.
+func (l *Limit) Matches(s Subject) bool {
+	_, ok := l.counted(s)
+	return ok && (l.Model == "" || matchModel(l.Model, s.Model))
+}
+
+// counted gives the id of the one whom the call counts for; false if the limit is about others. A call without a team
+// (user, app) is not one of "each of them".
+func (l *Limit) counted(s Subject) (string, bool) {
+	var id string
+	switch l.Scope {
+	case ScopeEveryone:
+		return "", true
+	case ScopeTeam:
+		id = s.Team
+	case ScopeUser:
+		id = s.User
+	case ScopeApp:
+		id = s.App
+	}
+	return id, id != "" && (l.Subject == "" || l.Subject == id)
+}
+
+// matchModel takes a pattern that does not parse to match nothing; Validate refuses it.
+func matchModel(pattern, model string) bool {
+	ok, err := path.Match(pattern, model)
+	return ok && err == nil
+}
+
+// compile checks the limit and gives its zone.
+func (l *Limit) compile(load func(string) (*time.Location, error)) (*time.Location, error) {
+	var errs []error
+	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+
+	if l.ID == "" {
+		bad("id is empty")
+	}
+	switch {
+	case !slices.Contains([]ScopeKind{ScopeEveryone, ScopeTeam, ScopeUser, ScopeApp}, l.Scope):
+		bad("scope %q is not one of everyone, team, user, app", l.Scope)
+	case l.Scope == ScopeEveryone && l.Subject != "":
+		bad("subject %q does not go with scope everyone", l.Subject)
+	}
+	if _, err := path.Match(l.Model, ""); err != nil {
+		bad("model pattern %q does not parse", l.Model)
+	}
+	dimensions := []Dimension{
+		DimensionRequests, DimensionInputTokens, DimensionOutputTokens, DimensionTokens, DimensionCost, DimensionConcurrency,
+	}
+	if !slices.Contains(dimensions, l.Dimension) {
+		bad("dimension %q is not one of requests, input_tokens, output_tokens, tokens, cost, concurrency", l.Dimension)
+	}
+	windows := []Window{WindowNone, WindowMinute, WindowHour, WindowDay, WindowWeek, WindowMonth}
+	switch {
+	case !slices.Contains(windows, l.Window):
+		bad("window %q is not one of none, minute, hour, day, week, month", l.Window)
+	case (l.Window == WindowNone) != (l.Dimension == DimensionConcurrency):
+		bad("window none goes with dimension concurrency, and only with it")
+	}
+	if l.Value < 0 || l.Value > MaxValue {
+		bad("value %d is not between 0 and %d", l.Value, int64(MaxValue))
+	}
+	if !slices.Contains([]Enforcement{"", EnforceHard, EnforceSoft, EnforceObserve}, l.Enforcement) {
+		bad("enforcement %q is not one of hard, soft, observe", l.Enforcement)
+	}
+	zone, err := load(l.Zone)
+	if err != nil || l.Zone == "Local" { // Local would mean another zone on another machine
+		bad("zone %q is not a known IANA time zone", l.Zone)
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("limit %q: %w", l.ID, errors.Join(errs...))
+	}
+	return zone, nil
+}
+
+// CounterKey names a counter. Limits of one id that count different things have different counters; a change of value,
+// of enforcement or of the subject keeps them.
+type CounterKey struct {
+	Limit   string // what is counted: the limit's id and the fields that give the count its meaning
+	Subject string // whom it is counted for
+	Start   int64  // the start of the calendar window, Unix seconds; 0 for others
+}
+
+// Match is a limit that a call counts under, and where.
+type Match struct {
+	Limit *Limit // shared, must not be changed
+	Key   CounterKey
+	// End is the end of the calendar window, zero for others.
+	End time.Time
+}
+
+// LimitSet is a set of valid limits, compiled once for the many calls they are applied to. It is safe for concurrent
+// use. The nil set is empty.
+type LimitSet struct {
+	limits []Limit
+	rules  []rule
+}
+
+type rule struct {
+	limit *Limit
+	name  string
+	glob  bool // the model pattern is more than a name
+	span  *span
+}
+
+// span finds the calendar windows of one kind in one zone. Calls come in the order of time, so it remembers the last.
+type span struct {
+	window Window
+	zone   *time.Location
+	last   atomic.Pointer[bounds]
+}
+
+type bounds struct{ start, end time.Time }
+
+func (s *span) at(at time.Time) *bounds {
+	if b := s.last.Load(); b != nil && !at.Before(b.start) && at.Before(b.end) {
+		return b
+	}
+	start, end := Bounds(s.window, s.zone, at)
+	b := &bounds{start, end}
+	s.last.Store(b)
+	return b
+}
+
+// Compile checks limits and makes a set of them, in their order. It returns all that is wrong with them, joined; ids must
+// not repeat.
+func Compile(limits []Limit) (*LimitSet, error) {
+	s := &LimitSet{limits: slices.Clone(limits), rules: make([]rule, len(limits))}
+	zones := map[string]*time.Location{}
+	load := func(name string) (*time.Location, error) {
+		if z, ok := zones[name]; ok {
+			return z, nil
+		}
+		z, err := time.LoadLocation(name)
+		if err == nil {
+			zones[name] = z
+		}
+		return z, err
+	}
+	type spanKey struct {
+		window Window
+		zone   string
+	}
+	spans := map[spanKey]*span{}
+	ids := make(map[string]bool, len(limits))
+	var errs []error
+	for i := range s.limits {
+		l := &s.limits[i]
+		zone, err := l.compile(load)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if ids[l.ID] {
+			errs = append(errs, fmt.Errorf("limit %q: id is used twice", l.ID))
+			continue
+		}
+		ids[l.ID] = true
+		key := spanKey{l.Window, zone.String()}
+		if spans[key] == nil {
+			spans[key] = &span{window: l.Window, zone: zone}
+		}
+		s.rules[i] = rule{
+			limit: l,
+			name:  fmt.Sprintf("%s|%s|%s|%s|%q|%s", l.Scope, l.Dimension, l.Window, zone, l.Model, l.ID),
+			glob:  strings.ContainsAny(l.Model, `*?[\`),
+			span:  spans[key],
+		}
+	}
+	if len(errs) > 0 {
+		return nil, errors.Join(errs...)
+	}
+	return s, nil
+}
+
+// Limits gives the limits of the set, in their order. They are shared and must not be changed.
+func (s *LimitSet) Limits() []Limit {
+	if s == nil {
+		return nil
+	}
+	return s.limits
+}
+
+// AppendMatches appends to dst the limits that a call admitted at a time counts under, in their order.
+func (s *LimitSet) AppendMatches(dst []Match, subject Subject, at time.Time) []Match {
+	if s == nil {
+		return dst
+	}
+	for i := range s.rules {
+		r := &s.rules[i]
+		id, ok := r.limit.counted(subject)
+		if !ok || r.limit.Model != "" && r.limit.Model != subject.Model && !(r.glob && matchModel(r.limit.Model, subject.Model)) {
+			continue
+		}
+		m := Match{Limit: r.limit, Key: CounterKey{Limit: r.name, Subject: id}}
+		if w := r.limit.Window; w != WindowNone && w != WindowMinute {
+			b := r.span.at(at)
+			m.Key.Start, m.End = b.start.Unix(), b.end
+		}
+		dst = append(dst, m)
+	}
+	return dst
+}
