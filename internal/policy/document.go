@@ -1,0 +1,114 @@
+package policy
+
+import (
+	"errors"
+	"strconv"
+)
+
+// Mode says whether the rules on what is asked take effect.
+type Mode string
+
+// The modes.
+const (
+	ModeObserve Mode = "observe" // decide and record, but let pass
+	ModeEnforce Mode = "enforce"
+)
+
+// Values lists the modes.
+func (Mode) Values() []string { return []string{string(ModeObserve), string(ModeEnforce)} }
+
+// Response is what a rule asks for, in the words of core.Action.
+type Response string
+
+// Values lists the responses.
+func (Response) Values() []string { return []string{"allow", "warn", "block"} }
+
+// Threshold is the score from which on a rule applies, or Never.
+type Threshold float64
+
+// Never is a threshold that no score reaches.
+const Never Threshold = 2
+
+// TypeName says how a threshold is written.
+func (Threshold) TypeName() string { return "a number from 0 to 1, or never" }
+
+// MarshalText writes the threshold as documents do.
+func (t Threshold) MarshalText() ([]byte, error) {
+	if t > 1 {
+		return []byte("never"), nil
+	}
+	return strconv.AppendFloat(nil, float64(t), 'g', -1, 64), nil
+}
+
+// UnmarshalText reads a number from 0 to 1, or "never".
+func (t *Threshold) UnmarshalText(text []byte) error {
+	if string(text) == "never" {
+		*t = Never
+		return nil
+	}
+	x, err := strconv.ParseFloat(string(text), 64)
+	if err != nil || !(x >= 0 && x <= 1) { // not in the other sense: NaN
+		return errors.New("not " + t.TypeName())
+	}
+	*t = Threshold(x)
+	return nil
+}
+
+// reachedBy reports whether the threshold is met. A score that is not a number meets every threshold but Never.
+func (t Threshold) reachedBy(score float64) bool { return t <= 1 && !(score < float64(t)) }
+
+// Document is the policy as it is written. A field that is not written keeps its default.
+type Document struct {
+	Version   int       `json:"version" doc:"Version of this format: 1. Required."`
+	Mode      Mode      `json:"mode" doc:"observe: the rules on intent and deviation are recorded but change nothing. enforce: they hold."`
+	NoticeURL string    `json:"notice_url" doc:"Page that refusals and warnings point people to."`
+	Models    Models    `json:"models"`
+	Deviation Deviation `json:"deviation"`
+	Intents   Intents   `json:"intents"`
+}
+
+// Models says who may call which models. In a pattern a star stands for any characters; everything else for itself.
+type Models struct {
+	Allow []string            `json:"allow" doc:"Patterns of the models that everyone may call whose team has no list. [] is none."`
+	Teams map[string][]string `json:"teams" doc:"By team: patterns in place of models.allow."`
+	Apps  map[string][]string `json:"apps" doc:"By app: patterns that a model must match as well, whoever calls."`
+}
+
+// Deviation says from which score on a prompt is too far from the tasks its person was assigned.
+type Deviation struct {
+	Warn                Threshold `json:"warn" doc:"Warn from this score on."`
+	Block               Threshold `json:"block" doc:"Block from this score on. Not below warn."`
+	EnforceUncalibrated bool      `json:"enforce_uncalibrated" doc:"Block also by a score that no calibration backs. Otherwise such a score warns at most."`
+	OnUnscored          Responses `json:"on_unscored"`
+}
+
+// Responses says what to do with a prompt that could not be scored, by cause.
+type Responses struct {
+	Language Response `json:"language" doc:"The prompt is in a language that the models do not know."`
+	Opaque   Response `json:"opaque" doc:"The prompt is an image, audio or a file only."`
+	Encoded  Response `json:"encoded" doc:"The prompt is encoded, in base64 and the like."`
+	TooShort Response `json:"too_short" doc:"The prompt has too few words to go by."`
+	NoTask   Response `json:"no_task" doc:"The person has no task to deviate from."`
+}
+
+// Intents says what may not be asked for.
+type Intents struct {
+	Forbidden     []string `json:"forbidden" doc:"Intents that are blocked."`
+	Warn          []string `json:"warn" doc:"Intents that are warned about."`
+	MinConfidence float64  `json:"min_confidence" doc:"Confidence, in [0, 1], below which neither list applies."`
+}
+
+// defaults is the document with every default filled in.
+func defaults() Document {
+	return Document{
+		Version: 1,
+		Mode:    ModeObserve,
+		Models:  Models{Allow: []string{"*"}},
+		Deviation: Deviation{
+			Warn:       0.8,
+			Block:      Never,
+			OnUnscored: Responses{Language: "warn", Opaque: "warn", Encoded: "warn", TooShort: "warn", NoTask: "allow"},
+		},
+		Intents: Intents{MinConfidence: 0.5},
+	}
+}

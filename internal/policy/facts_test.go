@@ -1,0 +1,282 @@
+package policy_test
+
+import (
+	"bytes"
+	"math"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/policy"
+)
+
+var (
+	actions = map[core.Action]int{core.ActionAllow: 0, core.ActionWarn: 1, core.ActionBlock: 2}
+	words   = rapid.SampledFrom([]string{"", "coding", "jailbreak", "job_search", "uncertain", "ü\u2028<&>\x00"})
+	numbers = rapid.OneOf(
+		rapid.Float64Range(0, 1),
+		rapid.SampledFrom([]float64{0, 0.5, 0.7, 0.8, 0.95, 1, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), -1, 2}),
+	)
+	causes = rapid.SampledFrom([]core.Unscored{"", "", "", core.UnscoredLanguage, core.UnscoredOpaque, core.UnscoredEncoded,
+		core.UnscoredTooShort, core.UnscoredNoTask, "other"})
+)
+
+var anyFacts = rapid.Custom(func(t *rapid.T) policy.Facts {
+	f := policy.Facts{
+		At:            time.UnixMicro(rapid.Int64Range(-1e15, 1e16).Draw(t, "at")),
+		PolicyVersion: words.Draw(t, "policy version"),
+		PriceVersion:  words.Draw(t, "price version"),
+		Principal: core.Principal{
+			User:   words.Draw(t, "user"),
+			Team:   rapid.SampledFrom([]string{"", "billing", "closed", "other"}).Draw(t, "team"),
+			App:    rapid.SampledFrom([]string{"", "crm", "other"}).Draw(t, "app"),
+			Method: core.MethodToken,
+		},
+		Endpoint: words.Draw(t, "endpoint"),
+		Model:    rapid.SampledFrom([]string{"", "gpt-4o", "gpt-4o-mini", "o3"}).Draw(t, "model"),
+		Priced:   rapid.Bool().Draw(t, "priced"),
+		Tasks:    rapid.SliceOfN(words, 0, 3).Draw(t, "tasks"),
+		Intent: core.Intent{
+			Label:      words.Draw(t, "label"),
+			Confidence: numbers.Draw(t, "confidence"),
+			Top: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) core.LabelScore {
+				return core.LabelScore{Label: words.Draw(t, "label"), P: numbers.Draw(t, "p")}
+			}), 0, 3).Draw(t, "top"),
+			Unscored: causes.Draw(t, "intent unscored"),
+		},
+		Deviation: core.Deviation{
+			Score:      numbers.Draw(t, "score"),
+			N:          rapid.IntRange(0, 5000).Draw(t, "n"),
+			Calibrated: rapid.Bool().Draw(t, "calibrated"),
+			Unscored:   causes.Draw(t, "deviation unscored"),
+			Phrase:     words.Draw(t, "phrase"),
+		},
+		Quota: policy.Quota{
+			Outcome: rapid.SampledFrom([]policy.Outcome{policy.QuotaUnasked, policy.QuotaGranted, policy.QuotaSoft,
+				policy.QuotaExhausted, "other"}).Draw(t, "outcome"),
+			Limit:     words.Draw(t, "limit"),
+			Dimension: rapid.SampledFrom([]string{"", "tokens", "concurrency"}).Draw(t, "dimension"),
+			Window:    rapid.SampledFrom([]string{"", "minute", "day"}).Draw(t, "window"),
+			Never:     rapid.Bool().Draw(t, "never"),
+		},
+	}
+	if rapid.Bool().Draw(t, "has p") {
+		p := numbers.Draw(t, "p")
+		f.Deviation.P = &p
+	}
+	return f
+})
+
+var anyPolicy = rapid.Custom(func(t *rapid.T) *policy.Snapshot {
+	pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
+	doc := "version: 1\nmode: " + pick("mode", "observe", "enforce") +
+		"\nmodels: " + pick("models", "{}", "{teams: {billing: [gpt-*], closed: []}}", "{apps: {crm: ['*-mini']}}") +
+		"\ndeviation:\n  " + pick("warn", "warn: 0.7", "warn: never", "warn: 0", "warn: 0.8") +
+		"\n  " + pick("block", "block: never", "block: 0.8", "block: 0.95", "block: 1") +
+		"\n  enforce_uncalibrated: " + pick("enforce", "true", "false") +
+		"\n  on_unscored: " + pick("unscored", "{}", "{encoded: block, no_task: warn}", "{opaque: allow}") +
+		"\nintents: " + pick("intents", "{}", "{forbidden: [jailbreak], warn: [job_search]}", "{forbidden: [uncertain], min_confidence: 0}")
+	s, err := policy.Parse("policy.yaml", []byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+})
+
+// checkDecision states what holds for every policy and all facts.
+func checkDecision(t interface{ Fatalf(string, ...any) }, s *policy.Snapshot, f policy.Facts) {
+	v := s.Decide(f)
+	if again := s.Decide(f); again != v {
+		t.Fatalf("decided %+v, then %+v", v, again)
+	}
+	if actions[v.Action] > actions[v.Decided] {
+		t.Fatalf("did more than was decided: %+v", v)
+	}
+	if (v.Decided == core.ActionAllow) != (v.Reason == core.ReasonNone) {
+		t.Fatalf("reason and decision disagree: %+v", v)
+	}
+	if s.Mode() == policy.ModeEnforce && v.Action != v.Decided {
+		t.Fatalf("not enforced: %+v", v)
+	}
+	if mustHold := !f.Priced || !s.ModelAllowed(f.Principal, f.Model) || f.Quota.Outcome == policy.QuotaExhausted; mustHold && !v.Blocked() {
+		t.Fatalf("a model or hard limit did not hold: %+v", v)
+	}
+	if v.Reason == core.ReasonOffTask && v.Decided == core.ActionBlock && !f.Deviation.Calibrated && !v.Uncalibrated {
+		t.Fatalf("blocked by an uncalibrated score without saying so: %+v", v)
+	}
+	b := f.Canonical()
+	back, err := policy.ParseFacts(b)
+	if err != nil {
+		t.Fatalf("canonical facts do not parse: %v\n%s", err, b)
+	}
+	if again := back.Canonical(); !bytes.Equal(b, again) {
+		t.Fatalf("not canonical:\n%s\n%s", b, again)
+	}
+	if got := s.Decide(back); got != v {
+		t.Fatalf("replayed %+v, decided %+v\n%s", got, v, b)
+	}
+}
+
+func TestDecideIsPureTotalAndReplays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) { checkDecision(t, anyPolicy.Draw(t, "policy"), anyFacts.Draw(t, "facts")) })
+}
+
+func FuzzDecide(f *testing.F) {
+	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { checkDecision(t, anyPolicy.Draw(t, "policy"), anyFacts.Draw(t, "facts")) }))
+}
+
+// FuzzParseFacts: whatever parses is decided, and its canonical bytes are stable.
+func FuzzParseFacts(f *testing.F) {
+	f.Add([]byte(baseline))
+	s := policy.Default()
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if facts, err := policy.ParseFacts(b); err == nil {
+			checkDecision(t, s, facts)
+		}
+	})
+}
+
+func TestMoreDeviationNeverSoftens(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, low := anyPolicy.Draw(t, "policy"), anyFacts.Draw(t, "facts")
+		high := low
+		low.Deviation.Score = rapid.Float64Range(0, 1).Draw(t, "low")
+		high.Deviation.Score = rapid.OneOf(rapid.Float64Range(low.Deviation.Score, 1), rapid.Just(math.NaN())).Draw(t, "high")
+		a, b := s.Decide(low), s.Decide(high)
+		if actions[b.Action] < actions[a.Action] || actions[b.Decided] < actions[a.Decided] {
+			t.Fatalf("%v is %+v, %v is %+v", low.Deviation.Score, a, high.Deviation.Score, b)
+		}
+	})
+}
+
+func TestUncalibratedNeverBlocksUnlessTold(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, f := anyPolicy.Draw(t, "policy"), anyFacts.Draw(t, "facts")
+		f.Deviation.Calibrated = false
+		if v := s.Decide(f); v.Reason == core.ReasonOffTask && v.Decided == core.ActionBlock && !v.Uncalibrated {
+			t.Fatalf("%+v", v)
+		}
+	})
+}
+
+func TestObserveLiftsOnlyWhatIsAsked(t *testing.T) {
+	parse := func(mode string) *policy.Snapshot {
+		s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: "+mode+
+			"\ndeviation: {block: 0.9, enforce_uncalibrated: true}\nintents: {forbidden: [jailbreak]}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	observe, enforce := parse("observe"), parse("enforce")
+	rapid.Check(t, func(t *rapid.T) {
+		f := anyFacts.Draw(t, "facts")
+		a, b := observe.Decide(f), enforce.Decide(f)
+		if a.Decided != b.Decided {
+			t.Fatalf("the mode changed what was decided: %+v, %+v", a, b)
+		}
+		f.Intent, f.Deviation = core.Intent{}, core.Deviation{}
+		if held := observe.Decide(f); held.Action != a.Action {
+			t.Fatalf("what was asked changed what was done: %+v, %+v", a, held)
+		}
+	})
+}
+
+func TestCanonicalForm(t *testing.T) {
+	f, err := policy.ParseFacts([]byte(baseline))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Deviation.Words = []core.WordWeight{{Word: "secret", Weight: 1}}
+	const want = `{"v":1,"at":"2026-03-02T09:30:00.25Z","policy_version":"","price_version":"2026-03-01",` +
+		`"principal":{"user":"ada","team":"billing","app":"crm","method":"token"},` +
+		`"endpoint":"chat.completions","model":"gpt-4o-mini","priced":true,"tasks":["t1"],` +
+		`"intent":{"label":"coding","confidence":0.9,"model":"i1"},` +
+		`"deviation":{"score":0.1,"n":0,"calibrated":false,"task":"t1","model":"d1"},"quota":{"outcome":"granted"}}`
+	if diff := cmp.Diff(want, string(f.Canonical())); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCanonicalHoldsWhatJSONCannot(t *testing.T) {
+	nan := math.NaN()
+	f := policy.Facts{
+		At:        time.Date(20000, 1, 1, 0, 0, 0, 1, time.FixedZone("", 3600)),
+		Model:     "gpt\xff",
+		Intent:    core.Intent{Confidence: math.Inf(-1), Top: []core.LabelScore{{P: nan}, {P: 0.5}}},
+		Deviation: core.Deviation{Score: nan, P: &nan},
+	}
+	one := 1.0
+	want := policy.Facts{
+		Model:     "gpt\ufffd",
+		Intent:    core.Intent{Top: []core.LabelScore{{P: 1}, {P: 0.5}}},
+		Deviation: core.Deviation{Score: 1, P: &one},
+	}
+	got, err := policy.ParseFacts(f.Canonical())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+	if !math.IsNaN(f.Intent.Top[0].P) || !math.IsNaN(*f.Deviation.P) {
+		t.Error("Canonical changed the caller's facts")
+	}
+}
+
+func TestParseFactsRefuses(t *testing.T) {
+	for _, b := range []string{``, `{}`, `{"v":2}`, `{"v":1,"risk":3}`, `{"v":1,"v":1}`, `{"v":1}{}`, `[]`, `{"v":1,"priced":"yes"}`} {
+		if _, err := policy.ParseFacts([]byte(b)); err == nil {
+			t.Errorf("%s is accepted", b)
+		}
+	}
+}
+
+func benchmarkSubject(b *testing.B) (*policy.Snapshot, policy.Facts) {
+	s, err := policy.Parse("policy.yaml", []byte(`
+version: 1
+mode: enforce
+models: {teams: {billing: [o3, "gpt-4*"]}, apps: {crm: ["*-mini", "gpt-*"]}}
+deviation: {warn: 0.6, block: 0.9}
+intents: {forbidden: [jailbreak], warn: [job_search]}
+`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	f, err := policy.ParseFacts([]byte(baseline))
+	if err != nil {
+		b.Fatal(err)
+	}
+	f.Intent.Top = []core.LabelScore{{Label: "coding", P: 0.9}, {Label: "debugging", P: 0.05}, {Label: "writing", P: 0.01}}
+	f.Intent.Confidence, f.Deviation.Score, f.Deviation.Phrase = 0.9134512345, 0.123456789, "monthly invoice run"
+	return s, f
+}
+
+func BenchmarkDecide(b *testing.B) {
+	s, f := benchmarkSubject(b)
+	for b.Loop() {
+		s.Decide(f)
+	}
+}
+
+func BenchmarkCanonical(b *testing.B) {
+	_, f := benchmarkSubject(b)
+	for b.Loop() {
+		f.Canonical()
+	}
+}
+
+func TestDecideDoesNotAllocate(t *testing.T) {
+	s := policy.Default()
+	f, err := policy.ParseFacts([]byte(baseline))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := testing.AllocsPerRun(100, func() { s.Decide(f) }); n != 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
