@@ -1,0 +1,386 @@
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// Credentials is what the verifier needs to know of stored credentials. It must answer from memory, be safe for
+// concurrent use, and be consistent in itself: one unchanging snapshot.
+type Credentials interface {
+	// AppKey gives the app key with a hash, expired and revoked ones included.
+	AppKey(hash [32]byte) (core.AppKey, bool)
+	// SigningKey gives one of Plumbline's own signing keys, retired ones included. Its Private may be empty.
+	SigningKey(id string) (core.SigningKey, bool)
+	// Revoked reports whether a token was revoked: by its id, or with all tokens of its subject that were issued before
+	// a time. An empty tokenID must match no revocation; a zero issuedAt is before every time.
+	Revoked(tokenID, subject string, issuedAt time.Time) bool
+	User(id string) (core.User, bool)
+	App(id string) (core.App, bool)
+	// Generation must change whenever any of the above may answer differently.
+	Generation() uint64
+}
+
+// Trust is an issuer other than Plumbline itself whose tokens are believed. Their sub is the id of a user.
+type Trust struct {
+	// Issuer is the exact iss, and Audience what aud must contain.
+	Issuer, Audience string
+	// Types are the allowed values of typ. An empty one allows tokens without typ.
+	Types []string
+	// Keys gives the key set in force. It must answer from memory, be safe for concurrent use and not give nil.
+	Keys func() *KeySet
+}
+
+// Options are what a verifier is made of.
+type Options struct {
+	// Issuer and Audience are the iss and aud of Plumbline's own tokens. They must not be empty.
+	Issuer, Audience string
+	// Issuers are the other issuers that are trusted.
+	Issuers []Trust
+	// Credentials gives the snapshot in force, never nil.
+	Credentials func() Credentials
+	Now         func() time.Time
+	// MaxLifetime is the longest time from a token's issue to its expiry that is accepted.
+	MaxLifetime time.Duration
+	// Leeway is the clock difference that is forgiven, at most 30 s.
+	Leeway time.Duration
+	// CacheSize is how many verified tokens are remembered; 0 stands for 8192.
+	CacheSize int
+}
+
+const (
+	maxLeeway        = 30 * time.Second
+	defaultCacheSize = 8192
+)
+
+// typeAccess is the typ of Plumbline's own tokens (RFC 9068 §2.1). It is theirs alone: nothing else that Plumbline may
+// sign with the same keys can pass for a credential (RFC 8725 §3.11).
+const typeAccess = "at+jwt"
+
+// Verifier proves who calls. It is safe for concurrent use.
+type Verifier struct {
+	issuers     map[string]*trust
+	credentials func() Credentials
+	now         func() time.Time
+	maxLifetime time.Duration
+	leeway      time.Duration
+	verified    *cache
+}
+
+// trust is an issuer as the verifier sees it.
+type trust struct {
+	issuer, audience string
+	types            []string
+	own              bool           // keys are those of Credentials
+	keys             func() *KeySet // nil for own
+}
+
+// NewVerifier checks the options.
+func NewVerifier(o Options) (*Verifier, error) {
+	switch {
+	case o.Credentials == nil || o.Now == nil:
+		return nil, errors.New("identity: Credentials and Now are required")
+	case o.MaxLifetime <= 0:
+		return nil, errors.New("identity: MaxLifetime must be positive")
+	case o.Leeway < 0 || o.Leeway > maxLeeway:
+		return nil, fmt.Errorf("identity: Leeway must be between 0 and %v", maxLeeway)
+	case o.CacheSize < 0:
+		return nil, errors.New("identity: CacheSize must not be negative")
+	case o.CacheSize == 0:
+		o.CacheSize = defaultCacheSize
+	}
+	v := &Verifier{
+		issuers:     make(map[string]*trust, 1+len(o.Issuers)),
+		credentials: o.Credentials,
+		now:         o.Now,
+		maxLifetime: o.MaxLifetime,
+		leeway:      o.Leeway,
+		verified:    newCache(o.CacheSize),
+	}
+	own := &trust{issuer: o.Issuer, audience: o.Audience, types: []string{typeAccess}, own: true}
+	if err := v.trust(own); err != nil {
+		return nil, err
+	}
+	for _, i := range o.Issuers {
+		t := &trust{issuer: i.Issuer, audience: i.Audience, keys: i.Keys}
+		for _, typ := range i.Types {
+			t.types = append(t.types, mediaType(typ))
+		}
+		if t.keys == nil || len(t.types) == 0 {
+			return nil, fmt.Errorf("identity: issuer %q: Keys and Types are required", i.Issuer)
+		}
+		if err := v.trust(t); err != nil {
+			return nil, err
+		}
+	}
+	return v, nil
+}
+
+func (v *Verifier) trust(t *trust) error {
+	if t.issuer == "" || t.audience == "" {
+		return errors.New("identity: an issuer and its audience must not be empty")
+	}
+	if _, double := v.issuers[t.issuer]; double {
+		return fmt.Errorf("identity: issuer %q is there twice", t.issuer)
+	}
+	v.issuers[t.issuer] = t
+	return nil
+}
+
+// Session is a caller that was authenticated. It does not change.
+type Session struct {
+	Principal core.Principal
+	// Expires is when the credential ends, leeway included; zero is never.
+	Expires time.Time
+
+	token *token   // what was verified, nil for an app key
+	key   [32]byte // the hash of the app key
+}
+
+// token is a verified token: what of it must be looked at again each time.
+type token struct {
+	trust   *trust
+	kid     string
+	claims  claims
+	issued  time.Time
+	expires time.Time // leeway included
+
+	// The token is as good as verified now while these are in force.
+	generation uint64
+	keys       *KeySet
+}
+
+// Authenticate proves who calls. authorization are all Authorization header values of the request, exactly as received.
+// The session is nil when the error is not.
+//
+// Reasons: missing_credential, multiple_credentials, invalid_credential, expired_credential, revoked_credential,
+// unknown_principal, user_blocked.
+func (v *Verifier) Authenticate(_ context.Context, authorization []string) (*Session, *core.Error) {
+	credential, denied := bearer(authorization)
+	if denied != nil {
+		return nil, denied
+	}
+	if strings.HasPrefix(credential, appKeyPrefix) {
+		return v.authenticateKey(credential)
+	}
+	return v.authenticateToken(credential)
+}
+
+// Still reports what has ended a session since Authenticate gave it: its expiry or revocation, the removal of its key,
+// user or app, a block of its user. It is made to be asked often and does not allocate while the answer is nil.
+func (v *Verifier) Still(s *Session) *core.Error {
+	known := v.credentials()
+	if s.token == nil {
+		_, _, denied := v.key(known, s.key)
+		return denied
+	}
+	if !s.token.trust.holds(known, s.token.kid) {
+		return refuse(core.ReasonRevokedCredential, wordsRevoked, errSigningKeyGone)
+	}
+	_, denied := v.principal(known, s.token)
+	return denied
+}
+
+// bearer gives the one credential of a request (RFC 6750 §2.1).
+func bearer(authorization []string) (string, *core.Error) {
+	switch {
+	case len(authorization) == 0:
+		return "", refuse(core.ReasonMissingCredential, wordsMissing, errNoHeader)
+	case len(authorization) > 1:
+		return "", refuse(core.ReasonMultipleCredentials, wordsMultiple, errManyHeaders)
+	}
+	scheme, credential, _ := strings.Cut(authorization[0], " ")
+	switch {
+	case strings.Contains(authorization[0], ","): // the form of several headers joined by a proxy
+		return "", refuse(core.ReasonMultipleCredentials, wordsMultiple, errManyHeaders)
+	case credential == "" && (scheme == "" || strings.EqualFold(scheme, "Bearer")):
+		return "", refuse(core.ReasonMissingCredential, wordsMissing, errEmptyHeader)
+	case !strings.EqualFold(scheme, "Bearer"):
+		return "", refuse(core.ReasonInvalidCredential, wordsScheme, errScheme)
+	case strings.HasPrefix(credential, "sk-"):
+		return "", refuse(core.ReasonInvalidCredential, wordsProvider, errProviderKey)
+	}
+	return credential, nil
+}
+
+func (v *Verifier) authenticateKey(credential string) (*Session, *core.Error) {
+	hash, ok := ParseAppKey(credential)
+	if !ok {
+		return nil, refuse(core.ReasonInvalidCredential, wordsTypo, errKeyChecksum)
+	}
+	principal, expires, denied := v.key(v.credentials(), hash)
+	if denied != nil {
+		return nil, denied
+	}
+	return &Session{Principal: principal, Expires: expires, key: hash}, nil
+}
+
+// key gives whom an app key stands for now, and until when.
+func (v *Verifier) key(known Credentials, hash [32]byte) (core.Principal, time.Time, *core.Error) {
+	none := core.Principal{}
+	key, ok := known.AppKey(hash)
+	now := v.now()
+	switch {
+	case !ok:
+		return none, time.Time{}, refuse(core.ReasonInvalidCredential, wordsUnknown, errKeyUnknown)
+	case !key.Revoked.IsZero() && !now.Before(key.Revoked):
+		return none, time.Time{}, refuse(core.ReasonRevokedCredential, wordsRevoked, errKeyRevoked)
+	case !key.Expires.IsZero() && !now.Before(key.Expires):
+		return none, time.Time{}, refuse(core.ReasonExpiredCredential, wordsExpired, errKeyExpired)
+	}
+	principal, denied := complete(known, core.Principal{
+		User: key.User, App: key.App, Method: core.MethodAppKey, Credential: key.ID,
+	})
+	return principal, key.Expires, denied
+}
+
+func (v *Verifier) authenticateToken(credential string) (*Session, *core.Error) {
+	if len(credential) > maxToken { // before it is hashed
+		return nil, refuseToken(errTokenSize)
+	}
+	known := v.credentials()
+	hash := sha256.Sum256([]byte(credential))
+	t, ok := v.verified.get(hash)
+	if !ok || t.generation != known.Generation() || t.keys != t.trust.keySet() {
+		var err error
+		if t, err = v.verify(known, credential); err != nil {
+			if errors.Is(err, errExpired) {
+				return nil, refuse(core.ReasonExpiredCredential, wordsExpired, err)
+			}
+			return nil, refuseToken(err)
+		}
+		v.verified.put(hash, t)
+	}
+	principal, denied := v.principal(known, t)
+	if denied != nil {
+		return nil, denied
+	}
+	return &Session{Principal: principal, Expires: t.expires, token: t}, nil
+}
+
+// verify reads a token, checks its signature and what it says. The order matters: what an unverified token says selects
+// the issuer and its key and nothing more.
+func (v *Verifier) verify(known Credentials, credential string) (*token, error) {
+	form, err := parseCompact(credential)
+	if err != nil {
+		return nil, err
+	}
+	said, err := parseClaims(form.payload)
+	if err != nil {
+		return nil, err
+	}
+	issuer, ok := v.issuers[said.issuer]
+	if !ok {
+		return nil, errIssuer
+	}
+	if !slices.Contains(issuer.types, mediaType(form.typ)) {
+		return nil, errTyp
+	}
+	keys := issuer.keySet()
+	key, err := issuer.key(known, keys, form.kid)
+	if err != nil {
+		return nil, err
+	}
+	if err := form.verify(key); err != nil {
+		return nil, err
+	}
+	if err := said.judge(issuer, v.now(), v.maxLifetime, v.leeway); err != nil {
+		return nil, err
+	}
+	t := &token{
+		trust: issuer, kid: form.kid, claims: said,
+		expires:    time.Unix(said.expires, 0).Add(v.leeway),
+		generation: known.Generation(),
+		keys:       keys,
+	}
+	if said.issued != 0 {
+		t.issued = time.Unix(said.issued, 0)
+	}
+	return t, nil
+}
+
+// principal gives whom a verified token stands for now.
+func (v *Verifier) principal(known Credentials, t *token) (core.Principal, *core.Error) {
+	switch {
+	case known.Revoked(t.claims.id, t.claims.subject, t.issued):
+		return core.Principal{}, refuse(core.ReasonRevokedCredential, wordsRevoked, errTokenRevoked)
+	case !v.now().Before(t.expires):
+		return core.Principal{}, refuse(core.ReasonExpiredCredential, wordsExpired, errExpired)
+	}
+	p := core.Principal{Method: core.MethodToken, Issuer: t.trust.issuer, Credential: t.claims.id}
+	switch {
+	case !t.trust.own: // others know nothing of Plumbline's apps
+		p.User = t.claims.subject
+	case t.claims.kind == kindApp:
+		p.App = t.claims.subject
+	default:
+		p.User, p.App = t.claims.subject, t.claims.app
+	}
+	return complete(known, p)
+}
+
+// complete looks up whom a credential names, and adds the team: the user's, else the app's.
+func complete(known Credentials, p core.Principal) (core.Principal, *core.Error) {
+	if p.IsZero() {
+		return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errNobody)
+	}
+	if p.App != "" {
+		app, ok := known.App(p.App)
+		if !ok {
+			return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errAppUnknown)
+		}
+		p.Team = app.Team
+	}
+	if p.User != "" {
+		user, ok := known.User(p.User)
+		switch {
+		case !ok:
+			return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errUserUnknown)
+		case user.Blocked:
+			return core.Principal{}, refuse(core.ReasonUserBlocked, wordsBlocked, errUserBlocked)
+		case user.Team != "":
+			p.Team = user.Team
+		}
+	}
+	return p, nil
+}
+
+// keySet gives the key set in force, nil for Plumbline's own keys.
+func (t *trust) keySet() *KeySet {
+	if t.own {
+		return nil
+	}
+	return t.keys()
+}
+
+// key gives the key that may verify a token of this issuer.
+func (t *trust) key(known Credentials, keys *KeySet, kid string) (*Key, error) {
+	if !t.own {
+		if key, ok := keys.Key(kid); ok {
+			return key, nil
+		}
+		return nil, errKid
+	}
+	stored, ok := known.SigningKey(kid)
+	if !ok {
+		return nil, errKid
+	}
+	return ownKey(stored)
+}
+
+// holds reports whether the key that verified a token is still one of the issuer's.
+func (t *trust) holds(known Credentials, kid string) bool {
+	if t.own {
+		_, ok := known.SigningKey(kid)
+		return ok
+	}
+	_, ok := t.keys().Key(kid)
+	return ok
+}
