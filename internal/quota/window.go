@@ -30,7 +30,7 @@ func BucketLeaves(bucket int64) time.Time {
 // or 25 hours when the clock changes; an hour that is cut by a change of a part of an hour ends there. Weeks begin on
 // Monday. The minute, which slides, and WindowNone have no bounds: both times are zero.
 func Bounds(w Window, zone *time.Location, at time.Time) (start, end time.Time) {
-	at = at.In(zone)
+	at = at.Round(0).In(zone) // without the monotonic reading: windows follow the wall clock
 	y, m, d := at.Date()
 	var days, months int
 	switch w {
@@ -72,19 +72,19 @@ func hourBounds(at time.Time) (start, end time.Time) {
 
 // dateStart gives the first instant of a date, or of the next one that exists in the zone.
 func dateStart(y int, m time.Month, d int, zone *time.Location) time.Time {
-	t := time.Date(y, m, d, 0, 0, 0, 0, zone)
+	t, want := time.Date(y, m, d, 0, 0, 0, 0, zone), time.Date(y, m, d, 0, 0, 0, 0, time.UTC)
 	since, until := t.ZoneBounds()
-	if t.Hour() != 0 || t.Minute() != 0 {
-		// There is no midnight: time.Date has chosen an instant on either side of the gap.
-		if want := time.Date(y, m, d, 0, 0, 0, 0, time.UTC); wall(t).Before(want) {
-			return until
-		}
+	// Where a clock is set forward over midnight, time.Date gives an instant on either side of the gap.
+	switch reading := wall(t); {
+	case reading.Before(want):
+		return until
+	case reading.After(want):
 		return since
 	}
 	if since.IsZero() {
 		return t
 	}
-	// Midnight can come twice: take the first.
+	// Where it is set back over midnight, midnight comes twice: take the first.
 	_, before := since.Add(-1).Zone()
 	_, now := t.Zone()
 	if first := t.Add(time.Duration(now-before) * time.Second); first.Before(t) && first.Before(since) {
