@@ -3,7 +3,7 @@
 // Contract: a flag beats an environment variable, which beats the file, which beats the default. Nobody else reads the
 // environment or the configuration file. All problems are reported at once, and no message holds a secret.
 //
-// It imports yamldoc only. It must not import what it configures: app hands each part its own small options.
+// It imports yamldoc alone. It must not import what it configures: app hands each part its own small options.
 package config
 
 import "time"
@@ -38,13 +38,14 @@ type Prices struct {
 // ExtProc is the listener that Envoy's external processing filter calls.
 type ExtProc struct {
 	Socket          string        `json:"socket" doc:"Unix socket to listen on, at most 104 bytes. Empty: plumbline.sock in data_dir, unless listen is set."`
-	SocketMode      FileMode      `json:"socket_mode" doc:"Permissions of the socket. Whoever can open it may be handed the provider's key."`
+	SocketMode      FileMode      `json:"socket_mode" doc:"Permissions of the socket, none for others than owner and group: whoever can open it may be handed the provider's key."`
 	Listen          string        `json:"listen" doc:"TCP address to listen on in place of the socket. Needs insecure_tcp."`
 	InsecureTCP     bool          `json:"insecure_tcp" doc:"Listen on TCP without mTLS. Loopback addresses only."`
 	MessageTimeout  time.Duration `json:"message_timeout" doc:"The message_timeout of Envoy's filter. A verdict is due 300ms before it passes."`
 	MaxBody         Bytes         `json:"max_body" doc:"Largest request body."`
 	MaxBodyInFlight Bytes         `json:"max_body_in_flight" doc:"Bytes of request bodies held at once. Beyond them calls are refused with 503."`
-	CutGrace        time.Duration `json:"cut_grace" doc:"How long the rest of an answer is discarded after it was cut, before both sides are reset."`
+	CutGrace        time.Duration `json:"cut_grace" doc:"How long the provider may go on after its answer was cut, before both sides are reset."`
+	CutGraceBytes   Bytes         `json:"cut_grace_bytes" doc:"How much it may go on to send."`
 }
 
 // Ops is the listener for metrics and health.
@@ -63,7 +64,7 @@ type Identity struct {
 
 // Provider is the credential for the provider.
 type Provider struct {
-	Key       Secret `json:"key" doc:"The provider's API key."`
+	Key       Secret `json:"key" doc:"The provider's API key. Needed with inject_key, refused without."`
 	InjectKey bool   `json:"inject_key" doc:"Plumbline puts the key into requests. false: Envoy does, and Plumbline never holds it."`
 }
 
@@ -74,8 +75,7 @@ type Audit struct {
 
 // Quota tunes the ledger.
 type Quota struct {
-	Slab  int64         `json:"slab" doc:"Output tokens that a stream reserves at a time."`
-	Lease time.Duration `json:"lease" doc:"How long a reservation outlives the last sign of its replica."`
+	Slab int64 `json:"slab" doc:"Output tokens that a stream reserves at a time."`
 }
 
 // Log says what is logged.
@@ -87,4 +87,31 @@ type Log struct {
 // Shutdown says how the service stops.
 type Shutdown struct {
 	Grace time.Duration `json:"grace" doc:"How long open exchanges may take to end after SIGTERM, before they are reset."`
+}
+
+// Default gives every setting its default.
+func Default() Config {
+	return Config{
+		DataDir: "plumbline-data",
+		ExtProc: ExtProc{
+			SocketMode:      0o660,
+			MessageTimeout:  2 * time.Second,
+			MaxBody:         4 << 20,
+			MaxBodyInFlight: 256 << 20,
+			CutGrace:        10 * time.Second,
+			CutGraceBytes:   1 << 20,
+		},
+		Ops: Ops{Listen: "127.0.0.1:9464"},
+		Identity: Identity{
+			Authn:       AuthnRequired,
+			Issuer:      "plumbline",
+			Audience:    "plumbline",
+			MaxLifetime: 24 * time.Hour,
+			Leeway:      30 * time.Second,
+		},
+		Audit:    Audit{Durability: DurabilityCrashSafe},
+		Quota:    Quota{Slab: 1024},
+		Log:      Log{Level: LevelInfo, Format: FormatJSON},
+		Shutdown: Shutdown{Grace: 10 * time.Minute},
+	}
 }

@@ -1,24 +1,70 @@
 package config
 
-import "io/fs"
+import (
+	"errors"
+	"io/fs"
+	"strconv"
+	"strings"
+)
 
 // FileMode is a file's permissions, written in octal ("0660").
 type FileMode fs.FileMode
 
-// Bytes is a number of bytes, written as "4MiB".
+// TypeName says how a mode is written.
+func (FileMode) TypeName() string { return "permissions in octal, like 0660" }
+
+// MarshalText writes the mode in octal.
+func (m FileMode) MarshalText() ([]byte, error) {
+	return strconv.AppendUint([]byte{'0'}, uint64(m), 8), nil
+}
+
+// UnmarshalText reads an octal mode with or without its prefix.
+func (m *FileMode) UnmarshalText(text []byte) error {
+	n, err := strconv.ParseUint(strings.TrimPrefix(string(text), "0o"), 8, 9)
+	if err != nil {
+		return errors.New("not " + m.TypeName())
+	}
+	*m = FileMode(n)
+	return nil
+}
+
+// Bytes is a number of bytes, written with a binary unit ("4MiB") or without one.
 type Bytes int64
 
-// Secret is a value that cannot be printed.
-type Secret struct{ value string }
+var byteUnits = [...]struct {
+	name string
+	size Bytes
+}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}}
 
-// NewSecret keeps value from being printed.
-func NewSecret(value string) Secret { return Secret{value} }
+// TypeName says how a size is written.
+func (Bytes) TypeName() string { return "a size, like 4MiB" }
 
-// Reveal gives the value itself.
-func (s Secret) Reveal() string { return s.value }
+// MarshalText writes the size in the largest unit of which it is a whole number.
+func (b Bytes) MarshalText() ([]byte, error) {
+	for _, u := range byteUnits {
+		if b%u.size == 0 && b != 0 {
+			return append(strconv.AppendInt(nil, int64(b/u.size), 10), u.name...), nil
+		}
+	}
+	return []byte("0"), nil
+}
 
-// IsZero reports whether the secret is empty.
-func (s Secret) IsZero() bool { return s.value == "" }
+// UnmarshalText reads a size.
+func (b *Bytes) UnmarshalText(text []byte) error {
+	number, unit := string(text), Bytes(1)
+	for _, u := range byteUnits {
+		if rest, ok := strings.CutSuffix(number, u.name); ok {
+			number, unit = rest, u.size
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if size := Bytes(n) * unit; err != nil || size/unit != Bytes(n) {
+		return errors.New("not " + b.TypeName())
+	}
+	*b = Bytes(n) * unit
+	return nil
+}
 
 // Authn says whether callers must prove who they are.
 type Authn string
@@ -29,6 +75,9 @@ const (
 	AuthnNone     Authn = "none"
 )
 
+// Values lists the kinds.
+func (Authn) Values() []string { return []string{string(AuthnRequired), string(AuthnNone)} }
+
 // Durability is the audit's loss contract.
 type Durability string
 
@@ -38,8 +87,35 @@ const (
 	DurabilityCrashSafe Durability = "crash-safe"
 )
 
+// Values lists the loss contracts.
+func (Durability) Values() []string {
+	return []string{string(DurabilityStrict), string(DurabilityCrashSafe)}
+}
+
 // Level is a log level.
 type Level string
 
+// The log levels.
+const (
+	LevelDebug Level = "debug"
+	LevelInfo  Level = "info"
+	LevelWarn  Level = "warn"
+	LevelError Level = "error"
+)
+
+// Values lists the levels.
+func (Level) Values() []string {
+	return []string{string(LevelDebug), string(LevelInfo), string(LevelWarn), string(LevelError)}
+}
+
 // Format is the form of a log line.
 type Format string
+
+// The forms of a log line.
+const (
+	FormatText Format = "text"
+	FormatJSON Format = "json"
+)
+
+// Values lists the forms.
+func (Format) Values() []string { return []string{string(FormatText), string(FormatJSON)} }

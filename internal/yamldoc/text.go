@@ -111,16 +111,22 @@ func TypeName(t reflect.Type) string {
 
 // DidYouMean gives "; did you mean …?" for the known word that is closest to word, or nothing when none is close.
 func DidYouMean(word string, known []string) string {
+	if best := Closest(word, known); best != "" {
+		return "; did you mean " + strconv.Quote(best) + "?"
+	}
+	return ""
+}
+
+// Closest gives the known word that word is most likely a slip of, empty when none is close: a third of the letters may
+// differ, one at least.
+func Closest(word string, known []string) string {
 	best, least := "", max(1, len([]rune(word))/3)+1
 	for _, k := range known {
 		if n := distance(strings.ToLower(word), strings.ToLower(k)); n < least {
 			best, least = k, n
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return "; did you mean " + strconv.Quote(best) + "?"
+	return best
 }
 
 // distance is the number of letters to insert, delete, replace or swap with their neighbour to get from a to b (optimal

@@ -1,0 +1,122 @@
+package config
+
+import (
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxSocketPath is the shortest limit among the systems that Plumbline runs on (sun_path of macOS and the BSDs).
+	maxSocketPath = 104
+	// minMessageTimeout leaves 200ms for a verdict after the 300ms that are kept for the way back.
+	minMessageTimeout = 500 * time.Millisecond
+	// maxLeeway is the most that a verifier may forgive of a token's times.
+	maxLeeway = 30 * time.Second
+	// maxMessage is what gRPC can receive in one message, less room for its frame.
+	maxMessage Bytes = 1 << 30
+	// maxSecret is the longest credential, in bytes.
+	maxSecret = 8 << 10
+)
+
+// check reports what is wrong with the settings, each at the name of the setting.
+func (c *Config) check(problem func(setting, message string)) {
+	if c.DataDir == "" {
+		problem("data_dir", "must name a directory")
+	}
+	if p := c.Prices; p.UnknownInput < 0 || p.UnknownOutput < 0 {
+		problem("prices.unknown_input", "prices must not be negative")
+	} else if (p.UnknownInput == 0) != (p.UnknownOutput == 0) {
+		problem("prices.unknown_input", "set prices.unknown_input and prices.unknown_output, or neither: nothing is free")
+	}
+	c.ExtProc.check(problem)
+	if !isAddress(c.Ops.Listen) {
+		problem("ops.listen", "must be host:port")
+	} else if c.Ops.Listen == c.ExtProc.Listen {
+		problem("ops.listen", "must not be the address of extproc.listen")
+	}
+	c.Identity.check(problem)
+	c.Provider.check(problem)
+	if c.Quota.Slab < 1 {
+		problem("quota.slab", "must be positive")
+	}
+	if c.Shutdown.Grace <= 0 {
+		problem("shutdown.grace", "must be positive")
+	}
+}
+
+func (e ExtProc) check(problem func(setting, message string)) {
+	switch {
+	case e.Socket != "" && e.Listen != "":
+		problem("extproc.listen", "set extproc.socket or extproc.listen, not both")
+	case len(e.Socket) > maxSocketPath:
+		problem("extproc.socket", "a socket's path has at most "+strconv.Itoa(maxSocketPath)+" bytes, this one has "+
+			strconv.Itoa(len(e.Socket))+"; set extproc.socket or a shorter data_dir")
+	case e.Listen != "" && !isAddress(e.Listen):
+		problem("extproc.listen", "must be host:port")
+	case e.Listen != "" && !e.InsecureTCP:
+		problem("extproc.listen", "TCP without mTLS needs extproc.insecure_tcp")
+	case e.Listen != "" && !isLoopback(e.Listen):
+		problem("extproc.listen", "TCP without mTLS is for loopback addresses only")
+	}
+	if m := e.SocketMode; m&0o007 != 0 || m&0o600 != 0o600 {
+		problem("extproc.socket_mode", "must be 0600 for the owner at least, and nothing for others")
+	}
+	if e.MessageTimeout < minMessageTimeout {
+		problem("extproc.message_timeout", "must be at least "+minMessageTimeout.String())
+	}
+	if e.MaxBody < 1 || e.MaxBody > maxMessage {
+		problem("extproc.max_body", "must be positive and at most 1GiB")
+	}
+	if e.MaxBodyInFlight < e.MaxBody {
+		problem("extproc.max_body_in_flight", "must not be below extproc.max_body")
+	}
+	if e.CutGrace < 0 {
+		problem("extproc.cut_grace", "must not be negative")
+	}
+	if e.CutGraceBytes < 0 {
+		problem("extproc.cut_grace_bytes", "must not be negative")
+	}
+}
+
+func (i Identity) check(problem func(setting, message string)) {
+	if i.Issuer == "" {
+		problem("identity.issuer", "must not be empty")
+	}
+	if i.Audience == "" {
+		problem("identity.audience", "must not be empty")
+	}
+	if i.MaxLifetime <= 0 {
+		problem("identity.max_lifetime", "must be positive")
+	}
+	if i.Leeway < 0 || i.Leeway > maxLeeway {
+		problem("identity.leeway", "must be from 0 to "+maxLeeway.String())
+	}
+}
+
+func (p Provider) check(problem func(setting, message string)) {
+	key := p.Key.Reveal()
+	switch {
+	case p.InjectKey && key == "":
+		problem("provider.inject_key", "needs provider.key")
+	case !p.InjectKey && key != "":
+		problem("provider.key", "is set, but without provider.inject_key nothing would use it")
+	case len(key) > maxSecret || strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }):
+		problem("provider.key", "must be printable ASCII without spaces, as it goes into a header")
+	}
+}
+
+func isAddress(s string) bool {
+	_, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(port, 10, 16)
+	return err == nil
+}
+
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	return err == nil && (host == "localhost" || net.ParseIP(host).IsLoopback())
+}
