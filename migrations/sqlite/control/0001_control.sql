@@ -1,0 +1,1 @@
+-- People, teams, apps, tasks, limits and keys.
