@@ -54,9 +54,11 @@ func TestDefaultsAreValid(t *testing.T) {
 func TestPrecedence(t *testing.T) {
 	o := config.LoadOptions{
 		Path: "plumbline.yaml",
-		Env: []string{"PLUMBLINE_LOG_LEVEL=debug", "PLUMBLINE_EXTPROC_MAX_BODY=1MiB", "PLUMBLINE_OPS_LISTEN=127.0.0.1:2",
+		Env: []string{
+			"PLUMBLINE_LOG_LEVEL=debug", "PLUMBLINE_EXTPROC_MAX_BODY=1MiB", "PLUMBLINE_OPS_LISTEN=127.0.0.1:2",
 			"PLUMBLINE_CONFIG=ignored.yaml", "PLUMBLINE_SERVICE_HOST=10.0.0.1", "PLUMBLINE_PORT=tcp://10.0.0.1:80",
-			"PLUMBLINE_PORT_80_TCP_ADDR=10.0.0.1", "PLUMBLINE_OPS_SERVICE_PORT_HTTP=80", "PLUMBLINE_OPS_PORT=tcp://10.0.0.1:80"},
+			"PLUMBLINE_PORT_80_TCP_ADDR=10.0.0.1", "PLUMBLINE_OPS_SERVICE_PORT_HTTP=80", "PLUMBLINE_OPS_PORT=tcp://10.0.0.1:80",
+		},
 		Flags:    map[string]string{"ops.listen": "127.0.0.1:3"},
 		ReadFile: files{"plumbline.yaml": "log:\n  level: warn\nshutdown: {grace: 1h}\nops:\n  listen: 127.0.0.1:1\n"}.read,
 	}
@@ -93,8 +95,10 @@ func TestFileNamedByTheEnvironment(t *testing.T) {
 }
 
 func TestSecretsFromEveryPlace(t *testing.T) {
-	disk := files{"/run/key": "sk-1\n", "key.yaml": "provider: {key: sk-2, inject_key: true}",
-		"path.yaml": "provider: {key: 'file:/run/key', inject_key: true}"}
+	disk := files{
+		"/run/key": "sk-1\n", "key.yaml": "provider: {key: sk-2, inject_key: true}",
+		"path.yaml": "provider: {key: 'file:/run/key', inject_key: true}",
+	}
 	inject := "PLUMBLINE_PROVIDER_INJECT_KEY=true"
 	for name, c := range map[string]struct {
 		o    config.LoadOptions
@@ -104,8 +108,10 @@ func TestSecretsFromEveryPlace(t *testing.T) {
 		"file, path":    {config.LoadOptions{Path: "path.yaml"}, "sk-1"},
 		"variable":      {config.LoadOptions{Env: []string{inject, "PLUMBLINE_PROVIDER_KEY=sk-3"}}, "sk-3"},
 		"variable path": {config.LoadOptions{Env: []string{inject, "PLUMBLINE_PROVIDER_KEY_FILE=/run/key"}}, "sk-1"},
-		"flag": {config.LoadOptions{Path: "key.yaml", Flags: map[string]string{"provider.key": "file:/run/key"}},
-			"sk-1"},
+		"flag": {
+			config.LoadOptions{Path: "key.yaml", Flags: map[string]string{"provider.key": "file:/run/key"}},
+			"sk-1",
+		},
 	} {
 		c.o.ReadFile = disk.read
 		got, _, err := config.Load(c.o)
@@ -118,7 +124,8 @@ func TestSecretsFromEveryPlace(t *testing.T) {
 // TestProblems checks that all problems are reported, with their places and without secrets.
 func TestProblems(t *testing.T) {
 	const secret = "sk-secret"
-	disk := files{"empty": "\n", "unused.yaml": "provider:\n  key: " + secret + "\n",
+	disk := files{
+		"empty": "\n", "unused.yaml": "provider:\n  key: " + secret + "\n",
 		"bad.yaml": `data_dir: ""
 extprok: {}
 extproc:
@@ -140,7 +147,8 @@ prices: {unknown_input: 5}
 quota: {slab: 0}
 shutdown: {grace: 0s}
 log: {level: verbose}
-`}
+`,
+	}
 	for name, c := range map[string]struct {
 		o    config.LoadOptions
 		want string
@@ -166,41 +174,60 @@ bad.yaml:19:15: quota.slab: must be positive
 bad.yaml:20:19: shutdown.grace: must be positive
 bad.yaml:21:14: log.level: "verbose" is not one of debug, info, warn, error`},
 		"unknown variables and flags": {config.LoadOptions{
-			Env:   []string{"PLUMBLINE_LOG_LEVLE=" + secret, "PLUMBLINE_OPS_PORT=80", "PLUMBLINE_CONFIGS=a"},
-			Flags: map[string]string{"log.lvel": secret, "x": "y"}}, `
+			Env:   []string{"PLUMBLINE_LOG_LEEVL=" + secret, "PLUMBLINE_OPS_PORT=80", "PLUMBLINE_CONFIGS=a"},
+			Flags: map[string]string{"log.lvel": secret, "x": "y"},
+		}, `
 PLUMBLINE_CONFIGS: unknown setting; did you mean PLUMBLINE_CONFIG?
-PLUMBLINE_LOG_LEVLE: unknown setting; did you mean PLUMBLINE_LOG_LEVEL?
+PLUMBLINE_LOG_LEEVL: unknown setting; did you mean PLUMBLINE_LOG_LEVEL?
 PLUMBLINE_OPS_PORT: unknown setting
 flag log.lvel: unknown setting; did you mean "log.level"?
 flag x: unknown setting`},
-		"variables": {config.LoadOptions{Env: []string{"PLUMBLINE_SHUTDOWN_GRACE=600", "PLUMBLINE_EXTPROC_INSECURE_TCP=yes",
-			"PLUMBLINE_QUOTA_SLAB=-1", "PLUMBLINE_PROVIDER_KEY=" + secret}}, `
+		"variables": {config.LoadOptions{Env: []string{
+			"PLUMBLINE_SHUTDOWN_GRACE=600", "PLUMBLINE_EXTPROC_INSECURE_TCP=yes",
+			"PLUMBLINE_QUOTA_SLAB=-1", "PLUMBLINE_PROVIDER_KEY=" + secret,
+		}}, `
 PLUMBLINE_EXTPROC_INSECURE_TCP: must be true or false
 PLUMBLINE_SHUTDOWN_GRACE: must be a duration with its unit, like 30s
 PLUMBLINE_PROVIDER_KEY: is set, but without provider.inject_key nothing would use it
 PLUMBLINE_QUOTA_SLAB: must be positive`},
-		"a key that nothing uses": {config.LoadOptions{Path: "unused.yaml"},
-			`unused.yaml:2:8: provider.key: is set, but without provider.inject_key nothing would use it`},
-		"a secret for a path": {config.LoadOptions{Env: []string{"PLUMBLINE_PROVIDER_KEY_FILE=" + secret}},
-			`PLUMBLINE_PROVIDER_KEY_FILE: the secret's file cannot be read: file does not exist`},
+		"a key that nothing uses": {
+			config.LoadOptions{Path: "unused.yaml"},
+			`unused.yaml:2:8: provider.key: is set, but without provider.inject_key nothing would use it`,
+		},
+		"a secret for a path": {
+			config.LoadOptions{Env: []string{"PLUMBLINE_PROVIDER_KEY_FILE=" + secret}},
+			`PLUMBLINE_PROVIDER_KEY_FILE: the secret's file cannot be read: file does not exist`,
+		},
 		"an empty secret": {config.LoadOptions{Flags: map[string]string{"provider.key": "file:empty", "provider.inject_key": "true"}}, `
 flag provider.key: the secret's file is empty
 flag provider.inject_key: needs provider.key`},
 		"a secret twice": {config.LoadOptions{Env: []string{"PLUMBLINE_PROVIDER_KEY=" + secret, "PLUMBLINE_PROVIDER_KEY_FILE=empty"}}, `
 PLUMBLINE_PROVIDER_KEY_FILE: PLUMBLINE_PROVIDER_KEY is given as well
 PLUMBLINE_PROVIDER_KEY_FILE: the secret's file is empty`},
-		"a secret in a flag": {config.LoadOptions{Flags: map[string]string{"provider.key": secret, "provider.inject_key": "true"}},
-			`flag provider.key: a secret is not given on the command line; write file: and the path of a file that holds it`},
-		"TCP": {config.LoadOptions{Flags: map[string]string{"extproc.listen": "127.0.0.1:1"}},
-			`flag extproc.listen: TCP without mTLS needs extproc.insecure_tcp`},
-		"TCP from elsewhere": {config.LoadOptions{Flags: map[string]string{"extproc.listen": ":1", "extproc.insecure_tcp": "true"}},
-			`flag extproc.listen: TCP without mTLS is for loopback addresses only`},
-		"TCP and a socket": {config.LoadOptions{Flags: map[string]string{"extproc.listen": "[::1]:1", "extproc.insecure_tcp": "true", "extproc.socket": "s"}},
-			`flag extproc.listen: set extproc.socket or extproc.listen, not both`},
-		"one address for two": {config.LoadOptions{Flags: map[string]string{"extproc.listen": "[::1]:1", "extproc.insecure_tcp": "true", "ops.listen": "[::1]:1"}},
-			`flag ops.listen: must not be the address of extproc.listen`},
-		"a long path": {config.LoadOptions{Flags: map[string]string{"data_dir": strings.Repeat("d", 90)}},
-			`extproc.socket: a socket's path has at most 104 bytes, this one has 105; set extproc.socket or a shorter data_dir`},
+		"a secret in a flag": {
+			config.LoadOptions{Flags: map[string]string{"provider.key": secret, "provider.inject_key": "true"}},
+			`flag provider.key: a secret is not given on the command line; write file: and the path of a file that holds it`,
+		},
+		"TCP": {
+			config.LoadOptions{Flags: map[string]string{"extproc.listen": "127.0.0.1:1"}},
+			`flag extproc.listen: TCP without mTLS needs extproc.insecure_tcp`,
+		},
+		"TCP from elsewhere": {
+			config.LoadOptions{Flags: map[string]string{"extproc.listen": ":1", "extproc.insecure_tcp": "true"}},
+			`flag extproc.listen: TCP without mTLS is for loopback addresses only`,
+		},
+		"TCP and a socket": {
+			config.LoadOptions{Flags: map[string]string{"extproc.listen": "[::1]:1", "extproc.insecure_tcp": "true", "extproc.socket": "s"}},
+			`flag extproc.listen: set extproc.socket or extproc.listen, not both`,
+		},
+		"one address for two": {
+			config.LoadOptions{Flags: map[string]string{"extproc.listen": "[::1]:1", "extproc.insecure_tcp": "true", "ops.listen": "[::1]:1"}},
+			`flag ops.listen: must not be the address of extproc.listen`,
+		},
+		"a long path": {
+			config.LoadOptions{Flags: map[string]string{"data_dir": strings.Repeat("d", 90)}},
+			`extproc.socket: a socket's path has at most 104 bytes, this one has 105; set extproc.socket or a shorter data_dir`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.o.ReadFile = disk.read
@@ -250,7 +277,7 @@ func TestSecretCannotPrint(t *testing.T) {
 	for _, setting := range c.Settings() {
 		fmt.Fprint(&shown, setting)
 	}
-	for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), fmt.Sprint([]byte(value))} {
+	for _, form := range []string{value, fmt.Sprintf("%x", value), fmt.Sprintf("%X", value), "115 107 45 115"} {
 		if strings.Contains(shown.String(), form) {
 			t.Errorf("%q is shown", form)
 		}
@@ -315,8 +342,10 @@ func TestReference(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add([]byte("log: {level: warn}"), "EXTPROC_MAX_BODY=1MiB", "ops.listen", ":1")
 	f.Fuzz(func(t *testing.T, file []byte, env, flag, value string) {
-		o := config.LoadOptions{Path: "a.yaml", Env: []string{"PLUMBLINE_" + env}, Flags: map[string]string{flag: value},
-			ReadFile: files{"a.yaml": string(file)}.read}
+		o := config.LoadOptions{
+			Path: "a.yaml", Env: []string{"PLUMBLINE_" + env}, Flags: map[string]string{flag: value},
+			ReadFile: files{"a.yaml": string(file)}.read,
+		}
 		c, origins, err := config.Load(o)
 		if err != nil {
 			return
@@ -327,4 +356,42 @@ func FuzzLoad(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestSchemaIsStrict(t *testing.T) {
+	b, err := config.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct {
+		AdditionalProperties *bool
+		Required             []string
+		Properties           map[string]struct {
+			Description string
+			Properties  map[string]struct {
+				Description string
+				Type        string
+				Default     any
+			}
+		}
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.AdditionalProperties == nil || *s.AdditionalProperties || len(s.Required) > 0 {
+		t.Error("the schema allows keys that do not exist, or asks for some")
+	}
+	for _, setting := range config.Default().Settings() {
+		group, name, grouped := strings.Cut(setting.Name, ".")
+		described := s.Properties[group].Description
+		if grouped {
+			described = s.Properties[group].Properties[name].Description
+		}
+		if described != setting.Doc {
+			t.Errorf("%s is described %q", setting.Name, described)
+		}
+	}
+	if timeout := s.Properties["extproc"].Properties["message_timeout"]; timeout.Type != "string" || timeout.Default != "2s" {
+		t.Errorf("message_timeout: %+v", timeout)
+	}
 }

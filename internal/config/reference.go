@@ -1,11 +1,8 @@
 package config
 
 import (
-	"encoding"
 	"fmt"
-	"reflect"
 	"strings"
-	"time"
 
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
@@ -30,35 +27,12 @@ func (c Config) Settings() []Setting {
 			Name:    f.Path,
 			Env:     envName(f.Path),
 			Type:    yamldoc.TypeName(f.Value.Type()),
-			Default: text(defaults[i].Value),
-			Value:   text(f.Value),
+			Default: yamldoc.Text(defaults[i].Value),
+			Value:   yamldoc.Text(f.Value),
 			Doc:     f.Doc,
 		})
 	}
 	return list
-}
-
-// text writes a value as the file does.
-func text(v reflect.Value) string {
-	switch x := v.Interface().(type) {
-	case time.Duration:
-		s := x.String()
-		if strings.HasSuffix(s, "m0s") {
-			s = strings.TrimSuffix(s, "0s")
-		}
-		if strings.HasSuffix(s, "h0m") {
-			s = strings.TrimSuffix(s, "0m")
-		}
-		return s
-	case encoding.TextMarshaler:
-		b, err := x.MarshalText()
-		if err != nil {
-			return ""
-		}
-		return string(b)
-	default:
-		return fmt.Sprint(x)
-	}
 }
 
 const referenceHead = `# Configuration
@@ -109,4 +83,10 @@ func Reference() []byte {
 		fmt.Fprintf(&b, "| `%s`<br>`%s` | %s | %s | %s |\n", s.Name, s.Env, s.Type, value, s.Doc)
 	}
 	return []byte(b.String())
+}
+
+// Schema is the JSON Schema of the configuration file, for editors.
+func Schema() ([]byte, error) {
+	c := Default()
+	return yamldoc.Schema("Plumbline configuration", &c)
 }

@@ -94,8 +94,10 @@ func (s *Snapshot) onDeviation(d *core.Deviation) finding {
 	block := rules.Block.reachedBy(d.Score)
 	switch {
 	case block && (d.Calibrated || rules.EnforceUncalibrated):
-		return finding{action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true,
-			uncalibrated: !d.Calibrated}
+		return finding{
+			action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true,
+			uncalibrated: !d.Calibrated,
+		}
 	case rules.Warn.reachedBy(d.Score):
 		return finding{action: core.ActionWarn, reason: core.ReasonOffTask, rule: "deviation.warn", observed: true}
 	case block:

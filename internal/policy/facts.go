@@ -62,8 +62,8 @@ type canonical struct {
 }
 
 // Canonical gives the canonical bytes of the facts, as JSON: same facts, same bytes, same verdict. Every value has such
-// bytes: numbers that JSON cannot hold become the nearest end of [0, 1] (not a number becomes 1, as in Decide), invalid
-// UTF-8 the replacement character, a year of more than four digits the zero time.
+// bytes: a number that JSON cannot hold becomes 1 or -1, on the same side of every threshold, invalid UTF-8 becomes the
+// replacement character, and a year of more than four digits the zero time.
 func (f Facts) Canonical() []byte {
 	f.At = f.At.UTC().Truncate(time.Microsecond)
 	if y := f.At.Year(); y < 0 || y > 9999 {
@@ -99,12 +99,13 @@ func ParseFacts(b []byte) (Facts, error) {
 	return c.Facts, nil
 }
 
+// finite replaces what is not a number by 1, as it meets every threshold.
 func finite(x float64) float64 {
 	switch {
 	case math.IsNaN(x), math.IsInf(x, 1):
 		return 1
 	case math.IsInf(x, -1):
-		return 0
+		return -1
 	default:
 		return x
 	}

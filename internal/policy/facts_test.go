@@ -21,8 +21,10 @@ var (
 		rapid.Float64Range(0, 1),
 		rapid.SampledFrom([]float64{0, 0.5, 0.7, 0.8, 0.95, 1, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), -1, 2}),
 	)
-	causes = rapid.SampledFrom([]core.Unscored{"", "", "", core.UnscoredLanguage, core.UnscoredOpaque, core.UnscoredEncoded,
-		core.UnscoredTooShort, core.UnscoredNoTask, "other"})
+	causes = rapid.SampledFrom([]core.Unscored{
+		"", "", "", core.UnscoredLanguage, core.UnscoredOpaque, core.UnscoredEncoded,
+		core.UnscoredTooShort, core.UnscoredNoTask, "other",
+	})
 )
 
 var anyFacts = rapid.Custom(func(t *rapid.T) policy.Facts {
@@ -56,8 +58,10 @@ var anyFacts = rapid.Custom(func(t *rapid.T) policy.Facts {
 			Phrase:     words.Draw(t, "phrase"),
 		},
 		Quota: policy.Quota{
-			Outcome: rapid.SampledFrom([]policy.Outcome{policy.QuotaUnasked, policy.QuotaGranted, policy.QuotaSoft,
-				policy.QuotaExhausted, "other"}).Draw(t, "outcome"),
+			Outcome: rapid.SampledFrom([]policy.Outcome{
+				policy.QuotaUnasked, policy.QuotaGranted, policy.QuotaSoft,
+				policy.QuotaExhausted, "other",
+			}).Draw(t, "outcome"),
 			Limit:     words.Draw(t, "limit"),
 			Dimension: rapid.SampledFrom([]string{"", "tokens", "concurrency"}).Draw(t, "dimension"),
 			Window:    rapid.SampledFrom([]string{"", "minute", "day"}).Draw(t, "window"),
@@ -213,7 +217,7 @@ func TestCanonicalHoldsWhatJSONCannot(t *testing.T) {
 	one := 1.0
 	want := policy.Facts{
 		Model:     "gpt\ufffd",
-		Intent:    core.Intent{Top: []core.LabelScore{{P: 1}, {P: 0.5}}},
+		Intent:    core.Intent{Confidence: -1, Top: []core.LabelScore{{P: 1}, {P: 0.5}}},
 		Deviation: core.Deviation{Score: 1, P: &one},
 	}
 	got, err := policy.ParseFacts(f.Canonical())

@@ -116,10 +116,12 @@ func TestVersionIsTheContents(t *testing.T) {
 		t.Error("the same policy in other words has another version")
 	}
 	seen := map[string]string{}
-	for _, doc := range []string{"", "mode: enforce", "notice_url: https://a.example/", "models: {allow: []}",
+	for _, doc := range []string{
+		"", "mode: enforce", "notice_url: https://a.example/", "models: {allow: []}",
 		"models: {teams: {a: ['*']}}", "models: {apps: {a: ['*']}}", "deviation: {warn: 0.7}", "deviation: {warn: never}",
 		"deviation: {block: 0.9}", "deviation: {enforce_uncalibrated: true}", "deviation: {on_unscored: {opaque: block}}",
-		"intents: {forbidden: [a]}", "intents: {warn: [a]}", "intents: {min_confidence: 0.6}"} {
+		"intents: {forbidden: [a]}", "intents: {warn: [a]}", "intents: {min_confidence: 0.6}",
+	} {
 		v := version("version: 1\n" + doc)
 		if other, ok := seen[v]; ok {
 			t.Errorf("%q and %q have one version", doc, other)
@@ -149,13 +151,21 @@ models:
 		refused []string
 		words   []string
 	}{
-		{core.Principal{User: "u"}, []string{"gpt-4o", "gpt-4o-mini", "o3"}, []string{"gpt-4", "o3-mini", "", "GPT-4O"},
-			[]string{"gpt-4o*", "o3"}},
+		{
+			core.Principal{User: "u"},
+			[]string{"gpt-4o", "gpt-4o-mini", "o3"},
+			[]string{"gpt-4", "o3-mini", "", "GPT-4O"},
+			[]string{"gpt-4o*", "o3"},
+		},
 		{core.Principal{User: "u", Team: "other"}, []string{"o3"}, []string{"gpt-4"}, []string{"gpt-4o*", "o3"}},
 		{core.Principal{User: "u", Team: "billing"}, []string{"gpt-4", "gpt-"}, []string{"o3"}, []string{"gpt-*"}},
 		{core.Principal{User: "u", Team: "closed"}, nil, []string{"gpt-4", "*", ""}, nil},
-		{core.Principal{User: "u", Team: "billing", App: "crm"}, []string{"gpt-4o", "gpt-5-mini"},
-			[]string{"gpt-4", "x-mini"}, []string{"gpt-4o"}},
+		{
+			core.Principal{User: "u", Team: "billing", App: "crm"},
+			[]string{"gpt-4o", "gpt-5-mini"},
+			[]string{"gpt-4", "x-mini"},
+			[]string{"gpt-4o"},
+		},
 		{core.Principal{App: "crm"}, []string{"gpt-4o", "gpt-4o-mini"}, []string{"o3", "o3-mini"}, []string{"gpt-4o"}},
 	} {
 		for _, model := range c.allowed {
@@ -192,5 +202,53 @@ func TestLabelsAreFreeUnlessKnown(t *testing.T) {
 	}
 	if _, err := policy.Parse("policy.yaml", []byte(doc), policy.WithLabels("coding")); err == nil {
 		t.Error("an unknown intent is accepted")
+	}
+}
+
+func TestReference(t *testing.T) {
+	const page = "../../docs/reference/policy.md"
+	want := policy.Reference()
+	if *update {
+		if err := os.WriteFile(page, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(got)); diff != "" {
+		t.Errorf("%s is out of date, run with -update: %s", page, diff)
+	}
+	if _, err := policy.Parse("example", []byte(policy.Example), policy.WithLabels("jailbreak", "job_search")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestSchemaNamesEveryField(t *testing.T) {
+	b, err := policy.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s struct {
+		Properties struct {
+			Mode struct {
+				Enum    []string
+				Default string
+			}
+			Deviation struct {
+				Properties           map[string]json.RawMessage
+				AdditionalProperties *bool
+			}
+		}
+	}
+	if err := json.Unmarshal(b, &s); err != nil {
+		t.Fatal(err)
+	}
+	if m := s.Properties.Mode; len(m.Enum) != 2 || m.Default != "observe" {
+		t.Errorf("mode: %+v", m)
+	}
+	if d := s.Properties.Deviation; len(d.Properties) != 4 || d.AdditionalProperties == nil || *d.AdditionalProperties {
+		t.Errorf("deviation: %+v", d)
 	}
 }

@@ -73,6 +73,7 @@ func tooDeep(tokens token.Tokens) *token.Token {
 			flow--
 		case token.SequenceEntryType, token.MappingKeyType:
 			inLine++
+		default:
 		}
 		if flow > maxNesting || inLine > maxNesting {
 			return t
@@ -112,6 +113,7 @@ func (d *Document) value(path string, node ast.Node, v reflect.Value) {
 			d.problem(path, t, "has no value")
 		}
 		return
+	default:
 	}
 	switch {
 	case v.Kind() == reflect.Pointer:
@@ -196,7 +198,7 @@ func (d *Document) eachKey(path string, node ast.Node, f func(key string, t *tok
 }
 
 func (d *Document) scalar(path string, node ast.Node, v reflect.Value) {
-	text, kind := "", node.Type()
+	var text string
 	switch n := node.(type) {
 	case *ast.LiteralNode:
 		text = n.Value.Value
@@ -208,13 +210,13 @@ func (d *Document) scalar(path string, node ast.Node, v reflect.Value) {
 		d.problem(path, start(node), "must be "+TypeName(v.Type()))
 		return
 	}
-	quoted := kind == ast.StringType || kind == ast.LiteralType
+	isWord := node.Type() == ast.StringType || node.Type() == ast.LiteralType
 	switch _, isText := v.Addr().Interface().(encoding.TextUnmarshaler); {
 	case isText, v.Type() == durationType:
-	case v.Kind() == reflect.String && !quoted:
+	case v.Kind() == reflect.String && !isWord:
 		d.problem(path, node.GetToken(), "must be text; put it in quotes")
 		return
-	case v.Kind() != reflect.String && quoted:
+	case v.Kind() != reflect.String && isWord:
 		d.problem(path, node.GetToken(), "must be "+TypeName(v.Type()))
 		return
 	}

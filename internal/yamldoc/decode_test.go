@@ -67,10 +67,12 @@ people:
       bo
 `
 	half := 0.5
-	want := sample{Name: "a: b", Count: -12, Ratio: &half, On: true, Wait: 90 * time.Second,
+	want := sample{
+		Name: "a: b", Count: -12, Ratio: &half, On: true, Wait: 90 * time.Second,
 		Since:  time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC),
 		Colour: "green", Teams: map[string][]string{"a.b": {"c"}, "none": {}},
-		People: []person{{ID: "ada", Blocked: true}, {ID: "bo"}}}
+		People: []person{{ID: "ada", Blocked: true}, {ID: "bo"}},
+	}
 	want.Nested.List = []string{"x", "1"}
 	want.Nested.Deep.Value = 2
 	var got sample

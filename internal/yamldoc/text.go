@@ -3,6 +3,7 @@ package yamldoc
 import (
 	"encoding"
 	"errors"
+	"fmt"
 	"math"
 	"reflect"
 	"slices"
@@ -74,6 +75,39 @@ func SetText(into any, text string) error {
 		return errors.New("cannot be set from text")
 	}
 	return nil
+}
+
+// Text writes a value as documents do, a list with commas between its items. It is empty for maps and structs.
+func Text(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		s := x.String() // 1h0m0s
+		if strings.HasSuffix(s, "m0s") {
+			s = strings.TrimSuffix(s, "0s")
+		}
+		if strings.HasSuffix(s, "h0m") {
+			s = strings.TrimSuffix(s, "0m")
+		}
+		return s
+	case encoding.TextMarshaler:
+		b, err := x.MarshalText()
+		if err != nil {
+			return ""
+		}
+		return string(b)
+	}
+	switch v.Kind() {
+	case reflect.Slice:
+		items := make([]string, v.Len())
+		for i := range items {
+			items[i] = Text(v.Index(i))
+		}
+		return strings.Join(items, ",")
+	case reflect.Map, reflect.Struct, reflect.Pointer:
+		return ""
+	default:
+		return fmt.Sprint(v.Interface())
+	}
 }
 
 // TypeName says in words what a value of type t is.
@@ -150,7 +184,7 @@ func distance(a, b string) int {
 			}
 			row[j] = min(above[j]+1, row[j-1]+1, above[j-1]+cost)
 			if i > 1 && j > 1 && s[i-1] == t[j-2] && s[i-2] == t[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
+				row[j] = min(row[j], before[j-2]+1) //nolint:gosec // j > 1
 			}
 		}
 		before, above = above, row
