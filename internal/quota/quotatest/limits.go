@@ -1,0 +1,277 @@
+package quotatest
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/quota"
+)
+
+// mustExhaust checks that err names a limit.
+func mustExhaust(t testing.TB, err error, limit string) *quota.ExhaustedError {
+	t.Helper()
+	var e *quota.ExhaustedError
+	if !errors.As(err, &e) {
+		t.Fatalf("got %v, want a refusal by limit %s", err, limit)
+	}
+	if e.Standing.Limit.ID != limit {
+		t.Fatalf("refused by limit %s (%v), want %s", e.Standing.Limit.ID, e, limit)
+	}
+	return e
+}
+
+func reserveStopsAtTheLimit(t *testing.T, f *fixture) {
+	for _, l := range []quota.Limit{
+		limit("requests", quota.DimensionRequests, quota.WindowMinute, 2),
+		limit("input", quota.DimensionInputTokens, quota.WindowHour, 30),
+		limit("output", quota.DimensionOutputTokens, quota.WindowDay, 50),
+		limit("tokens", quota.DimensionTokens, quota.WindowWeek, 80),
+		limit("cost", quota.DimensionCost, quota.WindowMonth, 400),
+		limit("at once", quota.DimensionConcurrency, quota.WindowNone, 2),
+	} {
+		limits := compile(t, l)
+		a := quota.Amounts{Requests: 1, InputTokens: 15, OutputTokens: 25, Cost: 200}
+		f.mustReserve(t, l.ID+"1", limits, a)
+		r := f.mustReserve(t, l.ID+"2", limits, a)
+		if got := r.Standings[0]; got.Used != l.Value || got.Limit != l {
+			t.Errorf("%s: standing %+v, want used %d", l.ID, got, l.Value)
+		}
+		_, err := f.reserve(l.ID+"3", limits, a)
+		if e := mustExhaust(t, err, l.ID); e.Standing.Used != l.Value || e.Wanted != l.Value/2 || e.Never() {
+			t.Errorf("%s: refusal %+v", l.ID, e)
+		}
+		f.wantUsed(t, limits, l.Value)
+	}
+}
+
+func extendStopsAtTheLimit(t *testing.T, f *fixture) {
+	limits := compile(t,
+		limit("day", quota.DimensionOutputTokens, quota.WindowDay, 100),
+		limit("one", quota.DimensionConcurrency, quota.WindowNone, 1))
+	f.mustReserve(t, "a", limits, tokens(0, 40))
+	r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 60})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Held != tokens(0, 100) || r.Standings[0].Used != 100 || r.Standings[1].Used != 1 || !r.Admitted.Equal(noon) {
+		t.Errorf("extended to %+v", r)
+	}
+	_, err = f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 1})
+	if e := mustExhaust(t, err, "day"); e.Standing.Used != 100 || e.Wanted != 1 {
+		t.Errorf("refusal %+v", e)
+	}
+	f.wantUsed(t, limits, 100, 1)
+}
+
+// atOnce calls do(0) to do(n-1) together and counts those that succeed; a failure must be a refusal.
+func atOnce(t *testing.T, n int, do func(i int) error) int64 {
+	var admitted atomic.Int64
+	var start, done sync.WaitGroup
+	start.Add(1)
+	for i := range n {
+		done.Go(func() {
+			start.Wait()
+			err := do(i)
+			var e *quota.ExhaustedError
+			switch {
+			case err == nil:
+				admitted.Add(1)
+			case !errors.As(err, &e):
+				t.Errorf("got %v, want a refusal", err)
+			}
+		})
+	}
+	start.Done()
+	done.Wait()
+	return admitted.Load()
+}
+
+func oneOfManyIsAdmitted(t *testing.T, f *fixture) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 2
+	}
+	limits := compile(t,
+		limit("cost", quota.DimensionCost, quota.WindowMonth, 1),
+		limit("tokens", quota.DimensionTokens, quota.WindowMinute, 10),
+		limit("at once", quota.DimensionConcurrency, quota.WindowNone, 4))
+	for round := range rounds {
+		admitted := atOnce(t, 512, func(i int) error {
+			id := strconv.Itoa(i)
+			_, err := f.reserve(strconv.Itoa(round)+"/"+id, limits, quota.Amounts{Requests: 1, OutputTokens: 10, Cost: 1})
+			return err
+		})
+		if admitted != 1 {
+			t.Fatalf("round %d: %d of 512 admitted on room for one", round, admitted)
+		}
+		f.wantUsed(t, limits, 1, 10, 1)
+		if ids, err := f.ledger.Expire(context.Background(), f.clock.now().Add(2*Lease)); err != nil || len(ids) != 1 {
+			t.Fatalf("Expire = %v, %v", ids, err)
+		}
+	}
+}
+
+func extendsAtOnce(t *testing.T, f *fixture) {
+	limits := compile(t, limit("tokens", quota.DimensionTokens, quota.WindowDay, 103))
+	for _, id := range []string{"a", "b"} {
+		f.mustReserve(t, id, limits, tokens(0, 1))
+	}
+	granted := atOnce(t, 100, func(i int) error {
+		_, err := f.ledger.Extend(context.Background(), []string{"a", "b"}[i%2], quota.Amounts{OutputTokens: 10})
+		return err
+	})
+	if granted != 10 {
+		t.Errorf("%d slabs granted on room for 10", granted)
+	}
+	f.wantUsed(t, limits, 102)
+}
+
+func loweringDeniesNewWorkOnly(t *testing.T, f *fixture) {
+	before := compile(t, limit("tokens", quota.DimensionTokens, quota.WindowDay, 100))
+	after := compile(t, limit("tokens", quota.DimensionTokens, quota.WindowDay, 10))
+	f.mustReserve(t, "a", before, tokens(0, 50))
+	_, err := f.reserve("b", after, tokens(0, 1))
+	if e := mustExhaust(t, err, "tokens"); e.Standing.Used != 50 || e.Standing.Limit.Value != 10 {
+		t.Errorf("refusal %+v", e)
+	}
+	if _, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 50}); err != nil {
+		t.Errorf("what is in flight goes on under the limit it began with: %v", err)
+	}
+	f.mustSettle(t, "a", tokens(0, 60))
+	f.wantUsed(t, after, 60)
+	_, err = f.reserve("c", after, tokens(0, 1))
+	mustExhaust(t, err, "tokens")
+	f.mustReserve(t, "d", before, tokens(0, 40))
+	f.wantUsed(t, before, 100)
+}
+
+func softLimitsCountOnly(t *testing.T, f *fixture) {
+	soft := limit("soft", quota.DimensionTokens, quota.WindowDay, 10)
+	soft.Enforcement = quota.EnforceSoft
+	observed := limit("observed", quota.DimensionConcurrency, quota.WindowNone, 0)
+	observed.Enforcement = quota.EnforceObserve
+	limits := compile(t, soft, observed)
+	r := f.mustReserve(t, "a", limits, tokens(10, 20))
+	if r.Standings[0].Used != 30 || r.Standings[1].Used != 1 {
+		t.Errorf("standings %+v", r.Standings)
+	}
+	if r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 5}); err != nil || r.Standings[0].Used != 35 {
+		t.Errorf("Extend = %+v, %v", r, err)
+	}
+	f.mustSettle(t, "a", tokens(10, 25))
+	f.wantUsed(t, limits, 35, 0)
+}
+
+func minuteSlides(t *testing.T, f *fixture) {
+	limits := compile(t, limit("rpm", quota.DimensionRequests, quota.WindowMinute, 3))
+	reserve := func(id string) error {
+		_, err := f.reserve(id, limits, quota.Amounts{Requests: 1})
+		return err
+	}
+	f.clock.set(noon.Add(4 * time.Second)) // the bucket from 0 to 5 s
+	f.mustReserve(t, "a", limits, quota.Amounts{Requests: 1})
+	f.mustSettle(t, "a", quota.Amounts{Requests: 1})
+	f.clock.set(noon.Add(10 * time.Second))
+	f.mustReserve(t, "b", limits, quota.Amounts{Requests: 2})
+
+	f.clock.set(noon.Add(65*time.Second - 1))
+	if e := mustExhaust(t, reserve("c"), "rpm"); !e.Standing.Reset.Equal(noon.Add(65 * time.Second)) {
+		t.Errorf("reset %v, want when the oldest bucket leaves", e.Standing.Reset)
+	}
+	_, err := f.reserve("c", limits, quota.Amounts{Requests: 3})
+	if e := mustExhaust(t, err, "rpm"); !e.Standing.Reset.Equal(noon.Add(75 * time.Second)) {
+		t.Errorf("reset %v, want when enough will have left", e.Standing.Reset)
+	}
+	f.clock.advance(1)
+	f.wantUsed(t, limits, 2)
+	if err := reserve("d"); err != nil {
+		t.Errorf("after the oldest bucket has left: %v", err)
+	}
+	mustExhaust(t, reserve("e"), "rpm")
+	// What is held in a bucket that has left does not count any more, and its release takes nothing from later ones.
+	f.clock.set(noon.Add(75 * time.Second))
+	f.wantUsed(t, limits, 1)
+	if _, err := f.ledger.Extend(context.Background(), "b", quota.Amounts{Requests: 100}); err != nil {
+		t.Errorf("extend of a call that has left the minute: %v", err)
+	}
+	f.mustSettle(t, "b", quota.Amounts{Requests: 102})
+	f.wantUsed(t, limits, 1)
+	f.clock.set(noon.Add(10 * time.Minute))
+	f.wantUsed(t, limits, 0)
+}
+
+func windowsArePinned(t *testing.T, f *fixture) {
+	day := limit("day", quota.DimensionTokens, quota.WindowDay, 100)
+	day.Zone = "Asia/Tokyo"
+	limits := compile(t, day, limit("month", quota.DimensionTokens, quota.WindowMonth, 1000))
+	midnight := time.Date(2026, 3, 11, 15, 0, 0, 0, time.UTC)
+	f.clock.set(midnight.Add(-time.Second))
+	r := f.mustReserve(t, "a", limits, tokens(0, 90))
+	if !r.Standings[0].Reset.Equal(midnight) {
+		t.Errorf("reset %v, want %v", r.Standings[0].Reset, midnight)
+	}
+	f.clock.set(midnight)
+	f.wantUsed(t, limits, 0, 90)
+	f.mustReserve(t, "b", limits, tokens(0, 100))
+	if r, err := f.ledger.Extend(context.Background(), "a", tokens(0, 10)); err != nil || r.Standings[0].Used != 100 {
+		t.Errorf("Extend in the window of yesterday = %+v, %v", r, err)
+	}
+	_, err := f.ledger.Extend(context.Background(), "a", tokens(0, 1))
+	mustExhaust(t, err, "day")
+	f.mustSettle(t, "a", tokens(0, 95))
+	f.wantUsed(t, limits, 100, 195)
+	yesterday, err := f.ledger.Standings(context.Background(), ann, limits, midnight.Add(-time.Second))
+	if err != nil || yesterday[0].Used != 95 {
+		t.Errorf("yesterday: %+v, %v, want 95 used", yesterday, err)
+	}
+}
+
+func denialNamesTheLongest(t *testing.T, f *fixture) {
+	one := tokens(0, 1)
+	limits := compile(t,
+		limit("at once", quota.DimensionConcurrency, quota.WindowNone, 1),
+		limit("minute", quota.DimensionRequests, quota.WindowMinute, 1),
+		limit("month", quota.DimensionRequests, quota.WindowMonth, 1),
+		limit("day", quota.DimensionTokens, quota.WindowDay, 10))
+	f.mustReserve(t, "a", limits, one)
+	_, err := f.reserve("b", limits, one)
+	mustExhaust(t, err, "month")
+	_, err = f.reserve("b", limits, tokens(0, 11))
+	if e := mustExhaust(t, err, "day"); !e.Never() {
+		t.Errorf("refusal %+v, want one that says never", e)
+	}
+}
+
+func nothingAlwaysFits(t *testing.T, f *fixture) {
+	before := compile(t, limit("output", quota.DimensionOutputTokens, quota.WindowDay, 5))
+	f.mustReserve(t, "a", before, tokens(0, 5))
+	lowered := compile(t, limit("output", quota.DimensionOutputTokens, quota.WindowDay, 1))
+	f.mustReserve(t, "b", lowered, tokens(100, 0))
+}
+
+func subjectsDoNotMeet(t *testing.T, f *fixture) {
+	everyone := limit("everyone", quota.DimensionRequests, quota.WindowDay, 3)
+	everyone.Scope = quota.ScopeEveryone
+	model := limit("model", quota.DimensionRequests, quota.WindowDay, 1)
+	model.Model = "gpt-5*"
+	limits := compile(t, limit("each", quota.DimensionRequests, quota.WindowDay, 1), everyone, model)
+	reserve := func(id string, s quota.Subject) error {
+		_, err := f.ledger.Reserve(context.Background(), quota.Request{
+			ID: id, Subject: s, Amounts: quota.Amounts{Requests: 1}, Limits: limits, At: f.clock.now(),
+		})
+		return err
+	}
+	for id, s := range map[string]quota.Subject{
+		"a": {User: "ann", Model: "gpt-5"}, "b": {User: "bob", Model: "gpt-5-mini"}, "c": {App: "ide", Model: "o3"},
+	} {
+		if err := reserve(id, s); err != nil {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+	mustExhaust(t, reserve("d", quota.Subject{App: "ide"}), "everyone")
+}
