@@ -1,40 +1,161 @@
 // Package deviation scores how far a prompt leans from the tasks its person was assigned.
 //
-// A task is compared by its own words: title, description, covered topics and examples. The score is that of the
-// nearest task. Scores are not calibrated on the deployment's traffic: Calibrated is false and P nil.
+// A task is compared by its own words: title, description, covered topics and examples. Each word of the prompt looks
+// for its likest word of the task, by stem, by use in a background of public sentences, or by spelling; the whole is
+// compared with each phrase and example; and how near it is to activities that anybody might ask for counts against it.
+// A logistic model makes one score of these. The score of a prompt is that of its nearest task.
 //
-// It imports core and intent, and must not import policy, gate or any front or back end.
+// Scores are not calibrated on the deployment's traffic: Calibrated is false and P nil. MODEL.md says how good they are.
+// Known limits: order and negation of words are not seen; a prompt that speaks of an assigned task and of something else
+// at once is near the task; words that the background does not know count only by stem and spelling.
+//
+// Scoring is a pure function of a view, the tasks and the embedded model, with work bounded by the bounds of a view and
+// the tasks' size. It imports core and intent, and must not import policy, gate or any front or back end.
 package deviation
 
 import (
+	_ "embed" // the model
+	"math"
+	"slices"
+	"sync"
+
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
-// Task is a task made ready for comparison. It is immutable and safe for concurrent use.
-type Task struct {
-	id string
-}
+//go:embed weights.bin
+var embedded []byte
 
-// Compile makes t ready. It is meant for configuration time, not for the request path.
-func Compile(t core.Task) *Task { return &Task{id: t.ID} }
+var loaded = sync.OnceValues(func() (*Scorer, error) {
+	m, err := ParseModel(embedded)
+	if err != nil {
+		return nil, err
+	}
+	return New(m)
+})
+
+// Default gives the scorer with the embedded model.
+func Default() (*Scorer, error) { return loaded() }
+
+// Compile makes t ready for the default scorer, and for it alone. It takes milliseconds: it is meant for the time at
+// which tasks change, not for the request path.
+func Compile(t core.Task) *Task {
+	s, err := loaded()
+	if err != nil {
+		return &Task{id: t.ID} // Default gives the error, and nothing can be scored without it
+	}
+	return s.Compile(t)
+}
 
 // Scorer scores views against tasks. It is immutable and safe for concurrent use.
 type Scorer struct {
-	version string
+	m       Model
+	slots   []int32 // open addressing from stem to row + 1
+	vectors []vector
+	generic []vector
 }
 
-// Default gives the scorer with the embedded background.
-func Default() (*Scorer, error) { return &Scorer{}, nil }
-
 // Version names the model, e.g. for audit records.
-func (s *Scorer) Version() string { return s.version }
+func (s *Scorer) Version() string { return s.m.Version }
 
-// Score says how far v is from the nearest of tasks.
+// maxWords is how many words an explanation shows.
+const maxWords = 8
+
+// Score says how far v is from the nearest of tasks. Where the last user turn says enough to stand alone it is scored
+// both alone and with the turns before it, and the farther counts: a switch of subject must not hide in a conversation.
 func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
-	d := core.Deviation{Model: s.version, Unscored: v.Unscored}
-	if len(tasks) == 0 {
+	d := core.Deviation{Model: s.m.Version, Unscored: v.Unscored}
+	switch {
+	case d.Unscored != "":
+		return d
+	case len(tasks) == 0:
 		d.Unscored = core.UnscoredNoTask
+		return d
 	}
+	q := queryPool.Get().(*query)
+	defer queryPool.Put(q)
+	if !s.prepare(q, v.Pooled) {
+		d.Unscored = core.UnscoredTooShort
+		return d
+	}
+	at, score := s.nearest(q, tasks)
+	if len(v.Last) > 0 && len(v.Last) < len(v.Pooled) {
+		s.prepare(q, v.Last)
+		if last, farther := s.nearest(q, tasks); farther > score {
+			at, score = last, farther
+		} else {
+			s.prepare(q, v.Pooled)
+		}
+	}
+	d.Score, d.Task = score, tasks[at].id
+	d.Phrase = s.nearestPhrase(q, tasks[at])
+	d.Words = s.explain(q, tasks[at])
 	return d
+}
+
+// nearest gives the index of the nearest task and its score. The first of equals wins.
+func (s *Scorer) nearest(q *query, tasks []*Task) (at int, score float64) {
+	score = math.Inf(1)
+	for i, t := range tasks {
+		if far := s.score(s.features(q, t), t); far < score {
+			at, score = i, far
+		}
+	}
+	return at, score
+}
+
+func (s *Scorer) score(f Features, t *Task) float64 {
+	c := &s.m.Described
+	if len(t.examples) > 0 {
+		c = &s.m.Exemplified
+	}
+	sum := float64(c.Bias)
+	for i, x := range f {
+		sum += float64(c.Weights[i]) * x
+	}
+	return 1 / (1 + math.Exp(sum))
+}
+
+// Features gives the features of words against t, and false when no word has content. It serves training.
+func (s *Scorer) Features(words []intent.Word, t *Task) (Features, bool) {
+	q := queryPool.Get().(*query)
+	defer queryPool.Put(q)
+	if !s.prepare(q, words) {
+		return Features{}, false
+	}
+	return s.features(q, t), true
+}
+
+// nearestPhrase gives the piece of t's own text that is nearest to q.
+func (s *Scorer) nearestPhrase(q *query, t *Task) string {
+	best, text := math.Inf(-1), ""
+	for _, pieces := range [2][]piece{t.phrases, t.examples} {
+		for i := range pieces {
+			if near := q.vector.dot(&pieces[i].vector) + q.overlap(&pieces[i]); near > best {
+				best, text = near, pieces[i].text
+			}
+		}
+	}
+	return text
+}
+
+// explain gives the words that moved the score most: how much of the prompt's weight a word has, times how much less
+// alike to the task it is than the average word of text about something else.
+func (s *Scorer) explain(q *query, t *Task) []core.WordWeight {
+	words := make([]core.WordWeight, 0, len(q.words))
+	for i := range q.words {
+		w := &q.words[i]
+		share := float64(w.weight) / float64(q.total)
+		words = append(words, core.WordWeight{Word: w.text, Weight: share * (float64(s.m.Neutral) - float64(q.alike(t, w)))})
+	}
+	slices.SortStableFunc(words, func(a, b core.WordWeight) int {
+		switch x, y := math.Abs(a.Weight), math.Abs(b.Weight); {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return 0
+	})
+	return words[:min(len(words), maxWords)]
 }

@@ -1,0 +1,197 @@
+package intent
+
+import (
+	"bytes"
+	"slices"
+)
+
+// maxInstruction is the length of an instruction view, in bytes.
+const maxInstruction = 500
+
+// maxSpans bounds the sentences that are looked at.
+const maxSpans = 512
+
+// span is a sentence, or a code fence when lang is set.
+type span struct {
+	from, to int
+	lang     string
+	take     bool
+}
+
+const codeBlock = "CODEBLOCK_"
+
+// size is the length of what stands for the span in the view.
+func (s span) size() int {
+	if s.lang != "" {
+		return len(codeBlock) + len(s.lang)
+	}
+	return s.to - s.from
+}
+
+// appendInstruction appends the instruction view of text: the sentences that ask or command, the first and the last,
+// with each code fence as one CODEBLOCK_<lang>. text is normalised. The first and the last sentence have room of their
+// own, so that no padding pushes them out. spans is scratch and returned for the next call.
+func appendInstruction(dst, text []byte, spans []span) ([]byte, []span) {
+	spans = appendSpans(spans[:0], text)
+	if len(spans) == 0 {
+		return dst, spans
+	}
+	const edge = maxInstruction * 2 / 5
+	last := len(spans) - 1
+	room := maxInstruction
+	for _, i := range [2]int{0, last} {
+		if !spans[i].take {
+			spans[i].take = true
+			room -= min(spans[i].size(), edge) + 1
+		}
+	}
+	for i := range spans {
+		s := &spans[i]
+		if size := s.size() + 1; !s.take && size <= room && (s.lang != "" || asks(text[s.from:s.to])) {
+			s.take = true
+			room -= size
+		}
+	}
+	for i, s := range spans {
+		if !s.take {
+			continue
+		}
+		if len(dst) > 0 && dst[len(dst)-1] != '\n' {
+			dst = append(dst, '\n')
+		}
+		sentence := text[s.from:s.to]
+		switch {
+		case s.lang != "":
+			dst = append(append(dst, codeBlock...), s.lang...)
+		case last == 0 && len(sentence) > maxInstruction:
+			// One endless sentence: what it asks stands at its start or its end.
+			dst = append(dst, sentence[:maxInstruction-edge-1]...)
+			dst = append(append(dst, ' '), sentence[len(sentence)-edge:]...)
+		case (i == 0 || i == last) && len(sentence) > edge && room < len(sentence)-edge:
+			dst = append(dst, sentence[:edge]...)
+		default:
+			if i == 0 || i == last {
+				room -= max(0, len(sentence)-edge)
+			}
+			dst = append(dst, sentence...)
+		}
+	}
+	return dst, spans
+}
+
+// appendSpans cuts text into sentences and fences. Beyond maxSpans only the newest is kept as the last.
+func appendSpans(spans []span, text []byte) []span {
+	add := func(s span) {
+		if s.lang == "" {
+			trimmed := bytes.TrimLeft(text[s.from:s.to], " \n*-#>.!?")
+			s.from = s.to - len(trimmed)
+			if !bytes.ContainsFunc(trimmed, isWordRune) {
+				return
+			}
+		}
+		if len(spans) == maxSpans {
+			spans = spans[:maxSpans-1]
+		}
+		spans = append(spans, s)
+	}
+	from := 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case c == '`' && bytes.HasPrefix(text[i:], fence):
+			add(span{from: from, to: i})
+			body := i + len(fence)
+			end := len(text) // a fence that is never closed swallows the rest, as it does when shown
+			if n := bytes.Index(text[body:], fence); n >= 0 {
+				end = body + n + len(fence)
+			}
+			add(span{from: i, to: end, lang: language(text[body:end])})
+			from, i = end, end-1
+		case c == '\n':
+			add(span{from: from, to: i})
+			from = i + 1
+		case (c == '.' || c == '!' || c == '?') && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n'):
+			add(span{from: from, to: i + 1})
+			from = i + 1
+		}
+	}
+	if from < len(text) {
+		add(span{from: from, to: len(text)})
+	}
+	return spans
+}
+
+var fence = []byte("```")
+
+// language gives the name that a fence's first line carries, "plain" when there is none that is known.
+func language(body []byte) string {
+	line, _, _ := bytes.Cut(body, []byte("\n"))
+	name := string(bytes.TrimSpace(line[:min(len(line), 24)]))
+	if i, ok := slices.BinarySearch(languages, name); ok {
+		return languages[i]
+	}
+	return "plain"
+}
+
+// languages are the fence names that are told apart, sorted. A closed set: the name is text of the prompt.
+var languages = []string{"bash", "c", "c#", "c++", "cpp", "csharp", "css", "diff", "dockerfile", "go", "graphql", "html",
+	"java", "javascript", "js", "json", "jsx", "kotlin", "lua", "markdown", "md", "perl", "php", "powershell", "py",
+	"python", "r", "ruby", "rust", "scala", "sh", "shell", "sql", "swift", "terraform", "toml", "ts", "tsx", "typescript",
+	"xml", "yaml", "yml"}
+
+// asks reports whether a sentence is a question or a command, by its end, its first words and what people write before
+// a request.
+func asks(sentence []byte) bool {
+	if bytes.HasSuffix(bytes.TrimRight(sentence, " "), []byte("?")) {
+		return true
+	}
+	head := sentence[:min(len(sentence), 80)]
+	for _, p := range requests {
+		if bytes.Contains(head, p) {
+			return true
+		}
+	}
+	for range 3 {
+		head = bytes.TrimLeftFunc(head, func(r rune) bool { return !isWordRune(r) })
+		end := bytes.IndexFunc(head, func(r rune) bool { return !isWordRune(r) && r != '\'' })
+		if end < 0 {
+			end = len(head)
+		}
+		word := head[:end]
+		if askers[string(word)] {
+			return true
+		}
+		if !openers[string(word)] {
+			return false
+		}
+		head = head[end:]
+	}
+	return false
+}
+
+var requests = [][]byte{[]byte("please"), []byte("can you"), []byte("could you"), []byte("would you"), []byte("will you"),
+	[]byte("you to "), []byte("help me"), []byte("i need"), []byte("i want"), []byte("i'd like"), []byte("i would like"),
+	[]byte("let's"), []byte("you must"), []byte("you should"), []byte("your task"), []byte("your job")}
+
+// openers may stand before the verb of a command.
+var openers = set(`also and first second third next now so then finally lastly just hi hello hey ok okay well thanks but
+	kindly instead quickly great again`)
+
+// askers begin a question or a command.
+var askers = set(`what what's whats how how's why who who's whose whom when where where's which can could would will
+	should shall may might is are was were do does did has have am isn't aren't doesn't don't
+	act add adjust advise analyse analyze answer apply approve arrange ask assume begin book brainstorm break build buy
+	calculate call cancel categorise categorize change check choose clarify classify clean code combine come compare
+	compile complete compose compute condense consider construct continue convert copy correct count create debug decide
+	decline decode define delete deploy derive describe design detect determine develop diagnose disable discuss display
+	divide document draft draw edit elaborate enable encode ensure enter estimate evaluate examine execute expand explain
+	explore export extend extract fetch fill filter find finish fix flip forget format formulate generate get give go
+	group guess help highlight identify ignore imagine implement import improve include increase infer inform insert
+	install integrate interpret introduce investigate invent join keep label learn let list locate log look make map match
+	merge migrate modify move multiply name negotiate notify open optimise optimize order organise organize outline
+	paraphrase parse pay pick plan play polish post practice predict prepare present pretend print prioritise prioritize
+	process produce program proofread propose prove provide pull put query rank rate read rebook recall recommend record
+	redact reduce refactor reformat refund remind remove rename repeat rephrase replace reply report request reschedule
+	reserve reset resolve respond restate return reveal review revise rewrite role-play roleplay run save say schedule
+	search see select send set share shorten show simplify simulate sketch solve sort speak spell split start state stop
+	store submit subtract suggest summarise summarize switch take talk teach tell test think transcribe transfer transform
+	translate transpose troubleshoot try turn update upgrade use validate verify visualise visualize walk work write`)

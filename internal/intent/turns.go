@@ -1,0 +1,72 @@
+package intent
+
+import "github.com/plumbline/plumbline/internal/core"
+
+// eachTurn calls read with the parts of each of the newest turns that role accepts, newest first.
+func (s *scratch) eachTurn(parts []core.Part, role func(core.Role) bool, read func([]core.Part)) {
+	turns := 0
+	for end := len(parts); end > 0 && turns < maxTurns; {
+		from := end - 1
+		if !role(parts[from].Role) {
+			end--
+			continue
+		}
+		for from > 0 && parts[from-1].Role == parts[end-1].Role && parts[from-1].Turn == parts[end-1].Turn {
+			from--
+		}
+		read(parts[from:end])
+		turns++
+		end = from
+	}
+}
+
+// readTurn normalises the text of a turn and appends its instruction view to s.text.
+func (s *scratch) readTurn(parts []core.Part) (hidden bool) {
+	s.normal = s.normal[:0]
+	room := maxTurn * 3 / 4 // a quarter is kept for the last part, so that no amount of text before it hides it
+	for i, part := range parts {
+		if part.Kind != core.KindText && part.Kind != core.KindCall {
+			continue
+		}
+		if i == len(parts)-1 {
+			room += maxTurn / 4
+		}
+		head, tail := clip(part.Text, room)
+		room -= len(head) + len(tail)
+		for _, text := range [...]string{head, tail} {
+			if text == "" {
+				continue
+			}
+			var h bool
+			s.normal, s.spare, h = appendNormal(s.normal, s.spare, text)
+			s.normal = append(s.normal, '\n')
+			hidden = hidden || h
+		}
+	}
+	s.text, s.spans = appendInstruction(s.text, s.normal, s.spans)
+	s.ends = append(s.ends, len(s.text))
+	return hidden
+}
+
+// cutWords cuts s.text into words, of which the first userTurns turns are the user's, and fills in v's instruction. last
+// is the number of words of the newest user turn.
+func (s *scratch) cutWords(v *View, userTurns int) (words []Word, last int) {
+	text := string(s.text)
+	words = make([]Word, 0, len(text)/5+4)
+	from, weight := 0, float32(1)
+	for i, end := range s.ends {
+		if i == userTurns {
+			weight = 1 // the newest of the other roles
+		}
+		words = appendWords(words, text[from:end], weight)
+		if i == 0 {
+			v.Instruction = text[:end]
+			if userTurns > 0 {
+				last = len(words)
+			}
+		}
+		from = end
+		weight *= fade
+	}
+	return words, last
+}
