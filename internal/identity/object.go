@@ -62,9 +62,16 @@ func text(v jsontext.Value) (string, bool) {
 
 // texts gives the values of a list of JSON strings.
 func texts(v jsontext.Value) ([]string, bool) {
-	var all []string
-	if err := json.Unmarshal(v, &all); err != nil || v.Kind() != '[' {
+	var list []jsontext.Value
+	if v.Kind() != '[' || json.Unmarshal(v, &list) != nil {
 		return nil, false
+	}
+	all := make([]string, len(list))
+	for i, item := range list {
+		var ok bool
+		if all[i], ok = text(item); !ok {
+			return nil, false
+		}
 	}
 	return all, true
 }
