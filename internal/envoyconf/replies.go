@@ -1,0 +1,117 @@
+package envoyconf
+
+import (
+	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	filelogv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/file/v3"
+	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	"google.golang.org/protobuf/types/known/anypb"
+	"google.golang.org/protobuf/types/known/structpb"
+	"google.golang.org/protobuf/types/known/wrapperspb"
+)
+
+// localReply is what a caller gets in place of a reply that Envoy would make by itself.
+type localReply struct {
+	when    string // a CEL expression over the exchange
+	status  uint32 // replaces Envoy's, 0 keeps it
+	message string
+	kind    string // OpenAI's error type
+	code    string
+	retry   bool // say when to try again
+}
+
+// localReplies are tried in order. A refusal by Plumbline is a local reply as well, with the details "plumbline": none of
+// them may match it.
+var localReplies = []localReply{
+	{
+		when: `response.code_details.startsWith("ext_proc")`, status: 503, retry: true,
+		message: "Plumbline could not decide this request. Nothing was sent to the provider. Try again in a moment.",
+		kind:    "service_unavailable_error", code: "governance_unavailable",
+	},
+}
+
+func newLocalReplies() (*hcmv3.LocalReplyConfig, error) {
+	c := &hcmv3.LocalReplyConfig{}
+	for _, r := range localReplies {
+		m, err := r.mapper()
+		if err != nil {
+			return nil, err
+		}
+		c.Mappers = append(c.Mappers, m)
+	}
+	return c, nil
+}
+
+func (r localReply) mapper() (*hcmv3.ResponseMapper, error) {
+	expression, err := anypb.New(&celv3.ExpressionFilter{Expression: r.when})
+	if err != nil {
+		return nil, err
+	}
+	body, err := structpb.NewStruct(map[string]any{"error": map[string]any{
+		"message": r.message, "type": r.kind, "param": nil, "code": r.code,
+	}})
+	if err != nil {
+		return nil, err
+	}
+	m := &hcmv3.ResponseMapper{
+		Filter: &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
+			ExtensionFilter: &accesslogv3.ExtensionFilter{
+				Name:       "envoy.access_loggers.extension_filters.cel",
+				ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: expression},
+			}}},
+		BodyFormatOverride: &corev3.SubstitutionFormatString{
+			Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
+		},
+	}
+	if r.status != 0 {
+		m.StatusCode = wrapperspb.UInt32(r.status)
+	}
+	if r.retry {
+		m.HeadersToAdd = []*corev3.HeaderValueOption{{
+			Header:       &corev3.HeaderValue{Key: "retry-after-ms", Value: "500"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		}}
+	}
+	return m, nil
+}
+
+// newAccessLog writes one line of JSON for each exchange: what passed where and how it ended, no header that could hold
+// a credential and no query.
+func newAccessLog(path string) (*accesslogv3.AccessLog, error) {
+	format, err := structpb.NewStruct(map[string]any{
+		"time":               "%START_TIME%",
+		"request_id":         "%REQ(X-REQUEST-ID)%",
+		"source":             "%DOWNSTREAM_REMOTE_ADDRESS%",
+		"method":             "%REQ(:METHOD)%",
+		"path":               "%PATH(NQ)%",
+		"protocol":           "%PROTOCOL%",
+		"status":             "%RESPONSE_CODE%",
+		"flags":              "%RESPONSE_FLAGS%",
+		"details":            "%RESPONSE_CODE_DETAILS%",
+		"bytes_in":           "%BYTES_RECEIVED%",
+		"bytes_out":          "%BYTES_SENT%",
+		"duration_ms":        "%DURATION%",
+		"upstream":           "%UPSTREAM_HOST%",
+		"upstream_attempts":  "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+		"upstream_failure":   "%UPSTREAM_TRANSPORT_FAILURE_REASON%",
+		"plumbline_exchange": "%DYNAMIC_METADATA(plumbline:exchange)%",
+		"plumbline_reason":   "%DYNAMIC_METADATA(plumbline:reason)%",
+	})
+	if err != nil {
+		return nil, err
+	}
+	config, err := anypb.New(&filelogv3.FileAccessLog{
+		Path: path,
+		AccessLogFormat: &filelogv3.FileAccessLog_LogFormat{LogFormat: &corev3.SubstitutionFormatString{
+			Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: format},
+		}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &accesslogv3.AccessLog{
+		Name:       "envoy.access_loggers.file",
+		ConfigType: &accesslogv3.AccessLog_TypedConfig{TypedConfig: config},
+	}, nil
+}
