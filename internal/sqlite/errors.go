@@ -46,3 +46,9 @@ func hasExtended(err error, code int) bool {
 	var e *driver.Error
 	return errors.As(err, &e) && e.Code() == code
 }
+
+// IsOwnFault reports whether err lies in the statement's own values: a broken constraint, a value too large or of the
+// wrong type. Only the statement was undone; the transaction goes on.
+func IsOwnFault(err error) bool {
+	return IsConflict(err) || hasCode(err, lib.SQLITE_TOOBIG) || hasCode(err, lib.SQLITE_MISMATCH)
+}

@@ -1,0 +1,215 @@
+package audit
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// maxRecord bounds a record's canonical bytes. Records hold no prompts: one of this size is a mistake.
+const maxRecord = 4 << 20
+
+// Position is a record's place in the order in which records became durable.
+type Position int64
+
+// Entry is a record as the log keeps it.
+type Entry struct {
+	Position  Position
+	Writer    string   // names one start of one process
+	Seq       uint64   // 1, 2, 3, … per writer, without gaps
+	Leaf      [32]byte // see LeafHash
+	Canonical []byte   // see Canonical
+	Record    core.Record
+}
+
+// Canonical gives the bytes that are kept of a record: JSON without white space, fields in the order of core.Record, map
+// keys sorted, times in UTC cut to the microsecond. Equal records give equal bytes, Decode gives the record back, and
+// the bytes of Facts are kept as they are.
+//
+// Two things JSON cannot hold: bytes that are not UTF-8 become U+FFFD, and a score that is not a finite number becomes
+// −1, which no score is.
+func Canonical(r core.Record) ([]byte, error) {
+	r.Time = canonicalTime(r.Time)
+	r.Intent = canonicalIntent(r.Intent)
+	r.Deviation = canonicalDeviation(r.Deviation)
+	r.Reserved = canonicalCharge(r.Reserved)
+	r.Settled = canonicalCharge(r.Settled)
+	if r.Refusals != nil {
+		sum := *r.Refusals
+		sum.First, sum.Last = canonicalTime(sum.First), canonicalTime(sum.Last)
+		r.Refusals = &sum
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // would rewrite Facts
+	if err := e.Encode(r); err != nil {
+		return nil, fmt.Errorf("audit: encoding a record: %w", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// Decode reads what Canonical wrote.
+func Decode(canonical []byte) (core.Record, error) {
+	var r core.Record
+	if err := json.Unmarshal(canonical, &r); err != nil {
+		return core.Record{}, fmt.Errorf("audit: decoding a record: %w", err)
+	}
+	return r, nil
+}
+
+// LeafHash is the hash of a record as a leaf of a Merkle tree (RFC 6962 section 2.1): SHA-256 of a zero byte and the
+// leaf's data, here the writer's name, the number in decimal and the canonical bytes, parted by line feeds. A name holds
+// no line feed, so no two entries have the same data.
+func LeafHash(canonical []byte, writer string, seq uint64) [32]byte {
+	h := sha256.New()
+	head := make([]byte, 0, 64)
+	head = append(head, 0)
+	head = append(head, writer...)
+	head = append(head, '\n')
+	head = strconv.AppendUint(head, seq, 10)
+	head = append(head, '\n')
+	h.Write(head)
+	h.Write(canonical)
+	return [32]byte(h.Sum(nil))
+}
+
+func canonicalTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
+
+func canonicalCharge(c *core.Charge) *core.Charge {
+	if c == nil {
+		return nil
+	}
+	out := *c
+	out.Admitted = canonicalTime(c.Admitted)
+	return &out
+}
+
+func canonicalIntent(in *core.Intent) *core.Intent {
+	if in == nil {
+		return nil
+	}
+	out := *in
+	out.Confidence = finite(in.Confidence)
+	out.Top = make([]core.LabelScore, len(in.Top))
+	for i, s := range in.Top {
+		out.Top[i] = core.LabelScore{Label: s.Label, P: finite(s.P)}
+	}
+	return &out
+}
+
+func canonicalDeviation(d *core.Deviation) *core.Deviation {
+	if d == nil {
+		return nil
+	}
+	out := *d
+	out.Score = finite(d.Score)
+	if d.P != nil {
+		p := finite(*d.P)
+		out.P = &p
+	}
+	return &out
+}
+
+func finite(f float64) float64 {
+	if math.IsNaN(f) || math.IsInf(f, 0) {
+		return -1
+	}
+	return f
+}
+
+// row is a record with the columns that stand beside it.
+type row struct {
+	time      int64 // microseconds since 1970
+	kind      core.RecordKind
+	exchange  string
+	user      string
+	team      string
+	app       string
+	action    string
+	reason    string
+	model     string
+	settled   [5]sql.NullInt64 // admitted, requests, input and output tokens, cost: of outcomes
+	canonical []byte
+}
+
+// encode prepares a record for the log. It runs in the caller's goroutine, so that the writer only writes.
+func encode(r core.Record) (row, error) {
+	switch r.Kind {
+	case core.RecordIntent, core.RecordOutcome, core.RecordDeny:
+		if r.Exchange == "" {
+			return row{}, fmt.Errorf("audit: a record of kind %s names no exchange", r.Kind)
+		}
+	case core.RecordRefusals, core.RecordAdmin:
+	default:
+		return row{}, errors.New("audit: a record of no known kind")
+	}
+	canonical, err := Canonical(r)
+	if err != nil {
+		return row{}, err
+	}
+	if len(canonical) > maxRecord {
+		return row{}, fmt.Errorf("audit: a record of %d bytes is larger than %d", len(canonical), maxRecord)
+	}
+	return columns(r, canonical), nil
+}
+
+func columns(r core.Record, canonical []byte) row {
+	out := row{
+		time:      r.Time.UnixMicro(),
+		kind:      r.Kind,
+		exchange:  text(r.Exchange),
+		user:      text(r.Principal.User),
+		team:      text(r.Principal.Team),
+		app:       text(r.Principal.App),
+		reason:    text(string(r.Reason)),
+		model:     text(r.Model),
+		canonical: canonical,
+	}
+	if r.Verdict != nil {
+		out.action = text(string(r.Verdict.Action))
+	}
+	if c := r.Settled; c != nil && r.Kind == core.RecordOutcome {
+		for i, v := range [...]int64{c.Admitted.UnixMicro(), c.Requests, c.InputTokens, c.OutputTokens, int64(c.Cost)} {
+			out.settled[i] = sql.NullInt64{Int64: v, Valid: true}
+		}
+	}
+	return out
+}
+
+// equal compares all columns, but not the record itself.
+func (r row) equal(o row) bool {
+	r.canonical, o.canonical = nil, nil
+	return reflect.DeepEqual(r, o)
+}
+
+// text is s as JSON keeps it, so that a column equals the record's field.
+func text(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return string([]rune(s))
+}
+
+// args are the values of the insert statement, in its order.
+func (r *row) args(writer int64, seq uint64, leaf []byte) []any {
+	c := &r.settled
+	return []any{
+		writer, int64(seq), leaf, r.time, string(r.kind), r.exchange, r.user, r.team, r.app, r.action, r.reason, r.model,
+		c[0], c[1], c[2], c[3], c[4], r.canonical,
+	}
+}
+
+// insert writes one entry. See row.args.
+const insert = `INSERT INTO entries (writer, seq, leaf, time, kind, exchange, user, team, app, action, reason, model,
+	admitted, requests, input_tokens, output_tokens, cost, record)
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`

@@ -1,0 +1,309 @@
+package audit
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/sqlite"
+	"github.com/plumbline/plumbline/migrations"
+)
+
+// Durability is what Append promises.
+type Durability string
+
+// The durabilities. What each survives is the loss contract; see the package comment.
+const (
+	// Strict: synced to the disk before Append returns.
+	Strict Durability = "strict"
+	// CrashSafe: written before Append returns, synced about once a second.
+	CrashSafe Durability = "crash-safe"
+)
+
+// Errors of Append, each wrapped with its particulars.
+var (
+	// ErrUnavailable: records cannot be written now. Healthy says why.
+	ErrUnavailable = errors.New("audit: records cannot be written")
+	// ErrDuplicate: this step of this exchange is in the log already.
+	ErrDuplicate = errors.New("audit: this step of the exchange is recorded already")
+	// ErrClosed: the log was closed.
+	ErrClosed = errors.New("audit: the log is closed")
+)
+
+const (
+	// maxWaiting bounds the records that wait for a disk that has stopped answering.
+	maxWaiting = 8192
+	// maxBatch bounds a transaction, and so how long a record waits for the ones written with it.
+	maxBatch = 1024
+	// ballastSize is the default room for outcomes on a full disk: a few hundred commits of whole pages at the least.
+	ballastSize = 8 << 20
+)
+
+// Options are what a log is made of. Path and Durability are required.
+type Options struct {
+	// Path is the log's file. Beside it lie its companions: -wal and -shm, .lock, and .ballast.
+	Path       string
+	Durability Durability
+	// Ballast is how many bytes are kept for outcomes on a full disk, 8 MiB if zero.
+	Ballast int64
+	Now     func() time.Time // time.Now if nil
+	Logger  *slog.Logger     // discards if nil
+	// Committed, if set, is told of each commit: how many records it held and how long it took. It must not block.
+	Committed func(records int, took time.Duration)
+}
+
+// Log is the audit log of a running process. Its methods are safe for concurrent use.
+type Log struct {
+	o    Options
+	lock *lock
+	file *watched
+	room *ballast
+	db   *sql.DB // the writer's one connection
+	side *sql.DB // checkpoints, and the reading at the start
+
+	// Of the writer goroutine alone.
+	conn   *sql.Conn
+	begin  *sql.Stmt
+	add    *sql.Stmt
+	commit *sql.Stmt
+	writer writer
+	grown  int64 // bytes since the last checkpoint was asked for
+
+	mu      sync.Mutex
+	waiting []*pending
+	tasks   []func() // run by the writer goroutine between commits
+	closed  bool
+
+	wake       chan struct{} // holds a token when waiting, tasks or closed have changed
+	checkpoint chan struct{} // holds a token when the WAL has grown
+	written    chan struct{} // closed when the writer goroutine has ended
+	stop       chan struct{} // ends the other goroutines
+	others     sync.WaitGroup
+	dirty      atomic.Bool // written to since the last checkpoint
+	trouble    atomic.Pointer[trouble]
+	closeOnce  sync.Once
+	closeErr   error
+}
+
+// writer is who this process is in the log.
+type writer struct {
+	id   int64
+	name string
+	seq  uint64 // of the last record written
+	// inherited is the last entry of earlier writers.
+	inherited int64
+}
+
+// pending is a record on its way into the log.
+type pending struct {
+	row  row
+	err  error      // the record's own fault, found while writing
+	done chan error // takes the result, once
+}
+
+// Open opens or creates the log and becomes its writer. A second process, or a second Open, on the same file is refused
+// until the first has ended.
+func Open(ctx context.Context, o Options) (*Log, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Ballast == 0 {
+		o.Ballast = ballastSize
+	}
+	l := &Log{
+		o:          o,
+		room:       &ballast{path: o.Path + ".ballast", size: o.Ballast},
+		wake:       make(chan struct{}, 1),
+		checkpoint: make(chan struct{}, 1),
+		written:    make(chan struct{}),
+		stop:       make(chan struct{}),
+	}
+	if err := l.open(ctx); err != nil {
+		return nil, errors.Join(err, l.release())
+	}
+	go l.write()
+	l.others.Go(l.watch)
+	l.others.Go(l.checkpoints)
+	return l, nil
+}
+
+func (l *Log) open(ctx context.Context) error {
+	so := sqlite.Options{ManualCheckpoint: true}
+	switch l.o.Durability {
+	case Strict:
+		so.Synchronous = sqlite.SynchronousFull
+	case CrashSafe:
+		so.Synchronous = sqlite.SynchronousNormal
+	default:
+		return fmt.Errorf("audit: durability %q: want %s or %s", l.o.Durability, Strict, CrashSafe)
+	}
+	var err error
+	if l.lock, err = acquire(l.o.Path + ".lock"); err != nil {
+		return err
+	}
+	if l.db, err = sqlite.Open(ctx, l.o.Path, so); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if err := sqlite.Migrate(ctx, l.db, migrations.SQLiteAudit); err != nil {
+		return fmt.Errorf("audit: %s: %w", l.o.Path, err)
+	}
+	so.MaxConns = 2
+	if l.side, err = sqlite.Open(ctx, l.o.Path, so); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if l.conn, err = l.db.Conn(ctx); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if err := l.register(ctx); err != nil {
+		return fmt.Errorf("audit: starting to write to %s: %w", l.o.Path, err)
+	}
+	if l.file, err = watch(l.o.Path, l.o.Path+"-wal"); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if err := l.room.fill(); err != nil {
+		l.setTrouble(&trouble{cause: fmt.Errorf("keeping %d bytes for outcomes: %w", l.o.Ballast, err), outcomes: true})
+	}
+	return nil
+}
+
+// register enters this process as a new writer and prepares its statements.
+func (l *Log) register(ctx context.Context) error {
+	for stmt, query := range map[**sql.Stmt]string{&l.begin: "BEGIN IMMEDIATE", &l.add: insert, &l.commit: "COMMIT"} {
+		var err error
+		if *stmt, err = l.conn.PrepareContext(ctx, query); err != nil {
+			return err
+		}
+	}
+	if err := l.conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM entries").Scan(&l.writer.inherited); err != nil {
+		return err
+	}
+	l.writer.name = rand.Text()
+	added, err := l.conn.ExecContext(ctx, "INSERT INTO writers (name, started) VALUES (?, ?)",
+		l.writer.name, l.o.Now().UnixMicro())
+	if err != nil {
+		return err
+	}
+	l.writer.id, err = added.LastInsertId()
+	return err
+}
+
+// Append returns nil once rec is durable as the log's Durability promises. Any error means that it may not be, and after
+// ctx ended that it still may become so: the caller then appends the record that closes the exchange. It must be given
+// kind and time, and for the steps of an exchange its id.
+func (l *Log) Append(ctx context.Context, rec core.Record) error {
+	p := &pending{done: make(chan error, 1)}
+	var err error
+	if p.row, err = encode(rec); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	if err := l.enqueue(p); err != nil {
+		return err
+	}
+	select {
+	case err := <-p.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("audit: waiting for the disk: %w", ctx.Err())
+	}
+}
+
+// enqueue hands records to the writer goroutine, or refuses all of them at once.
+func (l *Log) enqueue(records ...*pending) error {
+	if t := l.trouble.Load(); t != nil {
+		for _, p := range records {
+			if !t.outcomes || p.row.kind != core.RecordOutcome {
+				return t
+			}
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.closed:
+		return ErrClosed
+	case len(l.waiting) >= maxWaiting:
+		return fmt.Errorf("%w: %d records wait for the disk already", ErrUnavailable, len(l.waiting))
+	}
+	l.waiting = append(l.waiting, records...)
+	signal(l.wake)
+	return nil
+}
+
+// do has the writer goroutine run task between commits, and waits for it.
+func (l *Log) do(task func() error) error {
+	done := make(chan error, 1)
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		return ErrClosed
+	}
+	l.tasks = append(l.tasks, func() { done <- task() })
+	signal(l.wake)
+	l.mu.Unlock()
+	return <-done
+}
+
+// signal leaves a token in c unless one is there.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// Close writes what waits, refuses what comes, and lets go of the file. When ctx ends first, the file stays open.
+func (l *Log) Close(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed = true
+	signal(l.wake)
+	l.mu.Unlock()
+	select {
+	case <-l.written:
+	case <-ctx.Done():
+		return fmt.Errorf("audit: closing: %w", ctx.Err())
+	}
+	l.closeOnce.Do(func() {
+		close(l.stop)
+		l.others.Wait()
+		l.closeErr = l.release()
+	})
+	return l.closeErr
+}
+
+// release lets go of everything that open took. The last connection to close moves the WAL into the file.
+func (l *Log) release() error {
+	var errs []error
+	for _, s := range []*sql.Stmt{l.begin, l.add, l.commit} {
+		if s != nil {
+			errs = append(errs, s.Close())
+		}
+	}
+	if l.conn != nil {
+		errs = append(errs, l.conn.Close())
+	}
+	for _, db := range []*sql.DB{l.side, l.db} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if l.lock != nil {
+		errs = append(errs, l.lock.release())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("audit: closing: %w", err)
+	}
+	return nil
+}

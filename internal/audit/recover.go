@@ -1,0 +1,126 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// Recover closes the exchanges that earlier processes left open: for each of their intents without an outcome it appends
+// one that ended FinishCrashed and is settled at what was reserved, the most that can have been used. It returns how many
+// there were. It is called once at the start, before traffic and before Charges; running it again finds nothing.
+func (l *Log) Recover(ctx context.Context) (int, error) {
+	open, err := l.openIntents(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("audit: looking for open exchanges: %w", err)
+	}
+	for i, intent := range open {
+		p := &pending{done: make(chan error, 1)}
+		if p.row, err = encode(crashed(intent, l.o.Now())); err != nil {
+			return i, err
+		}
+		if err := l.enqueue(p); err != nil {
+			return i, err
+		}
+		// One at a time is quick enough for what one process had under way, and never fills the queue.
+		select {
+		case err := <-p.done:
+			if err != nil {
+				return i, fmt.Errorf("audit: closing exchange %s: %w", intent.Exchange, err)
+			}
+		case <-ctx.Done():
+			return i, fmt.Errorf("audit: closing open exchanges: %w", ctx.Err())
+		}
+	}
+	err = l.do(func() error {
+		_, err := l.conn.ExecContext(context.WithoutCancel(ctx), "UPDATE state SET value = ? WHERE name = 'recovered'", l.writer.inherited)
+		return err
+	})
+	if err != nil {
+		return len(open), fmt.Errorf("audit: noting what was closed: %w", err)
+	}
+	return len(open), nil
+}
+
+// openIntents reads only what was written since the last Recover: everything before has its outcome.
+func (l *Log) openIntents(ctx context.Context) ([]core.Record, error) {
+	const query = `SELECT record FROM entries AS i
+		WHERE i.id > (SELECT value FROM state WHERE name = 'recovered') AND i.id <= ? AND i.kind = 'intent'
+		AND NOT EXISTS (SELECT 1 FROM entries AS o WHERE o.exchange = i.exchange AND o.kind = 'outcome' AND o.exchange <> '')
+		ORDER BY i.id`
+	rows, err := l.side.QueryContext(ctx, query, l.writer.inherited)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var open []core.Record
+	for rows.Next() {
+		var canonical []byte
+		if err := rows.Scan(&canonical); err != nil {
+			return nil, err
+		}
+		rec, err := Decode(canonical)
+		if err != nil {
+			return nil, err
+		}
+		open = append(open, rec)
+	}
+	return open, rows.Err()
+}
+
+// crashed is the outcome of an exchange whose process died.
+func crashed(intent core.Record, now time.Time) core.Record {
+	out := core.Record{
+		Kind:          core.RecordOutcome,
+		Time:          now,
+		Exchange:      intent.Exchange,
+		Trace:         intent.Trace,
+		Principal:     intent.Principal,
+		Source:        intent.Source,
+		Endpoint:      intent.Endpoint,
+		Model:         intent.Model,
+		PolicyVersion: intent.PolicyVersion,
+		PriceVersion:  intent.PriceVersion,
+		Finish:        core.FinishCrashed,
+		Reason:        core.ReasonNone,
+		Settled:       intent.Reserved,
+	}
+	if held := intent.Reserved; held != nil {
+		out.Usage = &core.Usage{InputTokens: held.InputTokens, OutputTokens: held.OutputTokens, Estimated: true}
+	}
+	return out
+}
+
+// Charges calls fn for every settled outcome that was admitted at or after since, in the order of admission. It reads an
+// index and no records: of the principal, user, team and app are known. It ends with the first error of fn.
+func (l *Log) Charges(ctx context.Context, since time.Time, fn func(p core.Principal, model string, c core.Charge) error) error {
+	const query = `SELECT admitted, user, team, app, model, requests, input_tokens, output_tokens, cost FROM entries
+		WHERE admitted >= ? ORDER BY admitted`
+	rows, err := l.side.QueryContext(ctx, query, since.UnixMicro())
+	if err != nil {
+		return fmt.Errorf("audit: reading charges: %w", err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			p        core.Principal
+			model    string
+			c        core.Charge
+			admitted int64
+		)
+		err := rows.Scan(&admitted, &p.User, &p.Team, &p.App, &model, &c.Requests, &c.InputTokens, &c.OutputTokens, &c.Cost)
+		if err != nil {
+			return fmt.Errorf("audit: reading charges: %w", err)
+		}
+		c.Admitted = time.UnixMicro(admitted).UTC()
+		if err := fn(p, model, c); err != nil {
+			return err
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("audit: reading charges: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,97 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// Verified counts what Verify looked at.
+type Verified struct {
+	Writers, Records int64
+}
+
+// BadEntryError names the first entry that is not as it was written.
+type BadEntryError struct {
+	Position Position
+	Writer   string
+	Seq      uint64
+	// Problem says what is wrong with it.
+	Problem string
+}
+
+func (e *BadEntryError) Error() string {
+	return fmt.Sprintf("audit: entry %d (writer %s, number %d): %s", e.Position, e.Writer, e.Seq, e.Problem)
+}
+
+// Verify reads the whole log and checks that each writer's numbers are dense, that each leaf hash is that of its record
+// and that the columns say what the record says. The first entry that fails is returned as a *BadEntryError.
+//
+// It finds what was changed or taken out of the middle. That the end of a writer's records is missing, or that a record
+// was rewritten together with its hash, shows only against hashes kept elsewhere.
+func (r *Reader) Verify(ctx context.Context) (Verified, error) {
+	const query = `SELECT e.id, coalesce(w.name, ''), e.seq, e.leaf, e.time, e.kind, e.exchange, e.user, e.team, e.app, e.action,
+		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record
+		FROM entries AS e LEFT JOIN writers AS w ON w.id = e.writer ORDER BY e.id`
+	rows, err := r.db.QueryContext(ctx, query)
+	if err != nil {
+		return Verified{}, fmt.Errorf("audit: verifying: %w", err)
+	}
+	defer rows.Close()
+	var (
+		seen Verified
+		last = map[string]uint64{}
+	)
+	for rows.Next() {
+		var s stored
+		if err := s.scan(rows); err != nil {
+			return seen, fmt.Errorf("audit: verifying: %w", err)
+		}
+		if problem := s.problem(last[s.entry.Writer] + 1); problem != "" {
+			return seen, &BadEntryError{s.entry.Position, s.entry.Writer, s.entry.Seq, problem}
+		}
+		last[s.entry.Writer] = s.entry.Seq
+		seen.Records++
+		seen.Writers = int64(len(last))
+	}
+	if err := rows.Err(); err != nil {
+		return seen, fmt.Errorf("audit: verifying: %w", err)
+	}
+	return seen, nil
+}
+
+// stored is an entry with its columns as they are.
+type stored struct {
+	entry Entry
+	leaf  []byte
+	row   row
+}
+
+func (s *stored) scan(rows *sql.Rows) error {
+	settled := &s.row.settled
+	return rows.Scan(&s.entry.Position, &s.entry.Writer, &s.entry.Seq, &s.leaf, &s.row.time, &s.row.kind, &s.row.exchange,
+		&s.row.user, &s.row.team, &s.row.app, &s.row.action, &s.row.reason, &s.row.model,
+		&settled[0], &settled[1], &settled[2], &settled[3], &settled[4], &s.row.canonical)
+}
+
+// problem says what is wrong with the entry, or nothing. want is the number it should have.
+func (s *stored) problem(want uint64) string {
+	e := &s.entry
+	if e.Writer == "" {
+		return "its writer is missing"
+	}
+	if e.Seq != want {
+		return fmt.Sprintf("number %d was expected: records are missing", want)
+	}
+	if leaf := LeafHash(s.row.canonical, e.Writer, e.Seq); string(leaf[:]) != string(s.leaf) {
+		return "its hash is not that of its record"
+	}
+	rec, err := Decode(s.row.canonical)
+	if err != nil {
+		return "its record cannot be read"
+	}
+	if !columns(rec, s.row.canonical).equal(s.row) {
+		return "its columns do not say what its record says"
+	}
+	return ""
+}
