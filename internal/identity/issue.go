@@ -95,7 +95,19 @@ func NewIssuer(o IssuerOptions) (*Issuer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity: signing key %s: %w", o.Key.ID, err)
 	}
+	if !isPair(private, public.public) {
+		return nil, fmt.Errorf("identity: signing key %s: its halves do not belong together", o.Key.ID)
+	}
 	return &Issuer{o: o, method: public.methods[0], private: private}, nil
+}
+
+func isPair(private crypto.PrivateKey, public crypto.PublicKey) bool {
+	signer, ok := private.(crypto.Signer)
+	if !ok {
+		return false
+	}
+	own, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && own.Equal(public)
 }
 
 // IssueRequest says whom a token is for.

@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -266,17 +267,12 @@ func FuzzAuthenticate(f *testing.F) {
 	issued := map[string]bool{
 		key: true, good(): true, body(with(goodClaims, `"pl_app":"desk"`)): true, from(otherHeader, otherClaims): true,
 	}
+	for _, v := range slices.Concat(headerVectors(), timeVectors(), formVectors()) {
+		issued[v.token] = v.want == nil
+		f.Add("Bearer " + v.token)
+	}
 	for credential := range issued {
 		f.Add("Bearer " + credential)
-	}
-	for _, v := range headerVectors() {
-		f.Add("Bearer " + v.token)
-	}
-	for _, v := range timeVectors() {
-		f.Add("Bearer " + v.token)
-	}
-	for _, v := range formVectors() {
-		f.Add("Bearer " + v.token)
 	}
 	f.Add("Basic eDp5")
 	f.Add("")
@@ -288,18 +284,8 @@ func FuzzAuthenticate(f *testing.F) {
 		case session == nil:
 			return
 		}
-		if credential := header[len("Bearer "):]; !issued[credential] && !isVector(credential) {
+		if credential := header[len("Bearer "):]; !issued[credential] {
 			t.Errorf("accepted: %q as %+v", header, session.Principal)
 		}
 	})
-}
-
-// isVector reports whether a token is one of the seeds that are good.
-func isVector(token string) bool {
-	for _, v := range append(append(headerVectors(), timeVectors()...), formVectors()...) {
-		if v.token == token && v.want == nil {
-			return true
-		}
-	}
-	return false
 }
