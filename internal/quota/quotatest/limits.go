@@ -92,9 +92,9 @@ func atOnce(t *testing.T, n int, do func(i int) error) int64 {
 }
 
 func oneOfManyIsAdmitted(t *testing.T, f *fixture) {
-	rounds := 20
+	rounds := 1000
 	if testing.Short() {
-		rounds = 2
+		rounds = 10
 	}
 	limits := compile(t,
 		limit("cost", quota.DimensionCost, quota.WindowMonth, 1),

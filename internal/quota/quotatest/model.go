@@ -11,6 +11,7 @@ import (
 type model struct {
 	all      []*entry
 	overruns uint64
+	zones    map[string]*time.Location
 }
 
 type entry struct {
@@ -25,6 +26,22 @@ type entry struct {
 	lease    time.Time
 	live     bool
 	resolved time.Time
+}
+
+// bounds gives the calendar window of a limit that contains at.
+func (m *model) bounds(l *quota.Limit, at time.Time) (start, end time.Time) {
+	zone, ok := m.zones[l.Zone]
+	if !ok {
+		var err error
+		if zone, err = time.LoadLocation(l.Zone); err != nil {
+			return at, at // not reached: the limits were compiled
+		}
+		if m.zones == nil {
+			m.zones = map[string]*time.Location{}
+		}
+		m.zones[l.Zone] = zone
+	}
+	return quota.Bounds(l.Window, zone, at)
 }
 
 func (m *model) find(id string) *entry {
@@ -47,7 +64,7 @@ func (m *model) live() []*entry {
 }
 
 // counted gives what e counts under a limit for a subject in the window around pinned, as seen at a time.
-func (e *entry) counted(l *quota.Limit, s quota.Subject, pinned, at time.Time) int64 {
+func (m *model) counted(e *entry, l *quota.Limit, s quota.Subject, pinned, at time.Time) int64 {
 	if !l.Matches(e.subject) || whom(l, e.subject) != whom(l, s) {
 		return 0
 	}
@@ -62,11 +79,7 @@ func (e *entry) counted(l *quota.Limit, s quota.Subject, pinned, at time.Time) i
 			return 0
 		}
 	default:
-		zone, err := time.LoadLocation(l.Zone)
-		if err != nil {
-			return 0 // not reached: the limits were compiled
-		}
-		start, end := quota.Bounds(l.Window, zone, pinned)
+		start, end := m.bounds(l, pinned)
 		if e.admitted.Before(start) || !e.admitted.Before(end) {
 			return 0
 		}
@@ -78,14 +91,23 @@ func (e *entry) counted(l *quota.Limit, s quota.Subject, pinned, at time.Time) i
 }
 
 func whom(l *quota.Limit, s quota.Subject) string {
-	return map[quota.ScopeKind]string{quota.ScopeTeam: s.Team, quota.ScopeUser: s.User, quota.ScopeApp: s.App}[l.Scope]
+	switch l.Scope {
+	case quota.ScopeTeam:
+		return s.Team
+	case quota.ScopeUser:
+		return s.User
+	case quota.ScopeApp:
+		return s.App
+	default:
+		return ""
+	}
 }
 
 // standing gives a limit as the model sees it, with the Reset at which need will have been let go.
 func (m *model) standing(l *quota.Limit, s quota.Subject, pinned, at time.Time, need int64) quota.Standing {
 	sum := func(at time.Time) (used int64) {
 		for _, e := range m.all {
-			used += e.counted(l, s, pinned, at)
+			used += m.counted(e, l, s, pinned, at)
 		}
 		return used
 	}
@@ -102,11 +124,7 @@ func (m *model) standing(l *quota.Limit, s quota.Subject, pinned, at time.Time, 
 			}
 		}
 	default:
-		zone, err := time.LoadLocation(l.Zone)
-		if err != nil {
-			return st // not reached: the limits were compiled
-		}
-		_, st.Reset = quota.Bounds(l.Window, zone, pinned)
+		_, st.Reset = m.bounds(l, pinned)
 	}
 	return st
 }

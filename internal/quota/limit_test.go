@@ -1,0 +1,179 @@
+package quota_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/plumbline/plumbline/internal/quota"
+)
+
+func valid() quota.Limit {
+	return quota.Limit{
+		ID: "l", Scope: quota.ScopeUser, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 10,
+		Zone: "Europe/Berlin", Model: "gpt-*", Enforcement: quota.EnforceSoft,
+	}
+}
+
+func TestLimitValidate(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*quota.Limit)
+		want   []string // parts of the error, none for a valid limit
+	}{
+		{"valid", func(*quota.Limit) {}, nil},
+		{"bare", func(l *quota.Limit) { l.Zone, l.Model, l.Enforcement, l.Value = "", "", "", 0 }, nil},
+		{"concurrency", func(l *quota.Limit) { l.Dimension, l.Window = quota.DimensionConcurrency, quota.WindowNone }, nil},
+		{"one team", func(l *quota.Limit) { l.Scope, l.Subject = quota.ScopeTeam, "red" }, nil},
+		{"largest", func(l *quota.Limit) { l.Value = quota.MaxValue }, nil},
+		{"no id", func(l *quota.Limit) { l.ID = "" }, []string{`limit "": id is empty`}},
+		{"scope", func(l *quota.Limit) { l.Scope = "dog" }, []string{`scope "dog" is not one of everyone, team, user, app`}},
+		{"no scope", func(l *quota.Limit) { l.Scope = "" }, []string{`scope ""`}},
+		{"subject of everyone", func(l *quota.Limit) { l.Scope, l.Subject = quota.ScopeEveryone, "ann" }, []string{`subject "ann" does not go with scope everyone`}},
+		{"pattern", func(l *quota.Limit) { l.Model = "gpt-[" }, []string{`model pattern "gpt-[" does not parse`}},
+		{"dimension", func(l *quota.Limit) { l.Dimension = "words" }, []string{`dimension "words"`}},
+		{"window", func(l *quota.Limit) { l.Window = "year" }, []string{`window "year"`}},
+		{"concurrency in a day", func(l *quota.Limit) { l.Dimension = quota.DimensionConcurrency }, []string{"window none goes with dimension concurrency"}},
+		{"tokens without window", func(l *quota.Limit) { l.Window = quota.WindowNone }, []string{"window none goes with dimension concurrency"}},
+		{"negative", func(l *quota.Limit) { l.Value = -1 }, []string{"value -1 is not between 0 and 9007199254740991"}},
+		{"too large", func(l *quota.Limit) { l.Value = quota.MaxValue + 1 }, []string{"value 9007199254740992"}},
+		{"enforcement", func(l *quota.Limit) { l.Enforcement = "maybe" }, []string{`enforcement "maybe"`}},
+		{"zone", func(l *quota.Limit) { l.Zone = "Mars/Olympus" }, []string{`zone "Mars/Olympus" is not a known IANA time zone`}},
+		{"zone of the machine", func(l *quota.Limit) { l.Zone = "Local" }, []string{`zone "Local"`}},
+		{"zone outside the database", func(l *quota.Limit) { l.Zone = "../../etc/passwd" }, []string{"zone"}},
+		{"all at once", func(l *quota.Limit) { *l = quota.Limit{Value: -1, Zone: "x"} }, []string{"id", "scope", "dimension", "window", "value", "zone"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := valid()
+			tt.change(&l)
+			err := l.Validate()
+			if (err == nil) != (len(tt.want) == 0) {
+				t.Fatalf("got %v", err)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(err.Error(), want) {
+					t.Errorf("%q lacks %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+func TestLimitMatches(t *testing.T) {
+	ann := quota.Subject{User: "ann", Team: "red", App: "ide", Model: "gpt-5-mini"}
+	tests := []struct {
+		name    string
+		limit   quota.Limit
+		subject quota.Subject
+		want    bool
+	}{
+		{"everyone", quota.Limit{Scope: quota.ScopeEveryone}, ann, true},
+		{"everyone, nobody known", quota.Limit{Scope: quota.ScopeEveryone}, quota.Subject{}, true},
+		{"each user", quota.Limit{Scope: quota.ScopeUser}, ann, true},
+		{"each user, an app alone", quota.Limit{Scope: quota.ScopeUser}, quota.Subject{App: "ide"}, false},
+		{"this user", quota.Limit{Scope: quota.ScopeUser, Subject: "ann"}, ann, true},
+		{"another user", quota.Limit{Scope: quota.ScopeUser, Subject: "bob"}, ann, false},
+		{"a user named as a team", quota.Limit{Scope: quota.ScopeTeam, Subject: "ann"}, ann, false},
+		{"this team", quota.Limit{Scope: quota.ScopeTeam, Subject: "red"}, ann, true},
+		{"this app", quota.Limit{Scope: quota.ScopeApp, Subject: "ide"}, ann, true},
+		{"each app", quota.Limit{Scope: quota.ScopeApp}, quota.Subject{User: "ann"}, false},
+		{"unknown scope", quota.Limit{Scope: "dog"}, ann, false},
+		{"this model", quota.Limit{Scope: quota.ScopeUser, Model: "gpt-5-mini"}, ann, true},
+		{"a beginning is no match", quota.Limit{Scope: quota.ScopeUser, Model: "gpt-5"}, ann, false},
+		{"pattern", quota.Limit{Scope: quota.ScopeUser, Model: "gpt-?-*"}, ann, true},
+		{"set", quota.Limit{Scope: quota.ScopeUser, Model: "gpt-[45]-mini"}, ann, true},
+		{"escape", quota.Limit{Scope: quota.ScopeUser, Model: `gpt-5\-mini`}, ann, true},
+		{"other model", quota.Limit{Scope: quota.ScopeUser, Model: "o3*"}, ann, false},
+		{"no model", quota.Limit{Scope: quota.ScopeUser, Model: "gpt*"}, quota.Subject{User: "ann"}, false},
+		{"broken pattern", quota.Limit{Scope: quota.ScopeUser, Model: "gpt-["}, quota.Subject{User: "ann", Model: "gpt-["}, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.limit.Matches(tt.subject); got != tt.want {
+				t.Errorf("got %v", got)
+			}
+			// A compiled set must say the same.
+			l := tt.limit
+			l.ID, l.Dimension, l.Window = "l", quota.DimensionTokens, quota.WindowMinute
+			set, err := quota.Compile([]quota.Limit{l})
+			if err != nil {
+				return // not a limit that can come so far
+			}
+			if got := len(set.AppendMatches(nil, tt.subject, time.Unix(0, 0))) == 1; got != tt.want {
+				t.Errorf("compiled: got %v", got)
+			}
+		})
+	}
+}
+
+func TestCompile(t *testing.T) {
+	a, b := valid(), valid()
+	if _, err := quota.Compile([]quota.Limit{a, b}); err == nil || !strings.Contains(err.Error(), `limit "l": id is used twice`) {
+		t.Errorf("two of one id: %v", err)
+	}
+	a.Value, b.ID, b.Scope = -1, "m", "dog"
+	_, err := quota.Compile([]quota.Limit{a, b})
+	if err == nil || !strings.Contains(err.Error(), `limit "l": value`) || !strings.Contains(err.Error(), `limit "m": scope`) {
+		t.Errorf("two broken limits: %v", err)
+	}
+	limits := []quota.Limit{valid()}
+	set, err := quota.Compile(limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits[0].Value = 99
+	if diff := cmp.Diff([]quota.Limit{valid()}, set.Limits()); diff != "" {
+		t.Errorf("a set must not change with the slice it was made from:\n%s", diff)
+	}
+	var empty *quota.LimitSet
+	if empty.Limits() != nil || empty.AppendMatches(nil, quota.Subject{}, time.Now()) != nil {
+		t.Error("the nil set is not empty")
+	}
+}
+
+// What gives a count its meaning makes another counter; value, enforcement and the choice of the subject do not.
+func TestCounterKeys(t *testing.T) {
+	at := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	subject := quota.Subject{User: "ann", Team: "ann", Model: "gpt-5"}
+	key := func(change func(*quota.Limit)) quota.CounterKey {
+		l := valid()
+		change(&l)
+		set, err := quota.Compile([]quota.Limit{l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return set.AppendMatches(nil, subject, at)[0].Key
+	}
+	base := key(func(*quota.Limit) {})
+	if want := time.Date(2026, 3, 10, 23, 0, 0, 0, time.UTC).Unix(); base.Start != want || base.Subject != "ann" {
+		t.Errorf("key %+v, want it to start at %d", base, want)
+	}
+	for name, change := range map[string]func(*quota.Limit){
+		"value":       func(l *quota.Limit) { l.Value = 1 },
+		"enforcement": func(l *quota.Limit) { l.Enforcement = "" },
+		"subject":     func(l *quota.Limit) { l.Subject = "ann" },
+	} {
+		if got := key(change); got != base {
+			t.Errorf("a change of %s makes another counter: %+v", name, got)
+		}
+	}
+	seen := []quota.CounterKey{base}
+	for name, change := range map[string]func(*quota.Limit){
+		"id":        func(l *quota.Limit) { l.ID = "m" },
+		"scope":     func(l *quota.Limit) { l.Scope = quota.ScopeTeam },
+		"dimension": func(l *quota.Limit) { l.Dimension = quota.DimensionCost },
+		"window":    func(l *quota.Limit) { l.Window = quota.WindowWeek },
+		"zone":      func(l *quota.Limit) { l.Zone = "" },
+		"model":     func(l *quota.Limit) { l.Model = "gpt-5*" },
+	} {
+		got := key(change)
+		if slices.Contains(seen, got) {
+			t.Errorf("a change of %s keeps the counter %+v", name, got)
+		}
+		seen = append(seen, got)
+	}
+}
