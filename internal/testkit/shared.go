@@ -1,31 +1,17 @@
-// Package testkit is what the tests of several packages share. It must be imported by tests alone.
+// Package testkit serves tests: a real Envoy, recorded exchanges with the provider, and the shared test data.
+//
+// Contract: what a test needs and the machine does not have fails the test where CI is set, and skips it elsewhere.
+// The program must not import it.
 package testkit
 
 import (
-	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 )
 
-// SharedData gives the path of a file or directory of the shared data, which lies beside the repository in
-// ../shared/data. Where it is absent the test is skipped, or fails when the environment variable CI is set.
-func SharedData(t testing.TB, elem ...string) string {
-	t.Helper()
-	path := filepath.Join(append([]string{repository(t), "..", "shared", "data"}, elem...)...)
-	switch _, err := os.Stat(path); {
-	case err == nil:
-	case errors.Is(err, fs.ErrNotExist) && os.Getenv("CI") == "":
-		t.Skipf("shared data is not here: %s", path)
-	default:
-		t.Fatalf("shared data: %v", err)
-	}
-	return path
-}
-
-// repository gives the directory of go.mod.
-func repository(t testing.TB) string {
+// Root is the directory of the module, found from the test's working directory upwards.
+func Root(t testing.TB) string {
 	t.Helper()
 	dir, err := os.Getwd()
 	if err != nil {
@@ -37,8 +23,28 @@ func repository(t testing.TB) string {
 		}
 		parent := filepath.Dir(dir)
 		if parent == dir {
-			t.Fatal("no go.mod above the working directory")
+			t.Fatal("there is no go.mod above the test's directory")
 		}
 		dir = parent
 	}
+}
+
+// SharedData gives the path of elem below the data directory beside the module, which is not part of it.
+func SharedData(t testing.TB, elem ...string) string {
+	t.Helper()
+	path := filepath.Join(append([]string{filepath.Dir(Root(t)), "shared", "data"}, elem...)...)
+	if _, err := os.Stat(path); err != nil {
+		Missing(t, "the shared test data ../shared/data/"+filepath.Join(elem...))
+	}
+	return path
+}
+
+// Missing ends a test for which something is not there: it fails where CI is set, so that nothing goes untested
+// quietly, and is skipped elsewhere.
+func Missing(t testing.TB, what string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatalf("%s is missing, and CI is set", what)
+	}
+	t.Skipf("%s is missing", what)
 }
