@@ -12,6 +12,8 @@ const (
 	maxQueryWords = 512
 	maxStrange    = 24 // words that the background does not have and that are compared by spelling
 	querySlots    = 2048
+	// longEnough is the number of words from which the model, which learnt on short prompts, takes all prompts as equal.
+	longEnough = 12
 )
 
 // query is a view made ready for comparison with any number of tasks.
@@ -121,7 +123,7 @@ func (s *Scorer) features(q *query, t *Task) (f Features) {
 	f[FeatureWhole] = q.vector.dot(&t.whole)
 	f[FeaturePhrase], f[FeatureWording] = q.nearestOf(t.phrases)
 	f[FeatureGeneric] = q.generic(t)
-	f[FeatureLength] = math.Log1p(float64(len(q.words)))
+	f[FeatureLength] = math.Log1p(float64(min(len(q.words), longEnough)))
 	if len(t.examples) > 0 {
 		f[FeatureExample], f[FeatureQuoted] = q.nearestOf(t.examples)
 		f[FeatureExamples] = math.Log1p(float64(len(t.examples)))

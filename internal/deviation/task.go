@@ -71,7 +71,7 @@ func (s *Scorer) Compile(t core.Task) *Task {
 	for row := range rows {
 		for other := range s.vectors {
 			if near := s.vectors[row].dot(&s.vectors[other]); near > 0 {
-				c.alikeRow[other] = max(c.alikeRow[other], uint8(min(near*254, 254)))
+				c.alikeRow[other] = max(c.alikeRow[other], uint8(min(near*near*254, 254)))
 			}
 		}
 	}

@@ -134,7 +134,7 @@ var functionWords = union(englishWords, set(`please thanks thank hello hi hey ok
 	need needs wants would could can may might must shall get got give gives tell show make makes know let help helps
 	thing things something anything everything go going way one two some lot really much many well good now today kindly
 	dear whats im ive id dont cant wont doesnt isnt hows wheres us using use used say said see look think try ask
-	above following below instruction instructions message messages text prompt continue proceed follow
+	write draft explain create describe provide list find above following below instruction instructions message messages text prompt continue proceed follow
 	assistant helpful ai chatbot model respond reply CODEBLOCK plain`))
 
 // foreignWords are function words of the commonest other languages in Latin script that are no English words.
