@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
+// The longest token, in bytes, and the longest id of a key.
 const (
 	maxToken = 8 << 10
 	maxKid   = 128
@@ -25,11 +26,9 @@ type compact struct {
 // meaning for a verifier and are ignored (RFC 7515 §4).
 var headerNames = []string{"alg", "kid", "typ", "crit", "jku", "jwk", "x5u", "x5c", "b64", "zip", "enc", "cty"}
 
-// parseCompact reads the outer form and the header of a token. The payload is decoded and otherwise untouched.
+// parseCompact reads the outer form and the header of a token of at most maxToken bytes. The payload is decoded and
+// otherwise untouched.
 func parseCompact(token string) (compact, error) {
-	if len(token) > maxToken {
-		return compact{}, errTokenSize
-	}
 	// base64's decoder skips line breaks, hence the look at each character.
 	for _, c := range []byte(token) {
 		if !isAlphanumeric(c) && c != '-' && c != '_' && c != '.' {

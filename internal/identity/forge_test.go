@@ -109,8 +109,10 @@ func newWorld(t testing.TB) *world {
 		jwkOf(k.rsa.Public(), "other-ps", "PS256"))
 	v, err := NewVerifier(Options{
 		Issuer: ownIssuer, Audience: ourAudience,
-		Issuers: []Trust{{Issuer: otherIssuer, Audience: "api://plumbline", Types: []string{"JWT", ""},
-			Keys: func() *KeySet { return w.other }}},
+		Issuers: []Trust{{
+			Issuer: otherIssuer, Audience: "api://plumbline", Types: []string{"JWT", ""},
+			Keys: func() *KeySet { return w.other },
+		}},
 		Credentials: func() Credentials { return w.known },
 		Now:         func() time.Time { return w.now },
 		MaxLifetime: maxLifetime, Leeway: leeway, CacheSize: 64,
@@ -164,12 +166,12 @@ func without(object, member string) string {
 	panic("no member " + member)
 }
 
-// but puts new in place of old.
-func but(object, old, new string) string {
+// but puts now in place of old.
+func but(object, old, now string) string {
 	if !strings.Contains(object, old) {
 		panic("nothing to replace: " + old)
 	}
-	return strings.Replace(object, old, new, 1)
+	return strings.Replace(object, old, now, 1)
 }
 
 func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }

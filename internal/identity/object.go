@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -40,7 +41,7 @@ func readObject(data []byte, known []string, visit func(name string, value jsont
 	if _, err := d.ReadToken(); err != nil { // the closing brace
 		return errJSON
 	}
-	if _, err := d.ReadToken(); err != io.EOF {
+	if _, err := d.ReadToken(); !errors.Is(err, io.EOF) {
 		return errJSON
 	}
 	return nil

@@ -8,7 +8,7 @@ import (
 )
 
 func claimVectors() []vector {
-	claim := func(old, new string) string { return body(but(goodClaims, old, new)) }
+	claim := func(old, now string) string { return body(but(goodClaims, old, now)) }
 	plus := func(members string) string { return body(with(goodClaims, members)) }
 	vs := []vector{
 		{"unknown claims", plus(`"scope":"a b","groups":["x"],"act":{"sub":"desk"}`), nil},

@@ -242,7 +242,7 @@ func (v *Verifier) key(known Credentials, hash [32]byte) (core.Principal, time.T
 }
 
 func (v *Verifier) authenticateToken(credential string) (*Session, *core.Error) {
-	if len(credential) > maxToken { // before it is hashed
+	if len(credential) > maxToken { // before work is spent on it
 		return nil, refuseToken(errTokenSize)
 	}
 	known := v.credentials()

@@ -100,20 +100,34 @@ func TestPrincipals(t *testing.T) {
 		credential string
 		want       Session
 	}{
-		{"key of an app", w.addKey(t, core.AppKey{ID: "k1", App: "desk"}),
-			Session{Principal: core.Principal{App: "desk", Team: "tools", Method: core.MethodAppKey, Credential: "k1"}}},
-		{"key of an app and a user", w.addKey(t, core.AppKey{ID: "k2", App: "desk", User: "ana", Expires: expires}),
-			Session{Principal: core.Principal{App: "desk", User: "ana", Team: "law", Method: core.MethodAppKey, Credential: "k2"}, Expires: expires}},
-		{"key of an app and a user without a team", w.addKey(t, core.AppKey{ID: "k3", App: "desk", User: "ben"}),
-			Session{Principal: core.Principal{App: "desk", User: "ben", Team: "tools", Method: core.MethodAppKey, Credential: "k3"}}},
-		{"token of a user", good(),
-			Session{Principal: core.Principal{User: "ana", Team: "law", Method: core.MethodToken, Issuer: ownIssuer, Credential: "t1"}, Expires: expires.Add(leeway)}},
-		{"token of a user and an app", body(with(goodClaims, `"pl_app":"desk"`)),
-			Session{Principal: core.Principal{User: "ana", App: "desk", Team: "law", Method: core.MethodToken, Issuer: ownIssuer, Credential: "t1"}, Expires: expires.Add(leeway)}},
-		{"token of an app", body(with(but(goodClaims, `"ana"`, `"desk"`), `"pl_kind":"app"`)),
-			Session{Principal: core.Principal{App: "desk", Team: "tools", Method: core.MethodToken, Issuer: ownIssuer, Credential: "t1"}, Expires: expires.Add(leeway)}},
-		{"token of another issuer", from(otherHeader, otherClaims),
-			Session{Principal: core.Principal{User: "ana", Team: "law", Method: core.MethodToken, Issuer: otherIssuer}, Expires: expires.Add(leeway)}},
+		{
+			"key of an app", w.addKey(t, core.AppKey{ID: "k1", App: "desk"}),
+			Session{Principal: core.Principal{App: "desk", Team: "tools", Method: core.MethodAppKey, Credential: "k1"}},
+		},
+		{
+			"key of an app and a user", w.addKey(t, core.AppKey{ID: "k2", App: "desk", User: "ana", Expires: expires}),
+			Session{Principal: core.Principal{App: "desk", User: "ana", Team: "law", Method: core.MethodAppKey, Credential: "k2"}, Expires: expires},
+		},
+		{
+			"key of an app and a user without a team", w.addKey(t, core.AppKey{ID: "k3", App: "desk", User: "ben"}),
+			Session{Principal: core.Principal{App: "desk", User: "ben", Team: "tools", Method: core.MethodAppKey, Credential: "k3"}},
+		},
+		{
+			"token of a user", good(),
+			Session{Principal: core.Principal{User: "ana", Team: "law", Method: core.MethodToken, Issuer: ownIssuer, Credential: "t1"}, Expires: expires.Add(leeway)},
+		},
+		{
+			"token of a user and an app", body(with(goodClaims, `"pl_app":"desk"`)),
+			Session{Principal: core.Principal{User: "ana", App: "desk", Team: "law", Method: core.MethodToken, Issuer: ownIssuer, Credential: "t1"}, Expires: expires.Add(leeway)},
+		},
+		{
+			"token of an app", body(with(but(goodClaims, `"ana"`, `"desk"`), `"pl_kind":"app"`)),
+			Session{Principal: core.Principal{App: "desk", Team: "tools", Method: core.MethodToken, Issuer: ownIssuer, Credential: "t1"}, Expires: expires.Add(leeway)},
+		},
+		{
+			"token of another issuer", from(otherHeader, otherClaims),
+			Session{Principal: core.Principal{User: "ana", Team: "law", Method: core.MethodToken, Issuer: otherIssuer}, Expires: expires.Add(leeway)},
+		},
 	} {
 		for _, round := range []string{"first", "again"} {
 			got, denied := w.call(c.credential)
