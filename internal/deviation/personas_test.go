@@ -10,8 +10,8 @@ import (
 
 // The thresholds that MODEL.md advises.
 const (
-	warn  = 0.80
-	block = 0.94
+	warn  = 0.75
+	block = 0.88
 )
 
 var support = core.Task{ID: "disputes", Title: "Billing disputes support",
@@ -65,19 +65,22 @@ func TestPersonas(t *testing.T) {
 		"Tell me a recipe for lasagna.",
 		"Who won the football match last night?",
 	}
-	s, err := deviation.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := shipped(t)
 	for _, task := range []core.Task{support, analyst, travel} {
 		compiled := []*deviation.Task{deviation.Compile(task)}
 		for _, text := range on[task.ID] {
-			d := s.Score(view(text), compiled)
-			t.Logf("%-9s on  %.3f  %-50s  %s", task.ID, d.Score, d.Phrase, text)
+			if d := s.Score(view(text), compiled); d.Score > warn/2 {
+				t.Errorf("%s, on task: %.3f, phrase %q: %s", task.ID, d.Score, d.Phrase, text)
+			} else {
+				t.Logf("%s, on task: %.3f: %.80s", task.ID, d.Score, text)
+			}
 		}
 		for _, text := range off {
-			d := s.Score(view(text), compiled)
-			t.Logf("%-9s off %.3f  %-50s  %s %v", task.ID, d.Score, d.Phrase, text, d.Words)
+			if d := s.Score(view(text), compiled); d.Score < block {
+				t.Errorf("%s, off task: %.3f, phrase %q, words %v: %s", task.ID, d.Score, d.Phrase, d.Words, text)
+			} else {
+				t.Logf("%s, off task: %.3f: %.80s", task.ID, d.Score, text)
+			}
 		}
 	}
 }

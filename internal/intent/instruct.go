@@ -64,11 +64,9 @@ func appendInstruction(dst, text []byte, spans []span) ([]byte, []span) {
 		case s.lang != "":
 			dst = append(append(dst, codeBlock...), s.lang...)
 		case last == 0 && len(sentence) > maxInstruction:
-			// One endless sentence: what it asks stands at its start or its end.
-			dst = append(dst, sentence[:maxInstruction-edge-1]...)
-			dst = append(append(dst, ' '), sentence[len(sentence)-edge:]...)
+			dst = appendEnds(dst, sentence, maxInstruction)
 		case (i == 0 || i == last) && len(sentence) > edge && room < len(sentence)-edge:
-			dst = append(dst, sentence[:edge]...)
+			dst = appendEnds(dst, sentence, edge)
 		default:
 			if i == 0 || i == last {
 				room -= max(0, len(sentence)-edge)
@@ -77,6 +75,13 @@ func appendInstruction(dst, text []byte, spans []span) ([]byte, []span) {
 		}
 	}
 	return dst, spans
+}
+
+// appendEnds appends the start and the end of a sentence that is longer than n, n bytes together: what an endless sentence
+// asks stands at one of the two.
+func appendEnds(dst, sentence []byte, n int) []byte {
+	dst = append(dst, sentence[:n/2]...)
+	return append(append(dst, ' '), sentence[len(sentence)-n/2+1:]...)
 }
 
 // appendSpans cuts text into sentences and fences. Beyond maxSpans only the newest is kept as the last.

@@ -14,20 +14,31 @@ const (
 	tagLast  = 0xE007F
 )
 
+// Text that is made to be slow to normalise: long rows of marks on one letter, which have to be sorted, and Arabic words
+// in one character (U+FDF0 to U+FDFD), which grow to eighteen.
+const (
+	maxMarks      = 4
+	firstLigature = 0xFDF0
+	lastLigature  = 0xFDFD
+)
+
+// buffers are what appendNormal works in, kept from one call to the next.
+type buffers struct{ visible, plain []byte }
+
 // appendNormal appends s as a model reads it: compatibility forms undone (NFKC), lower case, invisible and
 // direction-changing characters removed, tag characters decoded, control characters and bad UTF-8 as spaces. hidden
 // reports tag characters anywhere, and invisible ones within a word, where no script that is scored needs them.
-// scratch is overwritten and returned for the next call.
-func appendNormal(dst, scratch []byte, s string) (out, spare []byte, hidden bool) {
-	scratch = scratch[:0]
-	wide, inWord := false, false
+func (b *buffers) appendNormal(dst []byte, s string) (out []byte, hidden bool) {
+	scratch := b.visible[:0]
+	defer func() { b.visible = scratch }()
+	wide, inWord, marks := false, false, 0
 	for i := 0; i < len(s); {
 		if c := s[i]; c < utf8.RuneSelf {
 			i++
 			if c < ' ' && c != '\n' || c == 0x7F {
 				c = ' '
 			}
-			inWord = isASCIIWord(c)
+			inWord, marks = isASCIIWord(c), 0
 			scratch = append(scratch, c)
 			continue
 		}
@@ -45,11 +56,17 @@ func appendNormal(dst, scratch []byte, s string) (out, spare []byte, hidden bool
 			if inWord && r != '\u00AD' && i < len(s) && isASCIIWord(s[i]) {
 				hidden = true
 			}
-		case r == utf8.RuneError || unicode.IsControl(r):
+		case r == utf8.RuneError || unicode.IsControl(r) || r >= firstLigature && r <= lastLigature:
 			scratch, inWord = append(scratch, ' '), false
+		case unicode.Is(unicode.Mn, r):
+			if marks++; marks <= maxMarks {
+				scratch, wide = utf8.AppendRune(scratch, r), true
+			}
+			continue
 		default:
 			scratch, wide, inWord = utf8.AppendRune(scratch, r), true, false
 		}
+		marks = 0
 	}
 	from := len(dst)
 	if !wide {
@@ -59,16 +76,16 @@ func appendNormal(dst, scratch []byte, s string) (out, spare []byte, hidden bool
 				dst[i] = c + 'a' - 'A'
 			}
 		}
-		return dst, scratch, hidden
+		return dst, hidden
 	}
 	// Lower case comes after NFKC, which makes capitals of letters such as U+1D400.
-	plain := norm.NFKC.Append(nil, scratch...)
-	for i := 0; i < len(plain); {
-		r, size := utf8.DecodeRune(plain[i:])
+	b.plain = norm.NFKC.Append(b.plain[:0], scratch...)
+	for i := 0; i < len(b.plain); {
+		r, size := utf8.DecodeRune(b.plain[i:])
 		dst = utf8.AppendRune(dst, unicode.ToLower(r))
 		i += size
 	}
-	return dst, scratch, hidden
+	return dst, hidden
 }
 
 func isASCIIWord(c byte) bool {

@@ -38,7 +38,7 @@ func (s *scratch) readTurn(parts []core.Part) (hidden bool) {
 				continue
 			}
 			var h bool
-			s.normal, s.spare, h = appendNormal(s.normal, s.spare, text)
+			s.normal, h = s.appendNormal(s.normal, text)
 			s.normal = append(s.normal, '\n')
 			hidden = hidden || h
 		}

@@ -119,9 +119,11 @@ func contentWords(words []Word, most int) int {
 
 // scratch holds the buffers of one NewView.
 type scratch struct {
-	normal, spare, text []byte
-	spans               []span
-	ends                []int // where each turn's instruction view ends in text, newest first
+	buffers
+	normal []byte // the turn that is read
+	text   []byte // the instruction views of all turns
+	spans  []span
+	ends   []int // where each turn's instruction view ends in text, newest first
 }
 
 var scratchPool = sync.Pool{New: func() any { return new(scratch) }}

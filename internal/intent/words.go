@@ -44,16 +44,20 @@ func newWord(text string, weight float32) Word {
 
 // Words cuts text that is not a prompt, such as a task's description, in the same way as a prompt.
 func Words(text string) []Word {
-	normal, _, _ := appendNormal(nil, nil, text)
+	normal, _ := new(buffers).appendNormal(nil, text)
 	return appendWords(nil, string(normal), 1)
 }
 
 // Stem gives the hash of a lower-case word's stem: regular English endings are taken off, so that "dispute", "disputes",
 // "disputed" and "disputing" are one. It is light on purpose; what it misses is left to likeness of spelling and use.
 func Stem(word string) uint32 {
+	base, end := stem(word)
 	h := uint32(offset32)
-	for _, c := range []byte(stem(word)) {
-		h = (h ^ uint32(c)) * prime32
+	for i := range len(base) {
+		h = (h ^ uint32(base[i])) * prime32
+	}
+	if end != 0 {
+		h = (h ^ uint32(end)) * prime32
 	}
 	return h
 }
@@ -64,13 +68,14 @@ const (
 	prime32  = 16777619
 )
 
-func stem(w string) string {
+// stem gives a word's stem as the start of the word and a last letter in place of what is cut off, 0 for none.
+func stem(w string) (base string, end byte) {
 	n := len(w)
 	switch {
 	case n <= 3:
-		return w
+		return w, 0
 	case strings.HasSuffix(w, "ies"):
-		return w[:n-3] + "i"
+		return w[:n-3], 'i'
 	case strings.HasSuffix(w, "sses"), strings.HasSuffix(w, "ches"), strings.HasSuffix(w, "shes"), strings.HasSuffix(w, "xes"):
 		w = w[:n-2]
 	case w[n-1] == 's' && w[n-2] != 's' && w[n-2] != 'u' && w[n-2] != 'i':
@@ -83,7 +88,7 @@ func stem(w string) string {
 		}
 		w = base
 		if k := len(w); w[k-1] == w[k-2] && !strings.ContainsRune("lsz", rune(w[k-1])) {
-			w = w[:k-1] // planned, booking's kin: plann → plan
+			w = w[:k-1] // plann, from planned, is plan; bill, from billing, stays
 		}
 		break
 	}
@@ -91,9 +96,9 @@ func stem(w string) string {
 	case n > 3 && w[n-1] == 'e':
 		w = w[:n-1]
 	case n > 3 && w[n-1] == 'y':
-		w = w[:n-1] + "i"
+		return w[:n-1], 'i'
 	}
-	return w
+	return w, 0
 }
 
 // judgeable reports whether words read as English, the language the models know: most of them in Latin script, and its

@@ -1,0 +1,260 @@
+package deviation_test
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/intent"
+)
+
+func shipped(t testing.TB) *deviation.Scorer {
+	t.Helper()
+	s, err := deviation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func all() []*deviation.Task {
+	return []*deviation.Task{deviation.Compile(support), deviation.Compile(analyst), deviation.Compile(travel)}
+}
+
+func turns(texts ...string) *intent.View {
+	var p core.Prompt
+	for i, text := range texts {
+		p.Parts = append(p.Parts, core.Part{Role: core.RoleUser, Kind: core.KindText, Turn: i, Text: text})
+	}
+	return intent.NewView(p)
+}
+
+func TestNearestTaskCounts(t *testing.T) {
+	s, tasks := shipped(t), all()
+	for text, want := range map[string]string{
+		"Book a flight to Lisbon and a hotel near the conference":    "trips",
+		"Write a SQL query for the churn rate of each cohort":        "churn",
+		"The customer disputes a charge on her invoice":              "disputes",
+		"Which visa and passport do I need for Japan":                "trips",
+		"refund of a duplicate payment for an angry customer please": "disputes",
+	} {
+		d := s.Score(view(text), tasks)
+		if d.Task != want || d.Score > warn/2 || d.Phrase == "" || d.Model != s.Version() {
+			t.Errorf("%s: %+v", text, d)
+		}
+		for _, one := range tasks {
+			if alone := s.Score(view(text), []*deviation.Task{one}); alone.Score < d.Score {
+				t.Errorf("%s: %s alone is nearer: %v < %v", text, alone.Task, alone.Score, d.Score)
+			}
+		}
+	}
+}
+
+func TestNothingIsCalibrated(t *testing.T) {
+	if d := shipped(t).Score(view("book a hotel"), all()); d.Calibrated || d.P != nil || d.N != 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestTaskAgainstItsOwnWords(t *testing.T) {
+	s := shipped(t)
+	for _, task := range []core.Task{support, analyst, travel} {
+		compiled := []*deviation.Task{deviation.Compile(task)}
+		for _, text := range append([]string{task.Description}, task.Topics...) {
+			if d := s.Score(view(text), compiled); d.Unscored == "" && d.Score > 0.2 {
+				t.Errorf("%s: %.3f for its own %q", task.ID, d.Score, text)
+			}
+		}
+	}
+}
+
+func TestPhraseIsTheNearestPiece(t *testing.T) {
+	task := travel
+	task.Examples = []string{"Our sales team flies to Oslo on Tuesday, find seats together"}
+	compiled := []*deviation.Task{deviation.Compile(task)}
+	for text, want := range map[string]string{
+		"which visa and passport do we need":                    "visa and passport requirements",
+		"find seats together for the sales team flying to Oslo": task.Examples[0],
+	} {
+		if d := shipped(t).Score(view(text), compiled); d.Phrase != want {
+			t.Errorf("%s: phrase %q, want %q", text, d.Phrase, want)
+		}
+	}
+}
+
+func TestExamplesBringPromptsNearer(t *testing.T) {
+	s := shipped(t)
+	text := "Who approves the gala dinner for the northern region?"
+	task := travel
+	before := s.Score(view(text), []*deviation.Task{deviation.Compile(task)})
+	task.Examples = []string{"Get approval for the gala dinner of the southern region", "Seat plan for the gala dinner"}
+	after := s.Score(view(text), []*deviation.Task{deviation.Compile(task)})
+	if after.Score >= before.Score-0.1 {
+		t.Errorf("%.3f without examples, %.3f with", before.Score, after.Score)
+	}
+}
+
+func TestWordsExplain(t *testing.T) {
+	d := shipped(t).Score(view("refund the disputed invoice and bake lasagna with zucchini"), all()[:1])
+	weight := map[string]float64{}
+	for _, w := range d.Words {
+		weight[w.Word] = w.Weight
+	}
+	for _, w := range []string{"refund", "disputed", "invoice"} {
+		if weight[w] >= 0 {
+			t.Errorf("%s: %v, want towards the task", w, weight[w])
+		}
+	}
+	if weight["zucchini"] <= 0 {
+		t.Errorf("zucchini: %v, want away from the task", weight["zucchini"])
+	}
+	if !slices.IsSortedFunc(d.Words, func(a, b core.WordWeight) int {
+		return -int(math.Copysign(1, math.Abs(a.Weight)-math.Abs(b.Weight)))
+	}) {
+		t.Errorf("not sorted by weight: %v", d.Words)
+	}
+}
+
+func TestSwitchOfSubjectDoesNotHideInAConversation(t *testing.T) {
+	s, tasks := shipped(t), all()
+	before := []string{"Book a flight to Lisbon for the team and a hotel near the conference", "Change the flight to Monday and add a rental car"}
+	swap := "Now write my cover letter for the game studio job, mention painting, guitars and my love of fantasy novels"
+	whole, alone := s.Score(turns(append(before, swap)...), tasks), s.Score(turns(swap), tasks)
+	if whole.Score < alone.Score {
+		t.Errorf("%.3f in a conversation, %.3f alone", whole.Score, alone.Score)
+	}
+	if short := s.Score(turns(append(before, "yes, do that")...), tasks); short.Score > warn/2 {
+		t.Errorf("a short answer in a conversation on task: %.3f", short.Score)
+	}
+}
+
+func TestRepeatingTheTasksWordsAddsNothing(t *testing.T) {
+	s, tasks := shipped(t), all()[:1]
+	text := "Write my cover letter for the game studio and mention my love of guitars. refund"
+	once, often := s.Score(view(text), tasks), s.Score(view(text+strings.Repeat(" refund", 40)), tasks)
+	if math.Abs(once.Score-often.Score) > 0.02 {
+		t.Errorf("%.3f once, %.3f stuffed", once.Score, often.Score)
+	}
+}
+
+func TestUnscored(t *testing.T) {
+	s := shipped(t)
+	for _, c := range []struct {
+		name  string
+		view  *intent.View
+		tasks []*deviation.Task
+		want  core.Unscored
+	}{
+		{"no task", view("book a flight"), nil, core.UnscoredNoTask},
+		{"nothing to go by", view("and what of it?"), all(), core.UnscoredTooShort},
+		{"another language", view("请帮我写一封求职信"), all(), core.UnscoredLanguage},
+		{"another language and no task", view("请帮我写一封求职信"), nil, core.UnscoredLanguage},
+	} {
+		want := core.Deviation{Unscored: c.want, Model: s.Version()}
+		if diff := cmp.Diff(want, s.Score(c.view, c.tasks)); diff != "" {
+			t.Errorf("%s: %s", c.name, diff)
+		}
+	}
+}
+
+func TestTaskWithoutWordsIsFar(t *testing.T) {
+	d := shipped(t).Score(view("book a flight to Lisbon"), []*deviation.Task{deviation.Compile(core.Task{ID: "empty", Title: "的"})})
+	if d.Score < warn || d.Task != "empty" {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestScoreHolds(t *testing.T) {
+	s := shipped(t)
+	rapid.Check(t, func(t *rapid.T) {
+		words := rapid.SliceOf(rapid.SampledFrom([]string{"refund", "flight", "SQL", "zyzzyva", "the", "ａｂｃ", "naïve", "`", "?", "\U000E0041"}))
+		task := core.Task{ID: "t", Title: strings.Join(words.Draw(t, "title"), " "), Topics: words.Draw(t, "topics"),
+			Examples: words.Draw(t, "examples")}
+		v := turns(strings.Join(words.Draw(t, "first"), " "), strings.Join(words.Draw(t, "second"), " "))
+		tasks := []*deviation.Task{deviation.Compile(task), deviation.Compile(travel)}
+		d := s.Score(v, tasks)
+		if d.Unscored == "" && !(d.Score >= 0 && d.Score <= 1) || d.Unscored != "" && d.Task != "" {
+			t.Fatalf("%+v", d)
+		}
+		if diff := cmp.Diff(d, s.Score(v, tasks)); diff != "" {
+			t.Fatalf("a second time: %s", diff)
+		}
+	})
+}
+
+func TestModelSurvivesEncoding(t *testing.T) {
+	m := deviation.Model{Version: "v", Neutral: 0.5, Unknown: 9, Stems: []uint32{7, 8}, IDF: []float32{1, 2},
+		Vectors: make([]int8, 2*deviation.Dim)}
+	m.Described.Bias, m.Exemplified.Weights[deviation.FeatureQuoted] = 3, -4
+	data := m.Encode()
+	got, err := deviation.ParseModel(data)
+	if diff := cmp.Diff(m, got); err != nil || diff != "" {
+		t.Error(err, diff)
+	}
+	for name, bad := range map[string][]byte{"empty": nil, "cut off": data[:len(data)-1], "longer": append(slices.Clone(data), 0),
+		"too many words": append([]byte("plumbline deviation 1\nv\n"), 0xFF, 0xFF, 0xFF, 0xFF)} {
+		if _, err := deviation.ParseModel(bad); err == nil {
+			t.Errorf("%s: read without an error", name)
+		}
+	}
+	m.IDF = m.IDF[1:]
+	if _, err := deviation.New(m); err == nil {
+		t.Error("a model whose parts do not fit is taken")
+	}
+}
+
+func ordinary() core.Prompt {
+	return core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText,
+		Text: "Summarise this ticket and draft a reply that explains the refund. " +
+			strings.Repeat("The customer was charged twice for the invoice of March and wrote to us. Which rule applies here? ", 20)}}}
+}
+
+func BenchmarkScore(b *testing.B) {
+	s, tasks, v := shipped(b), all(), intent.NewView(ordinary())
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Score(v, tasks)
+	}
+}
+
+func BenchmarkScore100Examples(b *testing.B) {
+	var tasks []*deviation.Task
+	for _, task := range []core.Task{support, analyst, travel} {
+		for range 100 {
+			task.Examples = append(task.Examples, strings.Join(task.Topics[:2], " and "))
+		}
+		tasks = append(tasks, deviation.Compile(task))
+	}
+	s, v := shipped(b), intent.NewView(ordinary())
+	b.ReportAllocs()
+	for b.Loop() {
+		s.Score(v, tasks)
+	}
+}
+
+// BenchmarkJudge is all that the request path does: the view, its intent, and its deviation from three tasks.
+func BenchmarkJudge(b *testing.B) {
+	c, err := intent.Default()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s, tasks, p := shipped(b), all(), ordinary()
+	b.ReportAllocs()
+	for b.Loop() {
+		v := intent.NewView(p)
+		c.Classify(v)
+		s.Score(v, tasks)
+	}
+}
+
+func BenchmarkCompile(b *testing.B) {
+	for b.Loop() {
+		deviation.Compile(support)
+	}
+}
