@@ -23,6 +23,7 @@ type counter struct {
 	key    quota.CounterKey
 	cells  []cell
 	newest int64
+	end    time.Time // of the calendar window, zero for others
 	holds  int       // live reservations
 	due    time.Time // when to see whether it can go
 	index  int       // in the heap
@@ -92,7 +93,7 @@ func (cs *counters) get(m quota.Match, at time.Time) *counter {
 	if c, ok := cs.byKey[m.Key]; ok && c.reaches(bucket) {
 		return c
 	}
-	c := &counter{key: m.Key, newest: bucket, due: at.Add(linger)}
+	c := &counter{key: m.Key, newest: bucket, end: m.End, due: at.Add(linger)}
 	switch m.Limit.Window {
 	case quota.WindowMinute:
 		c.cells = make([]cell, quota.Buckets)

@@ -10,8 +10,7 @@ import (
 type line struct {
 	limit   *quota.Limit
 	counter *counter
-	bucket  int64     // where it counts in the sliding minute, 0 for other windows
-	end     time.Time // of the calendar window, zero for others
+	bucket  int64 // where it counts in the sliding minute, 0 for other windows
 }
 
 // bucketOf gives the bucket of a sliding minute; other windows have the one bucket 0.
@@ -25,7 +24,7 @@ func bucketOf(l *quota.Limit, at time.Time) int64 {
 // standing gives the limit as it stands at a time. Reset of a sliding minute is when it will have let need go.
 func (ln *line) standing(at time.Time, need int64) quota.Standing {
 	bucket := bucketOf(ln.limit, at)
-	s := quota.Standing{Limit: *ln.limit, Used: ln.counter.used(bucket), Reset: ln.end}
+	s := quota.Standing{Limit: *ln.limit, Used: ln.counter.used(bucket), Reset: ln.counter.end}
 	if ln.limit.Window == quota.WindowMinute {
 		if leaves, ok := ln.counter.letsGo(bucket, need); ok {
 			s.Reset = quota.BucketLeaves(leaves)

@@ -216,9 +216,9 @@ func (l *Ledger) Standings(
 	for i, m := range l.matches {
 		c, ok := l.counters.byKey[m.Key]
 		if !ok {
-			c = &counter{} // unused
+			c = &counter{end: m.End} // unused
 		}
-		ln := line{limit: m.Limit, counter: c, end: m.End}
+		ln := line{limit: m.Limit, counter: c}
 		all[i] = ln.standing(at, 1)
 	}
 	return all, nil
@@ -271,7 +271,7 @@ func (l *Ledger) lines(limits *quota.LimitSet, s quota.Subject, at time.Time) []
 	l.matches = limits.AppendMatches(l.matches[:0], s, at)
 	lines := make([]line, len(l.matches))
 	for i, m := range l.matches {
-		lines[i] = line{limit: m.Limit, counter: l.counters.get(m, at), bucket: bucketOf(m.Limit, at), end: m.End}
+		lines[i] = line{limit: m.Limit, counter: l.counters.get(m, at), bucket: bucketOf(m.Limit, at)}
 	}
 	return lines
 }
