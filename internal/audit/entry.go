@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"reflect"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -50,6 +49,7 @@ func Canonical(r core.Record) ([]byte, error) {
 		r.Refusals = &sum
 	}
 	var b bytes.Buffer
+	b.Grow(2048) // about what a record takes
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false) // would rewrite Facts
 	if err := e.Encode(r); err != nil {
@@ -129,17 +129,22 @@ func finite(f float64) float64 {
 
 // row is a record with the columns that stand beside it.
 type row struct {
-	time      int64 // microseconds since 1970
-	kind      core.RecordKind
-	exchange  string
-	user      string
-	team      string
-	app       string
-	action    string
-	reason    string
-	model     string
-	settled   [5]sql.NullInt64 // admitted, requests, input and output tokens, cost: of outcomes
+	columns
 	canonical []byte
+}
+
+// columns are what is searched and summed. They are comparable.
+type columns struct {
+	time     int64 // microseconds since 1970
+	kind     core.RecordKind
+	exchange string
+	user     string
+	team     string
+	app      string
+	action   string
+	reason   string
+	model    string
+	settled  [5]sql.NullInt64 // admitted, requests, input and output tokens, cost: of outcomes
 }
 
 // encode prepares a record for the log. It runs in the caller's goroutine, so that the writer only writes.
@@ -160,20 +165,19 @@ func encode(r core.Record) (row, error) {
 	if len(canonical) > maxRecord {
 		return row{}, fmt.Errorf("audit: a record of %d bytes is larger than %d", len(canonical), maxRecord)
 	}
-	return columns(r, canonical), nil
+	return row{columnsOf(r), canonical}, nil
 }
 
-func columns(r core.Record, canonical []byte) row {
-	out := row{
-		time:      r.Time.UnixMicro(),
-		kind:      r.Kind,
-		exchange:  text(r.Exchange),
-		user:      text(r.Principal.User),
-		team:      text(r.Principal.Team),
-		app:       text(r.Principal.App),
-		reason:    text(string(r.Reason)),
-		model:     text(r.Model),
-		canonical: canonical,
+func columnsOf(r core.Record) columns {
+	out := columns{
+		time:     r.Time.UnixMicro(),
+		kind:     r.Kind,
+		exchange: text(r.Exchange),
+		user:     text(r.Principal.User),
+		team:     text(r.Principal.Team),
+		app:      text(r.Principal.App),
+		reason:   text(string(r.Reason)),
+		model:    text(r.Model),
 	}
 	if r.Verdict != nil {
 		out.action = text(string(r.Verdict.Action))
@@ -184,12 +188,6 @@ func columns(r core.Record, canonical []byte) row {
 		}
 	}
 	return out
-}
-
-// equal compares all columns, but not the record itself.
-func (r row) equal(o row) bool {
-	r.canonical, o.canonical = nil, nil
-	return reflect.DeepEqual(r, o)
 }
 
 // text is s as JSON keeps it, so that a column equals the record's field.

@@ -90,7 +90,7 @@ func (s *stored) problem(want uint64) string {
 	if err != nil {
 		return "its record cannot be read"
 	}
-	if !columns(rec, s.row.canonical).equal(s.row) {
+	if columnsOf(rec) != s.row.columns {
 		return "its columns do not say what its record says"
 	}
 	return ""
