@@ -142,7 +142,7 @@ func (s *Scorer) nearestPhrase(q *query, t *Task) string {
 // explain gives the words that moved the score most: how much of the prompt's weight a word has, times how much less
 // alike to the task it is than the average word of text about something else.
 func (s *Scorer) explain(q *query, t *Task) []core.WordWeight {
-	words := make([]core.WordWeight, 0, len(q.words))
+	words := q.moved[:0]
 	for i := range q.words {
 		w := &q.words[i]
 		share := float64(w.weight) / float64(q.total)
@@ -157,5 +157,6 @@ func (s *Scorer) explain(q *query, t *Task) []core.WordWeight {
 		}
 		return 0
 	})
-	return words[:min(len(words), maxWords)]
+	q.moved = words
+	return slices.Clone(words[:min(len(words), maxWords)])
 }

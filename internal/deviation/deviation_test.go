@@ -209,10 +209,17 @@ func TestModelSurvivesEncoding(t *testing.T) {
 	}
 }
 
+// ordinary is a prompt of 2 kB, of many different words, with more requests than a view has room for.
 func ordinary() core.Prompt {
-	return core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText,
-		Text: "Summarise this ticket and draft a reply that explains the refund. " +
-			strings.Repeat("The customer was charged twice for the invoice of March and wrote to us. Which rule applies here? ", 20)}}}
+	return core.Prompt{Parts: []core.Part{
+		{Role: core.RoleSystem, Kind: core.KindText, Text: "You are a helpful assistant. Answer concisely."},
+		{Role: core.RoleUser, Kind: core.KindText, Turn: 1, Text: "You are helping our support desk. Below is a message from a customer of " +
+			"the business plan. " + strings.Repeat("She writes that her company was billed for twelve seats in April although two "+
+			"people left in February, that the invoice shows an amount which nobody explained, and that her bank opened a dispute. ", 7) +
+			"Write a polite reply which explains how the refund is calculated. When does the credit appear on the next invoice? " +
+			"Tell her what she must send us so that we can answer the bank. Keep it under two hundred words. " +
+			"Which rule of our handbook forbids promises about the late fee? Translate technical terms for a lay reader."},
+	}}
 }
 
 func BenchmarkScore(b *testing.B) {

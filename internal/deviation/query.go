@@ -4,6 +4,7 @@ import (
 	"math"
 	"sync"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
@@ -25,6 +26,7 @@ type query struct {
 	vector vector
 	near   []float64 // cosine to each generic activity
 	misses []spelling
+	moved  []core.WordWeight // buffer of the explanation
 }
 
 // queryWord is a distinct content word.

@@ -8,8 +8,8 @@ import (
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
-// falseAccept is the share of in-scope validation prompts that the floor may turn uncertain.
-const falseAccept = 0.03
+// falseUncertain is the share of in-scope validation prompts that the floor may turn uncertain.
+const falseUncertain = 0.03
 
 // example is a prompt as the model sees it.
 type example struct {
@@ -20,7 +20,7 @@ type example struct {
 // trainClasses fits a multinomial logistic model by stochastic gradient descent with a step per row (Adagrad), then
 // quantises it and fits temperature and floor on the validation split. Prompts that are out of scope, and sentences that
 // belong to no domain, are the class uncertain.
-func trainClasses(c *corpus) intent.Model {
+func trainClasses(c *corpus) (intent.Model, error) {
 	labels := append(append([]string(nil), c.domains...), core.LabelUncertain)
 	classOf := map[string]int{"": len(labels) - 1}
 	for i, d := range c.domains {
@@ -50,9 +50,11 @@ func trainClasses(c *corpus) intent.Model {
 	for i, w := range weights {
 		m.Weights[i] = int8(math.Round(w / float64(m.Scale)))
 	}
-	calibrateClasses(&m, c.val)
+	if err := calibrateClasses(&m, c.val); err != nil {
+		return m, err
+	}
 	m.Version = "clinc-ngram-" + digest(m.Encode())
-	return m
+	return m, nil
 }
 
 func fitClasses(train []example, classes int) (weights []float64, bias []float32) {
@@ -113,14 +115,17 @@ func softmax(p []float64) {
 	}
 }
 
-// calibrateClasses chooses the temperature with the least log-loss on val, and the floor that turns falseAccept of the
+// calibrateClasses chooses the temperature with the least log-loss on val, and the floor that turns falseUncertain of the
 // prompts in scope uncertain.
-func calibrateClasses(m *intent.Model, val []sample) {
+func calibrateClasses(m *intent.Model, val []sample) error {
 	best := math.Inf(1)
 	chosen := m.Temperature
 	for t := float32(0.3); t < 4; t *= 1.05 {
 		m.Temperature = t
-		c := classifier(*m)
+		c, err := intent.New(*m)
+		if err != nil {
+			return err
+		}
 		loss := 0.0
 		for _, s := range val {
 			loss -= math.Log(max(probability(c.Classify(s.view), labelOf(s)), 1e-4))
@@ -130,7 +135,10 @@ func calibrateClasses(m *intent.Model, val []sample) {
 		}
 	}
 	m.Temperature = chosen
-	c := classifier(*m)
+	c, err := intent.New(*m)
+	if err != nil {
+		return err
+	}
 	var sure []float64
 	for _, s := range val {
 		if s.domain != "" {
@@ -141,7 +149,8 @@ func calibrateClasses(m *intent.Model, val []sample) {
 			sure = append(sure, in.Confidence)
 		}
 	}
-	m.Floor = float32(quantile(sure, falseAccept))
+	m.Floor = float32(quantile(sure, falseUncertain))
+	return nil
 }
 
 func labelOf(s sample) string {
@@ -151,7 +160,7 @@ func labelOf(s sample) string {
 	return s.domain
 }
 
-// probability gives that of label, or what is left for the classes that an Intent does not list.
+// probability gives that of label, 0 where it is not among the most probable.
 func probability(in core.Intent, label string) float64 {
 	for _, top := range in.Top {
 		if top.Label == label {
@@ -159,13 +168,4 @@ func probability(in core.Intent, label string) float64 {
 		}
 	}
 	return 0
-}
-
-// classifier gives a classifier of a model that is known to be sound.
-func classifier(m intent.Model) *intent.Classifier {
-	c, err := intent.New(m)
-	if err != nil {
-		panic(err) // the trainer made it
-	}
-	return c
 }

@@ -2,13 +2,14 @@
 // that training does not see. It is deterministic: one goroutine, fixed seeds, sorted iteration, and no multiplication
 // that an architecture might fuse with an addition. Run it at the root of the repository:
 //
-//	go run ./internal/intent/train            # train, write, measure
+//	go run ./internal/intent/train            # train, write, measure: about 15 s on one core
 //	go run ./internal/intent/train -measure   # measure what is written
 //
 // It serves development only; the program must not import it.
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"io"
@@ -19,62 +20,83 @@ import (
 )
 
 func main() {
-	data := flag.String("data", "../shared/data", "folder with intent/ and sentences/")
-	classes := flag.String("out", "internal/intent/weights.bin", "where the classifier's weights go")
-	scorer := flag.String("deviation", "internal/deviation/weights.bin", "where the scorer's weights go")
-	measure := flag.Bool("measure", false, "only measure the weights that are there")
+	var o options
+	flag.StringVar(&o.data, "data", "../shared/data", "folder with intent/ and sentences/")
+	flag.StringVar(&o.intent, "out", "internal/intent/weights.bin", "the classifier's weights")
+	flag.StringVar(&o.deviation, "deviation", "internal/deviation/weights.bin", "the scorer's weights")
+	flag.StringVar(&o.report, "report", "internal/intent/train/report.txt", "where the figures go besides the output")
+	flag.BoolVar(&o.measure, "measure", false, "only measure the weights that are there, and print")
 	flag.Parse()
-	if err := run(os.Stdout, *data, *classes, *scorer, *measure); err != nil {
+	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "train:", err)
 		os.Exit(1)
 	}
 }
 
-func run(w io.Writer, data, classes, scorer string, measure bool) error {
-	c, err := readCorpus(data)
-	if err != nil {
-		return err
-	}
-	if !measure {
-		if err := os.WriteFile(classes, trainClasses(c).Encode(), 0o644); err != nil { //nolint:gosec // weights are public
-			return err
-		}
-		m, err := trainDeviation(c)
-		if err != nil {
-			return err
-		}
-		if err := os.WriteFile(scorer, m.Encode(), 0o644); err != nil { //nolint:gosec // weights are public
-			return err
-		}
-	}
-	// What was written is read back as the program will read it.
-	return report(w, c, classes, scorer)
+// options are the paths of what is read and written.
+type options struct {
+	data, intent, deviation, report string
+	measure                         bool
 }
 
-func report(w io.Writer, c *corpus, classes, scorer string) error {
-	raw, err := os.ReadFile(classes)
+func run(w io.Writer, o options) error {
+	c, err := readCorpus(o.data)
 	if err != nil {
 		return err
 	}
-	im, err := intent.ParseModel(raw)
+	if o.measure {
+		return report(w, c, o)
+	}
+	classes, err := trainClasses(c)
 	if err != nil {
 		return err
 	}
-	cl, err := intent.New(im)
+	if err := write(o.intent, classes.Encode()); err != nil {
+		return err
+	}
+	scorer, err := trainDeviation(c)
 	if err != nil {
 		return err
 	}
-	measureClasses(w, cl, c.test)
-	if raw, err = os.ReadFile(scorer); err != nil {
+	if err := write(o.deviation, scorer.Encode()); err != nil {
 		return err
 	}
-	dm, err := deviation.ParseModel(raw)
+	var figures bytes.Buffer
+	if err := report(io.MultiWriter(w, &figures), c, o); err != nil {
+		return err
+	}
+	return write(o.report, figures.Bytes())
+}
+
+func write(name string, data []byte) error {
+	return os.WriteFile(name, data, 0o644) //nolint:gosec // everybody may read weights and figures
+}
+
+// report measures the weights as they stand in their files, as the program will read them.
+func report(w io.Writer, c *corpus, o options) error {
+	raw, err := os.ReadFile(o.intent)
 	if err != nil {
 		return err
 	}
-	s, err := deviation.New(dm)
+	classes, err := intent.ParseModel(raw)
 	if err != nil {
 		return err
 	}
-	return measureDeviation(w, s, c)
+	classifier, err := intent.New(classes)
+	if err != nil {
+		return err
+	}
+	measureClasses(w, classifier, c.test)
+	if raw, err = os.ReadFile(o.deviation); err != nil {
+		return err
+	}
+	m, err := deviation.ParseModel(raw)
+	if err != nil {
+		return err
+	}
+	scorer, err := deviation.New(m)
+	if err != nil {
+		return err
+	}
+	return measureDeviation(w, scorer, c)
 }
