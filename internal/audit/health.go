@@ -43,7 +43,7 @@ func (l *Log) fail(err error) *trouble {
 		t.cause = fmt.Errorf("the disk did not take what was written; check it, then start Plumbline again: %w", err)
 		t.outcomes, t.final = false, true
 	case sqlite.IsFull(err):
-		t.cause = fmt.Errorf("the disk is full; free at least %d bytes: %w", l.room.needed(), err)
+		t.cause = fmt.Errorf("the disk is full or takes no more writes; %d bytes must be free: %w", l.room.needed(), err)
 		if released := l.room.release(); released != nil {
 			t.cause = errors.Join(t.cause, released)
 		}

@@ -42,8 +42,9 @@ const (
 	maxWaiting = 8192
 	// maxBatch bounds a transaction, and so how long a record waits for the ones written with it.
 	maxBatch = 1024
-	// ballastSize is the default room for outcomes on a full disk: a few hundred commits of whole pages at the least.
-	ballastSize = 8 << 20
+	// ballastSize is the default room for outcomes on a full disk. It holds a whole WAL, so that the WAL can be moved
+	// into the file and used again, and as much besides.
+	ballastSize = 32 << 20
 )
 
 // Options are what a log is made of. Path and Durability are required.
@@ -51,7 +52,7 @@ type Options struct {
 	// Path is the log's file. Beside it lie its companions: -wal and -shm, .lock, and .ballast.
 	Path       string
 	Durability Durability
-	// Ballast is how many bytes are kept for outcomes on a full disk, 8 MiB if zero.
+	// Ballast is how many bytes are kept for outcomes on a full disk, 32 MiB if zero.
 	Ballast int64
 	Now     func() time.Time // time.Now if nil
 	Logger  *slog.Logger     // discards if nil

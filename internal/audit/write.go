@@ -13,11 +13,11 @@ import (
 
 const (
 	// checkpointBytes of records are written between two checkpoints, or checkpointEvery passes.
-	checkpointBytes = 8 << 20
+	checkpointBytes = 4 << 20
 	checkpointEvery = time.Second
-	// maxWALPages is how long the WAL may get before the writer pauses to empty it: at full load it is never empty by
-	// itself, since records come in while a checkpoint runs.
-	maxWALPages = 16384
+	// maxWALPages, 16 MiB, is how long the WAL may get before the writer pauses to empty it: at full load it is never
+	// empty by itself, since records come in while a checkpoint runs. The ballast is twice as large.
+	maxWALPages = 4096
 	// overhead is about what a record takes beside its bytes: columns and index entries.
 	overhead = 512
 )
@@ -59,6 +59,11 @@ func (l *Log) store(batch []*pending) {
 	if !t.outcomes {
 		settle(batch, t)
 		return
+	}
+	if sqlite.IsFull(err) {
+		// Moving the WAL into the file, which grows into the ballast's room, lets the WAL's own room be used again. If
+		// it fails, what is left of the ballast must do.
+		_, _, _ = sqlite.Checkpoint(context.Background(), l.conn)
 	}
 	batch = slices.DeleteFunc(batch, func(p *pending) bool {
 		if p.row.kind == core.RecordOutcome {
