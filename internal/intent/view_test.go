@@ -96,6 +96,14 @@ func TestInstructionIsBounded(t *testing.T) {
 	}
 }
 
+func TestOnlyTheEndsOfALongTurnAreRead(t *testing.T) {
+	filler := strings.Repeat("The quarter went as the others did. ", 1000)
+	v := NewView(asked("Start. What is early? " + filler + "What is between? " + filler + "What is late? End."))
+	if diff := cmp.Diff("start.\nwhat is early?\nwhat is late?\nend.", v.Instruction); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestUnscored(t *testing.T) {
 	opaque := core.Part{Role: core.RoleUser, Kind: core.KindOpaque, Text: "image/png"}
 	for _, c := range []struct {
