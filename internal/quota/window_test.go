@@ -14,7 +14,7 @@ import (
 var zones = []string{
 	"UTC", "Europe/Berlin", "America/New_York", "America/Sao_Paulo", "America/Havana", "America/St_Johns", "Africa/Cairo",
 	"Asia/Beirut", "Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia", "Pacific/Kwajalein", "Africa/Casablanca",
-	"America/Santiago", "Antarctica/Troll",
+	"America/Santiago", "Antarctica/Troll", "Asia/Amman",
 }
 
 var windows = []quota.Window{quota.WindowHour, quota.WindowDay, quota.WindowWeek, quota.WindowMonth}
@@ -48,6 +48,7 @@ func TestBounds(t *testing.T) {
 		{"day without midnight", quota.WindowDay, "America/Sao_Paulo", "2018-11-04T03:00:00Z", "2018-11-04T03:00:00Z", "2018-11-05T02:00:00Z"},
 		{"day before one without midnight", quota.WindowDay, "America/Sao_Paulo", "2018-11-04T02:59:59Z", "2018-11-03T03:00:00Z", "2018-11-04T03:00:00Z"},
 		{"day with two midnights", quota.WindowDay, "America/Havana", "2026-11-01T04:30:00Z", "2026-11-01T04:00:00Z", "2026-11-02T05:00:00Z"},
+		{"day with two midnights east of Greenwich", quota.WindowDay, "Asia/Amman", "2021-10-28T21:30:00Z", "2021-10-28T21:00:00Z", "2021-10-29T22:00:00Z"},
 		{"day that begins twice", quota.WindowDay, "America/St_Johns", "2006-10-29T02:45:00Z", "2006-10-29T02:30:00Z", "2006-10-30T03:30:00Z"},
 		{"day before a skipped one", quota.WindowDay, "Pacific/Apia", "2011-12-30T09:59:59Z", "2011-12-29T10:00:00Z", "2011-12-30T10:00:00Z"},
 		{"day after a skipped one", quota.WindowDay, "Pacific/Apia", "2011-12-30T10:00:00Z", "2011-12-30T10:00:00Z", "2011-12-31T10:00:00Z"},

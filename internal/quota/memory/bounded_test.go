@@ -2,7 +2,9 @@ package memory
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math"
 	"testing"
 	"time"
 
@@ -91,6 +93,71 @@ func TestHeldCountersStay(t *testing.T) {
 		if s.Limit.Window == quota.WindowNone && s.Used != 2 {
 			t.Errorf("%d at once, want 2", s.Used)
 		}
+	}
+}
+
+// A minute that was created long ago but is in use stays.
+func TestBusyMinuteStays(t *testing.T) {
+	limits := everyWindow(t)
+	at := time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)
+	l := New(Options{Now: func() time.Time { return at }})
+	for i := range int64(60) {
+		id := fmt.Sprint(i)
+		r, err := l.Reserve(context.Background(), quota.Request{
+			ID: id, Subject: quota.Subject{User: "ann"}, Amounts: quota.Amounts{Requests: 1}, Limits: limits, At: at,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := l.Settle(context.Background(), id, r.Held); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range r.Standings {
+			if want := min(i+1, quota.Buckets); s.Limit.ID == "rpm" && s.Used != want {
+				t.Fatalf("after %d calls, one in each bucket: used %d, want %d", i+1, s.Used, want)
+			}
+		}
+		at = at.Add(quota.BucketLength)
+	}
+}
+
+// Posted stops at the largest count instead of turning negative, and the limit stays closed.
+func TestSaturation(t *testing.T) {
+	set, err := quota.Compile([]quota.Limit{{
+		ID: "l", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowMonth, Value: quota.MaxValue,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)
+	used := quota.Amounts{InputTokens: quota.MaxAmount, OutputTokens: quota.MaxAmount}
+	for name, post := range map[string]func(*Ledger) error{
+		"Settle": func(l *Ledger) error { _, err := l.Settle(context.Background(), "a", used); return err },
+		"Replay": func(l *Ledger) error { return l.Replay(used.Charge(at), quota.Subject{}, set) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := New(Options{Now: func() time.Time { return at }})
+			request := quota.Request{ID: "a", Amounts: quota.Amounts{OutputTokens: 1}, Limits: set, At: at}
+			if _, err := l.Reserve(context.Background(), request); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range l.counters.byKey {
+				c.cells[0].posted = math.MaxInt64 - 10
+			}
+			if err := post(l); err != nil {
+				t.Fatal(err)
+			}
+			for _, c := range l.counters.byKey {
+				if got := c.cells[0].posted; got != math.MaxInt64 {
+					t.Errorf("posted %d", got)
+				}
+			}
+			request.ID = "b"
+			var e *quota.ExhaustedError
+			if _, err := l.Reserve(context.Background(), request); !errors.As(err, &e) {
+				t.Errorf("got %v, want a refusal", err)
+			}
+		})
 	}
 }
 

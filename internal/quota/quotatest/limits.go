@@ -193,14 +193,17 @@ func minuteSlides(t *testing.T, f *fixture) {
 		t.Errorf("after the oldest bucket has left: %v", err)
 	}
 	mustExhaust(t, reserve("e"), "rpm")
-	// What is held in a bucket that has left does not count any more, and its release takes nothing from later ones.
+	// What is held in a bucket that has left does not count any more, and its end takes nothing from later ones.
 	f.clock.set(noon.Add(75 * time.Second))
 	f.wantUsed(t, limits, 1)
+	if err := reserve("e"); err != nil {
+		t.Errorf("where the held bucket was: %v", err)
+	}
 	if _, err := f.ledger.Extend(context.Background(), "b", quota.Amounts{Requests: 100}); err != nil {
 		t.Errorf("extend of a call that has left the minute: %v", err)
 	}
-	f.mustSettle(t, "b", quota.Amounts{Requests: 102})
-	f.wantUsed(t, limits, 1)
+	f.mustSettle(t, "b", quota.Amounts{Requests: 50})
+	f.wantUsed(t, limits, 2)
 	f.clock.set(noon.Add(10 * time.Minute))
 	f.wantUsed(t, limits, 0)
 }
