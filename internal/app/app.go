@@ -1,0 +1,196 @@
+// Package app wires the parts together and runs them. It is the only package that knows every way to run.
+//
+// New builds everything and starts nothing; Run starts, serves until its context ends, and stops in reverse, each part
+// within its grace.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/extproc"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// Options are the surroundings of an App.
+type Options struct {
+	Config config.Config
+	Build  telemetry.Build
+	Log    *slog.Logger
+}
+
+// App is a Plumbline that is built and, between Run's start and end, serves.
+type App struct {
+	cfg       config.Config
+	log       *slog.Logger
+	store     store.Store
+	directory *store.Directory
+	audit     *audit.Log
+	refusals  *audit.Refusals
+	trail     *trail
+	ledger    *memory.Ledger
+	extproc   *extproc.Server
+	listener  *extproc.Listener
+	ops       *ops
+}
+
+// admitMargin is what a verdict leaves of Envoy's message_timeout, so that the caller gets Plumbline's error and not
+// Envoy's.
+const admitMargin = 300 * time.Millisecond
+
+// New builds a Plumbline. What it opened is closed again when it fails.
+func New(ctx context.Context, o Options) (_ *App, err error) {
+	a := &App{cfg: o.Config, log: o.Log}
+	defer func() {
+		if err != nil {
+			a.close(context.WithoutCancel(ctx))
+		}
+	}()
+	if err := os.MkdirAll(a.cfg.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
+	rules, err := LoadPolicy(a.cfg.Policy.File)
+	if err != nil {
+		return nil, err
+	}
+	prices, err := LoadPrices(a.cfg.Prices)
+	if err != nil {
+		return nil, err
+	}
+	registry := prometheus.NewRegistry()
+	metrics := telemetry.New(registry, o.Build, prices.Names())
+	metrics.PolicyInForce(rules.Version(), string(rules.Mode()))
+
+	people, err := a.openStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.openAudit(ctx, metrics); err != nil {
+		return nil, err
+	}
+	if err := a.rebuildLedger(ctx); err != nil {
+		return nil, err
+	}
+	g, err := a.newGate(rules, prices, people, metrics)
+	if err != nil {
+		return nil, err
+	}
+	a.extproc = extproc.New(extproc.Options{Gate: g, Log: a.log, MaxBodyBytesInFlight: int64(a.cfg.ExtProc.MaxBodyInFlight)})
+	if err := a.listen(registry); err != nil {
+		return nil, err
+	}
+	metrics.Watch(registry, a.gauges())
+	return a, nil
+}
+
+// Run serves until ctx ends.
+func (a *App) Run(ctx context.Context) error {
+	defer a.close(context.WithoutCancel(ctx))
+	group, ctx := errgroup.WithContext(ctx)
+	// What requests rely on outlives the listeners: it ends when they are done.
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+
+	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
+	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
+	group.Go(func() error { return a.refusals.Run(background) })
+	group.Go(func() error { return a.ops.serve(background) })
+	group.Go(func() error {
+		defer stopBackground()
+		return a.listener.Serve(ctx, a.cfg.Shutdown.Grace)
+	})
+	a.listener.SetServing(true)
+	a.log.Info("serving", "socket", a.Socket(), "ops", a.OpsURL(), "data_dir", a.cfg.DataDir)
+	return group.Wait()
+}
+
+// Socket is the Unix socket (or TCP address) that Envoy's filter calls.
+func (a *App) Socket() string { return a.listener.Address() }
+
+// OpsURL is the base URL of metrics and health.
+func (a *App) OpsURL() string { return "http://" + a.ops.address() }
+
+// Store is the control data, for programs that seed it in the same process.
+func (a *App) Store() store.Store { return a.store }
+
+// Directory is the view of the store that requests see.
+func (a *App) Directory() *store.Directory { return a.directory }
+
+// FlushRefusals records the sums of anonymous refusals now instead of at the end of their interval.
+func (a *App) FlushRefusals(ctx context.Context) error { return a.refusals.Flush(ctx) }
+
+// close releases what New opened, in reverse.
+func (a *App) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if a.listener != nil {
+		a.listener.Close()
+	}
+	if a.ops != nil {
+		a.ops.close()
+	}
+	var errs []error
+	if a.refusals != nil {
+		errs = append(errs, a.refusals.Close(ctx))
+	}
+	if a.audit != nil {
+		errs = append(errs, a.audit.Close(ctx))
+	}
+	if a.store != nil {
+		errs = append(errs, a.store.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		a.log.Error("stopping", "error", err)
+	}
+}
+
+// LoadPolicy reads the policy document, or gives the default one for no path.
+func LoadPolicy(path string) (*policy.Snapshot, error) {
+	if path == "" {
+		return policy.Default(), nil
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("policy.file: %w", err)
+	}
+	return policy.Parse(path, data)
+}
+
+// LoadPrices reads the price table, or gives the built-in one for no path.
+func LoadPrices(c config.Prices) (*openai.PriceTable, error) {
+	if c.File == "" {
+		return openai.DefaultPrices(), nil
+	}
+	data, err := os.ReadFile(c.File)
+	if err != nil {
+		return nil, fmt.Errorf("prices.file: %w", err)
+	}
+	return openai.ParsePrices(data)
+}
+
+// AuditPath and StorePath are the two files of the embedded mode.
+func AuditPath(dataDir string) string { return filepath.Join(dataDir, "audit.db") }
+
+// StorePath is the file of the control data. See AuditPath.
+func StorePath(dataDir string) string { return filepath.Join(dataDir, "plumbline.db") }
+
+func ignoreCancel(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

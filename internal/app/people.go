@@ -1,0 +1,65 @@
+package app
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/gate"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/store"
+)
+
+// people gives the gate its view of the directory, with tasks compiled when they change and not per request.
+type people struct {
+	fresh   func() error // reports a directory that is too old to be trusted
+	current atomic.Pointer[view]
+}
+
+// view is one snapshot of the directory with its tasks compiled. It never changes.
+type view struct {
+	snapshot *store.Snapshot
+	sources  map[string]core.Task
+	compiled map[string]*deviation.Task
+}
+
+// load takes a new snapshot and compiles the tasks whose text is new. The directory calls it, one call at a time.
+func (p *people) load(s *store.Snapshot) {
+	old := p.current.Load()
+	tasks := s.Tasks()
+	v := &view{s, make(map[string]core.Task, len(tasks)), make(map[string]*deviation.Task, len(tasks))}
+	for _, t := range tasks {
+		v.sources[t.ID] = t
+		if old != nil && sameText(old.sources[t.ID], t) {
+			v.compiled[t.ID] = old.compiled[t.ID]
+			continue
+		}
+		v.compiled[t.ID] = deviation.Compile(t)
+	}
+	p.current.Store(v)
+}
+
+func sameText(a, b core.Task) bool {
+	return a.ID == b.ID && a.Title == b.Title && a.Description == b.Description &&
+		slices.Equal(a.Topics, b.Topics) && slices.Equal(a.Examples, b.Examples)
+}
+
+// inForce is the view that a new exchange pins.
+func (p *people) inForce() (gate.Directory, error) {
+	if err := p.fresh(); err != nil {
+		return nil, err
+	}
+	return p.current.Load(), nil
+}
+
+func (v *view) Limits() *quota.LimitSet { return v.snapshot.Limits() }
+
+func (v *view) Tasks(p core.Principal) []*deviation.Task {
+	assigned := v.snapshot.TasksFor(p)
+	tasks := make([]*deviation.Task, len(assigned))
+	for i, t := range assigned {
+		tasks[i] = v.compiled[t.ID]
+	}
+	return tasks
+}

@@ -1,0 +1,173 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/extproc"
+	"github.com/plumbline/plumbline/internal/gate"
+	"github.com/plumbline/plumbline/internal/identity"
+	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/sqlite"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// closeTimeout bounds what is owed when an exchange ends: its record and its settlement.
+const closeTimeout = 10 * time.Second
+
+// cutGraceBytes is how much of an answer is thrown away after it was cut, before both sides are reset.
+const cutGraceBytes = 1 << 20
+
+// longestWindow is longer than any window a limit counts over: what was admitted before it counts no more.
+const longestWindow = 32 * 24 * time.Hour
+
+// OpenStore opens the control data.
+func OpenStore(ctx context.Context, c config.Config) (store.Store, error) {
+	return sqlite.Open(ctx, StorePath(c.DataDir))
+}
+
+func (a *App) openStore(ctx context.Context) (*people, error) {
+	st, err := OpenStore(ctx, a.cfg)
+	if err != nil {
+		return nil, err
+	}
+	a.store = st
+	p := &people{}
+	a.directory, err = store.NewDirectory(ctx, store.Options{Store: st, Now: time.Now, Logger: a.log, OnLoad: p.load})
+	if err != nil {
+		return nil, err
+	}
+	p.fresh = a.directory.Fresh
+	return p, nil
+}
+
+func (a *App) openAudit(ctx context.Context, metrics *telemetry.Metrics) error {
+	log, err := audit.Open(ctx, audit.Options{
+		Path: AuditPath(a.cfg.DataDir), Durability: audit.Durability(a.cfg.Audit.Durability), Now: time.Now, Logger: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	a.audit = log
+	closed, err := log.Recover(ctx)
+	if err != nil {
+		return fmt.Errorf("closing what an earlier Plumbline left open: %w", err)
+	}
+	if closed > 0 {
+		a.log.Warn("closed exchanges that an earlier Plumbline left open; they are charged what they had reserved", "exchanges", closed)
+	}
+	a.refusals = audit.NewRefusals(log, audit.RefusalOptions{Now: time.Now, Logger: a.log})
+	a.trail = &trail{store: a.store, audit: log, log: a.log}
+	return a.trail.catchUp(ctx)
+}
+
+// rebuildLedger books what the audit says was charged in windows that may still count.
+func (a *App) rebuildLedger(ctx context.Context) error {
+	a.ledger = memory.New(memory.Options{Now: time.Now})
+	limits := a.directory.Snapshot().Limits()
+	booked := 0
+	err := a.audit.Charges(ctx, time.Now().Add(-longestWindow), func(by core.Principal, model string, c core.Charge) error {
+		booked++
+		return a.ledger.Replay(c, quota.Subject{User: by.User, Team: by.Team, App: by.App, Model: model}, limits)
+	})
+	if err != nil {
+		return fmt.Errorf("rebuilding the quota ledger from the audit: %w", err)
+	}
+	a.log.Info("quota ledger rebuilt", "charges", booked)
+	return nil
+}
+
+func (a *App) newGate(rules *policy.Snapshot, prices *openai.PriceTable, p *people, metrics *telemetry.Metrics) (*gate.Gate, error) {
+	classifier, err := intent.Default()
+	if err != nil {
+		return nil, err
+	}
+	scorer, err := deviation.Default()
+	if err != nil {
+		return nil, err
+	}
+	authenticator, err := a.newAuthenticator()
+	if err != nil {
+		return nil, err
+	}
+	o := gate.Options{
+		Identity:   authenticator,
+		Directory:  p.inForce,
+		Policy:     func() *policy.Snapshot { return rules },
+		Prices:     func() *openai.PriceTable { return prices },
+		Classifier: classifier, Scorer: scorer,
+		Ledger: a.ledger, Audit: a.audit, Refusals: a.refusals,
+		Metrics: metrics, Log: a.log, Now: time.Now,
+		NoticeURL:    rules.NoticeURL(),
+		AdmitTimeout: a.cfg.ExtProc.MessageTimeout - admitMargin, CloseTimeout: closeTimeout,
+		CutGraceTime: a.cfg.ExtProc.CutGrace, CutGraceBytes: cutGraceBytes,
+	}
+	if a.cfg.Provider.InjectKey {
+		o.ProviderKey = a.cfg.Provider.Key.Reveal
+	}
+	return gate.New(o)
+}
+
+func (a *App) newAuthenticator() (gate.Authenticator, error) {
+	if a.cfg.Identity.Authn == config.AuthnNone {
+		a.log.Warn("authentication is OFF (identity.authn: none): everybody is let in, as app anonymous")
+		return anyone{}, nil
+	}
+	return identity.NewVerifier(identity.Options{
+		Issuer: a.cfg.Identity.Issuer, Audience: a.cfg.Identity.Audience,
+		Credentials: func() identity.Credentials { return a.directory.Snapshot() },
+		Now:         time.Now, MaxLifetime: a.cfg.Identity.MaxLifetime, Leeway: a.cfg.Identity.Leeway,
+	})
+}
+
+// anyone lets everybody in under one name, for authn: none.
+type anyone struct{}
+
+func (anyone) Authenticate(context.Context, []string) (*identity.Session, *core.Error) {
+	return &identity.Session{Principal: core.Principal{App: "anonymous"}}, nil
+}
+
+func (anyone) Still(*identity.Session) *core.Error { return nil }
+
+func (a *App) listen(registry *prometheus.Registry) (err error) {
+	c := a.cfg.ExtProc
+	a.listener, err = a.extproc.Listen(extproc.ListenOptions{
+		Socket: c.Socket, Mode: c.SocketMode.Mode(), Address: c.Listen, MaxBody: int64(c.MaxBody),
+	})
+	if err != nil {
+		return err
+	}
+	a.ops, err = newOps(a.cfg.Ops.Listen, registry, a.ready, a.log)
+	return err
+}
+
+// ready reports what keeps Plumbline from governing.
+func (a *App) ready() error {
+	if err := a.audit.Healthy(); err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	return a.directory.Fresh()
+}
+
+func (a *App) gauges() telemetry.Gauges {
+	return telemetry.Gauges{
+		QuotaReservedTokens: func() float64 { return float64(a.ledger.ReservedTokens()) },
+		QuotaOverruns:       func() float64 { return float64(a.ledger.Overruns()) },
+		StreamsOpen:         func() float64 { return float64(a.extproc.OpenStreams()) },
+		BodyBytesInFlight:   func() float64 { return float64(a.extproc.BodyBytesInFlight()) },
+		AuditHealthy:        func() bool { return a.audit.Healthy() == nil },
+		DirectoryVersion:    func() float64 { return float64(a.directory.Snapshot().Generation()) },
+	}
+}

@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/envoyconf"
+	"github.com/plumbline/plumbline/internal/envoyproc"
+	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/policy"
+)
+
+type checkCmd struct {
+	Conf   checkConfigCmd `cmd:"" name:"config" help:"Check the configuration: file, environment and flags."`
+	Policy checkPolicyCmd `cmd:"" help:"Check a policy document."`
+	Envoy  checkEnvoyCmd  `cmd:"" help:"Have Envoy itself check a configuration."`
+}
+
+type checkConfigCmd struct{}
+
+func (checkConfigCmd) Run(s *session) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return s.problems(err)
+	}
+	if _, err := app.LoadPolicy(cfg.Policy.File); err != nil {
+		return s.problems(err)
+	}
+	if _, err := app.LoadPrices(cfg.Prices); err != nil {
+		return s.problems(err)
+	}
+	fmt.Fprintln(s.out, "the configuration is good")
+	return nil
+}
+
+type checkPolicyCmd struct {
+	File string `arg:"" type:"existingfile"`
+}
+
+func (c checkPolicyCmd) Run(s *session) error {
+	data, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	classifier, err := intent.Default()
+	if err != nil {
+		return err
+	}
+	rules, err := policy.Parse(c.File, data, policy.WithLabels(classifier.Labels()...))
+	if err != nil {
+		return s.problems(err)
+	}
+	fmt.Fprintf(s.out, "the policy is good: version %s, mode %s\n", rules.Version(), rules.Mode())
+	return nil
+}
+
+type checkEnvoyCmd struct {
+	File  string `arg:"" type:"existingfile"`
+	Envoy string `help:"Envoy's path." placeholder:"FILE"`
+}
+
+func (c checkEnvoyCmd) Run(s *session) error {
+	data, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	binary, err := envoyproc.Find(s.envoyPath(c.Envoy), toolsDir)
+	if err != nil {
+		return err
+	}
+	if err := envoyproc.Validate(s.ctx, binary, data); err != nil {
+		return s.problems(err)
+	}
+	fmt.Fprintln(s.out, "Envoy takes the configuration")
+	return nil
+}
+
+// problems prints what a check found, as data, and says so by the exit status.
+func (s *session) problems(err error) error {
+	fmt.Fprintln(s.out, err)
+	return errProblems
+}
+
+// toolsDir is where make keeps what it fetched.
+const toolsDir = ".tools"
+
+// envoyPath is the Envoy that was named by a flag, else by the variable that is Envoy's own custom, not a setting.
+func (s *session) envoyPath(flag string) string {
+	if flag != "" {
+		return flag
+	}
+	for _, v := range s.env {
+		if path, ok := strings.CutPrefix(v, "ENVOY="); ok {
+			return path
+		}
+	}
+	return ""
+}
+
+type envoyCmd struct {
+	Standalone standaloneCmd `cmd:"" help:"One Envoy before one provider."`
+}
+
+type standaloneCmd struct {
+	Listen   string `help:"Address for callers." default:"${listen}"`
+	Upstream string `help:"The provider." default:"${upstream}"`
+	Socket   string `help:"Plumbline's socket. Default: that of the configuration."`
+	KeyFile  string `help:"Have Envoy put the provider key in this file into requests." placeholder:"FILE"`
+}
+
+func (c standaloneCmd) Run(s *session) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	socket := c.Socket
+	if socket == "" {
+		socket = cfg.ExtProc.Socket
+	}
+	data, err := envoyconf.Standalone(envoyconf.Options{
+		Listen: c.Listen, Upstream: c.Upstream, Socket: socket, ProviderKeyFile: c.KeyFile,
+		MessageTimeout: cfg.ExtProc.MessageTimeout, BodyLimit: int64(cfg.ExtProc.MaxBody),
+	})
+	if err != nil {
+		return configError{err}
+	}
+	_, err = s.out.Write(data)
+	return err
+}

@@ -1,0 +1,242 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/store"
+)
+
+// withStore opens the control data for one command. Changes are recorded in the name of the person at the terminal.
+func (s *session) withStore(use func(st store.Store) error) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	st, err := app.OpenStore(s.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer st.Close()
+	s.ctx = store.WithActor(s.ctx, actor())
+	return use(st)
+}
+
+// actor names who runs the command, as the operating system knows them.
+func actor() string {
+	if u, err := user.Current(); err == nil {
+		return "cli:" + u.Username
+	}
+	return fmt.Sprintf("cli:uid-%d", os.Getuid())
+}
+
+// listing describes one kind of object to the shared list, show and delete commands.
+type listing[T any] struct {
+	table  func(store.Store) store.Table[T]
+	header []string
+	row    func(T) []string
+}
+
+func (l listing[T]) list(s *session) error {
+	return s.withStore(func(st store.Store) error {
+		all := []T{}
+		for page := (store.Page{Limit: 500}); ; {
+			some, err := l.table(st).List(s.ctx, page)
+			if err != nil {
+				return err
+			}
+			all = append(all, some...)
+			if len(some) < page.Limit {
+				break
+			}
+			page.After = l.row(some[len(some)-1])[0]
+		}
+		return s.print(all, l.header, func(i int) []string { return l.row(all[i]) })
+	})
+}
+
+func (l listing[T]) show(s *session, id string) error {
+	return s.withStore(func(st store.Store) error {
+		one, err := l.table(st).Get(s.ctx, id)
+		if err != nil {
+			return err
+		}
+		return s.print([]T{one}, l.header, func(int) []string { return l.row(one) })
+	})
+}
+
+func (l listing[T]) remove(s *session, id string) error {
+	return s.withStore(func(st store.Store) error { return l.table(st).Delete(s.ctx, id) })
+}
+
+func (l listing[T]) put(s *session, object T) error {
+	return s.withStore(func(st store.Store) error { return l.table(st).Put(s.ctx, object) })
+}
+
+var users = listing[core.User]{store.Store.Users, []string{"USER", "TEAM", "NAME", "BLOCKED"},
+	func(u core.User) []string { return []string{u.ID, u.Team, u.Name, fmt.Sprint(u.Blocked)} }}
+
+var teams = listing[core.Team]{store.Store.Teams, []string{"TEAM", "NAME"},
+	func(t core.Team) []string { return []string{t.ID, t.Name} }}
+
+var apps = listing[core.App]{store.Store.Apps, []string{"APP", "TEAM", "NAME"},
+	func(a core.App) []string { return []string{a.ID, a.Team, a.Name} }}
+
+var tasks = listing[core.Task]{store.Store.Tasks, []string{"TASK", "TITLE", "USERS", "TEAMS"},
+	func(t core.Task) []string {
+		return []string{t.ID, t.Title, strings.Join(t.Users, ","), strings.Join(t.Teams, ",")}
+	}}
+
+var limits = listing[quota.Limit]{store.Store.Limits, []string{"LIMIT", "SCOPE", "SUBJECT", "MODEL", "DIMENSION", "WINDOW", "VALUE", "ENFORCEMENT"},
+	func(l quota.Limit) []string {
+		return []string{l.ID, string(l.Scope), l.Subject, l.Model, string(l.Dimension), string(l.Window), fmt.Sprint(l.Value), string(l.Enforcement)}
+	}}
+
+// objectKind is what list, show and delete need to know of a kind of object.
+type objectKind interface {
+	list(*session) error
+	show(s *session, id string) error
+	remove(s *session, id string) error
+}
+
+// objectCmds are the commands that every kind of object has. Put differs, and is given.
+type objectCmds[Put any] struct {
+	List   listCmd   `cmd:"" help:"List them."`
+	Show   showCmd   `cmd:"" help:"Show one."`
+	Put    Put       `cmd:"" help:"Create or replace one."`
+	Delete deleteCmd `cmd:"" help:"Delete one."`
+}
+
+type (
+	listCmd struct{}
+	showCmd struct {
+		ID string `arg:""`
+	}
+	deleteCmd struct {
+		ID string `arg:""`
+	}
+)
+
+func (listCmd) Run(s *session, kind objectKind) error     { return kind.list(s) }
+func (c showCmd) Run(s *session, kind objectKind) error   { return kind.show(s, c.ID) }
+func (c deleteCmd) Run(s *session, kind objectKind) error { return kind.remove(s, c.ID) }
+
+// bind hands the kind of a group of commands to the one that runs.
+func bind(ctx *kong.Context, kind objectKind) error {
+	ctx.BindTo(kind, (*objectKind)(nil))
+	return nil
+}
+
+type userCmd struct{ objectCmds[userPutCmd] }
+
+func (userCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, users) }
+
+type userPutCmd struct {
+	ID      string `arg:""`
+	Name    string `help:"The person's name."`
+	Team    string `help:"The team they belong to."`
+	Blocked bool   `help:"Refuse everything they ask."`
+}
+
+func (c userPutCmd) Run(s *session) error {
+	return users.put(s, core.User{ID: c.ID, Name: c.Name, Team: c.Team, Blocked: c.Blocked, Created: time.Now()})
+}
+
+type teamCmd struct{ objectCmds[teamPutCmd] }
+
+func (teamCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, teams) }
+
+type teamPutCmd struct {
+	ID   string `arg:""`
+	Name string `help:"The team's name."`
+}
+
+func (c teamPutCmd) Run(s *session) error {
+	return teams.put(s, core.Team{ID: c.ID, Name: c.Name, Created: time.Now()})
+}
+
+type appCmd struct{ objectCmds[appPutCmd] }
+
+func (appCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, apps) }
+
+type appPutCmd struct {
+	ID   string `arg:""`
+	Name string `help:"The program's name."`
+	Team string `help:"The team that runs it."`
+}
+
+func (c appPutCmd) Run(s *session) error {
+	return apps.put(s, core.App{ID: c.ID, Name: c.Name, Team: c.Team, Created: time.Now()})
+}
+
+type taskCmd struct{ objectCmds[taskPutCmd] }
+
+func (taskCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, tasks) }
+
+type taskPutCmd struct {
+	ID          string   `arg:""`
+	Title       string   `help:"What the work is called." required:""`
+	Description string   `help:"What it is, in a few sentences."`
+	Topic       []string `help:"A topic it covers; repeat it, about eight are good." sep:"none"`
+	Example     []string `help:"A prompt that belongs to it; repeat it." sep:"none"`
+	User        []string `help:"A person it is assigned to; repeat it."`
+	Team        []string `help:"A team it is assigned to; repeat it."`
+}
+
+func (c taskPutCmd) Run(s *session) error {
+	return tasks.put(s, core.Task{ID: c.ID, Title: c.Title, Description: c.Description, Topics: c.Topic,
+		Examples: c.Example, Users: c.User, Teams: c.Team, Created: time.Now()})
+}
+
+type limitCmd struct{ objectCmds[limitPutCmd] }
+
+func (limitCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, limits) }
+
+type limitPutCmd struct {
+	ID          string `arg:""`
+	Scope       string `help:"everyone, team, user or app." enum:"everyone,team,user,app" required:""`
+	Subject     string `help:"Id of the team, user or app; without it, each of them on its own."`
+	Model       string `help:"Only models that match this pattern."`
+	Dimension   string `help:"requests, input_tokens, output_tokens, tokens, cost (micro-dollars) or concurrency." required:""`
+	Window      string `help:"minute, hour, day, week or month; none for concurrency." default:"none"`
+	Value       int64  `help:"The most that is allowed." required:""`
+	Zone        string `help:"Time zone of the window, e.g. Europe/Berlin."`
+	Enforcement string `help:"hard, soft or observe." enum:"hard,soft,observe" default:"hard"`
+}
+
+func (c limitPutCmd) Run(s *session) error {
+	return limits.put(s, quota.Limit{ID: c.ID, Scope: quota.ScopeKind(c.Scope), Subject: c.Subject, Model: c.Model,
+		Dimension: quota.Dimension(c.Dimension), Window: quota.Window(c.Window), Value: c.Value, Zone: c.Zone,
+		Enforcement: quota.Enforcement(c.Enforcement), Created: time.Now()})
+}
+
+type applyCmd struct {
+	File string `short:"f" help:"YAML file with teams, users, apps, tasks and limits." required:"" type:"existingfile"`
+}
+
+func (c applyCmd) Run(s *session) error {
+	data, err := os.ReadFile(c.File)
+	if err != nil {
+		return err
+	}
+	objects, err := app.ParseObjects(c.File, data)
+	if err != nil {
+		return configError{err}
+	}
+	return s.withStore(func(st store.Store) error {
+		if err := st.Apply(s.ctx, objects); err != nil {
+			return err
+		}
+		fmt.Fprintf(s.talk, "applied: %d teams, %d users, %d apps, %d tasks, %d limits\n",
+			len(objects.Teams), len(objects.Users), len(objects.Apps), len(objects.Tasks), len(objects.Limits))
+		return nil
+	})
+}

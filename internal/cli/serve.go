@@ -1,0 +1,71 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+type serveCmd struct{}
+
+func (serveCmd) Run(s *session) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	a, err := app.New(s.ctx, app.Options{Config: cfg, Build: version(), Log: s.logger(cfg.Log)})
+	if err != nil {
+		return err
+	}
+	return a.Run(s.ctx)
+}
+
+// logger writes to where talk goes.
+func (s *session) logger(c config.Log) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	return telemetry.NewLogger(s.talk, telemetry.LogOptions{Level: level, Format: string(c.Format)})
+}
+
+type confCmd struct {
+	Show confShowCmd `cmd:"" help:"Show every setting, its value and where it comes from."`
+}
+
+type confShowCmd struct {
+	Origin bool `help:"Show where each value comes from." negatable:"" default:"true"`
+}
+
+type shownSetting struct {
+	config.Setting
+	Origin string `json:"origin,omitempty"`
+}
+
+func (c confShowCmd) Run(s *session) error {
+	cfg, origins, err := s.config()
+	if err != nil {
+		return err
+	}
+	var shown []shownSetting
+	for _, setting := range cfg.Settings() {
+		one := shownSetting{Setting: setting}
+		if c.Origin {
+			one.Origin = originWords(origins[setting.Name])
+		}
+		shown = append(shown, one)
+	}
+	return s.print(shown, []string{"SETTING", "VALUE", "ORIGIN"}, func(i int) []string {
+		return []string{shown[i].Name, shown[i].Value, shown[i].Origin}
+	})
+}
+
+func originWords(o config.Origin) string {
+	if o.Name == "" {
+		return string(o.Source)
+	}
+	return fmt.Sprintf("%s %s", o.Source, o.Name)
+}

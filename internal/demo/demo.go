@@ -1,0 +1,260 @@
+// Package demo starts everything that is needed to see Plumbline at work: a real Envoy, Plumbline itself in embedded
+// mode, a stand-in provider on loopback, and people with tasks, limits and keys. It runs a tour of exchanges, prints
+// each beside its audit record, and then follows live traffic until it is stopped. Nothing of it stays behind.
+//
+// It is for people who try Plumbline and for other programs that need a governed endpoint: see Ready.
+package demo
+
+import (
+	"context"
+	_ "embed" // the seed
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/envoyconf"
+	"github.com/plumbline/plumbline/internal/envoyproc"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+//go:embed seed/policy.yaml
+var defaultPolicy []byte
+
+//go:embed seed/objects.yaml
+var objects []byte
+
+// Options say what to start.
+type Options struct {
+	// Envoy is the path of an Envoy; empty looks for one.
+	Envoy string
+	// Listen is the address for callers.
+	Listen string
+	// Tour runs the tour, Stay keeps everything up after it.
+	Tour, Stay bool
+	// Upstream is a provider in place of the stand-in, and UpstreamKey the file that holds its key.
+	Upstream, UpstreamKey string
+	// Policy is a policy document in place of the demo's own.
+	Policy string
+	// DataDir keeps the data; empty: a directory that goes with the demo.
+	DataDir string
+	// ReadyFile is written once everything serves.
+	ReadyFile string
+
+	Out   io.Writer // the tour and live traffic
+	Talk  io.Writer // everything else
+	Log   *slog.Logger
+	Build telemetry.Build
+}
+
+// Ready tells other programs how to use the demo.
+type Ready struct {
+	BaseURL    string            `json:"base_url"`
+	Tokens     map[string]string `json:"tokens"`
+	MetricsURL string            `json:"metrics_url"`
+	DataDir    string            `json:"data_dir"`
+}
+
+// ErrTour says that an exchange of the tour did not end as it should, or that its audit record does not say so.
+var ErrTour = errors.New("the tour did not pass")
+
+// running is a demo that is up.
+type running struct {
+	o           Options
+	app         *app.App
+	provider    *standIn // nil with an upstream of the user's
+	envoy       *envoyproc.Process
+	credentials credentials
+	ready       Ready
+}
+
+// Run starts everything, runs the tour, stays up until ctx ends if asked to, and stops everything.
+func Run(ctx context.Context, o Options) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r := &running{o: o}
+	if err := checkFree(o.Listen); err != nil {
+		return err
+	}
+	removeData, err := r.prepareData()
+	if err != nil {
+		return err
+	}
+	defer removeData()
+
+	group, ctx := errgroup.WithContext(ctx)
+	if err := r.start(ctx, group); err != nil {
+		stop()
+		return errors.Join(err, ignoreEnd(group.Wait()))
+	}
+	group.Go(func() error { return r.watchEnvoy(ctx) })
+	group.Go(func() error {
+		defer stop() // whatever ends this ends the demo
+		return r.show(ctx)
+	})
+	err = ignoreEnd(group.Wait())
+	return errors.Join(err, r.envoy.Stop())
+}
+
+// show is what the user came for.
+func (r *running) show(ctx context.Context) error {
+	fmt.Fprintf(r.o.Talk, "Envoy      %s\nPlumbline  %s, metrics %s\nprovider   %s\ndata       %s\n\n",
+		r.ready.BaseURL, r.app.Socket(), r.ready.MetricsURL, r.upstream(), r.ready.DataDir)
+	if r.o.ReadyFile != "" {
+		if err := r.writeReady(); err != nil {
+			return err
+		}
+		defer os.Remove(r.o.ReadyFile)
+	}
+	if r.o.Tour {
+		if err := r.tour(ctx); err != nil {
+			return err
+		}
+	}
+	if !r.o.Stay {
+		return nil
+	}
+	r.invite()
+	return r.follow(ctx)
+}
+
+func (r *running) prepareData() (remove func(), err error) {
+	if r.o.DataDir != "" {
+		return func() {}, os.MkdirAll(r.o.DataDir, 0o700)
+	}
+	r.o.DataDir, err = os.MkdirTemp("", "plumbline-demo-")
+	return func() { os.RemoveAll(r.o.DataDir) }, err
+}
+
+// start brings everything up, the provider first and Envoy last.
+func (r *running) start(ctx context.Context, group *errgroup.Group) error {
+	upstream, key := r.o.Upstream, r.o.UpstreamKey
+	if upstream == "" {
+		p, err := startProvider(ctx, group)
+		if err != nil {
+			return err
+		}
+		r.provider = p
+		upstream = p.url
+		key = filepath.Join(r.o.DataDir, "provider-key")
+		if err := os.WriteFile(key, []byte(p.key), 0o600); err != nil {
+			return err
+		}
+	}
+	if key == "" {
+		return errors.New("--upstream needs the provider's key: put it into a file and name it with --upstream-key")
+	}
+	cfg, err := r.config(key)
+	if err != nil {
+		return err
+	}
+	r.app, err = app.New(ctx, app.Options{Config: cfg, Build: r.o.Build, Log: r.o.Log})
+	if err != nil {
+		return err
+	}
+	group.Go(func() error { return r.app.Run(ctx) })
+	if r.credentials, err = seed(ctx, r.app, cfg.Identity); err != nil {
+		return err
+	}
+	return r.startEnvoy(ctx, upstream, cfg)
+}
+
+// config is that of an ordinary Plumbline; what differs is where its files are and how fast it stops.
+func (r *running) config(keyFile string) (config.Config, error) {
+	policyFile := r.o.Policy
+	if policyFile == "" {
+		policyFile = filepath.Join(r.o.DataDir, "policy.yaml")
+		if err := os.WriteFile(policyFile, defaultPolicy, 0o600); err != nil {
+			return config.Config{}, err
+		}
+	}
+	cfg, _, err := config.Load(config.LoadOptions{ReadFile: os.ReadFile, Flags: map[string]string{
+		"data_dir":            r.o.DataDir,
+		"policy.file":         policyFile,
+		"ops.listen":          "127.0.0.1:0",
+		"provider.key":        "file:" + keyFile,
+		"provider.inject_key": "true",
+		"shutdown.grace":      "2s",
+	}})
+	return cfg, err
+}
+
+func (r *running) startEnvoy(ctx context.Context, upstream string, cfg config.Config) error {
+	binary, err := envoyproc.Find(r.o.Envoy, ".tools")
+	if err != nil {
+		return err
+	}
+	bootstrap, err := envoyconf.Standalone(envoyconf.Options{
+		Listen: r.o.Listen, Upstream: upstream, Socket: r.app.Socket(), AccessLog: "none",
+		MessageTimeout: cfg.ExtProc.MessageTimeout, BodyLimit: int64(cfg.ExtProc.MaxBody),
+	})
+	if err != nil {
+		return err
+	}
+	r.envoy, err = envoyproc.Start(ctx, envoyproc.Options{Binary: binary, Config: bootstrap})
+	if err != nil {
+		return err
+	}
+	r.ready = Ready{
+		BaseURL:    "http://" + r.envoy.Address(envoyconf.ListenerName) + "/v1",
+		Tokens:     r.credentials.tokens,
+		MetricsURL: r.app.OpsURL() + "/metrics",
+		DataDir:    r.o.DataDir,
+	}
+	return nil
+}
+
+// watchEnvoy ends the demo when Envoy ends by itself.
+func (r *running) watchEnvoy(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-r.envoy.Done():
+		return fmt.Errorf("the Envoy of the demo ended: %s", r.envoy.Log())
+	}
+}
+
+// writeReady writes the ready file whole: a reader sees all of it or nothing.
+func (r *running) writeReady() error {
+	data, err := json.MarshalIndent(r.ready, "", "  ")
+	if err != nil {
+		return err
+	}
+	part := r.o.ReadyFile + ".part"
+	if err := os.WriteFile(part, append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(part, r.o.ReadyFile)
+}
+
+func (r *running) upstream() string {
+	if r.provider != nil {
+		return "stand-in at " + r.provider.url
+	}
+	return r.o.Upstream
+}
+
+// checkFree says which port is taken before anything is started.
+func checkFree(address string) error {
+	lis, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (%w). Choose another address: --listen 127.0.0.1:PORT, or make demo ARGS=\"--listen 127.0.0.1:PORT\"", address, err)
+	}
+	return lis.Close()
+}
+
+func ignoreEnd(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

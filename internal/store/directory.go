@@ -1,0 +1,230 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/quota"
+)
+
+// Snapshot is everything a Store held at one moment, indexed for the request path. It never changes.
+type Snapshot struct {
+	version     uint64
+	objects     Objects
+	users       map[string]core.User
+	apps        map[string]core.App
+	keys        map[[32]byte]core.AppKey
+	signing     map[string]core.SigningKey
+	revoked     map[string]bool      // token ids
+	revokedFrom map[string]time.Time // by subject: tokens issued before are revoked
+	byUser      map[string][]int     // tasks, as indexes into objects.Tasks
+	byTeam      map[string][]int
+	limits      *quota.LimitSet
+}
+
+func newSnapshot(o Objects, version uint64) (*Snapshot, error) {
+	limits, err := quota.Compile(o.Limits)
+	if err != nil {
+		return nil, err
+	}
+	s := &Snapshot{
+		version: version, objects: o, limits: limits,
+		users: index(o.Users, func(u core.User) string { return u.ID }),
+		apps:  index(o.Apps, func(a core.App) string { return a.ID }),
+		keys:  index(o.Keys, func(k core.AppKey) [32]byte { return k.Hash }),
+		signing: index(o.SigningKeys, func(k core.SigningKey) string {
+			return k.ID
+		}),
+		revoked: map[string]bool{}, revokedFrom: map[string]time.Time{},
+		byUser: map[string][]int{}, byTeam: map[string][]int{},
+	}
+	for _, r := range o.Revocations {
+		if r.TokenID != "" {
+			s.revoked[r.TokenID] = true
+		}
+		if r.Subject != "" && r.IssuedBefore.After(s.revokedFrom[r.Subject]) {
+			s.revokedFrom[r.Subject] = r.IssuedBefore
+		}
+	}
+	for i, t := range o.Tasks {
+		for _, u := range t.Users {
+			s.byUser[u] = append(s.byUser[u], i)
+		}
+		for _, team := range t.Teams {
+			s.byTeam[team] = append(s.byTeam[team], i)
+		}
+	}
+	return s, nil
+}
+
+func index[K comparable, T any](list []T, key func(T) K) map[K]T {
+	m := make(map[K]T, len(list))
+	for _, one := range list {
+		m[key(one)] = one
+	}
+	return m
+}
+
+// Generation is the version of the store that the snapshot shows.
+func (s *Snapshot) Generation() uint64 { return s.version }
+
+// User gives a user by id.
+func (s *Snapshot) User(id string) (core.User, bool) { u, ok := s.users[id]; return u, ok }
+
+// App gives an app by id.
+func (s *Snapshot) App(id string) (core.App, bool) { a, ok := s.apps[id]; return a, ok }
+
+// AppKey gives an app key by its hash, expired and revoked ones included.
+func (s *Snapshot) AppKey(hash [32]byte) (core.AppKey, bool) { k, ok := s.keys[hash]; return k, ok }
+
+// SigningKey gives a signing key by id, retired ones included.
+func (s *Snapshot) SigningKey(id string) (core.SigningKey, bool) {
+	k, ok := s.signing[id]
+	return k, ok
+}
+
+// Revoked reports whether a token was revoked: by its id, or with all of its subject that were issued before a time.
+func (s *Snapshot) Revoked(tokenID, subject string, issuedAt time.Time) bool {
+	if tokenID != "" && s.revoked[tokenID] {
+		return true
+	}
+	from, ok := s.revokedFrom[subject]
+	return ok && issuedAt.Before(from)
+}
+
+// Tasks gives every task. The slice is shared and must not be changed.
+func (s *Snapshot) Tasks() []core.Task { return s.objects.Tasks }
+
+// TasksFor gives the tasks assigned to a principal's user and team, each once, by id. An app without a user has those
+// of its team.
+func (s *Snapshot) TasksFor(p core.Principal) []core.Task {
+	mine, ours := s.byUser[p.User], s.byTeam[p.Team]
+	tasks := make([]core.Task, 0, len(mine)+len(ours))
+	for i, j := 0, 0; i < len(mine) || j < len(ours); {
+		switch {
+		case j == len(ours) || i < len(mine) && mine[i] < ours[j]:
+			tasks = append(tasks, s.objects.Tasks[mine[i]])
+			i++
+		case i < len(mine) && mine[i] == ours[j]:
+			i++ // the next turn takes the team's
+		default:
+			tasks = append(tasks, s.objects.Tasks[ours[j]])
+			j++
+		}
+	}
+	return tasks
+}
+
+// Limits gives every limit, compiled.
+func (s *Snapshot) Limits() *quota.LimitSet { return s.limits }
+
+// DirectoryOptions are what a Directory is made of.
+type DirectoryOptions struct {
+	Store Store
+	// Interval is the time between two looks at the store's version, 500 ms if zero.
+	Interval time.Duration
+	// MaxStaleness is how old the last successful look may be before Fresh fails, 60 s if zero.
+	MaxStaleness time.Duration
+	Now          func() time.Time // time.Now if nil
+	Log          *slog.Logger     // discards if nil
+	// OnLoad, if set, is given each new snapshot before it is in force, one call at a time.
+	OnLoad func(*Snapshot)
+}
+
+// Directory keeps a Store in memory and current: the request path reads it and never waits for the store.
+type Directory struct {
+	o       DirectoryOptions
+	current atomic.Pointer[Snapshot]
+	looked  atomic.Int64 // when the store last answered, in nanoseconds since 1970
+	mu      sync.Mutex   // one refresh at a time
+}
+
+// NewDirectory loads the store once; without it there is no directory.
+func NewDirectory(ctx context.Context, o DirectoryOptions) (*Directory, error) {
+	if o.Interval == 0 {
+		o.Interval = 500 * time.Millisecond
+	}
+	if o.MaxStaleness == 0 {
+		o.MaxStaleness = time.Minute
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Directory{o: o}
+	return d, d.Refresh(ctx)
+}
+
+// Snapshot is the view in force.
+func (d *Directory) Snapshot() *Snapshot { return d.current.Load() }
+
+// Fresh returns nil while the snapshot may be trusted, and otherwise since when the store has not answered.
+func (d *Directory) Fresh() error {
+	age := time.Duration(d.o.Now().UnixNano() - d.looked.Load())
+	if age > d.o.MaxStaleness {
+		return fmt.Errorf("people, tasks and limits are %s old: the store does not answer", age.Round(time.Second))
+	}
+	return nil
+}
+
+// Run looks at the store's version again and again and reloads when it changed, until ctx ends. When the store fails,
+// the last good snapshot stays in force.
+func (d *Directory) Run(ctx context.Context) error {
+	ticker := time.NewTicker(d.o.Interval)
+	defer ticker.Stop()
+	failing := false
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ticker.C:
+		}
+		err := d.Refresh(ctx)
+		if err != nil && !failing && !errors.Is(err, context.Canceled) {
+			d.o.Log.Error("people, tasks and limits could not be refreshed; the last good ones stay", "error", err)
+		}
+		failing = err != nil
+	}
+}
+
+// Refresh brings the snapshot up to the store's version now.
+func (d *Directory) Refresh(ctx context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := d.o.Now()
+	version, err := d.o.Store.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if current := d.current.Load(); current == nil || current.version != version {
+		if err := d.load(ctx); err != nil {
+			return err
+		}
+	}
+	d.looked.Store(now.UnixNano())
+	return nil
+}
+
+func (d *Directory) load(ctx context.Context) error {
+	objects, version, err := d.o.Store.Load(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := newSnapshot(objects, version)
+	if err != nil {
+		return err
+	}
+	if d.o.OnLoad != nil {
+		d.o.OnLoad(s)
+	}
+	d.current.Store(s)
+	return nil
+}

@@ -1,0 +1,132 @@
+// Package sqlite keeps control data in one SQLite file, for the embedded mode. Other processes (the command line) may
+// change the file while Plumbline serves.
+//
+// Private signing keys are in the file, which only its owner can read. The package implements store.Store and imports
+// nothing else of Plumbline but core, quota, the opener of SQLite files and the migrations.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/sqlite"
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/migrations"
+)
+
+// Store implements store.Store.
+type Store struct {
+	write *sql.DB // one connection: SQLite has one writer
+	read  *sql.DB
+}
+
+// Open opens or creates the file at path and brings its schema up to date.
+func Open(ctx context.Context, path string) (*Store, error) {
+	write, err := sqlite.Open(ctx, path, sqlite.Options{Synchronous: sqlite.SynchronousFull})
+	if err != nil {
+		return nil, err
+	}
+	if err := sqlite.Migrate(ctx, write, migrations.SQLiteControl); err != nil {
+		write.Close()
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	read, err := sqlite.Open(ctx, path, sqlite.Options{ReadOnly: true})
+	if err != nil {
+		write.Close()
+		return nil, err
+	}
+	return &Store{write, read}, nil
+}
+
+// Close lets go of the file.
+func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+
+// The tables of the store, by kind.
+func (s *Store) Teams() store.Table[core.Team]    { return table[core.Team]{s, teams} }
+func (s *Store) Users() store.Table[core.User]    { return table[core.User]{s, users} }
+func (s *Store) Apps() store.Table[core.App]      { return table[core.App]{s, apps} }
+func (s *Store) Tasks() store.Table[core.Task]    { return table[core.Task]{s, tasks} }
+func (s *Store) Limits() store.Table[quota.Limit] { return table[quota.Limit]{s, limits} }
+func (s *Store) Keys() store.Table[core.AppKey]   { return table[core.AppKey]{s, keys} }
+func (s *Store) Revocations() store.Table[core.Revocation] {
+	return table[core.Revocation]{s, revocations}
+}
+func (s *Store) SigningKeys() store.Table[core.SigningKey] {
+	return table[core.SigningKey]{s, signingKeys}
+}
+
+// Version implements store.Store.
+func (s *Store) Version(ctx context.Context) (uint64, error) { return version(ctx, s.read) }
+
+func version(ctx context.Context, q queryer) (v uint64, err error) {
+	err = q.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM changes`).Scan(&v)
+	return v, err
+}
+
+// Changes implements store.Store.
+func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
+	rows, err := s.read.QueryContext(ctx,
+		`SELECT version, time, actor, action, object FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, limit)
+	return collect(rows, err, func(row scanner) (c store.Change, err error) {
+		var at int64
+		err = row.Scan(&c.Version, &at, &c.Actor, &c.Action, &c.Object)
+		c.Time = store.FromMicros(at)
+		return c, err
+	})
+}
+
+// Apply implements store.Store.
+func (s *Store) Apply(ctx context.Context, o store.Objects) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		// What others refer to comes first.
+		return errors.Join(
+			putAll(ctx, tx, teams, o.Teams), putAll(ctx, tx, users, o.Users), putAll(ctx, tx, apps, o.Apps),
+			putAll(ctx, tx, tasks, o.Tasks), putAll(ctx, tx, limits, o.Limits), putAll(ctx, tx, keys, o.Keys),
+			putAll(ctx, tx, revocations, o.Revocations), putAll(ctx, tx, signingKeys, o.SigningKeys),
+		)
+	})
+}
+
+// Load implements store.Store.
+func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error) {
+	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return o, 0, err
+	}
+	defer tx.Rollback()
+	v, err = version(ctx, tx)
+	if err != nil {
+		return o, 0, err
+	}
+	err = errors.Join(
+		loadAll(ctx, tx, teams, &o.Teams), loadAll(ctx, tx, users, &o.Users), loadAll(ctx, tx, apps, &o.Apps),
+		loadAll(ctx, tx, tasks, &o.Tasks), loadAll(ctx, tx, limits, &o.Limits), loadAll(ctx, tx, keys, &o.Keys),
+		loadAll(ctx, tx, revocations, &o.Revocations), loadAll(ctx, tx, signingKeys, &o.SigningKeys),
+	)
+	return o, v, err
+}
+
+// change runs one change in a transaction that holds the write lock from its beginning.
+func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	if err := do(tx); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+// note adds an entry to the change feed.
+func note(ctx context.Context, tx *sql.Tx, action, kind, id string) error {
+	_, err := tx.ExecContext(ctx, `INSERT INTO changes (time, actor, action, object) VALUES (?, ?, ?, ?)`,
+		store.Micros(time.Now()), store.Actor(ctx), action, kind+"/"+id)
+	return err
+}

@@ -1,0 +1,132 @@
+// Package store is the contract for control data: people, teams, apps, tasks, limits and credentials, the feed of their
+// changes, and the Directory, which keeps all of it in memory for the request path.
+//
+// Implementations live in sqlite (and later postgres) and pass one conformance suite, storetest. The package imports
+// core and quota; it must not import a back end, a front end or the gate.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/quota"
+)
+
+// Errors of a Store, each wrapped in an *ObjectError.
+var (
+	ErrNotFound = errors.New("does not exist")
+	// ErrConflict: the change would break a reference between objects, or a key that must be unique.
+	ErrConflict = errors.New("conflicts with another object")
+	// ErrInvalid: the object itself is not as it must be.
+	ErrInvalid = errors.New("is not valid")
+)
+
+// ObjectError says which object an error is about.
+type ObjectError struct {
+	Kind, ID string
+	// Detail says what to do, empty for nothing to add.
+	Detail string
+	Err    error
+}
+
+func (e *ObjectError) Error() string {
+	s := fmt.Sprintf("%s %q %v", e.Kind, e.ID, e.Err)
+	if e.Detail != "" {
+		s += ": " + e.Detail
+	}
+	return s
+}
+
+func (e *ObjectError) Unwrap() error { return e.Err }
+
+// Page says which part of a list to give.
+type Page struct {
+	// After is the id of the last object seen, empty for the beginning.
+	After string
+	// Limit is the most to give, 100 if zero, at most 1,000.
+	Limit int
+}
+
+// Size is the page's limit within its bounds.
+func (p Page) Size() int {
+	if p.Limit <= 0 {
+		return 100
+	}
+	return min(p.Limit, 1000)
+}
+
+// Table holds the objects of one kind. Methods must be safe for concurrent use.
+type Table[T any] interface {
+	// Get must return ErrNotFound for an id that does not exist.
+	Get(ctx context.Context, id string) (T, error)
+	// List must give objects in the bytewise order of their ids.
+	List(ctx context.Context, p Page) ([]T, error)
+	// Put must create or replace the object, all or nothing; on replacing, the time of creation stays. It must refuse
+	// an object that is not valid (ErrInvalid) or refers to one that does not exist (ErrConflict).
+	Put(ctx context.Context, object T) error
+	// Delete must refuse while another object refers to this one (ErrConflict). Deleting what does not exist must
+	// return ErrNotFound.
+	Delete(ctx context.Context, id string) error
+}
+
+// Store holds all control data. Every change must be atomic and must be followed by a higher Version, also when another
+// process made it.
+type Store interface {
+	Teams() Table[core.Team]
+	Users() Table[core.User]
+	Apps() Table[core.App]
+	Tasks() Table[core.Task]
+	Limits() Table[quota.Limit]
+	Keys() Table[core.AppKey]
+	Revocations() Table[core.Revocation]
+	SigningKeys() Table[core.SigningKey]
+
+	// Apply must put all objects or none. References among them may be in any order.
+	Apply(ctx context.Context, o Objects) error
+	// Load must give everything as of one moment, with the version of that moment.
+	Load(ctx context.Context) (Objects, uint64, error)
+	// Version must be cheap: it is polled.
+	Version(ctx context.Context) (uint64, error)
+	// Changes must give the changes after a version, oldest first, at most limit of them.
+	Changes(ctx context.Context, after uint64, limit int) ([]Change, error)
+	Close() error
+}
+
+// Objects is a set of objects. The first five are also the document of `plumbline apply -f`.
+type Objects struct {
+	Teams  []core.Team   `json:"teams,omitempty"`
+	Users  []core.User   `json:"users,omitempty"`
+	Apps   []core.App    `json:"apps,omitempty"`
+	Tasks  []core.Task   `json:"tasks,omitempty"`
+	Limits []quota.Limit `json:"limits,omitempty"`
+
+	Keys        []core.AppKey     `json:"-"`
+	Revocations []core.Revocation `json:"-"`
+	SigningKeys []core.SigningKey `json:"-"`
+}
+
+// Change is one entry of the change feed. It names what changed, not how.
+type Change struct {
+	// Version is the store's version after the change; it orders the feed.
+	Version uint64
+	Time    time.Time
+	core.Change
+}
+
+type actorKey struct{}
+
+// WithActor says in whose name changes under ctx are made.
+func WithActor(ctx context.Context, actor string) context.Context {
+	return context.WithValue(ctx, actorKey{}, actor)
+}
+
+// Actor is in whose name changes under ctx are made, "system" when nobody said.
+func Actor(ctx context.Context) string {
+	if a, ok := ctx.Value(actorKey{}).(string); ok {
+		return a
+	}
+	return "system"
+}
