@@ -27,6 +27,8 @@ const (
 	providerCluster = "provider"
 	sidecarCluster  = "plumbline"
 	keySecret       = "provider_key"
+	// metadataNamespace holds what Plumbline says about an exchange for the access log.
+	metadataNamespace = "plumbline"
 
 	// connectionBuffer is how much of one connection Envoy holds before it stops reading; the request body that is
 	// held for Plumbline has its own limit.
@@ -85,7 +87,7 @@ func newManager(o Options, up upstream) (*hcmv3.HttpConnectionManager, error) {
 	m := &hcmv3.HttpConnectionManager{
 		StatPrefix:                    "plumbline",
 		UseRemoteAddress:              wrapperspb.Bool(true),
-		InternalAddressConfig:         &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		InternalAddressConfig:         noInternalAddresses(),
 		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{early},
 		ForwardClientCertDetails:      hcmv3.HttpConnectionManager_SANITIZE,
 		NormalizePath:                 wrapperspb.Bool(true),
@@ -94,7 +96,7 @@ func newManager(o Options, up upstream) (*hcmv3.HttpConnectionManager, error) {
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
 			IdleTimeout:                  durationpb.New(connectionIdle),
-			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_REJECT_REQUEST,
+			HeadersWithUnderscoresAction: corev3.HttpProtocolOptions_DROP_HEADER,
 		},
 		Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 			MaxConcurrentStreams:        wrapperspb.UInt32(1024),
@@ -117,6 +119,14 @@ func newManager(o Options, up upstream) (*hcmv3.HttpConnectionManager, error) {
 		m.AccessLog = append(m.AccessLog, log)
 	}
 	return m, nil
+}
+
+// noInternalAddresses has Envoy trust no caller's x-envoy- headers, wherever it calls from. An empty list would not do:
+// Envoy takes it for the private networks and loopback. No packet comes from the broadcast address.
+func noInternalAddresses() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{{
+		AddressPrefix: "255.255.255.255", PrefixLen: wrapperspb.UInt32(32),
+	}}}
 }
 
 // earlyMutation removes, before anything else reads them, headers with which a caller could pass for somebody else or
@@ -151,7 +161,8 @@ func newRoutes(o Options, up upstream) *routev3.RouteConfiguration {
 					IdleTimeout:          durationpb.New(o.IdleTimeout),
 				}},
 			}},
-			RequestHeadersToRemove: []string{"x-forwarded-for", "x-forwarded-proto", "x-request-id"},
+			// What Envoy adds about the caller is not the provider's business.
+			RequestHeadersToRemove: []string{"x-forwarded-for", "x-forwarded-proto", "x-request-id", "x-envoy-internal", "x-envoy-external-address"},
 		}},
 	}
 }
@@ -160,9 +171,8 @@ func newFilters(o Options) ([]*hcmv3.HttpFilter, error) {
 	extproc, err := httpFilter("envoy.filters.http.ext_proc", &extprocv3.ExternalProcessor{
 		GrpcService: &corev3.GrpcService{
 			TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{
-				ClusterName:             sidecarCluster,
-				MaxReceiveMessageLength: nil,
-				SkipEnvoyHeaders:        true,
+				ClusterName:      sidecarCluster,
+				SkipEnvoyHeaders: true,
 			}},
 		},
 		ProcessingMode: &extprocv3.ProcessingMode{
@@ -173,11 +183,14 @@ func newFilters(o Options) ([]*hcmv3.HttpFilter, error) {
 			ResponseBodyMode:    extprocv3.ProcessingMode_STREAMED,
 			ResponseTrailerMode: extprocv3.ProcessingMode_SEND,
 		},
-		FailureModeAllow:   false,
-		StatusOnError:      &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
-		MessageTimeout:     durationpb.New(o.MessageTimeout),
-		RouteCacheAction:   extprocv3.ExternalProcessor_RETAIN,
-		AllowModeOverride:  false,
+		FailureModeAllow:  false,
+		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		MessageTimeout:    durationpb.New(o.MessageTimeout),
+		RouteCacheAction:  extprocv3.ExternalProcessor_RETAIN,
+		AllowModeOverride: false,
+		MetadataOptions: &extprocv3.MetadataOptions{ReceivingNamespaces: &extprocv3.MetadataOptions_MetadataNamespaces{
+			Untyped: []string{metadataNamespace},
+		}},
 		RequestAttributes:  requestAttributes,
 		ResponseAttributes: responseAttributes,
 		MutationRules: &mutationv3.HeaderMutationRules{

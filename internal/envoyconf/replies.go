@@ -17,17 +17,44 @@ type localReply struct {
 	status  uint32 // replaces Envoy's, 0 keeps it
 	message string
 	kind    string // OpenAI's error type
-	code    string
-	retry   bool // say when to try again
+	code    string // equal to Plumbline's reason, where there is one
+	retry   bool   // say when to try again
 }
 
 // localReplies are tried in order. A refusal by Plumbline is a local reply as well, with the details "plumbline": none of
 // them may match it.
 var localReplies = []localReply{
 	{
-		when: `response.code_details.startsWith("ext_proc")`, status: 503, retry: true,
-		message: "Plumbline could not decide this request. Nothing was sent to the provider. Try again in a moment.",
+		when: `response.code_details.startsWith("ext_proc") || response.code_details == "spurious_message" || ` +
+			`response.code_details.startsWith("mismatch_between")`,
+		status: 503, retry: true,
+		message: "Plumbline could not govern this request. Try again in a moment.",
 		kind:    "service_unavailable_error", code: "governance_unavailable",
+	},
+	{
+		when:    `response.code_details == "request_payload_too_large"`,
+		message: "The request's body is larger than is allowed.",
+		kind:    "invalid_request_error", code: "body_too_large",
+	},
+	{
+		when:    `response.code == 504 && response.code_details != "plumbline"`,
+		message: "The provider did not answer in time.",
+		kind:    "server_error", code: "upstream_timeout",
+	},
+	{
+		when:    `response.code >= 500 && response.code_details != "plumbline"`,
+		message: "The provider could not be reached, or it ended the connection before it answered.",
+		kind:    "server_error", code: "upstream_error",
+	},
+	{
+		when:    `response.code == 408 && response.code_details != "plumbline"`,
+		message: "The request did not arrive in time.",
+		kind:    "invalid_request_error", code: "request_timeout",
+	},
+	{
+		when:    `response.code >= 400 && response.code_details != "plumbline"`,
+		message: "The request was refused before it was read: its path, its headers or a protocol upgrade are not allowed.",
+		kind:    "invalid_request_error", code: "invalid_request",
 	},
 }
 
@@ -48,9 +75,9 @@ func (r localReply) mapper() (*hcmv3.ResponseMapper, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := structpb.NewStruct(map[string]any{"error": map[string]any{
-		"message": r.message, "type": r.kind, "param": nil, "code": r.code,
-	}})
+	body, err := structpb.NewStruct(map[string]any{
+		"error": map[string]any{"message": r.message, "type": r.kind, "param": nil, "code": r.code},
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -125,6 +125,7 @@ func (p *Process) start(o Options, socket string) error {
 		"--disable-hot-restart", // several Envoys may run on one machine
 		"--concurrency", strconv.Itoa(max(o.Concurrency, 1)),
 		"--log-level", level,
+		"--file-flush-interval-msec", "200", // of the access log
 	)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.SysProcAttr = childAttributes()
