@@ -124,6 +124,11 @@ type rule struct {
 	span  *span
 }
 
+func (r *rule) matchesModel(model string) bool {
+	pattern := r.limit.Model
+	return pattern == "" || pattern == model || r.glob && matchModel(pattern, model)
+}
+
 // span finds the calendar windows of one kind in one zone. Calls come in the order of time, so it remembers the last.
 type span struct {
 	window Window
@@ -210,7 +215,7 @@ func (s *LimitSet) AppendMatches(dst []Match, subject Subject, at time.Time) []M
 	for i := range s.rules {
 		r := &s.rules[i]
 		id, ok := r.limit.counted(subject)
-		if !ok || r.limit.Model != "" && r.limit.Model != subject.Model && !(r.glob && matchModel(r.limit.Model, subject.Model)) {
+		if !ok || !r.matchesModel(subject.Model) {
 			continue
 		}
 		m := Match{Limit: r.limit, Key: CounterKey{Limit: r.name, Subject: id}}

@@ -26,7 +26,6 @@ type counter struct {
 	end    time.Time // of the calendar window, zero for others
 	holds  int       // live reservations
 	due    time.Time // when to see whether it can go
-	index  int       // in the heap
 }
 
 func (c *counter) at(bucket int64) *cell {

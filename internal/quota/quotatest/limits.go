@@ -12,8 +12,8 @@ import (
 	"github.com/plumbline/plumbline/internal/quota"
 )
 
-// mustExhaust checks that err names a limit.
-func mustExhaust(t testing.TB, err error, limit string) *quota.ExhaustedError {
+// mustExhaust checks that err is a refusal by a limit, and gives it.
+func mustExhaust(t testing.TB, err error, limit string) quota.ExhaustedError {
 	t.Helper()
 	var e *quota.ExhaustedError
 	if !errors.As(err, &e) {
@@ -22,7 +22,7 @@ func mustExhaust(t testing.TB, err error, limit string) *quota.ExhaustedError {
 	if e.Standing.Limit.ID != limit {
 		t.Fatalf("refused by limit %s (%v), want %s", e.Standing.Limit.ID, e, limit)
 	}
-	return e
+	return *e
 }
 
 func reserveStopsAtTheLimit(t *testing.T, f *fixture) {

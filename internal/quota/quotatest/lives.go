@@ -89,9 +89,10 @@ func refusedExtendChangesNothing(t *testing.T, f *fixture) {
 	f.wantUsed(t, limits, 0, 0)
 }
 
-// wantResolved tries everything on a resolved reservation and checks that it changes nothing.
-func (f *fixture) wantResolved(t *testing.T, id string, settled quota.Amounts) {
+// wantResolved tries everything on the resolved reservation a and checks that it changes nothing.
+func (f *fixture) wantResolved(t *testing.T, settled quota.Amounts) {
 	t.Helper()
+	const id = "a"
 	ctx := context.Background()
 	limits := broad(t)
 	before, err := f.ledger.Standings(ctx, ann, limits, f.clock.now())
@@ -136,9 +137,9 @@ func settleRepeats(t *testing.T, f *fixture) {
 	f.mustReserve(t, "a", limits, held)
 	f.mustSettle(t, "a", some)
 	f.wantUsed(t, limits, 1, 9, 20, 29, 300, 0)
-	f.wantResolved(t, "a", some)
+	f.wantResolved(t, some)
 	f.clock.advance(9 * time.Minute)
-	f.wantResolved(t, "a", some)
+	f.wantResolved(t, some)
 }
 
 func voidRepeats(t *testing.T, f *fixture) {
@@ -148,7 +149,7 @@ func voidRepeats(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	f.wantUsed(t, limits, 0, 0, 0, 0, 0, 0)
-	f.wantResolved(t, "a", none)
+	f.wantResolved(t, none)
 }
 
 func expireRepeats(t *testing.T, f *fixture) {
@@ -161,7 +162,7 @@ func expireRepeats(t *testing.T, f *fixture) {
 		t.Fatalf("Expire = %v, %v", ids, err)
 	}
 	f.wantUsed(t, limits, 1, 9, 20, 29, 300, 0)
-	f.wantResolved(t, "a", some)
+	f.wantResolved(t, some)
 }
 
 func reserveRepeats(t *testing.T, f *fixture) {
