@@ -107,6 +107,16 @@ func fillAndFree(t *testing.T, disk, path string, durability audit.Durability) {
 		t.Errorf("a change on a full disk: %v, want ErrUnavailable", err)
 	}
 
+	// Room for the ballast alone is not enough: the next record would find the disk full again.
+	var st syscall.Statfs_t
+	must(t, syscall.Statfs(disk, &st))
+	if grow := 3<<19 - int64(st.Bavail)*st.Bsize; grow > 0 {
+		must(t, os.Truncate(filler, 3<<20-grow))
+	}
+	<-time.After(time.Second)
+	if err := log.Healthy(); !errors.Is(err, audit.ErrUnavailable) {
+		t.Errorf("with 1.5 MiB free: %v, want ErrUnavailable", err)
+	}
 	must(t, os.Remove(filler))
 	<-time.After(time.Second)
 	if err := log.Healthy(); err != nil {

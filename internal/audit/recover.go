@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -16,32 +17,48 @@ func (l *Log) Recover(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("audit: looking for open exchanges: %w", err)
 	}
-	for i, intent := range open {
-		p := &pending{done: make(chan error, 1)}
-		if p.row, err = encode(crashed(intent, l.o.Now())); err != nil {
-			return i, err
+	n := 0
+	for chunk := range slices.Chunk(open, maxBatch) {
+		if err := l.closeCrashed(ctx, chunk); err != nil {
+			return n, fmt.Errorf("audit: closing open exchanges: %w", err)
 		}
-		if err := l.enqueue(p); err != nil {
-			return i, err
-		}
-		// One at a time is quick enough for what one process had under way, and never fills the queue.
-		select {
-		case err := <-p.done:
-			if err != nil {
-				return i, fmt.Errorf("audit: closing exchange %s: %w", intent.Exchange, err)
-			}
-		case <-ctx.Done():
-			return i, fmt.Errorf("audit: closing open exchanges: %w", ctx.Err())
-		}
+		n += len(chunk)
 	}
 	err = l.do(func() error {
 		_, err := l.conn.ExecContext(context.WithoutCancel(ctx), "UPDATE state SET value = ? WHERE name = 'recovered'", l.writer.inherited)
 		return err
 	})
 	if err != nil {
-		return len(open), fmt.Errorf("audit: noting what was closed: %w", err)
+		return n, fmt.Errorf("audit: noting what was closed: %w", err)
 	}
-	return len(open), nil
+	return n, nil
+}
+
+// closeCrashed appends the outcomes of intents, in one commit.
+func (l *Log) closeCrashed(ctx context.Context, intents []core.Record) error {
+	var outcomes []*pending
+	for _, intent := range intents {
+		p := &pending{done: make(chan error, 1)}
+		var err error
+		if p.row, err = encode(crashed(intent, l.o.Now())); err != nil {
+			return err
+		}
+		outcomes = append(outcomes, p)
+	}
+	if err := l.enqueue(outcomes...); err != nil {
+		return err
+	}
+	for _, p := range outcomes {
+		select {
+		case err := <-p.done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // openIntents reads only what was written since the last Recover: everything before has its outcome.

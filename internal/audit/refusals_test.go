@@ -84,11 +84,11 @@ func TestRefusalsAreSummed(t *testing.T) {
 		<-time.After(8*time.Second + time.Millisecond)
 		first, later := begin, begin.Add(2*time.Second)
 		want := map[string]core.Refusals{
-			"missing_credential||192.0.2.0/24":                     {Count: 3, First: first, Last: later, Network: "192.0.2.0/24"},
-			"missing_credential||192.0.3.0/24":                     {Count: 1, First: later, Last: later, Network: "192.0.3.0/24"},
-			"missing_credential||2001:db8:1::/48":                  {Count: 2, First: later, Last: later, Network: "2001:db8:1::/48"},
-			"missing_credential||fe80::/48":                        {Count: 1, First: later, Last: later, Network: "fe80::/48"},
-			"missing_credential||":                                 {Count: 1, First: later, Last: later},
+			"missing_credential||192.0.2.0/24":                    {Count: 3, First: first, Last: later, Network: "192.0.2.0/24"},
+			"missing_credential||192.0.3.0/24":                    {Count: 1, First: later, Last: later, Network: "192.0.3.0/24"},
+			"missing_credential||2001:db8:1::/48":                 {Count: 2, First: later, Last: later, Network: "2001:db8:1::/48"},
+			"missing_credential||fe80::/48":                       {Count: 1, First: later, Last: later, Network: "fe80::/48"},
+			"missing_credential||":                                {Count: 1, First: later, Last: later},
 			"expired_credential|https://idp.example|192.0.2.0/24": {Count: 1, First: later, Last: later, Issuer: "https://idp.example", Network: "192.0.2.0/24"},
 		}
 		if diff := cmp.Diff(want, log.take(t)); diff != "" {

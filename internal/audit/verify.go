@@ -30,34 +30,51 @@ func (e *BadEntryError) Error() string {
 // It finds what was changed or taken out of the middle. That the end of a writer's records is missing, or that a record
 // was rewritten together with its hash, shows only against hashes kept elsewhere.
 func (r *Reader) Verify(ctx context.Context) (Verified, error) {
-	const query = `SELECT e.id, coalesce(w.name, ''), e.seq, e.leaf, e.time, e.kind, e.exchange, e.user, e.team, e.app, e.action,
-		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record
-		FROM entries AS e LEFT JOIN writers AS w ON w.id = e.writer ORDER BY e.id`
-	rows, err := r.db.QueryContext(ctx, query)
-	if err != nil {
-		return Verified{}, fmt.Errorf("audit: verifying: %w", err)
-	}
-	defer rows.Close()
 	var (
 		seen Verified
-		last = map[string]uint64{}
+		last = map[string]uint64{} // number by writer
+		from Position
 	)
+	for {
+		page, err := r.stored(ctx, from)
+		if err != nil {
+			return seen, fmt.Errorf("audit: verifying: %w", err)
+		}
+		for _, s := range page {
+			e := s.entry
+			if problem := s.problem(last[e.Writer] + 1); problem != "" {
+				return seen, &BadEntryError{e.Position, e.Writer, e.Seq, problem}
+			}
+			last[e.Writer] = e.Seq
+			from = e.Position
+			seen.Records++
+			seen.Writers = int64(len(last))
+		}
+		if len(page) == 0 {
+			return seen, nil
+		}
+	}
+}
+
+// stored reads a page of entries. One long read would keep the writer from starting its WAL over.
+func (r *Reader) stored(ctx context.Context, after Position) ([]stored, error) {
+	const query = `SELECT e.id, coalesce(w.name, ''), e.seq, e.leaf, e.time, e.kind, e.exchange, e.user, e.team, e.app, e.action,
+		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record
+		FROM entries AS e LEFT JOIN writers AS w ON w.id = e.writer WHERE e.id > ? ORDER BY e.id LIMIT ?`
+	rows, err := r.db.QueryContext(ctx, query, after, maxLimit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var page []stored
 	for rows.Next() {
 		var s stored
 		if err := s.scan(rows); err != nil {
-			return seen, fmt.Errorf("audit: verifying: %w", err)
+			return nil, err
 		}
-		if problem := s.problem(last[s.entry.Writer] + 1); problem != "" {
-			return seen, &BadEntryError{s.entry.Position, s.entry.Writer, s.entry.Seq, problem}
-		}
-		last[s.entry.Writer] = s.entry.Seq
-		seen.Records++
-		seen.Writers = int64(len(last))
+		page = append(page, s)
 	}
-	if err := rows.Err(); err != nil {
-		return seen, fmt.Errorf("audit: verifying: %w", err)
-	}
-	return seen, nil
+	return page, rows.Err()
 }
 
 // stored is an entry with its columns as they are.

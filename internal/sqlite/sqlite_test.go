@@ -255,11 +255,21 @@ func TestMigrateAtOnce(t *testing.T) {
 	}
 }
 
+// cancelling ends a context when a file is read.
+type cancelling struct {
+	fstest.MapFS
+	cancel context.CancelFunc
+}
+
+func (c cancelling) ReadFile(name string) ([]byte, error) {
+	c.cancel()
+	return c.MapFS.ReadFile(name)
+}
+
 func TestMigrateLeavesNoTransactionBehind(t *testing.T) {
 	db := open(t, filepath.Join(t.TempDir(), "x.db"), sqlite.Options{})
 	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := sqlite.Migrate(ctx, db, files(3, false)); !errors.Is(err, context.Canceled) {
+	if err := sqlite.Migrate(ctx, db, cancelling{files(3, false), cancel}); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v, want context.Canceled", err)
 	}
 	if err := sqlite.Migrate(t.Context(), db, files(3, false)); err != nil {
