@@ -107,7 +107,6 @@ func (a *App) Run(ctx context.Context) error {
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
-	group.Go(func() error { return a.refusals.Run(background) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error {
 		defer stopBackground()

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,9 +28,6 @@ import (
 // closeTimeout bounds what is owed when an exchange ends: its record and its settlement.
 const closeTimeout = 10 * time.Second
 
-// cutGraceBytes is how much of an answer is thrown away after it was cut, before both sides are reset.
-const cutGraceBytes = 1 << 20
-
 // longestWindow is longer than any window a limit counts over: what was admitted before it counts no more.
 const longestWindow = 32 * 24 * time.Hour
 
@@ -45,7 +43,7 @@ func (a *App) openStore(ctx context.Context) (*people, error) {
 	}
 	a.store = st
 	p := &people{}
-	a.directory, err = store.NewDirectory(ctx, store.Options{Store: st, Now: time.Now, Logger: a.log, OnLoad: p.load})
+	a.directory, err = store.NewDirectory(ctx, store.DirectoryOptions{Store: st, Now: time.Now, Log: a.log, OnLoad: p.load})
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +110,7 @@ func (a *App) newGate(rules *policy.Snapshot, prices *openai.PriceTable, p *peop
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
 		AdmitTimeout: a.cfg.ExtProc.MessageTimeout - admitMargin, CloseTimeout: closeTimeout,
-		CutGraceTime: a.cfg.ExtProc.CutGrace, CutGraceBytes: cutGraceBytes,
+		CutGraceTime: a.cfg.ExtProc.CutGrace, CutGraceBytes: int64(a.cfg.ExtProc.CutGraceBytes),
 	}
 	if a.cfg.Provider.InjectKey {
 		o.ProviderKey = a.cfg.Provider.Key.Reveal
@@ -144,7 +142,7 @@ func (anyone) Still(*identity.Session) *core.Error { return nil }
 func (a *App) listen(registry *prometheus.Registry) (err error) {
 	c := a.cfg.ExtProc
 	a.listener, err = a.extproc.Listen(extproc.ListenOptions{
-		Socket: c.Socket, Mode: c.SocketMode.Mode(), Address: c.Listen, MaxBody: int64(c.MaxBody),
+		Socket: c.Socket, Mode: fs.FileMode(c.SocketMode), Address: c.Listen, MaxBody: int64(c.MaxBody),
 	})
 	if err != nil {
 		return err

@@ -38,9 +38,6 @@ func (c *Config) check(problem func(setting, message string)) {
 	}
 	c.Identity.check(problem)
 	c.Provider.check(problem)
-	if c.Quota.Slab < 1 {
-		problem("quota.slab", "must be positive")
-	}
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")
 	}

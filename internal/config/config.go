@@ -18,7 +18,6 @@ type Config struct {
 	Identity Identity `json:"identity"`
 	Provider Provider `json:"provider"`
 	Audit    Audit    `json:"audit"`
-	Quota    Quota    `json:"quota"`
 	Log      Log      `json:"log"`
 	Shutdown Shutdown `json:"shutdown"`
 }
@@ -73,11 +72,6 @@ type Audit struct {
 	Durability Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
 }
 
-// Quota tunes the ledger.
-type Quota struct {
-	Slab int64 `json:"slab" doc:"Output tokens that a stream reserves at a time."`
-}
-
 // Log says what is logged.
 type Log struct {
 	Level  Level  `json:"level" doc:"Least severe level that is written."`
@@ -110,7 +104,6 @@ func Default() Config {
 			Leeway:      30 * time.Second,
 		},
 		Audit:    Audit{Durability: DurabilityCrashSafe},
-		Quota:    Quota{Slab: 1024},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 		Shutdown: Shutdown{Grace: 10 * time.Minute},
 	}

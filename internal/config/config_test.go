@@ -144,7 +144,6 @@ identity:
   authn: no
 provider: {key: ` + secret + ` x, inject_key: true}
 prices: {unknown_input: 5}
-quota: {slab: 0}
 shutdown: {grace: 0s}
 log: {level: verbose}
 `,
@@ -170,9 +169,8 @@ bad.yaml:15:11: identity.leeway: must be from 0 to 30s
 bad.yaml:16:10: identity.authn: "no" is not one of required, none
 bad.yaml:17:17: provider.key: must be printable ASCII without spaces, as it goes into a header
 bad.yaml:18:25: prices.unknown_input: set prices.unknown_input and prices.unknown_output, or neither: nothing is free
-bad.yaml:19:15: quota.slab: must be positive
-bad.yaml:20:19: shutdown.grace: must be positive
-bad.yaml:21:14: log.level: "verbose" is not one of debug, info, warn, error`},
+bad.yaml:19:19: shutdown.grace: must be positive
+bad.yaml:20:14: log.level: "verbose" is not one of debug, info, warn, error`},
 		"unknown variables and flags": {config.LoadOptions{
 			Env:   []string{"PLUMBLINE_LOG_LEEVL=" + secret, "PLUMBLINE_OPS_PORT=80", "PLUMBLINE_CONFIGS=a"},
 			Flags: map[string]string{"log.lvel": secret, "x": "y"},
@@ -183,13 +181,12 @@ PLUMBLINE_OPS_PORT: unknown setting
 flag log.lvel: unknown setting; did you mean "log.level"?
 flag x: unknown setting`},
 		"variables": {config.LoadOptions{Env: []string{
-			"PLUMBLINE_SHUTDOWN_GRACE=600", "PLUMBLINE_EXTPROC_INSECURE_TCP=yes",
-			"PLUMBLINE_QUOTA_SLAB=-1", "PLUMBLINE_PROVIDER_KEY=" + secret,
+			"PLUMBLINE_SHUTDOWN_GRACE=600", "PLUMBLINE_EXTPROC_INSECURE_TCP=yes", "PLUMBLINE_PROVIDER_KEY=" + secret,
 		}}, `
 PLUMBLINE_EXTPROC_INSECURE_TCP: must be true or false
 PLUMBLINE_SHUTDOWN_GRACE: must be a duration with its unit, like 30s
-PLUMBLINE_PROVIDER_KEY: is set, but without provider.inject_key nothing would use it
-PLUMBLINE_QUOTA_SLAB: must be positive`},
+PLUMBLINE_PROVIDER_KEY: is set, but without provider.inject_key nothing would use it`,
+		},
 		"a key that nothing uses": {
 			config.LoadOptions{Path: "unused.yaml"},
 			`unused.yaml:2:8: provider.key: is set, but without provider.inject_key nothing would use it`,

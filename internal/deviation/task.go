@@ -30,6 +30,9 @@ type Task struct {
 	generic []int
 }
 
+// ID is the id of the task that was compiled.
+func (t *Task) ID() string { return t.id }
+
 // piece is a piece of a task's text.
 type piece struct {
 	text   string

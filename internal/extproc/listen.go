@@ -128,6 +128,12 @@ func (l *Listener) Serve(ctx context.Context, grace time.Duration) error {
 	return nil
 }
 
+// Address is the socket's path, or the TCP address.
+func (l *Listener) Address() string { return l.net.Addr().String() }
+
+// Close ends a listener that does not serve any more, or never did.
+func (l *Listener) Close() { l.grpc.Stop(); l.net.Close() }
+
 // SetServing sets what gRPC health reports.
 func (l *Listener) SetServing(serving bool) {
 	state := grpc_health_v1.HealthCheckResponse_NOT_SERVING
