@@ -26,7 +26,7 @@ type localReply struct {
 var localReplies = []localReply{
 	{
 		when: `response.code_details.startsWith("ext_proc") || response.code_details == "spurious_message" || ` +
-			`response.code_details.startsWith("mismatch_between")`,
+			`response.code_details.startsWith("mismatch_between") || response.code_details.startsWith("header_mutation_")`,
 		status: 503, retry: true,
 		message: "Plumbline could not govern this request. Try again in a moment.",
 		kind:    "service_unavailable_error", code: "governance_unavailable",

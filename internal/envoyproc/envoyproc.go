@@ -210,6 +210,16 @@ func (p *Process) Pid() int { return p.cmd.Process.Pid }
 // Done is closed when the process has ended, for whatever cause.
 func (p *Process) Done() <-chan struct{} { return p.done }
 
+// Err says how the process ended: nil while it runs and when it ended because it was told to.
+func (p *Process) Err() error {
+	select {
+	case <-p.done:
+		return p.err
+	default:
+		return nil
+	}
+}
+
 // Log gives the end of Envoy's log.
 func (p *Process) Log() []byte { return p.log.last() }
 

@@ -61,10 +61,8 @@ func RunEnvoy(t testing.TB, config []byte) *envoyproc.Process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		select {
-		case <-p.Done():
-			t.Errorf("Envoy ended during the test:\n%s", p.Log())
-		default:
+		if err := p.Err(); err != nil {
+			t.Errorf("Envoy ended during the test: %v", err)
 		}
 		if err := p.Stop(); err != nil {
 			t.Error(err)
