@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // limits have time zones, and a minimal image has no zone files
 
 	"github.com/plumbline/plumbline/internal/cli"
 )

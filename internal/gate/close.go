@@ -73,7 +73,8 @@ func (x *Exchange) usage() core.Usage {
 		return core.Usage{}
 	}
 	if x.answer.reader != nil && x.answer.cut == "" {
-		if reported, ok := x.answer.reader.Usage(); ok {
+		// A report that no ledger could book (negative, absurdly large) is none.
+		if reported, ok := x.answer.reader.Usage(); ok && x.used(reported).Validate() == nil {
 			return reported
 		}
 	}
