@@ -23,14 +23,30 @@ func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
 			x.void(ctx)
 		case recordedIntent:
 			x.closeForwarded(ctx, finish)
-		default:
-			x.void(ctx)
+		case recordedNothing:
+			x.closeUndecided(ctx, finish)
+		case recordedDeny:
 		}
 	})
 }
 
 // finish closes an exchange whose answer was seen to its end.
 func (x *Exchange) finish(ctx context.Context) { x.Close(ctx, core.FinishComplete) }
+
+// closeUndecided ends an exchange whose caller left before the verdict. Nothing was forwarded; that it was begun is kept.
+func (x *Exchange) closeUndecided(ctx context.Context, finish core.Finish) {
+	x.void(ctx)
+	if x.session == nil {
+		return
+	}
+	rec := x.judgement(core.RecordDeny)
+	rec.Verdict = nil
+	rec.Reason, rec.Finish = core.ReasonNone, finish
+	if err := x.gate.o.Audit.Append(ctx, rec); err != nil {
+		x.gate.o.Metrics.FailedClosed("audit_undecided")
+		x.gate.o.Log.Error("an exchange that ended before its verdict could not be recorded", "exchange", x.id, "error", err)
+	}
+}
 
 func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
 	switch {
@@ -39,7 +55,7 @@ func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
 	case x.answer.failed:
 		finish = core.FinishUpstreamError
 	case finish == core.FinishComplete && !x.answerComplete():
-		finish = core.FinishUpstreamReset
+		finish = core.FinishUpstreamError // it ended in order and is no answer
 	}
 	usage := x.usage()
 	used := x.used(usage)

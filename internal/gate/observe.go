@@ -35,6 +35,9 @@ type Piece struct {
 // answer: errors of Envoy's and a provider that refuses Plumbline's own key do not reach the caller as they are.
 func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (HeaderEdits, *openai.Reply) {
 	defer x.clock.enter()()
+	if x.hold.recorded != recordedIntent {
+		return HeaderEdits{}, x.refuseEarly(ctx, h)
+	}
 	x.answer.status = h.Status
 	x.answer.failed = h.Status >= 400
 	if e := replaceAnswer(h); e != nil {
@@ -58,6 +61,16 @@ func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (Hea
 		x.finish(ctx)
 	}
 	return edits, nil
+}
+
+// refuseEarly handles an answer that came before the verdict: only Envoy itself can have made it (a body that is too
+// large). An answer of anybody else's is not let through.
+func (x *Exchange) refuseEarly(ctx context.Context, h AnswerHead) *openai.Reply {
+	e := replaceAnswer(h)
+	if e == nil {
+		e = core.AsError(errors.New("an answer came before the verdict"))
+	}
+	return x.refuse(ctx, e)
 }
 
 // removedFromAnswers are headers that tell callers about the provider account they share.
