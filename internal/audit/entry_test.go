@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"math"
 	"os"
 	"testing"
@@ -31,13 +32,17 @@ func TestCanonicalGolden(t *testing.T) {
 	}{
 		{"intent", intentRecord(1)},
 		{"outcome", outcomeRecord(1)},
-		{"deny", core.Record{Kind: core.RecordDeny, Time: start.In(time.FixedZone("", 3600)).Add(1234567), Exchange: exchangeID(2),
+		{"deny", core.Record{
+			Kind: core.RecordDeny, Time: start.In(time.FixedZone("", 3600)).Add(1234567), Exchange: exchangeID(2),
 			Principal: core.Principal{App: "a\x00b<\"\u2028é\xff"}, Status: 403, Reason: core.ReasonOffTask,
 			Intent:    &core.Intent{Confidence: math.NaN(), Unscored: core.UnscoredLanguage, Model: "m"},
 			Deviation: &core.Deviation{Score: math.Inf(1), P: &p, N: 40, Calibrated: true, Words: []core.WordWeight{{Word: "secret", Weight: 1}}},
-			Verdict:   &core.Verdict{Action: core.ActionBlock, Decided: core.ActionBlock, Reason: core.ReasonOffTask, Rule: "r1"}}},
-		{"refusals", core.Record{Kind: core.RecordRefusals, Time: start, Reason: core.ReasonMissingCredential,
-			Refusals: &core.Refusals{Count: math.MaxInt64, First: start, Last: start.Add(time.Second), Network: "192.0.2.0/24"}}},
+			Verdict:   &core.Verdict{Action: core.ActionBlock, Decided: core.ActionBlock, Reason: core.ReasonOffTask, Rule: "r1"},
+		}},
+		{"refusals", core.Record{
+			Kind: core.RecordRefusals, Time: start, Reason: core.ReasonMissingCredential,
+			Refusals: &core.Refusals{Count: math.MaxInt64, First: start, Last: start.Add(time.Second), Network: "192.0.2.0/24"},
+		}},
 		{"admin", core.Record{Kind: core.RecordAdmin, Time: start, Admin: &core.Change{Actor: "root", Action: "put", Object: "user/ada"}}},
 	}
 	var got txtar.Archive
@@ -48,8 +53,7 @@ func TestCanonicalGolden(t *testing.T) {
 			t.Fatalf("%s: %v", r.name, err)
 		}
 		leaf := audit.LeafHash(canonical, "W", 7)
-		data := append(canonical, '\n')
-		data = append(data, hex.EncodeToString(leaf[:])+"\n"...)
+		data := fmt.Appendf(nil, "%s\n%s\n", canonical, hex.EncodeToString(leaf[:]))
 		got.Files = append(got.Files, txtar.File{Name: r.name, Data: data})
 	}
 	if *update {
@@ -96,8 +100,10 @@ func drawRecord(t *rapid.T) core.Record {
 		return time.UnixMicro(rapid.Int64Range(0, 1<<52).Draw(t, "µs")).UTC()
 	})
 	charge := rapid.Custom(func(t *rapid.T) core.Charge {
-		return core.Charge{Admitted: at.Draw(t, "admitted"), Requests: small.Draw(t, "n"), InputTokens: small.Draw(t, "in"),
-			OutputTokens: small.Draw(t, "out"), Cost: core.MicroUSD(small.Draw(t, "cost"))}
+		return core.Charge{
+			Admitted: at.Draw(t, "admitted"), Requests: small.Draw(t, "n"), InputTokens: small.Draw(t, "in"),
+			OutputTokens: small.Draw(t, "out"), Cost: core.MicroUSD(small.Draw(t, "cost")),
+		}
 	})
 	intent := rapid.Custom(func(t *rapid.T) core.Intent {
 		in := core.Intent{Label: text.Draw(t, "label"), Confidence: score.Draw(t, "p"), Model: text.Draw(t, "model")}
@@ -107,8 +113,10 @@ func drawRecord(t *rapid.T) core.Record {
 		return in
 	})
 	deviation := rapid.Custom(func(t *rapid.T) core.Deviation {
-		return core.Deviation{Score: score.Draw(t, "score"), P: rapid.Ptr(score, true).Draw(t, "p"), N: rapid.IntRange(0, 1e6).Draw(t, "n"),
-			Task: text.Draw(t, "task"), Phrase: text.Draw(t, "phrase"), Model: text.Draw(t, "model")}
+		return core.Deviation{
+			Score: score.Draw(t, "score"), P: rapid.Ptr(score, true).Draw(t, "p"), N: rapid.IntRange(0, 1e6).Draw(t, "n"),
+			Task: text.Draw(t, "task"), Phrase: text.Draw(t, "phrase"), Model: text.Draw(t, "model"),
+		}
 	})
 	facts, err := json.Marshal(rapid.MapOf(text, text).Draw(t, "facts"))
 	if err != nil {

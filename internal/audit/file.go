@@ -91,7 +91,7 @@ func (b *ballast) fill() error {
 	if err := syscall.Statfs(dir, &st); err != nil {
 		return fmt.Errorf("audit: reading the free room: %w", err)
 	}
-	if free := int64(st.Bavail) * int64(st.Bsize); free < b.needed() {
+	if free := int64(st.Bavail) * int64(st.Bsize); free < b.needed() { //nolint:unconvert // its type differs between systems
 		return fmt.Errorf("audit: %d bytes are free, %d are needed", free, b.needed())
 	}
 	if err := writeZeros(b.path, b.size); err != nil {

@@ -83,7 +83,7 @@ func (l *Log) watch() {
 
 func (l *Log) check() {
 	if t := l.file.trouble(); t != nil {
-		l.setTrouble(t)
+		_ = l.setTrouble(t)
 		return
 	}
 	known := l.trouble.Load()

@@ -172,7 +172,7 @@ func (l *Log) open(ctx context.Context) error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	if err := l.room.fill(); err != nil {
-		l.setTrouble(&trouble{cause: fmt.Errorf("keeping %d bytes for outcomes: %w", l.o.Ballast, err), outcomes: true})
+		_ = l.setTrouble(&trouble{cause: fmt.Errorf("keeping %d bytes for outcomes: %w", l.o.Ballast, err), outcomes: true})
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (l *Log) open(ctx context.Context) error {
 func (l *Log) register(ctx context.Context) error {
 	for stmt, query := range map[**sql.Stmt]string{&l.begin: "BEGIN IMMEDIATE", &l.add: insert, &l.commit: "COMMIT"} {
 		var err error
-		if *stmt, err = l.conn.PrepareContext(ctx, query); err != nil {
+		if *stmt, err = l.conn.PrepareContext(ctx, query); err != nil { //nolint:sqlclosecheck // release closes it
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"path/filepath"
 	"slices"
@@ -126,12 +125,12 @@ func TestBadRecordsFailAlone(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 200 {
 		wg.Go(func() {
-			switch {
-			case i%10 == 3:
+			switch i % 10 {
+			case 3:
 				if err := log.Append(t.Context(), bad[i/10%len(bad)]); err == nil {
 					t.Errorf("bad record %d was taken", i/10%len(bad))
 				}
-			case i%10 == 7:
+			case 7:
 				if err := log.Append(t.Context(), odd(1000+i)); err != nil {
 					t.Errorf("an odd record was refused: %v", err)
 				}
@@ -283,10 +282,12 @@ func TestRecover(t *testing.T) {
 	}
 	want := map[string]core.Record{}
 	for _, intent := range []core.Record{intentRecord(2), bare} {
-		rec := core.Record{Kind: core.RecordOutcome, Time: now, Exchange: intent.Exchange, Trace: intent.Trace,
+		rec := core.Record{
+			Kind: core.RecordOutcome, Time: now, Exchange: intent.Exchange, Trace: intent.Trace,
 			Principal: intent.Principal, Source: intent.Source, Endpoint: intent.Endpoint, Model: intent.Model,
 			PolicyVersion: intent.PolicyVersion, PriceVersion: intent.PriceVersion,
-			Finish: core.FinishCrashed, Reason: core.ReasonNone}
+			Finish: core.FinishCrashed, Reason: core.ReasonNone,
+		}
 		if intent.Reserved != nil {
 			rec.Settled = intent.Reserved
 			rec.Usage = &core.Usage{InputTokens: 500, OutputTokens: 256, Estimated: true}
@@ -339,7 +340,7 @@ func TestCharges(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("charges (-want +got):\n%s", diff)
 	}
-	stop := fmt.Errorf("stop")
+	stop := errors.New("stop")
 	if err := log.Charges(t.Context(), start, func(core.Principal, string, core.Charge) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("an error of fn: got %v", err)
 	}

@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -82,10 +83,10 @@ func everything(t *testing.T, r *audit.Reader) []audit.Entry {
 		}
 		return nil
 	})
-	if err != errEnough {
+	if !errors.Is(err, errEnough) {
 		t.Fatal(err)
 	}
 	return all
 }
 
-var errEnough = fmt.Errorf("enough")
+var errEnough = errors.New("enough")

@@ -101,7 +101,11 @@ func (q Query) where() (string, []any, error) {
 		add("e.user = ? AND e.user <> ''", q.User)
 	}
 	for _, f := range []struct{ column, value string }{
-		{"team", q.Team}, {"app", q.App}, {"model", q.Model}, {"kind", string(q.Kind)}, {"action", string(q.Action)},
+		{"team", q.Team},
+		{"app", q.App},
+		{"model", q.Model},
+		{"kind", string(q.Kind)},
+		{"action", string(q.Action)},
 		{"reason", string(q.Reason)},
 	} {
 		if f.value != "" {
@@ -177,6 +181,7 @@ func (r *Reader) Tail(ctx context.Context, after Position, fn func(Entry) error)
 
 // read gives the entries for which the rest of a statement holds.
 func (r *Reader) read(ctx context.Context, rest string, args ...any) ([]Entry, error) {
+	//nolint:gosec // rest is put together from constants; values are arguments
 	rows, err := r.db.QueryContext(ctx, "SELECT e.id, w.name, e.seq, e.leaf, e.record "+
 		"FROM entries AS e JOIN writers AS w ON w.id = e.writer WHERE "+rest, args...)
 	if err != nil {

@@ -19,11 +19,15 @@ func intentRecord(i int) core.Record {
 	at := start.Add(time.Duration(i) * time.Millisecond)
 	return core.Record{
 		Kind: core.RecordIntent, Time: at, Exchange: exchangeID(i), Trace: strings.Repeat("4b", 16),
-		Principal: core.Principal{User: fmt.Sprintf("user-%d", i%50), Team: fmt.Sprintf("team-%d", i%5), App: "assistant",
-			Method: core.MethodAppKey, Credential: "key-7"},
+		Principal: core.Principal{
+			User: fmt.Sprintf("user-%d", i%50), Team: fmt.Sprintf("team-%d", i%5), App: "assistant",
+			Method: core.MethodAppKey, Credential: "key-7",
+		},
 		Source: "192.0.2.7", Endpoint: "chat", Model: "gpt-4o-mini", PolicyVersion: "p-1f3a", PriceVersion: "2026-02-01",
-		Intent: &core.Intent{Label: "banking", Confidence: 0.91, Model: "clinc-1",
-			Top: []core.LabelScore{{Label: "banking", P: 0.91}, {Label: "travel", P: 0.05}, {Label: "work", P: 0.01}}},
+		Intent: &core.Intent{
+			Label: "banking", Confidence: 0.91, Model: "clinc-1",
+			Top: []core.LabelScore{{Label: "banking", P: 0.91}, {Label: "travel", P: 0.05}, {Label: "work", P: 0.01}},
+		},
 		Deviation: &core.Deviation{Score: 0.12, Task: "task-3", Phrase: "monthly statements", Model: "lin-1"},
 		Verdict:   &core.Verdict{Action: core.ActionAllow, Decided: core.ActionAllow, Reason: core.ReasonNone},
 		Reason:    core.ReasonNone,

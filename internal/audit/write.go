@@ -163,7 +163,7 @@ func (l *Log) checkpoints() {
 		}
 		if err != nil && !errors.Is(err, ErrClosed) {
 			l.dirty.Store(true)
-			l.fail(err)
+			_ = l.fail(err)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func Migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: migrate: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	if _, err := conn.ExecContext(ctx, "BEGIN IMMEDIATE"); err != nil {
 		return fmt.Errorf("sqlite: migrate: %w", err)
 	}
@@ -89,7 +89,7 @@ func CheckSchema(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 	if err != nil {
 		return fmt.Errorf("sqlite: schema: %w", err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	applied, err := check(ctx, conn, known)
 	if err != nil {
 		return fmt.Errorf("sqlite: schema: %w", err)

@@ -120,8 +120,14 @@ func TestErrorClasses(t *testing.T) {
 		is   func(error) bool
 	}
 	classes := []class{
-		{"full", sqlite.IsFull}, {"read-only", sqlite.IsReadOnly}, {"busy", sqlite.IsBusy}, {"conflict", sqlite.IsConflict},
-		{"unique", sqlite.IsUnique}, {"foreign", sqlite.IsForeign}, {"sync", sqlite.IsSync}, {"own fault", sqlite.IsOwnFault},
+		{"full", sqlite.IsFull},
+		{"read-only", sqlite.IsReadOnly},
+		{"busy", sqlite.IsBusy},
+		{"conflict", sqlite.IsConflict},
+		{"unique", sqlite.IsUnique},
+		{"foreign", sqlite.IsForeign},
+		{"sync", sqlite.IsSync},
+		{"own fault", sqlite.IsOwnFault},
 	}
 	for _, c := range []struct{ statement, want string }{
 		{"INSERT INTO p VALUES (1, 'b', 1)", "conflict unique own fault"},
