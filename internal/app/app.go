@@ -90,7 +90,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.extproc = extproc.New(extproc.Options{Gate: g, Log: a.log, MaxBodyBytesInFlight: int64(a.cfg.ExtProc.MaxBodyInFlight)})
-	if err := a.listen(registry); err != nil {
+	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
 	metrics.Watch(registry, a.gauges())

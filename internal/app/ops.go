@@ -20,8 +20,9 @@ type ops struct {
 }
 
 // newOps opens the address. ready reports what keeps Plumbline from governing, nil when nothing does.
-func newOps(address string, registry *prometheus.Registry, ready func() error, log *slog.Logger) (*ops, error) {
-	lis, err := net.Listen("tcp", address)
+func newOps(ctx context.Context, address string, registry *prometheus.Registry, ready func() error, log *slog.Logger) (*ops, error) {
+	var config net.ListenConfig
+	lis, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("ops.listen: cannot listen on %s: %w (set ops.listen or PLUMBLINE_OPS_LISTEN to another address)", address, err)
 	}

@@ -139,15 +139,15 @@ func (anyone) Authenticate(context.Context, []string) (*identity.Session, *core.
 
 func (anyone) Still(*identity.Session) *core.Error { return nil }
 
-func (a *App) listen(registry *prometheus.Registry) (err error) {
+func (a *App) listen(ctx context.Context, registry *prometheus.Registry) (err error) {
 	c := a.cfg.ExtProc
-	a.listener, err = a.extproc.Listen(extproc.ListenOptions{
+	a.listener, err = a.extproc.Listen(ctx, extproc.ListenOptions{
 		Socket: c.Socket, Mode: fs.FileMode(c.SocketMode), Address: c.Listen, MaxBody: int64(c.MaxBody),
 	})
 	if err != nil {
 		return err
 	}
-	a.ops, err = newOps(a.cfg.Ops.Listen, registry, a.ready, a.log)
+	a.ops, err = newOps(ctx, a.cfg.Ops.Listen, registry, a.ready, a.log)
 	return err
 }
 

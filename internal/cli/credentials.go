@@ -34,7 +34,8 @@ func (c keyCreateCmd) Run(s *session) error {
 }
 
 var keys = listing[core.AppKey]{
-	store.Store.Keys, []string{"KEY", "APP", "USER", "ENDS IN", "EXPIRES", "REVOKED"},
+	store.Store.Keys,
+	[]string{"KEY", "APP", "USER", "ENDS IN", "EXPIRES", "REVOKED"},
 	func(k core.AppKey) []string {
 		return []string{k.ID, k.App, k.User, "…" + k.Hint, when(k.Expires), when(k.Revoked)}
 	},

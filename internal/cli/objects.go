@@ -81,24 +81,39 @@ func (l listing[T]) put(s *session, object T) error {
 	return s.withStore(func(st store.Store) error { return l.table(st).Put(s.ctx, object) })
 }
 
-var users = listing[core.User]{store.Store.Users, []string{"USER", "TEAM", "NAME", "BLOCKED"},
-	func(u core.User) []string { return []string{u.ID, u.Team, u.Name, fmt.Sprint(u.Blocked)} }}
+var users = listing[core.User]{
+	store.Store.Users,
+	[]string{"USER", "TEAM", "NAME", "BLOCKED"},
+	func(u core.User) []string { return []string{u.ID, u.Team, u.Name, fmt.Sprint(u.Blocked)} },
+}
 
-var teams = listing[core.Team]{store.Store.Teams, []string{"TEAM", "NAME"},
-	func(t core.Team) []string { return []string{t.ID, t.Name} }}
+var teams = listing[core.Team]{
+	store.Store.Teams,
+	[]string{"TEAM", "NAME"},
+	func(t core.Team) []string { return []string{t.ID, t.Name} },
+}
 
-var apps = listing[core.App]{store.Store.Apps, []string{"APP", "TEAM", "NAME"},
-	func(a core.App) []string { return []string{a.ID, a.Team, a.Name} }}
+var apps = listing[core.App]{
+	store.Store.Apps,
+	[]string{"APP", "TEAM", "NAME"},
+	func(a core.App) []string { return []string{a.ID, a.Team, a.Name} },
+}
 
-var tasks = listing[core.Task]{store.Store.Tasks, []string{"TASK", "TITLE", "USERS", "TEAMS"},
+var tasks = listing[core.Task]{
+	store.Store.Tasks,
+	[]string{"TASK", "TITLE", "USERS", "TEAMS"},
 	func(t core.Task) []string {
 		return []string{t.ID, t.Title, strings.Join(t.Users, ","), strings.Join(t.Teams, ",")}
-	}}
+	},
+}
 
-var limits = listing[quota.Limit]{store.Store.Limits, []string{"LIMIT", "SCOPE", "SUBJECT", "MODEL", "DIMENSION", "WINDOW", "VALUE", "ENFORCEMENT"},
+var limits = listing[quota.Limit]{
+	store.Store.Limits,
+	[]string{"LIMIT", "SCOPE", "SUBJECT", "MODEL", "DIMENSION", "WINDOW", "VALUE", "ENFORCEMENT"},
 	func(l quota.Limit) []string {
 		return []string{l.ID, string(l.Scope), l.Subject, l.Model, string(l.Dimension), string(l.Window), fmt.Sprint(l.Value), string(l.Enforcement)}
-	}}
+	},
+}
 
 // objectKind is what list, show and delete need to know of a kind of object.
 type objectKind interface {
@@ -192,8 +207,10 @@ type taskPutCmd struct {
 }
 
 func (c taskPutCmd) Run(s *session) error {
-	return tasks.put(s, core.Task{ID: c.ID, Title: c.Title, Description: c.Description, Topics: c.Topic,
-		Examples: c.Example, Users: c.User, Teams: c.Team, Created: time.Now()})
+	return tasks.put(s, core.Task{
+		ID: c.ID, Title: c.Title, Description: c.Description, Topics: c.Topic,
+		Examples: c.Example, Users: c.User, Teams: c.Team, Created: time.Now(),
+	})
 }
 
 type limitCmd struct{ objectCmds[limitPutCmd] }
@@ -213,9 +230,11 @@ type limitPutCmd struct {
 }
 
 func (c limitPutCmd) Run(s *session) error {
-	return limits.put(s, quota.Limit{ID: c.ID, Scope: quota.ScopeKind(c.Scope), Subject: c.Subject, Model: c.Model,
+	return limits.put(s, quota.Limit{
+		ID: c.ID, Scope: quota.ScopeKind(c.Scope), Subject: c.Subject, Model: c.Model,
 		Dimension: quota.Dimension(c.Dimension), Window: quota.Window(c.Window), Value: c.Value, Zone: c.Zone,
-		Enforcement: quota.Enforcement(c.Enforcement), Created: time.Now()})
+		Enforcement: quota.Enforcement(c.Enforcement), Created: time.Now(),
+	})
 }
 
 type applyCmd struct {

@@ -82,7 +82,7 @@ func Run(ctx context.Context, o Options) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	r := &running{o: o}
-	if err := checkFree(o.Listen); err != nil {
+	if err := checkFree(ctx, o.Listen); err != nil {
 		return err
 	}
 	removeData, err := r.prepareData()
@@ -244,8 +244,9 @@ func (r *running) upstream() string {
 }
 
 // checkFree says which port is taken before anything is started.
-func checkFree(address string) error {
-	lis, err := net.Listen("tcp", address)
+func checkFree(ctx context.Context, address string) error {
+	var config net.ListenConfig
+	lis, err := config.Listen(ctx, "tcp", address)
 	if err != nil {
 		return fmt.Errorf("cannot listen on %s (%w). Choose another address: --listen 127.0.0.1:PORT, or make demo ARGS=\"--listen 127.0.0.1:PORT\"", address, err)
 	}

@@ -21,7 +21,8 @@ const chunkPause = time.Millisecond
 
 // startProvider serves the stand-in on a port that the kernel chooses, until ctx ends. Its key is new each time.
 func startProvider(ctx context.Context, group *errgroup.Group) (*standIn, error) {
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	lis, err := config.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("the stand-in provider: %w", err)
 	}

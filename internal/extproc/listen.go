@@ -40,8 +40,8 @@ type ListenOptions struct {
 }
 
 // Listen opens the address. The socket file of a Plumbline that died is replaced; that of a living one is an error.
-func (s *Server) Listen(o ListenOptions) (*Listener, error) {
-	lis, err := listen(o)
+func (s *Server) Listen(ctx context.Context, o ListenOptions) (*Listener, error) {
+	lis, err := listen(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -52,27 +52,27 @@ func (s *Server) Listen(o ListenOptions) (*Listener, error) {
 		// with a MaxConnectionAge, cut long streams.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.MaxConcurrentStreams(1<<20),
-		grpc.SharedWriteBuffer(true),
 	)
 	extprocv3.RegisterExternalProcessorServer(l.grpc, s)
 	grpc_health_v1.RegisterHealthServer(l.grpc, l.health)
 	return l, nil
 }
 
-func listen(o ListenOptions) (net.Listener, error) {
+func listen(ctx context.Context, o ListenOptions) (net.Listener, error) {
+	var config net.ListenConfig
 	if o.Socket == "" {
-		lis, err := net.Listen("tcp", o.Address)
+		lis, err := config.Listen(ctx, "tcp", o.Address)
 		if err != nil {
 			return nil, fmt.Errorf("ext_proc cannot listen on %s (extproc.address): %w", o.Address, err)
 		}
 		return lis, nil
 	}
-	if err := removeDeadSocket(o.Socket); err != nil {
+	if err := removeDeadSocket(ctx, o.Socket); err != nil {
 		return nil, err
 	}
 	// The socket must never be open to others, not even before its mode is set.
 	old := syscall.Umask(0o177)
-	lis, err := net.Listen("unix", o.Socket)
+	lis, err := config.Listen(ctx, "unix", o.Socket)
 	syscall.Umask(old)
 	if err != nil {
 		return nil, fmt.Errorf("ext_proc cannot listen on %s (extproc.socket): %w", o.Socket, err)
@@ -84,7 +84,8 @@ func listen(o ListenOptions) (net.Listener, error) {
 	return lis, nil
 }
 
-func removeDeadSocket(path string) error {
+func removeDeadSocket(ctx context.Context, path string) error {
+	var dialer net.Dialer
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -95,7 +96,7 @@ func removeDeadSocket(path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s exists and is no socket; move it away or set extproc.socket", path)
 	}
-	if c, err := net.Dial("unix", path); err == nil {
+	if c, err := dialer.DialContext(ctx, "unix", path); err == nil {
 		c.Close()
 		return fmt.Errorf("another Plumbline serves on %s; stop it or set extproc.socket", path)
 	}
@@ -124,7 +125,9 @@ func (l *Listener) Serve(ctx context.Context, grace time.Duration) error {
 		l.grpc.Stop()
 		<-finished
 	}
-	<-served
+	if err := <-served; err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("ext_proc: %w", err)
+	}
 	return nil
 }
 

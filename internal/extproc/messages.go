@@ -19,7 +19,8 @@ const attributesKey = "envoy.filters.http.ext_proc"
 
 // continueHeaders lets the request's headers wait for the verdict on the body. It is shared and never written.
 var continueHeaders = &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{
-	RequestHeaders: &extprocv3.HeadersResponse{}}}
+	RequestHeaders: &extprocv3.HeadersResponse{},
+}}
 
 // requestHead reads what the gate needs from a request's headers and attributes.
 func requestHead(m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) gate.Head {
@@ -158,5 +159,6 @@ func immediate(r *openai.Reply) *extprocv3.ProcessingResponse {
 			Headers: headers,
 			Body:    r.Body,
 			Details: "plumbline",
-		}}}
+		},
+	}}
 }

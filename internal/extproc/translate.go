@@ -48,7 +48,8 @@ func (t *translation) translate(ctx context.Context, m *extprocv3.ProcessingRequ
 			return nil, outOfOrder("request trailers")
 		}
 		return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestTrailers{
-			RequestTrailers: &extprocv3.TrailersResponse{}}}, nil
+			RequestTrailers: &extprocv3.TrailersResponse{},
+		}}, nil
 	}
 	if t.exchange == nil {
 		return nil, outOfOrder("an answer")
@@ -67,18 +68,21 @@ func (t *translation) translateAnswer(ctx context.Context, m *extprocv3.Processi
 			return t.refuse(reply), nil
 		}
 		return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseHeaders{
-			ResponseHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: mutation(edits)}}}}, nil
+			ResponseHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: mutation(edits)}},
+		}}, nil
 	case *extprocv3.ProcessingRequest_ResponseBody:
 		piece, err := t.exchange.ObserveBody(ctx, r.ResponseBody.GetBody(), r.ResponseBody.GetEndOfStream())
 		if err != nil {
 			return nil, status.Error(codes.Aborted, "the answer was cut and the provider went on for too long")
 		}
 		return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseBody{
-			ResponseBody: &extprocv3.BodyResponse{Response: pieceResponse(piece)}}}, nil
+			ResponseBody: &extprocv3.BodyResponse{Response: pieceResponse(piece)},
+		}}, nil
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
 		t.exchange.ObserveEnd(ctx)
 		return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{
-			ResponseTrailers: &extprocv3.TrailersResponse{}}}, nil
+			ResponseTrailers: &extprocv3.TrailersResponse{},
+		}}, nil
 	}
 	return nil, outOfOrder("a message of unknown type")
 }
@@ -107,7 +111,8 @@ func (t *translation) requestHeaders(ctx context.Context, m *extprocv3.Processin
 	}
 	t.admitted = true
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{
-		RequestHeaders: &extprocv3.HeadersResponse{Response: admissionResponse(admission)}}}
+		RequestHeaders: &extprocv3.HeadersResponse{Response: admissionResponse(admission)},
+	}}
 }
 
 // requestBody admits the whole body, which Envoy buffered.
@@ -120,7 +125,8 @@ func (t *translation) requestBody(ctx context.Context, b *extprocv3.HttpBody) *e
 	}
 	t.admitted = true
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestBody{
-		RequestBody: &extprocv3.BodyResponse{Response: admissionResponse(admission)}}}
+		RequestBody: &extprocv3.BodyResponse{Response: admissionResponse(admission)},
+	}}
 }
 
 // refuse sends a finished reply in place of whatever would come.
@@ -136,8 +142,10 @@ func (t *translation) acquireBody(length int64) *core.Error {
 		length = t.exchange.BodyLimit()
 	}
 	if !t.server.bodies.TryAcquire(length) {
-		return &core.Error{Reason: core.ReasonOverloaded,
-			Public: "Plumbline has no room for another request body right now. Try again in a moment."}
+		return &core.Error{
+			Reason: core.ReasonOverloaded,
+			Public: "Plumbline has no room for another request body right now. Try again in a moment.",
+		}
 	}
 	t.held = length
 	t.server.inFlight.Add(length)

@@ -61,8 +61,10 @@ func (x *Exchange) open(ctx context.Context) *core.Error {
 func (x *Exchange) checkHead() *core.Error {
 	switch {
 	case x.head.Upgrade != "":
-		return &core.Error{Reason: core.ReasonEndpointNotAllowed,
-			Public: "Protocol upgrades (WebSocket) cannot be governed and are not allowed. Use the HTTP API."}
+		return &core.Error{
+			Reason: core.ReasonEndpointNotAllowed,
+			Public: "Protocol upgrades (WebSocket) cannot be governed and are not allowed. Use the HTTP API.",
+		}
 	case x.head.ContentLength > x.endpoint.BodyLimit:
 		return bodyTooLarge(x.endpoint.BodyLimit)
 	case x.endpoint.Class != openai.ClassGoverned:

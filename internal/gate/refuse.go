@@ -87,6 +87,8 @@ func (x *Exchange) model() string {
 }
 
 func bodyTooLarge(limit int64) *core.Error {
-	return &core.Error{Reason: core.ReasonBodyTooLarge,
-		Public: fmt.Sprintf("The request body is larger than the %d bytes that this endpoint takes. Send less.", limit)}
+	return &core.Error{
+		Reason: core.ReasonBodyTooLarge,
+		Public: fmt.Sprintf("The request body is larger than the %d bytes that this endpoint takes. Send less.", limit),
+	}
 }

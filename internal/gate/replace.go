@@ -16,19 +16,27 @@ func replaceAnswer(h AnswerHead) *core.Error {
 	case h.Local != "" && h.Status == http.StatusRequestEntityTooLarge:
 		return &core.Error{Reason: core.ReasonBodyTooLarge, Public: "The request body is larger than the gateway takes. Send less."}
 	case h.Local != "" && (h.Status == http.StatusGatewayTimeout || h.Status == http.StatusRequestTimeout):
-		return &core.Error{Reason: core.ReasonUpstreamTimeout, Public: "The provider did not answer in time. Try again later.",
-			Cause: fmt.Errorf("Envoy answered %d: %s", h.Status, h.Local)}
+		return &core.Error{
+			Reason: core.ReasonUpstreamTimeout, Public: "The provider did not answer in time. Try again later.",
+			Cause: fmt.Errorf("Envoy answered %d: %s", h.Status, h.Local),
+		}
 	case h.Local != "":
-		return &core.Error{Reason: core.ReasonUpstreamError, Public: "The provider could not be reached. Try again in a moment.",
-			Cause: fmt.Errorf("Envoy answered %d: %s", h.Status, h.Local)}
+		return &core.Error{
+			Reason: core.ReasonUpstreamError, Public: "The provider could not be reached. Try again in a moment.",
+			Cause: fmt.Errorf("Envoy answered %d: %s", h.Status, h.Local),
+		}
 	case h.Status == http.StatusUnauthorized || h.Status == http.StatusForbidden:
-		return &core.Error{Reason: core.ReasonUpstreamRejected,
+		return &core.Error{
+			Reason: core.ReasonUpstreamRejected,
 			Public: "The provider refused the gateway's own key. Your credential is good; tell whoever runs the gateway.",
-			Cause:  fmt.Errorf("the provider answered %d", h.Status)}
+			Cause:  fmt.Errorf("the provider answered %d", h.Status),
+		}
 	case h.ContentEncoding != "" && !strings.EqualFold(h.ContentEncoding, "identity"):
-		return &core.Error{Reason: core.ReasonUpstreamError,
+		return &core.Error{
+			Reason: core.ReasonUpstreamError,
 			Public: "The provider's answer came in an encoding that it was not asked for, and was withheld because it cannot be read.",
-			Cause:  fmt.Errorf("content-encoding %q", h.ContentEncoding)}
+			Cause:  fmt.Errorf("content-encoding %q", h.ContentEncoding),
+		}
 	}
 	return nil
 }

@@ -118,8 +118,9 @@ func amount(d quota.Dimension, v int64) string {
 		return core.MicroUSD(v).String()
 	case quota.DimensionRequests, quota.DimensionConcurrency:
 		return grouped(v) + " requests"
+	default:
+		return grouped(v) + " tokens"
 	}
-	return grouped(v) + " tokens"
 }
 
 // grouped writes an integer with a comma after each three digits.
