@@ -1,6 +1,11 @@
 package openai
 
-import "github.com/plumbline/plumbline/internal/core"
+import (
+	"mime"
+	"strings"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
 
 // Class says what is done with an endpoint.
 type Class string
@@ -8,14 +13,20 @@ type Class string
 // The classes of endpoints.
 const (
 	ClassGoverned Class = "governed" // read, judged, charged
-	ClassPlain    Class = "plain"    // no prompt; its answer is filtered
-	ClassOwned    Class = "owned"    // objects at the provider that several callers would share; denied until owners are known
+	ClassPlain    Class = "plain"    // no prompt in it; the answer is filtered
+	ClassOwned    Class = "owned"    // objects that all callers of one provider account share: denied until owners are known
 	ClassDenied   Class = "denied"
 )
 
+// NameUnknown is the name of an endpoint that is not in the table.
+const NameUnknown = "unknown"
+
+// maxJSONBody bounds JSON request bodies, in bytes.
+const maxJSONBody = 4 << 20
+
 // Endpoint is one row of the table of endpoints.
 type Endpoint struct {
-	// Name is from a closed set and serves as metric label, e.g. "chat.completions".
+	// Name is from a closed set and serves as metric label, e.g. "chat.completions". Several rows may share one.
 	Name     string
 	Method   string
 	Template string // e.g. "/v1/models/{model}"
@@ -24,10 +35,171 @@ type Endpoint struct {
 	BodyLimit int64
 }
 
-// Lookup finds the row of a method and a raw :path.
-func Lookup(method, path string) (Endpoint, string, *core.Error) {
-	return Endpoint{}, "", &core.Error{Reason: core.ReasonEndpointNotAllowed}
+// Why an endpoint is denied, and the words that end every such refusal.
+const (
+	whyUngoverned = "is not governed yet"
+	whyUnread     = "would let prompts pass unread or uncharged"
+	whyOwned      = "reaches objects that all callers of this provider account share"
+	whyMints      = "hands out credentials or settings that pass by the gateway"
+	whyAdmin      = "changes the provider account"
+
+	whatIsAllowed = " Allowed are POST /v1/chat/completions, GET /v1/models and GET /v1/models/{model}."
+)
+
+// family is a group of rows that share a name.
+type family struct {
+	name      string
+	class     Class
+	bodyLimit int64
+	why       string   // for a denied one
+	routes    []string // "METHOD METHOD /template"
 }
 
-// CheckContent refuses request bodies that are not JSON in the identity encoding.
-func CheckContent(contentType, contentEncoding string) *core.Error { return nil }
+// route is a node of the tree of paths: its fixed continuations, the one that takes any segment, and the rows that end
+// here by method.
+type route struct {
+	fixed map[string]*route
+	param *route
+	rows  map[string]row
+}
+
+type row struct {
+	endpoint Endpoint
+	denied   *core.Error // nil for an allowed one
+}
+
+// routes is built once from the table and never changes.
+var routes = buildRoutes(families)
+
+func buildRoutes(families []family) *route {
+	root := &route{}
+	for _, f := range families {
+		for _, r := range f.routes {
+			fields := strings.Fields(r)
+			template := fields[len(fields)-1]
+			node := root.descend(template)
+			for _, method := range fields[:len(fields)-1] {
+				e := Endpoint{Name: f.name, Method: method, Template: template, Class: f.class, BodyLimit: f.bodyLimit}
+				entry := row{endpoint: e}
+				if f.why != "" {
+					entry.denied = notAllowed(method + " " + template + " " + f.why + ".")
+				}
+				node.rows[method] = entry
+			}
+		}
+	}
+	return root
+}
+
+// descend finds or makes the node of a template.
+func (n *route) descend(template string) *route {
+	for segment := range strings.SplitSeq(template[1:], "/") {
+		next := n.fixed[segment]
+		if strings.HasPrefix(segment, "{") {
+			next = n.param
+		}
+		if next == nil {
+			next = &route{rows: map[string]row{}}
+			if strings.HasPrefix(segment, "{") {
+				n.param = next
+			} else {
+				if n.fixed == nil {
+					n.fixed = map[string]*route{}
+				}
+				n.fixed[segment] = next
+			}
+		}
+		n = next
+	}
+	return n
+}
+
+// Lookup finds the row of a method and a raw :path, which may carry a query, and the path's last parameter (the model of
+// "models.get"). Only an endpoint of class governed or plain comes without an error; the others come with
+// endpoint_not_allowed, and with the name "unknown" when there is no row.
+//
+// Paths match exactly or not at all: percent-encoding, dot segments, empty segments, path parameters, backslashes and
+// anything but printable ASCII match no row, so that no spelling reaches the provider that was judged as another.
+func Lookup(method, path string) (Endpoint, string, *core.Error) {
+	unknown := Endpoint{Name: NameUnknown, Method: method, Class: ClassDenied}
+	path, query, _ := strings.Cut(path, "?")
+	if len(path) > maxPath || !strings.HasPrefix(path, "/") || !plainQuery(query) {
+		return unknown, "", notAllowed("This path is not one of the OpenAI API's.")
+	}
+	node, param := routes, ""
+	for segment := range strings.SplitSeq(path[1:], "/") {
+		next := node.fixed[segment]
+		if next == nil && node.param != nil && plainSegment(segment) {
+			next, param = node.param, segment
+		}
+		if next == nil {
+			return unknown, "", notAllowed("This path is not one of the OpenAI API's, or is not spelled exactly as there.")
+		}
+		node = next
+	}
+	found, ok := node.rows[method]
+	if !ok {
+		return unknown, "", notAllowed("This path does not take this method.")
+	}
+	if found.denied != nil {
+		denied := *found.denied
+		return found.endpoint, "", &denied
+	}
+	return found.endpoint, param, nil
+}
+
+// maxPath bounds paths and queries, in bytes.
+const maxPath = 1024
+
+// plainSegment reports whether s can stand for a path parameter: an id in characters that no server decodes.
+func plainSegment(s string) bool {
+	if s == "" || s == "." || s == ".." {
+		return false
+	}
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_', c == '.', c == ':':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func plainQuery(s string) bool {
+	if len(s) > maxPath {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '#' {
+			return false
+		}
+	}
+	return true
+}
+
+func notAllowed(what string) *core.Error {
+	return &core.Error{Reason: core.ReasonEndpointNotAllowed, Public: what + whatIsAllowed}
+}
+
+// CheckContent refuses a request body that is not JSON in UTF-8 without compression: what cannot be read as it stands
+// cannot be judged.
+func CheckContent(contentType, contentEncoding string) *core.Error {
+	if contentEncoding != "" && !strings.EqualFold(contentEncoding, "identity") {
+		return &core.Error{Reason: core.ReasonUnsupportedMediaType,
+			Public: "The request body is compressed (content-encoding). Send it as it is."}
+	}
+	if contentType == "application/json" {
+		return nil
+	}
+	media, params, err := mime.ParseMediaType(contentType)
+	if err == nil && media == "application/json" {
+		charset, given := params["charset"]
+		delete(params, "charset")
+		if len(params) == 0 && (!given || strings.EqualFold(charset, "utf-8")) {
+			return nil
+		}
+	}
+	return &core.Error{Reason: core.ReasonUnsupportedMediaType,
+		Public: "The request body must be JSON in UTF-8. Send content-type: application/json."}
+}
