@@ -335,8 +335,12 @@ func (s *Stream) HangUp() error {
 	return err
 }
 
-// Wait gives what the server's handler returned, once it has.
+// Wait gives what the server's handler returned, once it has. Of a stream that never carried a message it gives nil: the
+// server may not have seen it.
 func (s *Stream) Wait() error {
+	if !s.started {
+		return nil
+	}
 	<-s.handler.done
 	return s.handler.err
 }
