@@ -9,6 +9,7 @@ package envoyproc
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -28,8 +29,8 @@ import (
 const (
 	// startLimit bounds the wait for a listening Envoy. It takes well under a second on an idle machine.
 	startLimit = 30 * time.Second
-	// stopGrace is how long Envoy may take to end by itself after it was asked to.
-	stopGrace = 5 * time.Second
+	// defaultStopGrace leaves an Envoy on a busy machine time to write its access log.
+	defaultStopGrace = 5 * time.Second
 	// firstPoll and lastPoll bound the pauses between two looks at a starting Envoy.
 	firstPoll = 5 * time.Millisecond
 	lastPoll  = 100 * time.Millisecond
@@ -49,6 +50,8 @@ type Options struct {
 	LogLevel string
 	// Concurrency is the number of worker threads, 1 when not positive.
 	Concurrency int
+	// StopGrace is how long Envoy may take to end by itself after it was asked to, 5s when 0.
+	StopGrace time.Duration
 }
 
 // Process is a running Envoy. It is safe for concurrent use.
@@ -58,6 +61,7 @@ type Process struct {
 	admin     *http.Client
 	log       *tail
 	listeners map[string]string
+	grace     time.Duration
 	done      chan struct{} // closed when the process has ended and err is set
 	err       error
 }
@@ -77,7 +81,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Process{dir: dir, log: &tail{to: o.LogTo}, done: make(chan struct{})}
+	p := &Process{dir: dir, log: &tail{to: o.LogTo}, grace: cmp.Or(o.StopGrace, defaultStopGrace), done: make(chan struct{})}
 	socket := filepath.Join(dir, "admin.sock")
 	p.admin = &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -248,7 +252,7 @@ func (p *Process) Admin(ctx context.Context, method, path string) ([]byte, error
 func (p *Process) Stop() error {
 	// An error means that the process has ended already; done says so in any case.
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(stopGrace)
+	timer := time.NewTimer(p.grace)
 	defer timer.Stop()
 	select {
 	case <-p.done:
