@@ -37,7 +37,7 @@ const (
 	onTask     = "A customer disputes a double charge on her credit card bill. Write a polite reply that explains how the refund works."
 	onTaskSQL  = "Write a SQL query for the monthly churn rate: join the customer and subscription tables and count cancelled subscriptions by plan."
 	onTaskTrip = "Plan an itinerary for a business trip: find a flight from Berlin to Madrid and a hotel near the office."
-	aside      = "Write a thank-you note to a colleague who helped me with the customer report last week."
+	aside      = "Help me plan my household budget for next month."
 	offTask    = "Write a cover letter for my application as a pastry chef and list the best video games of this year."
 )
 
@@ -59,31 +59,58 @@ func (r *running) stops() []stop {
 
 	return []stop{
 		{"billing-agent", "a reply about a double charge", ask("billing-agent", model, onTask, nil), allowed, false},
-		{"data-analyst", "a churn query, streamed", ask("data-analyst", model, onTaskSQL, stream),
-			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishComplete, "[DONE]"}, false},
-		{"billing-agent", "a thank-you note to a colleague", ask("billing-agent", model, aside, nil),
-			outcome{200, core.ActionWarn, core.ReasonOffTask, core.FinishComplete, ""}, false},
+		{
+			"data-analyst", "a churn query, streamed", ask("data-analyst", model, onTaskSQL, stream),
+			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishComplete, "[DONE]"},
+			false,
+		},
+		{
+			"billing-agent", "a household budget", ask("billing-agent", model, aside, nil),
+			outcome{200, core.ActionWarn, core.ReasonOffTask, core.FinishComplete, ""},
+			false,
+		},
 		{"billing-agent", "a cover letter and video games", ask("billing-agent", model, offTask, nil), refused(403, core.ReasonOffTask), false},
 		{"data-analyst", "a model that is not allowed", ask("data-analyst", "gpt-4o", onTaskSQL, nil), refused(403, core.ReasonModelNotAllowed), false},
 		{"nightly-report", "the first of two a day", ask("nightly-report", model, onTaskSQL, nil), allowed, false},
 		{"nightly-report", "the second", ask("nightly-report", model, onTaskSQL, nil), allowed, false},
 		{"nightly-report", "the third: quota used up", ask("nightly-report", model, onTaskSQL, nil), refused(429, core.ReasonQuotaExhausted), false},
-		{"travel-agent", "a stream longer than the quota", ask("travel-agent", provider.ModelLong, onTaskTrip, stream),
-			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishCut, `"finish_reason":"length"`}, true},
-		{"nobody", "without a credential", call{Method: "POST", Path: chatPath, Body: chat(model, onTask, nil)},
-			refused(401, core.ReasonMissingCredential), false},
-		{"nobody", "with a made-up token", call{Method: "POST", Path: chatPath, Credentials: []string{"not-a-token"}, Body: chat(model, onTask, nil)},
-			refused(401, core.ReasonInvalidCredential), false},
-		{"nobody", "with a revoked key", call{Method: "POST", Path: chatPath, Credentials: []string{r.credentials.revoked}, Body: chat(model, onTask, nil)},
-			refused(401, core.ReasonRevokedCredential), false},
+		{
+			"travel-agent", "a stream longer than the quota", ask("travel-agent", provider.ModelLong, onTaskTrip, stream),
+			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishCut, `"finish_reason":"length"`},
+			true,
+		},
+		{
+			"nobody", "without a credential",
+			call{Method: "POST", Path: chatPath, Body: chat(model, onTask, nil)},
+			refused(401, core.ReasonMissingCredential), false,
+		},
+		{
+			"nobody", "with a made-up token",
+			call{Method: "POST", Path: chatPath, Credentials: []string{"not-a-token"}, Body: chat(model, onTask, nil)},
+			refused(401, core.ReasonInvalidCredential), false,
+		},
+		{
+			"nobody", "with a revoked key",
+			call{Method: "POST", Path: chatPath, Credentials: []string{r.credentials.revoked}, Body: chat(model, onTask, nil)},
+			refused(401, core.ReasonRevokedCredential), false,
+		},
 		{"billing-agent", "a body that names two models", twice, refused(400, core.ReasonInvalidBody), false},
-		{"billing-agent", "an endpoint that is not governed", call{Method: "POST", Path: "/batches", Credentials: []string{tokens["billing-agent"]}, Body: "{}"},
-			refused(403, core.ReasonEndpointNotAllowed), false},
+		{
+			"billing-agent", "an endpoint that is not governed",
+			call{Method: "POST", Path: "/batches", Credentials: []string{tokens["billing-agent"]}, Body: "{}"},
+			refused(403, core.ReasonEndpointNotAllowed), false,
+		},
 		{"billing-agent", "the list of models", call{Method: "GET", Path: "/models", Credentials: []string{tokens["billing-agent"]}}, allowed, false},
-		{"billing-agent", "the provider fails", ask("billing-agent", provider.ModelError+"500", onTask, nil),
-			outcome{500, core.ActionAllow, core.ReasonNone, core.FinishUpstreamError, ""}, true},
-		{"billing-agent", "the provider stops in mid-stream", ask("billing-agent", provider.ModelCutoff, onTask, stream),
-			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishUpstreamReset, ""}, true},
+		{
+			"billing-agent", "the provider fails", ask("billing-agent", provider.ModelError+"500", onTask, nil),
+			outcome{500, core.ActionAllow, core.ReasonNone, core.FinishUpstreamError, ""},
+			true,
+		},
+		{
+			"billing-agent", "the provider stops in mid-stream", ask("billing-agent", provider.ModelCutoff, onTask, stream),
+			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishUpstreamReset, ""},
+			true,
+		},
 		{"data-analyst", "the client hangs up", hangUp, outcome{200, core.ActionAllow, core.ReasonNone, core.FinishClientGone, ""}, true},
 	}
 }

@@ -47,6 +47,7 @@ func (x *Exchange) deny(e *core.Error) core.Record {
 	rec.Reason = e.Reason
 	rec.Status = x.render(e).Status
 	rec.StageMicros = x.stageMicros()
+	rec.WorkedMicros = x.clock.total().Microseconds()
 	return rec
 }
 

@@ -65,7 +65,12 @@ func severity(a core.Action) int {
 	}
 }
 
+// onModel applies the lists of models and asks for a price. A call that names no model (the list of models) needs neither:
+// the reader refuses a prompt without one.
 func (s *Snapshot) onModel(f *Facts) finding {
+	if f.Model == "" {
+		return nothing()
+	}
 	rule := s.modelRefused(&f.Principal, f.Model)
 	if rule == "" && !f.Priced {
 		rule = ruleUnpriced

@@ -106,7 +106,8 @@ func checkDecision(t interface{ Fatalf(string, ...any) }, s *policy.Snapshot, f 
 	if s.Mode() == policy.ModeEnforce && v.Action != v.Decided {
 		t.Fatalf("not enforced: %+v", v)
 	}
-	if mustHold := !f.Priced || !s.ModelAllowed(f.Principal, f.Model) || f.Quota.Outcome == policy.QuotaExhausted; mustHold && !v.Blocked() {
+	modelRefused := f.Model != "" && (!f.Priced || !s.ModelAllowed(f.Principal, f.Model))
+	if mustHold := modelRefused || f.Quota.Outcome == policy.QuotaExhausted; mustHold && !v.Blocked() {
 		t.Fatalf("a model or hard limit did not hold: %+v", v)
 	}
 	if v.Reason == core.ReasonOffTask && v.Decided == core.ActionBlock && !f.Deviation.Calibrated && !v.Uncalibrated {
