@@ -198,17 +198,32 @@ func (r *StreamResult) ChunkRate() float64 {
 	return float64(r.Chunks) / r.Elapsed.Seconds()
 }
 
-// Streams opens count event streams at once and reads each to its end.
-func Streams(ctx context.Context, t Target, count int) *StreamResult {
+// StreamOptions say how many event streams to open.
+type StreamOptions struct {
+	Count int
+	// Ramp is the time over which they are opened, evenly; 0 opens all at once.
+	Ramp time.Duration
+}
+
+// Streams opens event streams and reads each to its end. When ctx ends it gives up those that are open or still to come.
+func Streams(ctx context.Context, t Target, o StreamOptions) *StreamResult {
 	var (
 		result StreamResult
 		mu     sync.Mutex
 		wg     sync.WaitGroup
 		start  = time.Now()
 	)
-	for range count {
+	for i := range o.Count {
 		wg.Go(func() {
-			s := readStream(ctx, t)
+			timer := time.NewTimer(o.Ramp * time.Duration(i) / time.Duration(o.Count))
+			defer timer.Stop()
+			var s streamTimes
+			select {
+			case <-timer.C:
+				s = readStream(ctx, t)
+			case <-ctx.Done():
+				s.err = ctx.Err()
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			result.Chunks += s.chunks

@@ -89,7 +89,7 @@ func TestOpenIsBounded(t *testing.T) {
 
 func TestOpenEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 450*time.Millisecond)
 		defer cancel()
 		result := load.Open(ctx, target(func(r *http.Request) (*http.Response, error) {
 			return nil, pause(r.Context(), time.Hour)
@@ -141,12 +141,23 @@ func TestStreams(t *testing.T) {
 				events = events[:2]
 			}
 			return answer(200, &slowStream{r.Context(), events}), nil
-		}), 5)
+		}), load.StreamOptions{Count: 5})
 		if result.OK != 3 || result.Failed != 2 || result.Chunks != 3*3+2 || result.Err == nil {
 			t.Errorf("%+v", result)
 		}
 		if first, total := result.FirstToken.Quantile(0.5), result.Total.Quantile(0.99); first != 10*time.Millisecond || total != 30*time.Millisecond {
 			t.Errorf("first token %v, total %v", first, total)
+		}
+	})
+}
+
+func TestStreamsAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		result := load.Streams(t.Context(), target(func(r *http.Request) (*http.Response, error) {
+			return answer(200, &slowStream{r.Context(), []string{"data: [DONE]\n\n"}}), nil
+		}), load.StreamOptions{Count: 11, Ramp: time.Second})
+		if result.OK != 11 || result.FirstToken.Quantile(1) != 10*time.Millisecond || result.Elapsed != 10*time.Second/11+10*time.Millisecond {
+			t.Errorf("%+v", result)
 		}
 	})
 }
