@@ -1,0 +1,125 @@
+// Command bench measures, side by side and in interleaved rounds, what Envoy costs by itself, with a do-nothing ext_proc
+// server (the ceiling of the protocol), and with Plumbline. Each row of a round gets its own fresh processes and the same
+// load: wrk in a closed loop, requests at a fixed rate, and event streams.
+//
+//	go run ./internal/bench [--rounds 5] [--rows bare,noop] [--seconds 8] [--out out/bench.json]
+//
+// It prints a table of medians and writes them as JSON. Load generator, provider and all that is measured share the
+// machine, so only figures of one run can be compared.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/envoyproc"
+)
+
+// options say how to measure.
+type options struct {
+	rounds      int
+	closed      time.Duration // of the closed loop
+	open        time.Duration // of the open loop
+	connections int           // of the closed loop
+	rate        int           // of the open loop, a second
+	streams     int
+	rows        []string
+	out         string
+	envoy       string // binary
+	wrk         string // binary
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1) //nolint:gocritic // stop only resets the signals' handling
+	}
+}
+
+func run(ctx context.Context, args []string, out, progress io.Writer) error {
+	if len(args) > 0 && args[0] == providerCommand {
+		return serveProvider(ctx, out)
+	}
+	o, err := parse(args, progress)
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	b, err := newBench(ctx, o, dir)
+	if err != nil {
+		return err
+	}
+	defer b.close()
+	report, err := b.measure(ctx, progress)
+	if err != nil {
+		return err
+	}
+	if err := report.write(o.out); err != nil {
+		return err
+	}
+	return report.print(out)
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	var rows string
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
+	flags.DurationVar(&o.closed, "closed", 8*time.Second, "length of the closed loop of each row and round")
+	flags.DurationVar(&o.open, "open", 8*time.Second, "length of the open loop of each row and round")
+	flags.IntVar(&o.connections, "connections", 16, "connections of the closed loop")
+	flags.IntVar(&o.rate, "rate", 1000, "requests a second of the open loop")
+	flags.IntVar(&o.streams, "streams", 300, "concurrent event streams")
+	flags.StringVar(&rows, "rows", "", "rows to measure, separated by commas; all when empty")
+	flags.StringVar(&o.out, "out", "out/bench.json", "file for the results")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if rows != "" {
+		o.rows = strings.Split(rows, ",")
+	}
+	if o.rounds < 1 || o.closed < time.Second || o.open < time.Second || o.rate < 1 || o.connections < 1 || o.streams < 1 {
+		return o, errors.New("rounds, rates and counts are positive, and each loop takes a second or more")
+	}
+	var err error
+	if o.envoy, err = envoyproc.Find(os.Getenv("ENVOY"), ".tools"); err != nil {
+		return o, err
+	}
+	if o.wrk, err = exec.LookPath("wrk"); err != nil {
+		return o, errors.New("there is no wrk on PATH; the package of that name has it")
+	}
+	return o, nil
+}
+
+// selected gives the rows to measure, in their order.
+func (o options) selected(all []row) ([]row, error) {
+	if len(o.rows) == 0 {
+		return all, nil
+	}
+	var some []row
+	for _, name := range o.rows {
+		i := slices.IndexFunc(all, func(r row) bool { return r.Name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no row %q", name)
+		}
+		some = append(some, all[i])
+	}
+	return some, nil
+}

@@ -1,0 +1,270 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/envoyconf"
+	"github.com/plumbline/plumbline/internal/envoyproc"
+	"github.com/plumbline/plumbline/internal/testkit"
+	"github.com/plumbline/plumbline/internal/testkit/load"
+)
+
+const (
+	// warmUp runs before each measurement, for connections, caches and the garbage collector's pace.
+	warmUp = time.Second
+	// ramp is the time over which the event streams are opened.
+	ramp = time.Second
+	// messageTimeout is generous: on a machine that is loaded on purpose a pause must not count as a failure.
+	messageTimeout = 10 * time.Second
+)
+
+//go:embed wrk.lua
+var wrkScript []byte
+
+// bench holds what all rows share.
+type bench struct {
+	o        options
+	dir      string
+	script   string // files for wrk
+	prompts  string
+	prompt   []byte // of the open loop
+	stream   []byte // of the event streams
+	noop     string // binary
+	provider *process
+	upstream string
+}
+
+func newBench(ctx context.Context, o options, dir string) (*bench, error) {
+	b := &bench{o: o, dir: dir, script: filepath.Join(dir, "wrk.lua"), prompts: filepath.Join(dir, "prompts")}
+	bodies, err := prompts()
+	if err != nil {
+		return nil, err
+	}
+	b.prompt = bodies[0]
+	if b.stream, err = streamPrompt(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(
+		os.WriteFile(b.script, wrkScript, 0o600),
+		os.WriteFile(b.prompts, append(bytes.Join(bodies, []byte("\n")), '\n'), 0o600),
+	); err != nil {
+		return nil, err
+	}
+	if b.noop, err = b.build(ctx, "./internal/bench/noop"); err != nil {
+		return nil, err
+	}
+	b.provider, b.upstream, err = startProvider()
+	return b, err
+}
+
+func (b *bench) close() { _ = b.provider.stop() }
+
+// measure runs the rounds. Each round runs every row, each time beginning with another one, so that what changes on the
+// machine meanwhile hits all rows alike.
+func (b *bench) measure(ctx context.Context, progress io.Writer) (*report, error) {
+	rows, err := b.o.selected(b.rows())
+	if err != nil {
+		return nil, err
+	}
+	samples := make(map[string][]sample, len(rows))
+	for round := range b.o.rounds {
+		for i := range rows {
+			r := rows[(round+i)%len(rows)]
+			s, err := b.row(ctx, r, filepath.Join(b.dir, strconv.Itoa(round)+"-"+r.Name))
+			if err != nil {
+				return nil, fmt.Errorf("round %d, row %s: %w", round+1, r.Name, err)
+			}
+			samples[r.Name] = append(samples[r.Name], s)
+			fmt.Fprintf(progress, "round %d/%d  %-18s %7.0f req/s  p50 %5.0f µs  p99 %6.0f µs at %d/s\n",
+				round+1, b.o.rounds, r.Name, s.RPS, s.P50, s.P99, b.o.rate)
+		}
+	}
+	return newReport(b.o, rows, samples), nil
+}
+
+// row measures one row once, with processes of its own.
+func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error) {
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return s, err
+	}
+	config, side, err := b.configure(ctx, r, dir)
+	if err != nil {
+		return s, err
+	}
+	if side.Stop != nil {
+		defer func() { err = errors.Join(err, side.Stop()) }()
+	}
+	envoy, err := envoyproc.Start(ctx, envoyproc.Options{Binary: b.o.envoy, Config: config, Concurrency: 1})
+	if err != nil {
+		return s, err
+	}
+	defer func() { err = errors.Join(err, envoy.Stop()) }()
+	pids := pids{envoy: envoy.Pid(), sidecar: side.Pid}
+	url := "http://" + envoy.Address(envoyconf.ListenerName) + "/v1/chat/completions"
+	if err := b.closedLoop(ctx, url, side.Authorization, pids, &s); err != nil {
+		return s, fmt.Errorf("closed loop: %w", err)
+	}
+	if err := b.openLoop(ctx, url, side.Authorization, &s); err != nil {
+		return s, fmt.Errorf("open loop: %w", err)
+	}
+	if err := b.streams(ctx, url, side.Authorization, &s); err != nil {
+		return s, fmt.Errorf("event streams: %w", err)
+	}
+	if side.Pid != 0 {
+		peak, err := peakMemory(side.Pid)
+		if err != nil {
+			return s, err
+		}
+		s.RSS = float64(peak) / (1 << 20)
+	}
+	if side.Stages != nil {
+		s.Stages, err = side.Stages(ctx)
+	}
+	return s, err
+}
+
+// configure starts the row's server and gives the configuration of the Envoy before it.
+func (b *bench) configure(ctx context.Context, r row, dir string) ([]byte, *sidecar, error) {
+	o := envoyconf.Options{
+		Listen: "127.0.0.1:0", Upstream: b.upstream, AccessLog: "none", MessageTimeout: messageTimeout,
+		Socket: filepath.Join(dir, "s"),
+	}
+	side := &sidecar{}
+	if r.Start != nil {
+		var err error
+		if side, err = r.Start(ctx, dir); err != nil {
+			return nil, nil, err
+		}
+		o.Socket = side.Socket
+	}
+	config, err := envoyconf.Standalone(o)
+	if err == nil && r.Start == nil {
+		config, err = testkit.WithoutFilter(config, "envoy.filters.http.ext_proc")
+	}
+	if err != nil && side.Stop != nil {
+		err = errors.Join(err, side.Stop())
+	}
+	return config, side, err
+}
+
+// pids are the measured processes; sidecar is 0 when there is none.
+type pids struct{ envoy, sidecar int }
+
+func (p pids) cpu() (envoy, sidecar time.Duration, err error) {
+	if envoy, err = cpuTime(p.envoy); err != nil || p.sidecar == 0 {
+		return envoy, 0, err
+	}
+	sidecar, err = cpuTime(p.sidecar)
+	return envoy, sidecar, err
+}
+
+// wrkResult is what wrk.lua prints.
+type wrkResult struct {
+	Requests int64 `json:"requests"`
+	Duration int64 `json:"duration_us"`
+	P50      int64 `json:"p50_us"`
+	P99      int64 `json:"p99_us"`
+	Failed   int64 `json:"failed"`
+}
+
+// closedLoop keeps a fixed number of connections busy and counts what gets through, and what CPU time it takes.
+func (b *bench) closedLoop(ctx context.Context, url, authorization string, p pids, s *sample) error {
+	if _, err := b.wrk(ctx, url, authorization, warmUp); err != nil {
+		return err
+	}
+	envoyBefore, sidecarBefore, err := p.cpu()
+	if err != nil {
+		return err
+	}
+	r, err := b.wrk(ctx, url, authorization, b.o.closed)
+	if err != nil {
+		return err
+	}
+	envoyAfter, sidecarAfter, err := p.cpu()
+	if err != nil {
+		return err
+	}
+	s.RPS = float64(r.Requests) / (float64(r.Duration) / 1e6)
+	s.ClosedP50, s.ClosedP99 = float64(r.P50), float64(r.P99)
+	s.EnvoyCPU = microseconds(envoyAfter-envoyBefore) / float64(r.Requests)
+	s.CPU = microseconds(sidecarAfter-sidecarBefore) / float64(r.Requests)
+	return nil
+}
+
+func (b *bench) wrk(ctx context.Context, url, authorization string, d time.Duration) (wrkResult, error) {
+	cmd := exec.CommandContext(ctx, b.o.wrk, "--threads", "1", "--connections", strconv.Itoa(b.o.connections),
+		"--duration", strconv.Itoa(int(d.Seconds()))+"s", "--timeout", "20s", "--script", b.script, url)
+	cmd.Env = append(os.Environ(), "BENCH_PROMPTS="+b.prompts, "BENCH_AUTHORIZATION="+authorization)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return wrkResult{}, fmt.Errorf("wrk: %w\n%s", err, out)
+	}
+	return parseWrk(out)
+}
+
+func parseWrk(out []byte) (wrkResult, error) {
+	var r wrkResult
+	_, line, ok := bytes.Cut(out, []byte("\nRESULT "))
+	if !ok {
+		return r, fmt.Errorf("wrk printed no result:\n%s", out)
+	}
+	line, _, _ = bytes.Cut(line, []byte("\n"))
+	if err := json.Unmarshal(line, &r); err != nil {
+		return r, err
+	}
+	if r.Failed > 0 || r.Requests == 0 || r.Duration <= 0 {
+		return r, fmt.Errorf("%d of %d requests failed", r.Failed, r.Requests)
+	}
+	return r, nil
+}
+
+func (b *bench) target(url, authorization string, connections int, body []byte) load.Target {
+	header := http.Header{}
+	if authorization != "" {
+		header.Set("Authorization", authorization)
+	}
+	return load.Target{Client: load.NewClient(connections), URL: url, Header: header, Body: body}
+}
+
+// openLoop sends at a fixed rate and measures latency from when each request was due.
+func (b *bench) openLoop(ctx context.Context, url, authorization string, s *sample) error {
+	const inFlight = 1024
+	t := b.target(url, authorization, inFlight, b.prompt)
+	defer t.Client.CloseIdleConnections()
+	o := load.OpenOptions{Rate: b.o.rate, Duration: warmUp, InFlight: inFlight}
+	load.Open(ctx, t, o)
+	o.Duration = b.o.open
+	r := load.Open(ctx, t, o)
+	if r.Failed > 0 {
+		return fmt.Errorf("%d of %d requests failed: %w", r.Failed, r.Sent, r.Err)
+	}
+	s.P50, s.P99 = microseconds(r.Latency.Quantile(0.50)), microseconds(r.Latency.Quantile(0.99))
+	s.Overrun = float64(r.Overrun)
+	return ctx.Err()
+}
+
+func (b *bench) streams(ctx context.Context, url, authorization string, s *sample) error {
+	t := b.target(url, authorization, b.o.streams, b.stream)
+	defer t.Client.CloseIdleConnections()
+	r := load.Streams(ctx, t, load.StreamOptions{Count: b.o.streams, Ramp: ramp})
+	if r.Failed > 0 {
+		return fmt.Errorf("%d of %d failed: %w", r.Failed, b.o.streams, r.Err)
+	}
+	s.FirstTokenP50, s.FirstTokenP99 = microseconds(r.FirstToken.Quantile(0.50)), microseconds(r.FirstToken.Quantile(0.99))
+	s.StreamP99, s.ChunkRate = microseconds(r.Total.Quantile(0.99)), r.ChunkRate()
+	return nil
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

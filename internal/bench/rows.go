@@ -1,0 +1,131 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// row is one thing to measure.
+type row struct {
+	Name string
+	// Start starts the ext_proc server below dir, which is empty, and returns once it serves. Nil: Envoy runs without
+	// one.
+	Start func(ctx context.Context, dir string) (*sidecar, error)
+}
+
+// sidecar is a running ext_proc server.
+type sidecar struct {
+	Socket string
+	Pid    int
+	// Authorization is what callers send, if they must.
+	Authorization string
+	// Stages gives the CPU time of each stage of an exchange in microseconds, if the server tells. It is called once,
+	// after the load.
+	Stages func(ctx context.Context) (map[string]float64, error)
+	// Stop ends the server and waits for its end.
+	Stop func() error
+}
+
+// rows are all rows, in the order of the table.
+func (b *bench) rows() []row {
+	return []row{
+		{Name: "bare"},
+		{Name: "noop", Start: b.startNoop},
+	}
+}
+
+// build compiles a command of this module to a file below the bench's directory.
+func (b *bench) build(ctx context.Context, command string) (string, error) {
+	binary := filepath.Join(b.dir, filepath.Base(command))
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", binary, command).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building %s: %w\n%s", command, err, out)
+	}
+	return binary, nil
+}
+
+func (b *bench) startNoop(ctx context.Context, dir string) (*sidecar, error) {
+	socket := filepath.Join(dir, "s")
+	p, err := startProcess(exec.Command(b.noop, "--socket", socket), nil) //nolint:noctx // Stop ends it
+	if err != nil {
+		return nil, err
+	}
+	if err := awaitSocket(ctx, socket, p.done); err != nil {
+		return nil, errors.Join(err, p.stop())
+	}
+	return &sidecar{Socket: socket, Pid: p.cmd.Process.Pid, Stop: p.stop}, nil
+}
+
+// process is a child that is ended by SIGTERM.
+type process struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error
+}
+
+// startProcess starts a child. Its standard output goes to out, its errors to this program's.
+func startProcess(cmd *exec.Cmd, out io.Writer) (*process, error) {
+	cmd.Stdout, cmd.Stderr = out, os.Stderr
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		p.err = cmd.Wait()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// stopGrace is how long a child may take to end.
+const stopGrace = 10 * time.Second
+
+func (p *process) stop() error {
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended, and done says so
+	timer := time.NewTimer(stopGrace)
+	defer timer.Stop()
+	select {
+	case <-p.done:
+	case <-timer.C:
+		_ = p.cmd.Process.Kill()
+		<-p.done
+		return fmt.Errorf("%s had to be killed", p.cmd.Path)
+	}
+	return p.err
+}
+
+// awaitSocket returns once somebody accepts connections on a Unix socket. Looking again and again is all there is to
+// wait for.
+func awaitSocket(ctx context.Context, socket string, ended <-chan struct{}) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if conn, err := new(net.Dialer).DialContext(ctx, "unix", socket); err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-tick.C:
+		case <-ended:
+			return errors.New("the server ended while it started")
+		case <-ctx.Done():
+			return fmt.Errorf("nobody listens on %s: %w", socket, ctx.Err())
+		}
+	}
+}
+
+// firstLine waits for the first line that a child prints.
+func firstLine(r io.Reader) (string, error) {
+	line, err := bufio.NewReader(r).ReadString('\n')
+	return strings.TrimSpace(line), err
+}
