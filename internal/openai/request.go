@@ -2,33 +2,64 @@ package openai
 
 import "github.com/plumbline/plumbline/internal/core"
 
-// Request is a request as it was read.
+// Request is a request that was read strictly. What it says is what is forwarded. It is not changed after it was read.
 type Request struct {
-	Endpoint        string
-	Model           string
-	Stream          bool
-	IncludeUsage    bool
+	Endpoint string // the name of the endpoint, e.g. "chat.completions"
+	Model    string
+	Stream   bool
+	// IncludeUsage says that the client itself asked for the usage chunk of a stream.
+	IncludeUsage bool
+	// MaxOutputTokens is the client's maximum of output tokens per choice, 0 for none.
 	MaxOutputTokens int64
-	Choices         int64
-	Prompt          core.Prompt
-	HasTools        bool
-	Opaque          bool
+	// Choices is how many answers are asked for (n), at least 1.
+	Choices int64
+	// Prompt is every string that can reach the model.
+	Prompt core.Prompt
+	// HasTools says that the model may call functions.
+	HasTools bool
+	// Opaque says that the prompt holds images or audio, which cannot be read.
+	Opaque bool
+
+	size    size
+	splices splices
 }
 
-// Edits are changes to a request.
+// size is what the input tokens of a request are reckoned from.
+type size struct {
+	messages int64
+	tools    int64
+	// textBytes is the length of all text of messages, defBytes that of tool and format definitions as JSON.
+	textBytes, defBytes int64
+	images, lowImages   int64
+	audioTokens         int64
+}
+
+// splices are the places of a body where Rewrite may change it, as byte offsets.
+type splices struct {
+	open          int  // right after the opening brace
+	streamOptions span // value of stream_options, zero if absent
+	optionsEmpty  bool // it is an object without members
+	optionsNull   bool
+	includeUsage  span // value of stream_options.include_usage, zero if absent
+	maxTokens     []limitSpan
+}
+
+// span is a part of a body: body[from:to].
+type span struct{ from, to int }
+
+func (s span) zero() bool { return s.to == 0 }
+
+// limitSpan is the value of max_completion_tokens or max_tokens.
+type limitSpan struct {
+	span
+	null  bool
+	value int64
+}
+
+// Edits are changes to a request before it is forwarded.
 type Edits struct {
-	IncludeUsage    bool
+	// IncludeUsage asks a stream to report its usage at the end.
+	IncludeUsage bool
+	// MaxOutputTokens lowers the client's maximum per choice to this, or sets it; 0 leaves it.
 	MaxOutputTokens int64
 }
-
-// ReadChat reads the body of POST /v1/chat/completions.
-func ReadChat(body []byte) (*Request, *core.Error) { return nil, nil }
-
-// Rewrite splices edits into body.
-func (r *Request) Rewrite(body []byte, e Edits) []byte { return body }
-
-// InputBound is an upper bound on input tokens.
-func (r *Request) InputBound() int64 { return 0 }
-
-// CountInput counts input tokens.
-func (r *Request) CountInput() int64 { return 0 }

@@ -1,0 +1,136 @@
+package openai
+
+import (
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+const (
+	// maxRuns bounds the texts of one answer that are counted apart (choices, tool calls).
+	maxRuns = 256
+	// maxPending bounds the text that waits to be counted. Longer answers are counted as they go.
+	maxPending = 256 << 10
+	// maxTail bounds the end of a text that is counted again when more of it arrives.
+	maxTail = 256
+)
+
+// delivered keeps account of the output that went to the client, as tokens.
+type delivered struct {
+	count   func() counter
+	bound   int64 // upper bound: bytes of text and framing
+	extra   int64 // tokens that are not text
+	counted int64 // tokens of text that was counted and let go
+	pending int
+	runs    []run
+}
+
+// run is one text: content, a refusal, the arguments of one tool call. Texts of an answer come interleaved, and tokens
+// do not cross from one to the other.
+type run struct {
+	choice, index int64
+	kind          textKind
+	text          []byte // not counted yet
+}
+
+type textKind int
+
+const (
+	textContent textKind = iota
+	textRefusal
+	textReasoning
+	textCall
+	textTranscript
+	textRaw // what could not be read
+)
+
+// frame adds tokens that are not text.
+func (d *delivered) frame(tokens int64) {
+	d.bound += tokens
+	d.extra += tokens
+}
+
+// quoted adds the text of a JSON string that was already checked.
+func (d *delivered) quoted(choice, index int64, kind textKind, v []byte) {
+	r := d.run(choice, index, kind)
+	before := len(r.text)
+	r.text, _ = jsontext.AppendUnquote(r.text, v)
+	d.grew(r, before)
+}
+
+// raw adds bytes as they are.
+func (d *delivered) raw(b []byte) {
+	r := d.run(0, 0, textRaw)
+	before := len(r.text)
+	r.text = append(r.text, b...)
+	d.grew(r, before)
+}
+
+func (d *delivered) grew(r *run, before int) {
+	n := len(r.text) - before
+	d.bound += int64(n)
+	if d.pending += n; d.pending > maxPending {
+		for i := range d.runs {
+			d.settle(&d.runs[i])
+		}
+	}
+}
+
+func (d *delivered) run(choice, index int64, kind textKind) *run {
+	for i := range d.runs {
+		if r := &d.runs[i]; r.choice == choice && r.index == index && r.kind == kind {
+			return r
+		}
+	}
+	if len(d.runs) == maxRuns {
+		return &d.runs[maxRuns-1]
+	}
+	d.runs = append(d.runs, run{choice: choice, index: index, kind: kind})
+	return &d.runs[len(d.runs)-1]
+}
+
+// tokens counts what was delivered so far. Text is counted once; only the last word of a run, which may go on, is
+// counted again with what follows it.
+func (d *delivered) tokens() int64 {
+	total := d.extra
+	for i := range d.runs {
+		r := &d.runs[i]
+		d.settle(r)
+		if len(r.text) > 0 {
+			total += d.count()(string(r.text))
+		}
+	}
+	return min(total+d.counted, d.bound)
+}
+
+// settle counts the part of a run that what follows cannot change, and lets it go.
+func (d *delivered) settle(r *run) {
+	n := seam(r.text)
+	if n == 0 {
+		return
+	}
+	d.counted += d.count()(string(r.text[:n]))
+	d.pending -= n
+	r.text = append(r.text[:0], r.text[n:]...)
+}
+
+// seam is the last place where a text can be cut without changing its tokens: before a space between two ASCII letters,
+// where the pre-tokenizers of all vocabularies cut as well. A long text without one is cut at a character near its end.
+func seam(text []byte) int {
+	for i := len(text) - 2; i > 0; i-- {
+		if text[i] == ' ' && letter(text[i-1]) && letter(text[i+1]) {
+			return i
+		}
+		if len(text)-i > maxTail {
+			for n := len(text) - maxTail/2; n < len(text); n++ {
+				if utf8.RuneStart(text[n]) {
+					return n
+				}
+			}
+			return len(text)
+		}
+	}
+	return 0
+}
+
+func letter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }
