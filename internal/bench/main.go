@@ -2,7 +2,7 @@
 // server (the ceiling of the protocol), and with Plumbline. Each row of a round gets its own fresh processes and the same
 // load: wrk in a closed loop, requests at a fixed rate, and event streams.
 //
-//	go run ./internal/bench [--rounds 5] [--rows bare,noop] [--seconds 8] [--out out/bench.json]
+//	go run ./internal/bench [--rounds 5] [--rows bare,noop] [--closed 8s] [--open 8s] [--out out/bench.json]
 //
 // It prints a table of medians and writes them as JSON. Load generator, provider and all that is measured share the
 // machine, so only figures of one run can be compared.
@@ -30,6 +30,7 @@ type options struct {
 	rounds      int
 	closed      time.Duration // of the closed loop
 	open        time.Duration // of the open loop
+	warmUp      time.Duration // before each loop: connections, caches, the garbage collector's pace
 	connections int           // of the closed loop
 	rate        int           // of the open loop, a second
 	streams     int
@@ -84,6 +85,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
 	flags.DurationVar(&o.closed, "closed", 8*time.Second, "length of the closed loop of each row and round")
 	flags.DurationVar(&o.open, "open", 8*time.Second, "length of the open loop of each row and round")
+	flags.DurationVar(&o.warmUp, "warm-up", time.Second, "length of the load before each loop")
 	flags.IntVar(&o.connections, "connections", 16, "connections of the closed loop")
 	flags.IntVar(&o.rate, "rate", 1000, "requests a second of the open loop")
 	flags.IntVar(&o.streams, "streams", 300, "concurrent event streams")

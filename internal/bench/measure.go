@@ -22,8 +22,6 @@ import (
 )
 
 const (
-	// warmUp runs before each measurement, for connections, caches and the garbage collector's pace.
-	warmUp = time.Second
 	// ramp is the time over which the event streams are opened.
 	ramp = time.Second
 	// messageTimeout is generous: on a machine that is loaded on purpose a pause must not count as a failure.
@@ -181,8 +179,10 @@ type wrkResult struct {
 
 // closedLoop keeps a fixed number of connections busy and counts what gets through, and what CPU time it takes.
 func (b *bench) closedLoop(ctx context.Context, url, authorization string, p pids, s *sample) error {
-	if _, err := b.wrk(ctx, url, authorization, warmUp); err != nil {
-		return err
+	if b.o.warmUp > 0 {
+		if _, err := b.wrk(ctx, url, authorization, b.o.warmUp); err != nil {
+			return err
+		}
 	}
 	envoyBefore, sidecarBefore, err := p.cpu()
 	if err != nil {
@@ -243,7 +243,7 @@ func (b *bench) openLoop(ctx context.Context, url, authorization string, s *samp
 	const inFlight = 1024
 	t := b.target(url, authorization, inFlight, b.prompt)
 	defer t.Client.CloseIdleConnections()
-	o := load.OpenOptions{Rate: b.o.rate, Duration: warmUp, InFlight: inFlight}
+	o := load.OpenOptions{Rate: b.o.rate, Duration: b.o.warmUp, InFlight: inFlight}
 	load.Open(ctx, t, o)
 	o.Duration = b.o.open
 	r := load.Open(ctx, t, o)

@@ -134,8 +134,12 @@ func (r *report) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "row\treq/s\tof noop\tp50 µs\tp99 µs\tCPU µs\tEnvoy CPU µs\tRSS MiB\tTTFT p50 µs\tTTFT p99 µs\tchunks/s\t")
 	for _, m := range r.Rows {
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f %%\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t\n",
-			m.Name, m.RPS, 100*m.OfNoop, m.P50, m.P99, m.CPU, m.EnvoyCPU, m.RSS, m.FirstTokenP50, m.FirstTokenP99, m.ChunkRate)
+		share := "–"
+		if m.OfNoop > 0 {
+			share = fmt.Sprintf("%.0f %%", 100*m.OfNoop)
+		}
+		fmt.Fprintf(w, "%s\t%.0f\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t\n",
+			m.Name, m.RPS, share, m.P50, m.P99, m.CPU, m.EnvoyCPU, m.RSS, m.FirstTokenP50, m.FirstTokenP99, m.ChunkRate)
 	}
 	if err := w.Flush(); err != nil {
 		return err
