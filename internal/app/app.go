@@ -18,6 +18,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/extproc"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
@@ -169,16 +170,22 @@ func LoadPolicy(path string) (*policy.Snapshot, error) {
 	return policy.Parse(path, data)
 }
 
-// LoadPrices reads the price table, or gives the built-in one for no path.
+// LoadPrices reads the price table, or gives the built-in one for no path, with what unknown models cost.
 func LoadPrices(c config.Prices) (*openai.PriceTable, error) {
-	if c.File == "" {
-		return openai.DefaultPrices(), nil
+	table := openai.DefaultPrices()
+	if c.File != "" {
+		data, err := os.ReadFile(c.File)
+		if err != nil {
+			return nil, fmt.Errorf("prices.file: %w", err)
+		}
+		if table, err = openai.ParsePrices(data); err != nil {
+			return nil, fmt.Errorf("prices.file: %s: %w", c.File, err)
+		}
 	}
-	data, err := os.ReadFile(c.File)
-	if err != nil {
-		return nil, fmt.Errorf("prices.file: %w", err)
+	if c.UnknownInput > 0 {
+		table = table.WithUnknown(core.MicroUSD(c.UnknownInput), core.MicroUSD(c.UnknownOutput))
 	}
-	return openai.ParsePrices(data)
+	return table, nil
 }
 
 // AuditPath and StorePath are the two files of the embedded mode.

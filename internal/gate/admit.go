@@ -71,11 +71,11 @@ func (x *Exchange) judge() {
 	f.At = x.clock.opened.UTC().Truncate(time.Microsecond)
 	f.PolicyVersion = x.pinned.policy.Version()
 	f.PriceVersion = x.pinned.prices.Version()
+	f.Model = x.model()
+	_, f.Priced = x.pinned.prices.Model(f.Model)
 	if x.request == nil {
 		return
 	}
-	f.Model = x.request.Model
-	_, f.Priced = x.pinned.prices.Model(x.request.Model)
 
 	view := intent.NewView(x.request.Prompt)
 	f.Intent = x.gate.o.Classifier.Classify(view)

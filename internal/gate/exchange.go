@@ -23,6 +23,7 @@ type Exchange struct {
 	pinned   pinned
 	session  *identity.Session
 	endpoint openai.Endpoint
+	named    string          // the model that the path names, if it does
 	request  *openai.Request // nil until Admit has read a body
 	judged   judged
 	hold     hold
@@ -131,9 +132,7 @@ func (x *Exchange) record(kind core.RecordKind) core.Record {
 	if x.head.Source.IsValid() {
 		rec.Source = x.head.Source.String()
 	}
-	if x.request != nil {
-		rec.Model = x.request.Model
-	}
+	rec.Model = x.model()
 	return rec
 }
 

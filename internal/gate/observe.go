@@ -40,7 +40,8 @@ func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (Hea
 	}
 	x.answer.status = h.Status
 	x.answer.failed = h.Status >= 400
-	if e := replaceAnswer(h); e != nil {
+	options := x.answerOptions(h)
+	if e := openai.ReplaceAnswer(options, h.Local); e != nil {
 		x.answer.failed = true
 		reply := x.render(e)
 		x.answer.status = reply.Status
@@ -48,7 +49,7 @@ func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (Hea
 		x.finish(ctx)
 		return HeaderEdits{}, &reply
 	}
-	x.answer.reader = openai.NewAnswer(x.answerOptions(h))
+	x.answer.reader = openai.NewAnswer(options)
 	edits := HeaderEdits{Remove: removedFromAnswers, Set: [][2]string{{"x-plumbline-request-id", x.id}}}
 	if x.filtersModels() {
 		edits.Remove = append([]string{"content-length"}, edits.Remove...)
@@ -66,7 +67,7 @@ func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (Hea
 // refuseEarly handles an answer that came before the verdict: only Envoy itself can have made it (a body that is too
 // large). An answer of anybody else's is not let through.
 func (x *Exchange) refuseEarly(ctx context.Context, h AnswerHead) *openai.Reply {
-	e := replaceAnswer(h)
+	e := openai.ReplaceAnswer(x.answerOptions(h), h.Local)
 	if e == nil {
 		e = core.AsError(errors.New("an answer came before the verdict"))
 	}

@@ -48,8 +48,8 @@ func (x *Exchange) open(ctx context.Context) *core.Error {
 	}
 	x.session = session
 
-	endpoint, _, denied := openai.Lookup(x.head.Method, x.head.Path)
-	x.endpoint = endpoint
+	endpoint, named, denied := openai.Lookup(x.head.Method, x.head.Path)
+	x.endpoint, x.named = endpoint, named
 	x.clock.lap(telemetry.StageWire)
 	if denied != nil {
 		return denied

@@ -80,9 +80,10 @@ func (x *Exchange) Fail(ctx context.Context, e *core.Error) *openai.Reply {
 	return x.refuse(ctx, e)
 }
 
+// model is the one that the body or the path names.
 func (x *Exchange) model() string {
 	if x.request == nil {
-		return ""
+		return x.named
 	}
 	return x.request.Model
 }

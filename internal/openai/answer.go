@@ -26,7 +26,8 @@ type AnswerOptions struct {
 	FilterModels func(model string) bool
 }
 
-// Answer reads one answer of the provider while it passes. It is for one goroutine. What it keeps is bounded.
+// Answer reads one answer of the provider while it passes. It is for one goroutine. What it keeps is bounded. What it
+// tells of a JSON answer it tells after the end, or as far as the answer came.
 //
 // Events of a stream pass whole: the part of an event whose end has not arrived is held back. It would be of no use to
 // the client before, since the official SDKs parse whole events only, and so a cut always finds the stream between two
@@ -40,7 +41,7 @@ type Answer struct {
 	lost   bool   // too long: passes unread
 	ended  bool   // the last byte was seen
 	whole  bool   // JSON: read to its end; events: [DONE] was seen
-	read   bool   // JSON: was read
+	read   bool   // JSON: what was kept was read
 	cut    bool
 
 	split    splitter
@@ -102,39 +103,42 @@ func (a *Answer) Write(chunk []byte, end bool) (forward []byte, changed bool) {
 // writeJSON keeps the answer, and reads it at its end.
 func (a *Answer) writeJSON(chunk []byte, end bool) {
 	switch {
-	case a.lost:
+	case a.lost || a.whole:
 	case len(a.kept)+len(chunk) > maxAnswer:
 		a.lost, a.kept = true, nil
 	default:
 		a.kept = append(a.kept, chunk...)
+		a.read = a.read && len(chunk) == 0
 	}
 	if end {
 		a.readJSON()
 	}
 }
 
-// readJSON reads what was kept, once. The text of an answer that breaks off counts as far as it goes.
+// readJSON reads what was kept, unless it did. The text of an answer that breaks off counts as far as it goes.
 func (a *Answer) readJSON() {
 	if a.read || a.format != formatJSON || a.lost {
 		return
 	}
 	a.read = true
-	body := a.kept
-	ok := true
+	a.out.reset()
+	body, ok := a.kept, true
 	if encoded(a.o.ContentEncoding) {
 		body, ok = decoded(a.o.ContentEncoding, a.kept)
 	}
 	if err := a.doc.read(body); err != nil {
 		a.out.raw(body[a.doc.dec.InputOffset():])
-		ok = false
+		return
 	}
-	a.whole = ok && a.ended
-	a.kept = nil
+	if a.whole = ok; ok {
+		a.kept = nil
+	}
 }
 
 // writeEvents reads the events that are whole, and holds the rest back.
 func (a *Answer) writeEvents(chunk []byte, end bool) (forward []byte, changed bool) {
 	if a.lost {
+		a.out.frame(int64(len(chunk)))
 		return chunk, false
 	}
 	in, from := chunk, 0
@@ -173,7 +177,7 @@ func (a *Answer) writeEvents(chunk []byte, end bool) (forward []byte, changed bo
 		start = len(in)
 	case len(rest) > maxEvent:
 		a.lost = true
-		a.out.raw(rest)
+		a.out.frame(int64(len(rest)))
 		start = len(in)
 	}
 	rest := in[start:]
@@ -202,11 +206,6 @@ func (a *Answer) event(event []byte) (drop bool) {
 		a.whole = true
 		return false
 	}
-	if a.cut {
-		// What is said after the cut reaches nobody; only the usage is of interest.
-		defer func(d delivered) { a.out = d }(a.out)
-		a.out = delivered{count: a.out.count}
-	}
 	if err := a.doc.read(data); err != nil {
 		a.out.raw(data)
 		return false
@@ -216,17 +215,22 @@ func (a *Answer) event(event []byte) (drop bool) {
 
 // Usage is what the provider reported, the last of it. It is false when there was no report.
 func (a *Answer) Usage() (core.Usage, bool) {
+	a.readJSON()
 	return a.doc.usage, a.doc.hasUsage
 }
 
 // ServedModel is the model that the provider named, empty if it named none.
-func (a *Answer) ServedModel() string { return a.doc.model }
+func (a *Answer) ServedModel() string {
+	a.readJSON()
+	return a.doc.model
+}
 
 // Complete reports whether the answer says of itself that it is whole: a stream by [DONE], JSON by its end.
 func (a *Answer) Complete() bool {
 	if a.lost {
 		return a.ended
 	}
+	a.readJSON()
 	return a.whole
 }
 
@@ -241,11 +245,9 @@ func (a *Answer) DeliveredBound() int64 {
 // CountDelivered counts the tokens of the output so far, with the model's tokenizer. Nothing is counted twice: calls
 // cost what arrived since the last one. Of an answer that passed unread it gives the bound.
 func (a *Answer) CountDelivered() int64 {
-	if a.format == formatJSON {
-		if a.lost {
-			return a.passed
-		}
-		a.readJSON()
+	if a.format == formatJSON && a.lost {
+		return a.passed
 	}
+	a.readJSON()
 	return a.out.tokens()
 }

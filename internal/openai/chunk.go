@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,6 +42,7 @@ type choiceState struct {
 const (
 	maxNoted   = 128 // bytes of a name or id that are kept
 	maxIndices = 128 // choices that are told apart
+	maxFigure  = 1 << 40
 )
 
 // read takes one document. An error means that it could not be read to its end.
@@ -123,7 +125,7 @@ func (d *document) note(into *string) error {
 	return nil
 }
 
-// integer reads a whole number that is not negative; another value gives 0.
+// integer reads a number that is not negative, rounded up and bounded; another value gives 0.
 func (d *document) integer() (int64, error) {
 	if d.dec.PeekKind() != '0' {
 		return 0, d.dec.SkipValue()
@@ -132,11 +134,11 @@ func (d *document) integer() (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	n, err := strconv.ParseInt(string(v), 10, 64)
-	if err != nil {
-		return 0, nil //nolint:nilerr // a number of another kind is as good as none
+	n, err := strconv.ParseFloat(string(v), 64)
+	if err != nil && n == 0 {
+		return 0, err
 	}
-	return max(n, 0), nil
+	return int64(math.Ceil(min(max(n, 0), maxFigure))), nil
 }
 
 func (d *document) member(name []byte) error {

@@ -29,11 +29,11 @@ type lastChoice struct {
 // that cannot be ended politely: one that is not a stream, is already at its end, or is inside an event too long to be
 // held back, which parsers drop when the stream ends.
 func (a *Answer) Cut(reason core.Reason) []byte {
-	if a.cut || a.format != formatEvents || a.whole || a.lost {
-		a.cut = true
+	possible := !a.cut && a.format == formatEvents && !a.whole && !a.lost
+	a.cut, a.out.closed = true, true
+	if !possible {
 		return nil
 	}
-	a.cut = true
 	chunk := lastChunk{
 		ID: a.doc.id, Object: "chat.completion.chunk", Created: a.doc.created, Model: a.doc.model,
 		Choices: a.openChoices(finishReason(reason)),

@@ -23,6 +23,7 @@ type delivered struct {
 	counted int64 // tokens of text that was counted and let go
 	pending int
 	runs    []run
+	closed  bool // what comes now reaches nobody
 }
 
 // run is one text: content, a refusal, the arguments of one tool call. Texts of an answer come interleaved, and tokens
@@ -44,14 +45,23 @@ const (
 	textRaw // what could not be read
 )
 
+// reset forgets what was delivered, to count it anew.
+func (d *delivered) reset() { *d = delivered{count: d.count, closed: d.closed} }
+
 // frame adds tokens that are not text.
 func (d *delivered) frame(tokens int64) {
+	if d.closed {
+		return
+	}
 	d.bound += tokens
 	d.extra += tokens
 }
 
 // quoted adds the text of a JSON string that was already checked.
 func (d *delivered) quoted(choice, index int64, kind textKind, v []byte) {
+	if d.closed {
+		return
+	}
 	r := d.run(choice, index, kind)
 	before := len(r.text)
 	r.text, _ = jsontext.AppendUnquote(r.text, v)
@@ -60,6 +70,9 @@ func (d *delivered) quoted(choice, index int64, kind textKind, v []byte) {
 
 // raw adds bytes as they are.
 func (d *delivered) raw(b []byte) {
+	if d.closed {
+		return
+	}
 	r := d.run(0, 0, textRaw)
 	before := len(r.text)
 	r.text = append(r.text, b...)

@@ -1,6 +1,8 @@
 package openai
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -19,7 +21,7 @@ func (a *Answer) writeModels(chunk []byte, end bool) ([]byte, bool) {
 		return []byte(noModels), true
 	}
 	a.kept = append(a.kept, chunk...)
-	if !end && !jsontext.Value(a.kept).IsValid() {
+	if !end && !(bytes.HasSuffix(bytes.TrimSpace(chunk), []byte("}")) && jsontext.Value(a.kept).IsValid()) {
 		return nil, true
 	}
 	a.whole = true

@@ -3,8 +3,10 @@ package openai
 import (
 	_ "embed"
 	"fmt"
+	"maps"
 	"math"
 	"math/bits"
+	"slices"
 	"sync"
 
 	"github.com/go-json-experiment/json"
@@ -33,6 +35,7 @@ type Model struct {
 type PriceTable struct {
 	version string
 	models  map[string]Model
+	unknown Model // what a model that is not in the table costs; nothing: it must not be called
 }
 
 // pricesJSON is written from the provider's public price page; its version is the day.
@@ -115,8 +118,29 @@ func (t *PriceTable) Model(name string) (Model, bool) {
 			}
 		}
 	}
+	if t.unknown.Input > 0 {
+		m := t.unknown
+		m.Name = name
+		return m, true
+	}
 	return Model{}, false
 }
+
+// Unknown models are bounded by the largest figures that are in use, since nothing is known of them.
+const (
+	unknownContextWindow = 1_000_000
+	unknownMaxOutput     = 128_000
+)
+
+// WithUnknown gives the table with a price for models that it does not name, per million tokens.
+func (t *PriceTable) WithUnknown(input, output core.MicroUSD) *PriceTable {
+	with := *t
+	with.unknown = Model{Input: input, Output: output, ContextWindow: unknownContextWindow, MaxOutput: unknownMaxOutput}
+	return &with
+}
+
+// Names are the models of the table, in order.
+func (t *PriceTable) Names() []string { return slices.Sorted(maps.Keys(t.models)) }
 
 // cutDate takes a suffix of the given pattern, in which d stands for a digit, off a name.
 func cutDate(name, pattern string) (string, bool) {
