@@ -61,7 +61,7 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // what stays is the system's to clean
 	b, err := newBench(ctx, o, dir)
 	if err != nil {
 		return err

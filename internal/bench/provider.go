@@ -35,7 +35,7 @@ func serveProvider(ctx context.Context, out io.Writer) error {
 		Handler:           provider.New(provider.Options{Words: streamWords, ChunkPause: chunkPause}),
 		ReadHeaderTimeout: 10 * time.Second,
 	}
-	defer context.AfterFunc(ctx, func() { server.Close() })()
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
 	fmt.Fprintln(out, "http://"+listener.Addr().String())
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		return err

@@ -31,7 +31,6 @@ func newProviderCluster(o Options, up upstream) (*clusterv3.Cluster, error) {
 	if !up.ip {
 		c.ClusterDiscoveryType = &clusterv3.Cluster_Type{Type: clusterv3.Cluster_LOGICAL_DNS}
 		c.DnsLookupFamily = clusterv3.Cluster_ALL
-		c.RespectDnsTtl = true
 	}
 	options := &upstreamhttpv3.HttpProtocolOptions{
 		CommonHttpProtocolOptions: &corev3.HttpProtocolOptions{
@@ -42,7 +41,10 @@ func newProviderCluster(o Options, up upstream) (*clusterv3.Cluster, error) {
 		UpstreamProtocolOptions: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_HttpProtocolOptions{
-					HttpProtocolOptions: &corev3.Http1ProtocolOptions{}}}},
+					HttpProtocolOptions: &corev3.Http1ProtocolOptions{},
+				},
+			},
+		},
 	}
 	if up.tls {
 		options.UpstreamProtocolOptions = &upstreamhttpv3.HttpProtocolOptions_AutoConfig{ // what ALPN agrees on
@@ -52,7 +54,8 @@ func newProviderCluster(o Options, up upstream) (*clusterv3.Cluster, error) {
 						Interval: durationpb.New(30 * time.Second),
 						Timeout:  durationpb.New(10 * time.Second),
 					},
-				}}}
+				},
+			}}
 		transport, err := newTLS(o, up)
 		if err != nil {
 			return nil, err
@@ -79,7 +82,8 @@ func newTLS(o Options, up upstream) (*corev3.TransportSocket, error) {
 				ValidationContext: &tlsv3.CertificateValidationContext{
 					TrustedCa:                 &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: o.TrustedCA}},
 					MatchTypedSubjectAltNames: []*tlsv3.SubjectAltNameMatcher{name},
-				}},
+				},
+			},
 		},
 	}
 	if !up.ip {
@@ -105,7 +109,10 @@ func newSidecarCluster(o Options) (*clusterv3.Cluster, error) {
 				ProtocolConfig: &upstreamhttpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
 					Http2ProtocolOptions: &corev3.Http2ProtocolOptions{
 						MaxConcurrentStreams: wrapperspb.UInt32(mostRequests),
-					}}}},
+					},
+				},
+			},
+		},
 	})
 }
 

@@ -46,7 +46,8 @@ func (sidecar) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
 		case "wrong length":
 			if m.GetRequestBody() != nil {
 				reply.GetRequestBody().Response = &extprocv3.CommonResponse{BodyMutation: &extprocv3.BodyMutation{
-					Mutation: &extprocv3.BodyMutation_Body{Body: []byte("{}")}}}
+					Mutation: &extprocv3.BodyMutation_Body{Body: []byte("{}")},
+				}}
 			}
 		case "error":
 			return errors.New("broken on purpose")
@@ -68,7 +69,8 @@ func (sidecar) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
 					Status:  &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 					Headers: &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{header("content-type", "application/json")}},
 					Body:    []byte(`{"of":"plumbline"}`), Details: "plumbline",
-				}}}
+				},
+			}}
 		}
 		if err := stream.Send(reply); err != nil {
 			return err
@@ -86,13 +88,16 @@ func testMode(m *extprocv3.ProcessingRequest) string {
 }
 
 func header(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD}
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
 }
 
 func requestChange(m *extprocv3.HeaderMutation) *extprocv3.ProcessingResponse {
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{
-		RequestHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: m}}}}
+		RequestHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: m}},
+	}}
 }
 
 func passOn(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
@@ -189,7 +194,7 @@ func TestRepliesOfEnvoyItselfHaveOpenAIsShape(t *testing.T) {
 		"sidecar oversteps":        {send(envoy, "forbidden change", chat), 503, "governance_unavailable"},
 		"sidecar miscounts":        {send(envoy, "wrong length", chat), 503, "governance_unavailable"},
 		"sidecar is not there":     {send(withoutSidecar, "", chat), 503, "governance_unavailable"},
-		"provider is not there":    {send(withoutProvider, "", chat), 503, "upstream_error"},
+		"provider is not there":    {send(withoutProvider, "", chat), 502, "upstream_error"},
 		"provider cuts off":        {send(envoy, "", strings.Replace(chat, "gpt-4o", provider.ModelCutoff, 1)), 502, "upstream_error"},
 		"body too large":           {send(envoy, "", strings.Repeat("x", 4<<20)), 413, "body_too_large"},
 		"escaped slash":            {get("/v1%2fmodels", ""), 400, "invalid_request"},
@@ -352,8 +357,8 @@ func TestTheProvidersCertificateIsVerified(t *testing.T) {
 		status       int
 	}{
 		"good":            {server.URL, ca, http.StatusOK},
-		"another name":    {"https://localhost:" + port, ca, http.StatusServiceUnavailable}, // not in the certificate
-		"other authority": {server.URL, "", http.StatusServiceUnavailable},
+		"another name":    {"https://localhost:" + port, ca, http.StatusBadGateway}, // not in the certificate
+		"other authority": {server.URL, "", http.StatusBadGateway},
 	} {
 		t.Run(name, func(t *testing.T) {
 			envoy := testkit.StartEnvoy(t, envoyconf.Options{Upstream: c.upstream, Socket: socket, TrustedCA: c.ca})

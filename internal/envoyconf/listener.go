@@ -139,7 +139,9 @@ func earlyMutation() (*corev3.TypedExtensionConfig, error) {
 	for _, prefix := range []string{"x-plumbline-", "x-user", "x-envoy-"} {
 		m.Mutations = append(m.Mutations, &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_RemoveOnMatch_{
 			RemoveOnMatch: &mutationv3.HeaderMutation_RemoveOnMatch{KeyMatcher: &matcherv3.StringMatcher{
-				MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}, IgnoreCase: true}}}})
+				MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}, IgnoreCase: true,
+			}},
+		}})
 	}
 	return extension("envoy.http.early_header_mutation.header_mutation", m)
 }
@@ -235,7 +237,8 @@ func newKeyInjector() (*hcmv3.HttpFilter, error) {
 
 func providerKey(file string) *tlsv3.Secret {
 	return &tlsv3.Secret{Name: keySecret, Type: &tlsv3.Secret_GenericSecret{GenericSecret: &tlsv3.GenericSecret{
-		Secret: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: file}}}}}
+		Secret: &corev3.DataSource{Specifier: &corev3.DataSource_Filename{Filename: file}},
+	}}}
 }
 
 func httpFilter(name string, config proto.Message) (*hcmv3.HttpFilter, error) {

@@ -17,7 +17,8 @@ type localReply struct {
 	status  uint32 // replaces Envoy's, 0 keeps it
 	message string
 	kind    string // OpenAI's error type
-	code    string // equal to Plumbline's reason, where there is one
+	code    string
+	reason  string // Plumbline's, where there is one
 	retry   bool   // say when to try again
 }
 
@@ -29,22 +30,22 @@ var localReplies = []localReply{
 			`response.code_details.startsWith("mismatch_between") || response.code_details.startsWith("header_mutation_")`,
 		status: 503, retry: true,
 		message: "Plumbline could not govern this request. Try again in a moment.",
-		kind:    "service_unavailable_error", code: "governance_unavailable",
+		kind:    "service_unavailable_error", code: "governance_unavailable", reason: "governance_unavailable",
 	},
 	{
 		when:    `response.code_details == "request_payload_too_large"`,
 		message: "The request's body is larger than is allowed.",
-		kind:    "invalid_request_error", code: "body_too_large",
+		kind:    "invalid_request_error", code: "body_too_large", reason: "body_too_large",
 	},
 	{
 		when:    `response.code == 504 && response.code_details != "plumbline"`,
 		message: "The provider did not answer in time.",
-		kind:    "server_error", code: "upstream_timeout",
+		kind:    "api_error", code: "upstream_timeout", reason: "upstream_timeout",
 	},
 	{
-		when:    `response.code >= 500 && response.code_details != "plumbline"`,
+		when: `response.code >= 500 && response.code_details != "plumbline"`, status: 502,
 		message: "The provider could not be reached, or it ended the connection before it answered.",
-		kind:    "server_error", code: "upstream_error",
+		kind:    "api_error", code: "upstream_error", reason: "upstream_error",
 	},
 	{
 		when:    `response.code == 408 && response.code_details != "plumbline"`,
@@ -75,9 +76,13 @@ func (r localReply) mapper() (*hcmv3.ResponseMapper, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := structpb.NewStruct(map[string]any{
+	fields := map[string]any{
 		"error": map[string]any{"message": r.message, "type": r.kind, "param": nil, "code": r.code},
-	})
+	}
+	if r.reason != "" {
+		fields["plumbline"] = map[string]any{"reason": r.reason}
+	}
+	body, err := structpb.NewStruct(fields)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +91,8 @@ func (r localReply) mapper() (*hcmv3.ResponseMapper, error) {
 			ExtensionFilter: &accesslogv3.ExtensionFilter{
 				Name:       "envoy.access_loggers.extension_filters.cel",
 				ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: expression},
-			}}},
+			},
+		}},
 		BodyFormatOverride: &corev3.SubstitutionFormatString{
 			Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
 		},

@@ -94,8 +94,7 @@ func Start(ctx context.Context, o Options) (*Process, error) {
 	ctx, cancel := context.WithTimeout(ctx, startLimit)
 	defer cancel()
 	if err := p.awaitReady(ctx); err != nil {
-		p.Stop()
-		return nil, err
+		return nil, errors.Join(err, p.Stop())
 	}
 	return p, nil
 }
@@ -115,7 +114,8 @@ func (p *Process) start(o Options, socket string) error {
 		return err
 	}
 	admin, err := json.Marshal(map[string]any{"admin": map[string]any{"address": map[string]any{
-		"pipe": map[string]any{"path": socket, "mode": 0o600}}}})
+		"pipe": map[string]any{"path": socket, "mode": 0o600},
+	}}})
 	if err != nil {
 		return err
 	}
@@ -270,7 +270,7 @@ func Validate(ctx context.Context, binary string, config []byte) error {
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
 	file := filepath.Join(dir, "envoy.yaml")
 	if err := os.WriteFile(file, config, 0o600); err != nil {
 		return err

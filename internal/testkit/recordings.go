@@ -181,4 +181,3 @@ func canonical(h http.Header) http.Header {
 	}
 	return c
 }
-

@@ -2,6 +2,7 @@ package testkit
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
 	"testing"
 )
@@ -21,7 +22,7 @@ func TestRecordingsAreWhole(t *testing.T) {
 				names[r.Name] = true
 				plain := r.Response.Plain(t)
 				switch {
-				case r.Request.Method != "POST" && r.Request.Method != "GET", !strings.HasPrefix(r.Request.Path, "/"):
+				case r.Request.Method != http.MethodPost && r.Request.Method != http.MethodGet, !strings.HasPrefix(r.Request.Path, "/"):
 					t.Errorf("%s: %s %s", r.Name, r.Request.Method, r.Request.Path)
 				case r.Response.Status < 200 || r.Response.Status > 599:
 					t.Errorf("%s: status %d", r.Name, r.Response.Status)

@@ -46,7 +46,6 @@ func run(ctx context.Context, socket string) error {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(receiveLimit),
 		grpc.MaxConcurrentStreams(1<<20),
-		grpc.SharedWriteBuffer(true),
 	)
 	extprocv3.RegisterExternalProcessorServer(server, processor{})
 	defer context.AfterFunc(ctx, server.Stop)()

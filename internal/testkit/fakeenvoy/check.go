@@ -80,8 +80,6 @@ func (c *checker) envelope(reply *extprocv3.ProcessingResponse) {
 		c.fail("a mode override, which is not allowed")
 	case reply.GetOverrideMessageTimeout() != nil:
 		c.fail("a message time-out override, which is not allowed")
-	case reply.GetRequestDrain():
-		c.fail("a drain request, which is not allowed")
 	}
 	if m := reply.GetDynamicMetadata(); m != nil {
 		c.s.Metadata = m

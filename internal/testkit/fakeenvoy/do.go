@@ -200,8 +200,13 @@ func (s *Stream) replied(result *Result) bool {
 // ChatHeaders are the headers of a chat completion with a JSON body of n bytes.
 func ChatHeaders(n int, more ...Header) []Header {
 	return withHeaders([]Header{
-		{":method", "POST"}, {":path", "/v1/chat/completions"}, {":scheme", "http"}, {":authority", "gateway"},
-		{"content-type", "application/json"}, {"content-length", strconv.Itoa(n)}, {"x-request-id", "fake"},
+		{":method", "POST"},
+		{":path", "/v1/chat/completions"},
+		{":scheme", "http"},
+		{":authority", "gateway"},
+		{"content-type", "application/json"},
+		{"content-length", strconv.Itoa(n)},
+		{"x-request-id", "fake"},
 	}, more)
 }
 

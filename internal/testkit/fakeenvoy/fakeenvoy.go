@@ -99,7 +99,7 @@ func New(t testing.TB, s extprocv3.ExternalProcessorServer, o Options, more ...g
 	}
 	e.client = extprocv3.NewExternalProcessorClient(conn)
 	t.Cleanup(func() {
-		conn.Close()
+		_ = conn.Close()
 		server.Stop()
 		if err := <-served; err != nil {
 			t.Error(err)
@@ -125,7 +125,7 @@ func (e *Envoy) watch(srv any, stream grpc.ServerStream, _ *grpc.StreamServerInf
 }
 
 // Violation is a rule of the protocol that the server broke.
-type Violation struct {
+type Violation struct { //nolint:errname // a finding first, and an error so that steps can return it
 	// Rule says which, in a few words; Phase is the message that was being answered.
 	Rule, Phase string
 }
@@ -303,12 +303,12 @@ func (s *Stream) end(err error) error {
 // Close ends a whole exchange as Envoy does: it resets the stream, which the server sees as Canceled. It gives what the
 // server's handler returned, once it has, and a *Violation when the server had sent something that nobody asked for, or
 // had ended cleanly before the answer's end.
-func (s *Stream) Close() (handlerErr error, violation error) { //nolint:revive,staticcheck // two errors, neither is the call's own
+func (s *Stream) Close() (handlerErr, violation error) {
 	if s.over == nil {
 		select {
 		case r := <-s.replies:
 			err := s.end(unasked(r, "end"))
-			if !(errors.Is(r.err, io.EOF) && s.finished) && errors.As(err, new(*Violation)) {
+			if atEnd := s.finished && errors.Is(r.err, io.EOF); !atEnd && errors.As(err, new(*Violation)) {
 				violation = err
 			}
 		default:

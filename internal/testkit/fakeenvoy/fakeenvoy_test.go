@@ -81,8 +81,10 @@ func passOn(m *request) *response {
 }
 
 func set(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD}
+	return &corev3.HeaderValueOption{
+		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
+		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
 }
 
 func headersReply(c *extprocv3.CommonResponse) *response {
@@ -158,9 +160,11 @@ func TestBrokenRulesAreFound(t *testing.T) {
 	override := passOn(&request{Request: &extprocv3.ProcessingRequest_RequestHeaders{}})
 	override.ModeOverride = &filterv3.ProcessingMode{}
 	streamed := &response{Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: &extprocv3.CommonResponse{
-		BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_StreamedResponse{}}}}}}
+		BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_StreamedResponse{}},
+	}}}}
 	lateHeader := &response{Response: &extprocv3.ProcessingResponse_ResponseBody{ResponseBody: &extprocv3.BodyResponse{Response: &extprocv3.CommonResponse{
-		HeaderMutation: &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{set("x", "y")}}}}}}
+		HeaderMutation: &extprocv3.HeaderMutation{SetHeaders: []*corev3.HeaderValueOption{set("x", "y")}},
+	}}}}
 	wrong := &response{Response: &extprocv3.ProcessingResponse_ResponseTrailers{}}
 	for name, c := range map[string]struct {
 		on   func(stream, *request) (*response, error)
@@ -242,13 +246,19 @@ func TestAWholeExchange(t *testing.T) {
 	}
 	want := &fakeenvoy.Result{
 		Forwarded: &fakeenvoy.Forwarded{Body: []byte("{}"), Headers: []fakeenvoy.Header{
-			{":method", "POST"}, {":scheme", "http"}, {":authority", "gateway"}, {"content-type", "application/json"},
-			{"x-request-id", "fake"}, {":path", "/v1/x"}, {"content-length", "2"}, {"authorization", "Bearer key"},
+			{":method", "POST"},
+			{":scheme", "http"},
+			{":authority", "gateway"},
+			{"content-type", "application/json"},
+			{"x-request-id", "fake"},
+			{":path", "/v1/x"},
+			{"content-length", "2"},
+			{"authorization", "Bearer key"},
 		}},
 		Status: 200, Headers: []fakeenvoy.Header{{":status", "200"}, {"content-type", "text/event-stream"}},
 		Body: []byte("one two"), Trailers: []fakeenvoy.Header{{"t", "1"}}, Handler: got.Handler,
 	}
-	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b error) bool { return errors.Is(a, b) })); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.Comparer(errors.Is)); diff != "" {
 		t.Error(diff)
 	}
 	wantPhases := []string{"request headers", "request body", "response headers", "response body", "response body", "response body", "response trailers"}

@@ -19,7 +19,8 @@ const (
 func (s *Stream) RequestHeaders(headers []Header, end bool) error {
 	s.Request = append([]Header(nil), headers...)
 	reply, err := s.exchange(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestHeaders{
-		RequestHeaders: &extprocv3.HttpHeaders{Headers: headerMap(headers), EndOfStream: end}}}, "request headers")
+		RequestHeaders: &extprocv3.HttpHeaders{Headers: headerMap(headers), EndOfStream: end},
+	}}, "request headers")
 	if err != nil {
 		return err
 	}
@@ -38,7 +39,8 @@ func (s *Stream) RequestHeaders(headers []Header, end bool) error {
 // the request is forwarded after them.
 func (s *Stream) RequestBody(body []byte, end bool) ([]byte, error) {
 	reply, err := s.exchange(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestBody{
-		RequestBody: &extprocv3.HttpBody{Body: body, EndOfStream: end}}}, "request body")
+		RequestBody: &extprocv3.HttpBody{Body: body, EndOfStream: end},
+	}}, "request body")
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +60,8 @@ func (s *Stream) RequestBody(body []byte, end bool) ([]byte, error) {
 // RequestTrailers sends trailers after the body; then the request is forwarded.
 func (s *Stream) RequestTrailers(trailers []Header) error {
 	reply, err := s.exchange(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestTrailers{
-		RequestTrailers: &extprocv3.HttpTrailers{Trailers: headerMap(trailers)}}}, "request trailers")
+		RequestTrailers: &extprocv3.HttpTrailers{Trailers: headerMap(trailers)},
+	}}, "request trailers")
 	if err != nil {
 		return err
 	}
@@ -81,7 +84,8 @@ func (s *Stream) ResponseHeaders(headers []Header, details string, end bool) err
 	}
 	s.Response = append([]Header(nil), headers...)
 	m := &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{
-		ResponseHeaders: &extprocv3.HttpHeaders{Headers: headerMap(headers), EndOfStream: end}}}
+		ResponseHeaders: &extprocv3.HttpHeaders{Headers: headerMap(headers), EndOfStream: end},
+	}}
 	addAttributes(m, map[string]string{"response.code_details": details})
 	reply, err := s.exchange(m, "response headers")
 	if err != nil {
@@ -105,7 +109,8 @@ func (s *Stream) ResponseHeaders(headers []Header, details string, end bool) err
 // ResponseBody sends one chunk of the answer and gives what the client receives in its place.
 func (s *Stream) ResponseBody(chunk []byte, end bool) ([]byte, error) {
 	reply, err := s.exchange(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseBody{
-		ResponseBody: &extprocv3.HttpBody{Body: chunk, EndOfStream: end}}}, "response body")
+		ResponseBody: &extprocv3.HttpBody{Body: chunk, EndOfStream: end},
+	}}, "response body")
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +131,8 @@ func (s *Stream) ResponseBody(chunk []byte, end bool) ([]byte, error) {
 // ResponseTrailers sends trailers after the last chunk, whose end was false, and gives what the client receives.
 func (s *Stream) ResponseTrailers(trailers []Header) ([]Header, error) {
 	reply, err := s.exchange(&extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseTrailers{
-		ResponseTrailers: &extprocv3.HttpTrailers{Trailers: headerMap(trailers)}}}, "response trailers")
+		ResponseTrailers: &extprocv3.HttpTrailers{Trailers: headerMap(trailers)},
+	}}, "response trailers")
 	if err != nil {
 		return nil, err
 	}
