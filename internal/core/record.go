@@ -22,9 +22,9 @@ type Finish string
 
 // The endings of a forwarded exchange.
 const (
-	FinishComplete      Finish = "complete"
-	FinishClientGone    Finish = "client_gone"
-	FinishUpstreamReset Finish = "upstream_reset"
+	FinishComplete Finish = "complete"
+	// FinishInterrupted: the caller left, or the provider broke off. Envoy does not tell which (docs/decisions/0008).
+	FinishInterrupted   Finish = "interrupted"
 	FinishUpstreamError Finish = "upstream_error" // the provider, or Envoy in its place, answered with an error
 	FinishCut           Finish = "cut"            // Plumbline ended the answer: quota or policy
 	FinishDrained       Finish = "drained"        // Plumbline shut down before the end of the answer

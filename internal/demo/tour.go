@@ -108,10 +108,10 @@ func (r *running) stops() []stop {
 		},
 		{
 			"billing-agent", "the provider stops in mid-stream", ask("billing-agent", provider.ModelCutoff, onTask, stream),
-			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishUpstreamReset, ""},
+			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishInterrupted, ""},
 			true,
 		},
-		{"data-analyst", "the client hangs up", hangUp, outcome{200, core.ActionAllow, core.ReasonNone, core.FinishClientGone, ""}, true},
+		{"data-analyst", "the client hangs up", hangUp, outcome{200, core.ActionAllow, core.ReasonNone, core.FinishInterrupted, ""}, true},
 	}
 }
 

@@ -100,13 +100,10 @@ func ended(err error) error {
 
 // finish says how an exchange ended whose answer was not seen to its end.
 func (s *Server) finish(err error) core.Finish {
-	switch {
-	case s.draining.Load() && err != nil:
+	if s.draining.Load() && err != nil {
 		return core.FinishDrained
-	case err == nil:
-		return core.FinishClientGone
 	}
-	return core.FinishUpstreamReset
+	return core.FinishInterrupted
 }
 
 // governable reports whether Envoy runs a mode in which nothing passes unread.
