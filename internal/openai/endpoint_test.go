@@ -1,0 +1,125 @@
+package openai
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
+)
+
+// Every method and path of the public API has a row, and only three of them are open.
+func TestEveryPublicEndpointHasARow(t *testing.T) {
+	data, err := os.ReadFile(testkit.SharedData(t, "openai_endpoints.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := map[string]bool{}
+	param := regexp.MustCompile(`\{[^}]*\}`)
+	lines := strings.Split(strings.TrimSpace(string(data)), "\n")
+	if len(lines) != 260 {
+		t.Fatalf("%d pairs, want 260", len(lines))
+	}
+	for _, line := range lines {
+		method, path, _ := strings.Cut(line, " ")
+		e, _, denied := Lookup(method, "/v1"+param.ReplaceAllString(path, "id-1"))
+		template, _, _ := strings.Cut("/v1"+path, "?")
+		if e.Name == NameUnknown || e.Method != method || e.Template != template {
+			t.Errorf("%s: no row of its own, got %+v", line, e)
+		}
+		if isOpen := e.Class == ClassGoverned || e.Class == ClassPlain; isOpen != (denied == nil) {
+			t.Errorf("%s: class %s with error %v", line, e.Class, denied)
+		}
+		if denied == nil {
+			open[method+" "+template] = true
+		} else if denied.Reason != core.ReasonEndpointNotAllowed || !strings.Contains(denied.Public, "POST /v1/chat/completions") {
+			t.Errorf("%s: %v: %s", line, denied, denied.Public)
+		}
+	}
+	if len(open) != 3 || !open["POST /v1/chat/completions"] || !open["GET /v1/models"] || !open["GET /v1/models/{model}"] {
+		t.Errorf("open: %v", open)
+	}
+}
+
+func TestLookup(t *testing.T) {
+	for _, tt := range []struct {
+		method, path, name, param string
+		ok                        bool
+	}{
+		{"POST", "/v1/chat/completions", "chat.completions", "", true},
+		{"POST", "/v1/chat/completions?x=1&y=%20", "chat.completions", "", true},
+		{"GET", "/v1/models", "models.list", "", true},
+		{"GET", "/v1/models/gpt-4o", "models.get", "gpt-4o", true},
+		{"GET", "/v1/models/ft:gpt-4o:org::id-9", "models.get", "ft:gpt-4o:org::id-9", true},
+		{"DELETE", "/v1/models/gpt-4o", "models.delete", "", false},
+		{"POST", "/v1/realtime/client_secrets", "realtime", "", false},
+		{"POST", "/v1/batches", "batches", "", false},
+		{"GET", "/v1/responses/resp_1", "responses.stored", "", false},
+	} {
+		e, param, err := Lookup(tt.method, tt.path)
+		if e.Name != tt.name || param != tt.param || (err == nil) != tt.ok {
+			t.Errorf("Lookup(%s, %s) = %s, %q, %v", tt.method, tt.path, e.Name, param, err)
+		}
+	}
+}
+
+// No spelling of a path reaches a row but its own.
+func TestLookupTakesNoTricks(t *testing.T) {
+	for _, path := range []string{
+		"", "/", "*", "/v1", "/v1/", "v1/models", "/v1/models/", "//v1/models", "/v1//models", "/v1/./models",
+		"/v1/x/../models", "/v1/models/..", "/v1/models/.", "/v1/models/%2e%2e", "/v1%2fmodels", "/v1/models%2Fgpt-4o",
+		"/v1/models/gpt%2d4o", "/v1/models;x=1", "/v1/models/gpt-4o;x", "/V1/models", "/v1/Models", "/v1\\models",
+		"/v1/models\\x", "/v1/models/\x00", "/v1/models\x00", "/v1/models/gpt-4ö", "/v1/models/g p", "/v1/models#x",
+		"/v1/models?x#y", "/v1/models?\x01", "/v1/models?x y", "/v1/models/" + strings.Repeat("a", 2000),
+		"/v1/models?" + strings.Repeat("a", 2000), "http://api.openai.com/v1/models", "/v1/models/a/b", "/openai/v1/models",
+	} {
+		if e, _, err := Lookup("GET", path); err == nil || e.Name != NameUnknown {
+			t.Errorf("Lookup(GET, %q) = %+v, %v", path, e, err)
+		}
+	}
+	for _, method := range []string{"", "get", "HEAD", "OPTIONS", "PUT", "PATCH", "CONNECT", "TRACE", "POST "} {
+		if e, _, err := Lookup(method, "/v1/models"); err == nil || e.Name != NameUnknown {
+			t.Errorf("Lookup(%q, /v1/models) = %+v, %v", method, e, err)
+		}
+	}
+}
+
+func FuzzLookup(f *testing.F) {
+	f.Add("POST", "/v1/chat/completions")
+	f.Add("GET", "/v1/models/%2e%2e/x?y")
+	exact := regexp.MustCompile(`^/v1/(chat/completions|models|models/[A-Za-z0-9._:-]+)(\?[!-~]*)?$`)
+	f.Fuzz(func(t *testing.T, method, path string) {
+		e, _, err := Lookup(method, path)
+		if err == nil && !exact.MatchString(path) {
+			t.Errorf("%q is let through as %s", path, e.Name)
+		}
+		if err != nil && strings.Contains(err.Public, "\x00") {
+			t.Error("an error repeats the path")
+		}
+	})
+}
+
+func TestCheckContent(t *testing.T) {
+	for _, tt := range []struct {
+		kind, encoding string
+		ok             bool
+	}{
+		{"application/json", "", true},
+		{"application/json", "identity", true},
+		{"Application/JSON; charset=UTF-8", "", true},
+		{"application/json;charset=utf-16", "", false},
+		{"application/json; charset=utf-8; x=y", "", false},
+		{"application/json", "gzip", false},
+		{"", "", false},
+		{"text/json", "", false},
+		{"multipart/form-data; boundary=x", "", false},
+		{"application/json, text/plain", "", false},
+	} {
+		e := CheckContent(tt.kind, tt.encoding)
+		if (e == nil) != tt.ok || e != nil && e.Reason != core.ReasonUnsupportedMediaType {
+			t.Errorf("CheckContent(%q, %q) = %v", tt.kind, tt.encoding, e)
+		}
+	}
+}
