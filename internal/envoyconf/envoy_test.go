@@ -118,8 +118,14 @@ func passOn(m *extprocv3.ProcessingRequest) *extprocv3.ProcessingResponse {
 
 const chat = `{"model":"gpt-4o","messages":[{"role":"user","content":"x"}]}`
 
+// reply is a whole answer.
+type reply struct {
+	Status int
+	Header http.Header
+}
+
 // raw sends bytes that no HTTP client would send and reads one answer.
-func raw(t *testing.T, envoy *testkit.Envoy, request string) (*http.Response, string) {
+func raw(t *testing.T, envoy *testkit.Envoy, request string) (reply, string) {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(envoy.URL, "http://"))
 	if err != nil {
@@ -139,11 +145,11 @@ func raw(t *testing.T, envoy *testkit.Envoy, request string) (*http.Response, st
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(body)
+	return reply{resp.StatusCode, resp.Header}, string(body)
 }
 
 // post sends a chat completion with more headers, each line ending in CRLF.
-func post(t *testing.T, envoy *testkit.Envoy, headers, body string) (*http.Response, string) {
+func post(t *testing.T, envoy *testkit.Envoy, headers, body string) (reply, string) {
 	t.Helper()
 	return raw(t, envoy, "POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"+
 		"Content-Length: "+strconv.Itoa(len(body))+"\r\n"+headers+"\r\n"+body)
@@ -152,17 +158,17 @@ func post(t *testing.T, envoy *testkit.Envoy, headers, body string) (*http.Respo
 // errorCode is the code in an error body of OpenAI's shape, which body must be.
 func errorCode(t *testing.T, body string) string {
 	t.Helper()
-	var reply struct {
+	var parsed struct {
 		Error struct {
 			Message, Type string
 			Param         *string
 			Code          string
 		}
 	}
-	if err := json.Unmarshal([]byte(body), &reply); err != nil || reply.Error.Message == "" || reply.Error.Type == "" {
+	if err := json.Unmarshal([]byte(body), &parsed); err != nil || parsed.Error.Message == "" || parsed.Error.Type == "" {
 		t.Errorf("%v: not OpenAI's error shape: %s", err, body)
 	}
-	return reply.Error.Code
+	return parsed.Error.Code
 }
 
 func TestRepliesOfEnvoyItselfHaveOpenAIsShape(t *testing.T) {
@@ -175,16 +181,19 @@ func TestRepliesOfEnvoyItselfHaveOpenAIsShape(t *testing.T) {
 	down := o
 	down.Upstream = "http://" + closedAddress(t)
 	withoutProvider := testkit.StartEnvoy(t, down)
-	get := func(path, headers string) func(*testing.T) (*http.Response, string) {
-		return func(t *testing.T) (*http.Response, string) {
+	rude := o
+	rude.Upstream = "http://" + rudeAddress(t)
+	withRudeProvider := testkit.StartEnvoy(t, rude)
+	get := func(path, headers string) func(*testing.T) (reply, string) {
+		return func(t *testing.T) (reply, string) {
 			return raw(t, envoy, "GET "+path+" HTTP/1.1\r\nHost: gateway\r\n"+headers+"\r\n")
 		}
 	}
-	send := func(e *testkit.Envoy, mode, body string) func(*testing.T) (*http.Response, string) {
-		return func(t *testing.T) (*http.Response, string) { return post(t, e, "test-mode: "+mode+"\r\n", body) }
+	send := func(e *testkit.Envoy, mode, body string) func(*testing.T) (reply, string) {
+		return func(t *testing.T) (reply, string) { return post(t, e, "test-mode: "+mode+"\r\n", body) }
 	}
 	for name, c := range map[string]struct {
-		do     func(*testing.T) (*http.Response, string)
+		do     func(*testing.T) (reply, string)
 		status int
 		code   string
 	}{
@@ -195,7 +204,7 @@ func TestRepliesOfEnvoyItselfHaveOpenAIsShape(t *testing.T) {
 		"sidecar miscounts":        {send(envoy, "wrong length", chat), 503, "governance_unavailable"},
 		"sidecar is not there":     {send(withoutSidecar, "", chat), 503, "governance_unavailable"},
 		"provider is not there":    {send(withoutProvider, "", chat), 502, "upstream_error"},
-		"provider cuts off":        {send(envoy, "", strings.Replace(chat, "gpt-4o", provider.ModelCutoff, 1)), 502, "upstream_error"},
+		"provider hangs up":        {send(withRudeProvider, "", chat), 502, "upstream_error"},
 		"body too large":           {send(envoy, "", strings.Repeat("x", 4<<20)), 413, "body_too_large"},
 		"escaped slash":            {get("/v1%2fmodels", ""), 400, "invalid_request"},
 		"upgrade":                  {get("/v1/realtime", "Connection: upgrade\r\nUpgrade: websocket\r\n"), 403, "invalid_request"},
@@ -204,11 +213,8 @@ func TestRepliesOfEnvoyItselfHaveOpenAIsShape(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			before := p.Total()
 			resp, body := c.do(t)
-			if name == "provider cuts off" && resp.StatusCode == http.StatusOK {
-				return // its headers had passed before it did
-			}
-			if resp.StatusCode != c.status || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-				t.Errorf("%s %v", resp.Status, resp.Header)
+			if resp.Status != c.status || !strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
+				t.Errorf("%d %v", resp.Status, resp.Header)
 			}
 			if c.status == http.StatusOK {
 				return
@@ -219,15 +225,15 @@ func TestRepliesOfEnvoyItselfHaveOpenAIsShape(t *testing.T) {
 			if wait := resp.Header.Get("Retry-After-Ms"); (wait != "") != (c.code == "governance_unavailable") {
 				t.Errorf("retry-after-ms %q", wait)
 			}
-			if name != "provider cuts off" && p.Total() != before {
+			if p.Total() != before {
 				t.Error("the provider was reached")
 			}
 		})
 	}
 	t.Run("a refusal by Plumbline stays as it is", func(t *testing.T) {
 		resp, body := post(t, envoy, "test-mode: refuse\r\n", chat)
-		if resp.StatusCode != http.StatusServiceUnavailable || body != `{"of":"plumbline"}` {
-			t.Errorf("%s %s", resp.Status, body)
+		if resp.Status != http.StatusServiceUnavailable || body != `{"of":"plumbline"}` {
+			t.Errorf("%d %s", resp.Status, body)
 		}
 	})
 }
@@ -240,6 +246,27 @@ func closedAddress(t *testing.T) string {
 		t.Fatal(err)
 	}
 	defer listener.Close()
+	return listener.Addr().String()
+}
+
+// rudeAddress is an address that takes a request and hangs up.
+func rudeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // closed
+			}
+			conn.Read(make([]byte, 1))
+			conn.Close()
+		}
+	}()
 	return listener.Addr().String()
 }
 
@@ -263,8 +290,8 @@ func TestCallersCannotSteerEnvoyOrPassForOthers(t *testing.T) {
 		"x-forwarded-for: 127.0.0.1\r\nx-envoy-retry-on: 5xx\r\n",
 	} {
 		before := p.Total()
-		if resp, _ := post(t, envoy, line, failing); resp.StatusCode != http.StatusServiceUnavailable {
-			t.Errorf("%q: %s", line, resp.Status)
+		if resp, _ := post(t, envoy, line, failing); resp.Status != http.StatusServiceUnavailable {
+			t.Errorf("%q: %d", line, resp.Status)
 		}
 		if n := p.Total() - before; n != 1 {
 			t.Errorf("%q: the provider was asked %d times", line, n)
@@ -272,7 +299,7 @@ func TestCallersCannotSteerEnvoyOrPassForOthers(t *testing.T) {
 	}
 	resp, _ := post(t, envoy, "x-forwarded-client-cert: By=x\r\nX-Plumbline-User: me\r\nx-user: me\r\nX-User-Id: me\r\n"+
 		"OpenAI-Organization: org\r\nopenai-project: p\r\nx-envoy-internal: true\r\nx-forwarded-for: 10.0.0.1\r\nx-kept: yes\r\n", chat)
-	if resp.StatusCode != http.StatusOK {
+	if resp.Status != http.StatusOK {
 		t.Fatal(resp.Status)
 	}
 	got := p.Requests()[0].Header
@@ -287,8 +314,8 @@ func TestPathsReachTheProviderInOneSpelling(t *testing.T) {
 	envoy := testkit.StartEnvoy(t, envoyconf.Options{Upstream: url, Socket: testkit.Sidecar(t, sidecar{})})
 	for _, path := range []string{"/v1/models", "//v1//models", "/v1/./models", "/v1/x/../models", "/v1/%6dodels", "/v1/x/%2e%2e/models"} {
 		resp, _ := raw(t, envoy, "GET "+path+" HTTP/1.1\r\nHost: gateway\r\n\r\n")
-		if got := p.Requests()[0].Path; resp.StatusCode != http.StatusOK || got != "/v1/models" {
-			t.Errorf("%s: %s, the provider saw %s", path, resp.Status, got)
+		if got := p.Requests()[0].Path; resp.Status != http.StatusOK || got != "/v1/models" {
+			t.Errorf("%s: %d, the provider saw %s", path, resp.Status, got)
 		}
 	}
 }
@@ -303,8 +330,8 @@ func TestEnvoyInjectsTheProvidersKey(t *testing.T) {
 	envoy := testkit.StartEnvoy(t, envoyconf.Options{Upstream: url, Socket: testkit.Sidecar(t, sidecar{}), ProviderKeyFile: file})
 	for _, mode := range []string{"strip", "pass"} { // also in place of a credential that was left by mistake
 		resp, body := post(t, envoy, "test-mode: "+mode+"\r\nAuthorization: Bearer pl_caller\r\n", chat)
-		if resp.StatusCode != http.StatusOK {
-			t.Errorf("%s: %s %s", mode, resp.Status, body)
+		if resp.Status != http.StatusOK {
+			t.Errorf("%s: %d %s", mode, resp.Status, body)
 		}
 		if diff := cmp.Diff([]string{"Bearer " + key}, p.Requests()[0].Header["Authorization"]); diff != "" {
 			t.Errorf("%s: %s", mode, diff)
@@ -314,8 +341,8 @@ func TestEnvoyInjectsTheProvidersKey(t *testing.T) {
 		}
 	}
 	resp, body := post(t, envoy, "test-mode: refuse\r\nAuthorization: Bearer pl_caller\r\n", chat)
-	if resp.StatusCode != http.StatusServiceUnavailable || strings.Contains(body, key) || p.Total() != 2 {
-		t.Errorf("%s %s, %d requests", resp.Status, body, p.Total())
+	if resp.Status != http.StatusServiceUnavailable || strings.Contains(body, key) || p.Total() != 2 {
+		t.Errorf("%d %s, %d requests", resp.Status, body, p.Total())
 	}
 	if err := envoy.Stop(); err != nil { // writes the rest of the access log
 		t.Fatal(err)
@@ -364,8 +391,8 @@ func TestTheProvidersCertificateIsVerified(t *testing.T) {
 			envoy := testkit.StartEnvoy(t, envoyconf.Options{Upstream: c.upstream, Socket: socket, TrustedCA: c.ca})
 			before := p.Total()
 			resp, body := post(t, envoy, "", chat)
-			if resp.StatusCode != c.status || (p.Total() > before) != (c.status == http.StatusOK) {
-				t.Errorf("%s %s", resp.Status, body)
+			if resp.Status != c.status || (p.Total() > before) != (c.status == http.StatusOK) {
+				t.Errorf("%d %s", resp.Status, body)
 			}
 		})
 	}

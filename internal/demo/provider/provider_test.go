@@ -2,6 +2,7 @@ package provider_test
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -22,14 +23,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const key = "sk-standin-0123456789abcdef"
 
-func serve(t *testing.T, o provider.Options) (*provider.Provider, func(body string) *http.Response) {
+// answer is a whole answer. Err is why its body ended too early.
+type answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	Err    error
+}
+
+func serve(t *testing.T, o provider.Options) (*provider.Provider, func(body string) answer) {
 	t.Helper()
 	p := provider.New(o)
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
 	client := &http.Client{Transport: &http.Transport{DisableCompression: true}}
 	t.Cleanup(client.CloseIdleConnections)
-	return p, func(body string) *http.Response {
+	return p, func(body string) answer {
 		t.Helper()
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/v1/chat/completions", strings.NewReader(body))
 		if err != nil {
@@ -40,8 +49,9 @@ func serve(t *testing.T, o provider.Options) (*provider.Provider, func(body stri
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { resp.Body.Close() })
-		return resp
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		return answer{resp.StatusCode, resp.Header, data, err}
 	}
 }
 
@@ -75,12 +85,12 @@ func TestAnswersAsJSON(t *testing.T) {
 			_, post := serve(t, provider.Options{Key: key})
 			resp := post(c.body)
 			var got reply
-			if err := json.NewDecoder(resp.Body).Decode(&got); err != nil {
+			if err := json.Unmarshal(resp.Body, &got); err != nil {
 				t.Fatal(err)
 			}
-			if resp.StatusCode != http.StatusOK || got.Usage.Prompt != c.prompt || got.Usage.Completion != c.completion ||
+			if resp.Status != http.StatusOK || got.Usage.Prompt != c.prompt || got.Usage.Completion != c.completion ||
 				got.Usage.Total != c.prompt+c.completion || *got.Choices[0].FinishReason != c.finish {
-				t.Errorf("status %d, %+v, finish %s", resp.StatusCode, *got.Usage, *got.Choices[0].FinishReason)
+				t.Errorf("status %d, %+v, finish %s", resp.Status, *got.Usage, *got.Choices[0].FinishReason)
 			}
 			words := 0
 			for _, ch := range got.Choices {
@@ -94,9 +104,9 @@ func TestAnswersAsJSON(t *testing.T) {
 }
 
 // events reads an event stream to its end.
-func events(t *testing.T, r io.Reader) (chunks []reply, done bool, err error) {
+func events(t *testing.T, a answer) (chunks []reply, done bool, err error) {
 	t.Helper()
-	lines := bufio.NewScanner(r)
+	lines := bufio.NewScanner(bytes.NewReader(a.Body))
 	for lines.Scan() {
 		data, ok := strings.CutPrefix(lines.Text(), "data: ")
 		switch {
@@ -111,7 +121,7 @@ func events(t *testing.T, r io.Reader) (chunks []reply, done bool, err error) {
 			chunks = append(chunks, c)
 		}
 	}
-	return chunks, done, lines.Err()
+	return chunks, done, a.Err
 }
 
 func TestStreams(t *testing.T) {
@@ -121,7 +131,7 @@ func TestStreams(t *testing.T) {
 		if usage {
 			body = strings.Replace(body, `"stream":true`, `"stream":true,"stream_options":{"include_usage":true}`, 1)
 		}
-		chunks, done, err := events(t, post(body).Body)
+		chunks, done, err := events(t, post(body))
 		if err != nil || !done {
 			t.Fatalf("done %v, %v", done, err)
 		}
@@ -147,9 +157,8 @@ func TestStreams(t *testing.T) {
 func TestOnlyTheKeyIsAccepted(t *testing.T) {
 	p, post := serve(t, provider.Options{Key: "sk-another-0123456789"})
 	resp := post(`{"model":"gpt-4o","messages":[{"content":"x"}]}`)
-	body, _ := io.ReadAll(resp.Body)
-	if resp.StatusCode != http.StatusUnauthorized || !strings.Contains(string(body), "sk-s********cdef") {
-		t.Errorf("%d %s", resp.StatusCode, body)
+	if body := resp.Body; resp.Status != http.StatusUnauthorized || !strings.Contains(string(body), "sk-s********cdef") {
+		t.Errorf("%d %s", resp.Status, body)
 	}
 	if p.Total() != 1 || p.Rejected() != 1 {
 		t.Errorf("total %d, rejected %d", p.Total(), p.Rejected())
@@ -171,7 +180,7 @@ func TestTheLastRequestsAreKept(t *testing.T) {
 }
 
 func TestBehaviours(t *testing.T) {
-	ask := func(t *testing.T, o provider.Options, model, more string) *http.Response {
+	ask := func(t *testing.T, o provider.Options, model, more string) answer {
 		t.Helper()
 		o.Behaviours = true
 		_, post := serve(t, o)
@@ -180,7 +189,7 @@ func TestBehaviours(t *testing.T) {
 	const stream = `,"stream":true,"stream_options":{"include_usage":true}`
 	t.Run("only when asked for", func(t *testing.T) {
 		_, post := serve(t, provider.Options{})
-		if resp := post(`{"model":"standin-error-500","messages":[{"content":"x"}]}`); resp.StatusCode != http.StatusNotFound {
+		if resp := post(`{"model":"standin-error-500","messages":[{"content":"x"}]}`); resp.Status != http.StatusNotFound {
 			t.Error(resp.Status)
 		}
 	})
@@ -189,41 +198,41 @@ func TestBehaviours(t *testing.T) {
 			"standin-error-500": 500, "standin-error-429": 429, "standin-401": 401,
 			"standin-error-200": 404, "standin-error-x": 404, "standin-": 404,
 		} {
-			if resp := ask(t, provider.Options{}, model, ""); resp.StatusCode != want {
-				t.Errorf("%s: %s", model, resp.Status)
+			if resp := ask(t, provider.Options{}, model, ""); resp.Status != want {
+				t.Errorf("%s: %d", model, resp.Status)
 			}
 		}
 	})
 	t.Run("cutoff", func(t *testing.T) {
-		if _, err := io.ReadAll(ask(t, provider.Options{}, provider.ModelCutoff, "").Body); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if err := ask(t, provider.Options{}, provider.ModelCutoff, "").Err; !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Error(err)
 		}
-		chunks, done, err := events(t, ask(t, provider.Options{}, provider.ModelCutoff, stream).Body)
+		chunks, done, err := events(t, ask(t, provider.Options{}, provider.ModelCutoff, stream))
 		if !errors.Is(err, io.ErrUnexpectedEOF) || done || len(chunks) == 0 {
 			t.Errorf("%d chunks, done %v, %v", len(chunks), done, err)
 		}
 	})
 	t.Run("slow", func(t *testing.T) {
-		if resp := ask(t, provider.Options{Slow: time.Millisecond}, provider.ModelSlow, ""); resp.StatusCode != http.StatusOK {
+		if resp := ask(t, provider.Options{Slow: time.Millisecond}, provider.ModelSlow, ""); resp.Status != http.StatusOK {
 			t.Error(resp.Status)
 		}
 	})
 	t.Run("rubbish", func(t *testing.T) {
-		body, err := io.ReadAll(ask(t, provider.Options{}, provider.ModelRubbish, "").Body)
-		if err != nil || json.Valid(body) {
-			t.Errorf("%q, %v", body, err)
+		resp := ask(t, provider.Options{}, provider.ModelRubbish, "")
+		if resp.Err != nil || json.Valid(resp.Body) {
+			t.Errorf("%q, %v", resp.Body, resp.Err)
 		}
 	})
 	t.Run("no usage", func(t *testing.T) {
 		var got reply
-		if err := json.NewDecoder(ask(t, provider.Options{}, provider.ModelNoUsage, "").Body).Decode(&got); err != nil || got.Usage != nil {
+		if err := json.Unmarshal(ask(t, provider.Options{}, provider.ModelNoUsage, "").Body, &got); err != nil || got.Usage != nil {
 			t.Errorf("%+v, %v", got.Usage, err)
 		}
 	})
 	t.Run("gzip", func(t *testing.T) {
 		for _, more := range []string{"", stream} {
 			resp := ask(t, provider.Options{}, provider.ModelGzip, more)
-			zr, err := gzip.NewReader(resp.Body)
+			zr, err := gzip.NewReader(bytes.NewReader(resp.Body))
 			if err != nil || resp.Header.Get("Content-Encoding") != "gzip" {
 				t.Fatal(err, resp.Header)
 			}
@@ -233,7 +242,7 @@ func TestBehaviours(t *testing.T) {
 		}
 	})
 	t.Run("long", func(t *testing.T) {
-		chunks, _, _ := events(t, ask(t, provider.Options{}, provider.ModelLong, stream).Body)
+		chunks, _, _ := events(t, ask(t, provider.Options{}, provider.ModelLong, stream))
 		if got := chunks[len(chunks)-1].Usage.Completion; got != provider.LongWords {
 			t.Error(got)
 		}
