@@ -181,7 +181,7 @@ func (r *reader) open(kind jsontext.Kind, what string) *core.Error {
 		return r.mismatch(what)
 	}
 	if r.dec.StackDepth() >= maxDepth {
-		return r.broken(r.dec.InputOffset(), "is nested more than "+strconv.Itoa(maxDepth)+" deep")
+		return broken(paramOf(r.dec.StackPointer()), r.dec.InputOffset(), "is nested more than "+strconv.Itoa(maxDepth)+" deep")
 	}
 	return r.token()
 }
@@ -231,16 +231,16 @@ func (r *reader) end() *core.Error {
 		}
 		return r.syntax(err)
 	}
-	return r.broken(r.dec.InputOffset(), "has data after its end")
+	return broken("", r.dec.InputOffset(), "has data after its end")
 }
 
 // syntax words an error of the decoder without repeating the body.
 func (r *reader) syntax(err error) *core.Error {
-	offset := r.dec.InputOffset()
+	offset, at := r.dec.InputOffset(), r.dec.StackPointer()
 	what := "is not valid JSON"
 	var s *jsontext.SyntacticError
 	if errors.As(err, &s) {
-		offset = s.ByteOffset
+		offset, at = s.ByteOffset, s.JSONPointer
 	}
 	switch {
 	case errors.Is(err, jsontext.ErrDuplicateName):
@@ -250,42 +250,48 @@ func (r *reader) syntax(err error) *core.Error {
 	case bytes.HasPrefix(r.body, []byte("\xef\xbb\xbf")):
 		what = "begins with a byte order mark"
 	}
-	return r.broken(offset, what)
+	return broken(paramOf(at), offset, what)
 }
 
-func (r *reader) broken(offset int64, what string) *core.Error {
+func broken(param string, offset int64, what string) *core.Error {
 	return &core.Error{
-		Reason: core.ReasonInvalidBody, Param: r.param(),
+		Reason: core.ReasonInvalidBody, Param: param,
 		Public: "The request body " + what + ", at byte " + strconv.FormatInt(offset, 10) + ".",
 	}
 }
 
-// mismatch is the error of a value of the wrong type, or of none at all.
+// mismatch is the error of a value to come that is of the wrong type, or that is no value at all.
 func (r *reader) mismatch(want string) *core.Error {
 	if r.dec.PeekKind() == jsontext.KindInvalid {
-		_, e := r.value() // gives the error of the syntax
-		if e != nil {
-			return e
+		if _, e := r.value(); e != nil {
+			return e // of the syntax
 		}
 	}
-	offset := r.dec.InputOffset()
-	param := r.param()
-	return &core.Error{
-		Reason: core.ReasonInvalidBody, Param: param,
-		Public: named(param) + " must be " + want + ", at byte " + strconv.FormatInt(offset, 10) + ".",
+	at := r.dec.StackPointer()
+	if kind, length := r.dec.StackIndex(r.dec.StackDepth()); kind == '[' {
+		if length > 0 {
+			at = at.Parent()
+		}
+		at = at.AppendToken(strconv.FormatInt(length, 10))
 	}
+	return r.wrong(paramOf(at), "must be "+want)
 }
 
+// invalid is the error of the value that was just read.
 func (r *reader) invalid(what string) *core.Error {
-	param := r.param()
+	return r.wrong(paramOf(r.dec.StackPointer()), what)
+}
+
+func (r *reader) wrong(param, what string) *core.Error {
 	return &core.Error{
 		Reason: core.ReasonInvalidBody, Param: param,
 		Public: named(param) + " " + what + ", at byte " + strconv.FormatInt(r.dec.InputOffset(), 10) + ".",
 	}
 }
 
+// unsupported is the error of a value or name that was just read, and cannot be let through.
 func (r *reader) unsupported(what string) *core.Error {
-	param := r.param()
+	param := paramOf(r.dec.StackPointer())
 	return &core.Error{Reason: core.ReasonUnsupportedParameter, Param: param, Public: named(param) + " " + what + "."}
 }
 
@@ -296,28 +302,25 @@ func named(param string) string {
 	return param
 }
 
-// param is the path of the field at hand as OpenAI writes it, e.g. "messages[1].content". Names that a client chose
-// freely are left out of it.
-func (r *reader) param() string {
+// paramOf is the path of a field as OpenAI writes it, e.g. "messages[1].content". Names in it that no API would choose
+// are a client's own text, and become "?".
+func paramOf(at jsontext.Pointer) string {
 	var b strings.Builder
-	depth := 0
-	for token := range r.dec.StackPointer().Tokens() {
-		depth++
-		kind, _ := r.dec.StackIndex(depth)
-		switch {
-		case b.Len() > maxParam:
-			return b.String()
-		case kind == '[':
-			b.WriteString("[" + token + "]")
-		default:
-			if !plainSegment(token) || len(token) > maxKey {
-				token = "?"
-			}
-			if b.Len() > 0 {
-				b.WriteByte('.')
-			}
-			b.WriteString(token)
+	for token := range at.Tokens() {
+		if b.Len() > maxParam {
+			break
 		}
+		if _, err := strconv.ParseUint(token, 10, 32); err == nil {
+			b.WriteString("[" + token + "]")
+			continue
+		}
+		if !plainSegment(token) || len(token) > maxKey {
+			token = "?"
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(token)
 	}
 	return b.String()
 }
