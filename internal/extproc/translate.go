@@ -52,9 +52,19 @@ func (t *translation) translate(ctx context.Context, m *extprocv3.ProcessingRequ
 		}}, nil
 	}
 	if t.exchange == nil {
-		return nil, outOfOrder("an answer")
+		return t.unread(m)
 	}
 	return t.translateAnswer(ctx, m)
+}
+
+// unread answers for a request that Envoy refused by itself before Plumbline saw it (a path in a form that it does not
+// take, an upgrade): the head of Envoy's own reply is then the first message.
+func (t *translation) unread(m *extprocv3.ProcessingRequest) (*extprocv3.ProcessingResponse, error) {
+	h := m.GetResponseHeaders()
+	if h == nil || t.answered {
+		return nil, outOfOrder("an answer")
+	}
+	return t.refuse(t.server.gate.RefuseUnread(sourceAddress(attribute(m, "source.address")), answerHead(m, h))), nil
 }
 
 // translateAnswer answers a message of the response side. Envoy's own replies come this way too, also before a verdict

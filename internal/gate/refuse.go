@@ -2,8 +2,10 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -34,6 +36,20 @@ func (x *Exchange) refuse(ctx context.Context, e *core.Error) *openai.Reply {
 		x.hold.recorded = recordedDeny
 	}
 	return x.reply(e)
+}
+
+// RefuseUnread gives the reply in place of Envoy's own to a request that Envoy refused before Plumbline saw it. Nobody is
+// known to have made it, so it is counted with the anonymous refusals.
+func (g *Gate) RefuseUnread(source netip.Addr, h AnswerHead) *openai.Reply {
+	e := openai.ReplaceAnswer(openai.AnswerOptions{Status: h.Status, ContentType: h.ContentType}, h.Local)
+	if e == nil {
+		e = core.AsError(errors.New("an answer came without a request"))
+	}
+	now := g.o.Now()
+	g.o.Refusals.Add(e.Reason, "", source, now)
+	g.o.Metrics.RefusedAnonymous(e.Reason)
+	r := openai.ErrorReply(e, openai.ErrorContext{Policy: g.o.Policy().Version(), NoticeURL: g.o.NoticeURL, Now: now})
+	return &r
 }
 
 // deny is the record of a refusal: intent and outcome in one.

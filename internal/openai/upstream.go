@@ -16,12 +16,16 @@ func ReplaceAnswer(o AnswerOptions, local string) *core.Error {
 	case local != "":
 		return localReply(o.Status, local)
 	case o.Status == http.StatusUnauthorized || o.Status == http.StatusForbidden:
-		return &core.Error{Reason: core.ReasonUpstreamRejected,
-			Public: "The provider refused the key that Plumbline sent. Yours is fine: tell the operator of this gateway."}
+		return &core.Error{
+			Reason: core.ReasonUpstreamRejected,
+			Public: "The provider refused the key that Plumbline sent. Yours is fine: tell the operator of this gateway.",
+		}
 	case encoded(o.ContentEncoding) && (isEventStream(o.ContentType) || o.FilterModels != nil || decoderOf(o.ContentEncoding) == nil):
 		// Neither a stream that may have to be cut nor a list that is to be filtered can be changed under compression.
-		return &core.Error{Reason: core.ReasonUpstreamError,
-			Public: "The provider compressed its answer in a way that cannot be read as it passes, although it was asked not to."}
+		return &core.Error{
+			Reason: core.ReasonUpstreamError,
+			Public: "The provider compressed its answer in a way that cannot be read as it passes, although it was asked not to.",
+		}
 	}
 	return nil
 }
@@ -35,6 +39,13 @@ func localReply(status int, details string) *core.Error {
 		return &core.Error{Reason: core.ReasonUpstreamTimeout, Public: "The provider did not answer in time. Try again."}
 	case status == http.StatusNotFound && strings.Contains(details, "route"):
 		return &core.Error{Reason: core.ReasonEndpointNotAllowed, Public: "No route of this gateway leads to the provider for this path."}
+	}
+	if status >= 400 && status < 500 {
+		// Envoy refused it by itself: a path in a form that it does not take, an upgrade, a missing host.
+		return &core.Error{
+			Reason: core.ReasonEndpointNotAllowed,
+			Public: "This gateway does not take a request of this form. Send the path in its plain form, and no upgrade.",
+		}
 	}
 	return &core.Error{Reason: core.ReasonUpstreamError, Public: "The provider could not be reached. Try again in a moment."}
 }
