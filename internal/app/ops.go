@@ -7,10 +7,13 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/plumbline/plumbline/internal/config"
 )
 
 // ops serves metrics and health on a listener of its own, away from what callers and administrators reach.
@@ -20,11 +23,10 @@ type ops struct {
 }
 
 // newOps opens the address. ready reports what keeps Plumbline from governing, nil when nothing does.
-func newOps(ctx context.Context, address string, registry *prometheus.Registry, ready func() error, log *slog.Logger) (*ops, error) {
-	var config net.ListenConfig
-	lis, err := config.Listen(ctx, "tcp", address)
+func newOps(ctx context.Context, c config.Ops, registry *prometheus.Registry, ready func() error, log *slog.Logger) (*ops, error) {
+	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
-		return nil, fmt.Errorf("ops.listen: cannot listen on %s: %w (set ops.listen or PLUMBLINE_OPS_LISTEN to another address)", address, err)
+		return nil, fmt.Errorf("ops.listen: cannot listen on %s: %w (set ops.listen or PLUMBLINE_OPS_LISTEN to another address)", c.Listen, err)
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
@@ -37,6 +39,11 @@ func newOps(ctx context.Context, address string, registry *prometheus.Registry, 
 		}
 		fmt.Fprintln(w, "ready")
 	})
+	if c.Pprof {
+		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+		mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	}
 	return &ops{lis, &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}}, nil
 }
 

@@ -147,7 +147,7 @@ func (a *App) listen(ctx context.Context, registry *prometheus.Registry) (err er
 	if err != nil {
 		return err
 	}
-	a.ops, err = newOps(ctx, a.cfg.Ops.Listen, registry, a.ready, a.log)
+	a.ops, err = newOps(ctx, a.cfg.Ops, registry, a.ready, a.log)
 	return err
 }
 

@@ -33,15 +33,15 @@ var wrkScript []byte
 
 // bench holds what all rows share.
 type bench struct {
-	o        options
-	dir      string
-	script   string // files for wrk
-	prompts  string
-	prompt   []byte // of the open loop
-	stream   []byte // of the event streams
-	noop     string // binary
-	provider *process
-	upstream string
+	o               options
+	dir             string
+	script          string // files for wrk
+	prompts         string
+	prompt          []byte // of the open loop
+	stream          []byte // of the event streams
+	noop, plumbline string // binaries
+	provider        *process
+	upstream        string
 }
 
 func newBench(ctx context.Context, o options, dir string) (*bench, error) {
@@ -61,6 +61,9 @@ func newBench(ctx context.Context, o options, dir string) (*bench, error) {
 		return nil, err
 	}
 	if b.noop, err = b.build(ctx, "./internal/bench/noop"); err != nil {
+		return nil, err
+	}
+	if b.plumbline, err = b.build(ctx, "./cmd/plumbline"); err != nil {
 		return nil, err
 	}
 	b.provider, b.upstream, err = startProvider()
@@ -127,10 +130,31 @@ func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error
 		}
 		s.RSS = float64(peak) / (1 << 20)
 	}
-	if side.Stages != nil {
-		s.Stages, err = side.Stages(ctx)
+	if side.Profile != nil {
+		s.Stages, err = b.profile(ctx, url, side)
 	}
 	return s, err
+}
+
+// profileTime is how long the server is profiled under the closed loop's load, after all that is timed.
+const profileTime = 4 * time.Second
+
+func (b *bench) profile(ctx context.Context, url string, side *sidecar) (map[string]float64, error) {
+	type taken struct {
+		data []byte
+		err  error
+	}
+	done := make(chan taken, 1)
+	go func() {
+		data, err := side.Profile(ctx, int(profileTime/time.Second))
+		done <- taken{data, err}
+	}()
+	r, err := b.wrk(ctx, url, side.Authorization, profileTime)
+	profile := <-done
+	if err = errors.Join(err, profile.err); err != nil {
+		return nil, err
+	}
+	return stages(profile.data, r.Requests)
 }
 
 // configure starts the row's server and gives the configuration of the Envoy before it.

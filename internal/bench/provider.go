@@ -57,7 +57,7 @@ func startProvider() (*process, string, error) {
 	cmd := exec.Command(self, providerCommand) //nolint:noctx // stop ends it
 	// The provider shares the cores with what is measured: this takes a third of its CPU time away.
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
-	p, err := startProcess(cmd, w)
+	p, err := startProcess(cmd, w, os.Stderr)
 	w.Close() // the child has its own
 	if err != nil {
 		return nil, "", err

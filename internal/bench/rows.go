@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/plumbline/plumbline/internal/config"
 )
 
 // row is one thing to measure.
@@ -29,9 +31,8 @@ type sidecar struct {
 	Pid    int
 	// Authorization is what callers send, if they must.
 	Authorization string
-	// Stages gives the CPU time of each stage of an exchange in microseconds, if the server tells. It is called once,
-	// after the load.
-	Stages func(ctx context.Context) (map[string]float64, error)
+	// Profile takes a CPU profile of the server for some seconds, if it can.
+	Profile func(ctx context.Context, seconds int) ([]byte, error)
 	// Stop ends the server and waits for its end.
 	Stop func() error
 }
@@ -41,6 +42,8 @@ func (b *bench) rows() []row {
 	return []row{
 		{Name: "bare"},
 		{Name: "noop", Start: b.startNoop},
+		{Name: "plumbline", Start: b.startPlumbline(config.DurabilityCrashSafe)},
+		{Name: "plumbline-strict", Start: b.startPlumbline(config.DurabilityStrict)},
 	}
 }
 
@@ -55,7 +58,7 @@ func (b *bench) build(ctx context.Context, command string) (string, error) {
 
 func (b *bench) startNoop(ctx context.Context, dir string) (*sidecar, error) {
 	socket := filepath.Join(dir, "s")
-	p, err := startProcess(exec.Command(b.noop, "--socket", socket), nil) //nolint:noctx,gosec // Stop ends it; the bench built it itself
+	p, err := startProcess(exec.Command(b.noop, "--socket", socket), nil, os.Stderr) //nolint:noctx,gosec // Stop ends it; the bench built it itself
 	if err != nil {
 		return nil, err
 	}
@@ -72,9 +75,9 @@ type process struct {
 	err  error
 }
 
-// startProcess starts a child. Its standard output goes to out, its errors to this program's.
-func startProcess(cmd *exec.Cmd, out io.Writer) (*process, error) {
-	cmd.Stdout, cmd.Stderr = out, os.Stderr
+// startProcess starts a child whose standard output and errors go to out and problems.
+func startProcess(cmd *exec.Cmd, out, problems io.Writer) (*process, error) {
+	cmd.Stdout, cmd.Stderr = out, problems
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

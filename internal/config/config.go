@@ -50,6 +50,7 @@ type ExtProc struct {
 // Ops is the listener for metrics and health.
 type Ops struct {
 	Listen string `json:"listen" doc:"Address for /metrics, /healthz and /readyz."`
+	Pprof  bool   `json:"pprof" doc:"Serve Go's profiles at /debug/pprof/ too. They show the program's memory: for trusted networks."`
 }
 
 // Identity says which callers are believed.
