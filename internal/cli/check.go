@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/envoyconf"
@@ -91,12 +90,8 @@ func (s *session) envoyPath(flag string) string {
 	if flag != "" {
 		return flag
 	}
-	for _, v := range s.env {
-		if path, ok := strings.CutPrefix(v, "ENVOY="); ok {
-			return path
-		}
-	}
-	return ""
+	path, _ := s.variable("ENVOY")
+	return path
 }
 
 type envoyCmd struct {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -124,6 +125,16 @@ func (s *session) config() (config.Config, config.Origins, error) {
 		return c, origins, configError{err}
 	}
 	return c, origins, nil
+}
+
+// variable reads one of the few variables that are not Plumbline's own settings.
+func (s *session) variable(name string) (string, bool) {
+	for _, v := range s.env {
+		if value, ok := strings.CutPrefix(v, name+"="); ok {
+			return value, true
+		}
+	}
+	return "", false
 }
 
 // version describes the running build from what the Go tool stamped into it.
