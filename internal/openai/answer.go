@@ -72,7 +72,7 @@ func NewAnswer(o AnswerOptions) *Answer {
 	if o.Request != nil {
 		model = o.Request.Model
 	}
-	a.out.count = func() counter { return counterOf(model) }
+	a.out = delivered{count: func() counter { return counterOf(model) }, bounded: a.format != formatEvents}
 	a.doc.out = &a.out
 	return a
 }

@@ -48,8 +48,10 @@ const benchChunk = `data: {"id":"chatcmpl-C4HqHBe4xca0k0EzsCnf1t6V3YFXp","object
 	`"delta":{"content":" there"},"finish_reason":null}],"usage":null,"obfuscation":"LcdzdJdMMgDHt6"}` + "\n\n"
 
 func BenchmarkAnswerChunk(b *testing.B) {
-	a := NewAnswer(AnswerOptions{Request: &Request{Model: "gpt-5-nano", Stream: true, Choices: 1}, Status: 200,
-		ContentType: "text/event-stream", StripUsage: true})
+	a := NewAnswer(AnswerOptions{
+		Request: &Request{Model: "gpt-5-nano", Stream: true, Choices: 1}, Status: 200,
+		ContentType: "text/event-stream", StripUsage: true,
+	})
 	chunk := []byte(benchChunk)
 	b.ReportAllocs()
 	for b.Loop() {

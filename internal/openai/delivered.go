@@ -11,6 +11,8 @@ const (
 	maxRuns = 256
 	// maxPending bounds the text that waits to be counted. Longer answers are counted as they go.
 	maxPending = 256 << 10
+	// maxRaw bounds what cannot be read and is counted nevertheless. More of it counts by its bytes.
+	maxRaw = 64 << 10
 	// maxTail bounds the end of a text that is counted again when more of it arrives.
 	maxTail = 256
 )
@@ -24,6 +26,7 @@ type delivered struct {
 	pending int
 	runs    []run
 	closed  bool // what comes now reaches nobody
+	bounded bool // the text comes from something that is bounded itself: it may wait until it is asked for
 }
 
 // run is one text: content, a refusal, the arguments of one tool call. Texts of an answer come interleaved, and tokens
@@ -46,7 +49,7 @@ const (
 )
 
 // reset forgets what was delivered, to count it anew.
-func (d *delivered) reset() { *d = delivered{count: d.count, closed: d.closed} }
+func (d *delivered) reset() { *d = delivered{count: d.count, closed: d.closed, bounded: d.bounded} }
 
 // frame adds tokens that are not text.
 func (d *delivered) frame(tokens int64) {
@@ -70,6 +73,10 @@ func (d *delivered) quoted(choice, index int64, kind textKind, v []byte) {
 
 // raw adds bytes as they are.
 func (d *delivered) raw(b []byte) {
+	if len(b) > maxRaw {
+		d.frame(int64(len(b)))
+		return
+	}
 	if d.closed {
 		return
 	}
@@ -82,7 +89,7 @@ func (d *delivered) raw(b []byte) {
 func (d *delivered) grew(r *run, before int) {
 	n := len(r.text) - before
 	d.bound += int64(n)
-	if d.pending += n; d.pending > maxPending {
+	if d.pending += n; d.pending > maxPending && !d.bounded {
 		for i := range d.runs {
 			d.settle(&d.runs[i])
 		}

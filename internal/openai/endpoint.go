@@ -186,8 +186,10 @@ func notAllowed(what string) *core.Error {
 // cannot be judged.
 func CheckContent(contentType, contentEncoding string) *core.Error {
 	if contentEncoding != "" && !strings.EqualFold(contentEncoding, "identity") {
-		return &core.Error{Reason: core.ReasonUnsupportedMediaType,
-			Public: "The request body is compressed (content-encoding). Send it as it is."}
+		return &core.Error{
+			Reason: core.ReasonUnsupportedMediaType,
+			Public: "The request body is compressed (content-encoding). Send it as it is.",
+		}
 	}
 	if contentType == "application/json" {
 		return nil
@@ -200,6 +202,8 @@ func CheckContent(contentType, contentEncoding string) *core.Error {
 			return nil
 		}
 	}
-	return &core.Error{Reason: core.ReasonUnsupportedMediaType,
-		Public: "The request body must be JSON in UTF-8. Send content-type: application/json."}
+	return &core.Error{
+		Reason: core.ReasonUnsupportedMediaType,
+		Public: "The request body must be JSON in UTF-8. Send content-type: application/json.",
+	}
 }

@@ -79,8 +79,12 @@ func TestCost(t *testing.T) {
 		{"cached without a discount", Model{Input: 1_000_000, Output: 1}, core.Usage{InputTokens: 10, CachedInputTokens: 10}, 10},
 		{"more cached than there is", m, core.Usage{InputTokens: 100, CachedInputTokens: 1000}, 125},
 		{"audio", m, core.Usage{InputTokens: 10, AudioInputTokens: 10, OutputTokens: 20, AudioOutputTokens: 10}, 400 + 800 + 100},
-		{"audio without a price", Model{Input: 1_000_000, Output: 2_000_000},
-			core.Usage{InputTokens: 10, AudioInputTokens: 10, OutputTokens: 10, AudioOutputTokens: 10}, 30},
+		{
+			"audio without a price",
+			Model{Input: 1_000_000, Output: 2_000_000},
+			core.Usage{InputTokens: 10, AudioInputTokens: 10, OutputTokens: 10, AudioOutputTokens: 10},
+			30,
+		},
 		{"negative", m, core.Usage{InputTokens: -5, OutputTokens: -5, CachedInputTokens: -5}, 0},
 		{"beyond all", Model{Input: maxPrice, Output: maxPrice}, core.Usage{InputTokens: math.MaxInt64, OutputTokens: math.MaxInt64}, math.MaxInt64},
 	} {

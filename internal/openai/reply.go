@@ -87,8 +87,10 @@ func shapeOf(r core.Reason) shape {
 		return shape{status: http.StatusForbidden, kind: typeInvalidRequest, code: "model_not_found", param: "model"}
 
 	case core.ReasonForbiddenIntent:
-		return shape{status: http.StatusBadRequest, kind: typeInvalidRequest, code: "content_policy_violation", param: "messages",
-			noRetry: true, notice: true}
+		return shape{
+			status: http.StatusBadRequest, kind: typeInvalidRequest, code: "content_policy_violation", param: "messages",
+			noRetry: true, notice: true,
+		}
 	case core.ReasonOffTask, core.ReasonUnscored:
 		return shape{status: http.StatusForbidden, kind: typePermission, code: "task_deviation", noRetry: true, notice: true}
 

@@ -80,8 +80,10 @@ func TestErrorTable(t *testing.T) {
 			continue
 		}
 		r := ErrorReply(&core.Error{Reason: reason, Public: "Words.", Reset: now.Add(12345 * time.Millisecond), Dimension: "tokens"},
-			ErrorContext{RequestID: "id-1", Policy: "p1", NoticeURL: "https://notice", Now: now,
-				Jitter: func(below time.Duration) time.Duration { return below / 2 }})
+			ErrorContext{
+				RequestID: "id-1", Policy: "p1", NoticeURL: "https://notice", Now: now,
+				Jitter: func(below time.Duration) time.Duration { return below / 2 },
+			})
 		var body errorBody
 		if err := json.Unmarshal(r.Body, &body); err != nil {
 			t.Fatalf("%s: %v", reason, err)
@@ -118,8 +120,10 @@ func TestErrorReplyShape(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"error": map[string]any{"message": `A "word" & <more>`, "type": "invalid_request_error",
-			"param": "messages[0].content", "code": "invalid_json"},
+		"error": map[string]any{
+			"message": `A "word" & <more>`, "type": "invalid_request_error",
+			"param": "messages[0].content", "code": "invalid_json",
+		},
 		"plumbline": map[string]any{"reason": "invalid_body"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

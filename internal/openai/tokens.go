@@ -13,9 +13,9 @@ import (
 // What the provider adds around text, in tokens. The figures are its own for the chat format, rounded up.
 const (
 	tokensPerPrompt   = 3  // the answer is primed
-	tokensPerMessage  = 4  // role and delimiters; 3, and 1 for a name
+	tokensPerMessage  = 5  // role and delimiters: 3 or 4; 1 for a name
 	tokensPerTool     = 16 // how a definition is laid out
-	tokensForTools    = 32 // once, where there are any
+	tokensForTools    = 64 // once, where there are any
 	tokensForFormat   = 32
 	tokensPerCall     = 8 // a tool call in an answer: its frame
 	tokensPerLowImage = 85
