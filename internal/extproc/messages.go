@@ -147,6 +147,18 @@ func pieceResponse(p gate.Piece) *extprocv3.CommonResponse {
 	return &extprocv3.CommonResponse{BodyMutation: &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: p.Body}}}
 }
 
+// metadataNamespace is under which Envoy's access log finds the exchange; see internal/envoyconf.
+const metadataNamespace = "plumbline"
+
+// metadata names the exchange to Envoy, so that its access log can be joined with the audit.
+func metadata(x *gate.Exchange) *structpb.Struct {
+	named := &structpb.Struct{Fields: map[string]*structpb.Value{
+		"exchange": structpb.NewStringValue(x.ID()),
+		"reason":   structpb.NewStringValue(string(x.Reason())),
+	}}
+	return &structpb.Struct{Fields: map[string]*structpb.Value{metadataNamespace: structpb.NewStructValue(named)}}
+}
+
 // immediate is a finished reply. The status is always set: Envoy reads an unset one as 200.
 func immediate(r *openai.Reply) *extprocv3.ProcessingResponse {
 	headers := &extprocv3.HeaderMutation{SetHeaders: make([]*corev3.HeaderValueOption, len(r.Header))}

@@ -120,9 +120,12 @@ func (t *translation) requestHeaders(ctx context.Context, m *extprocv3.Processin
 		return t.refuse(reply)
 	}
 	t.admitted = true
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{
-		RequestHeaders: &extprocv3.HeadersResponse{Response: admissionResponse(admission)},
-	}}
+	return &extprocv3.ProcessingResponse{
+		DynamicMetadata: metadata(exchange),
+		Response: &extprocv3.ProcessingResponse_RequestHeaders{
+			RequestHeaders: &extprocv3.HeadersResponse{Response: admissionResponse(admission)},
+		},
+	}
 }
 
 // requestBody admits the whole body, which Envoy buffered.
@@ -134,16 +137,23 @@ func (t *translation) requestBody(ctx context.Context, b *extprocv3.HttpBody) *e
 		return t.refuse(reply)
 	}
 	t.admitted = true
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestBody{
-		RequestBody: &extprocv3.BodyResponse{Response: admissionResponse(admission)},
-	}}
+	return &extprocv3.ProcessingResponse{
+		DynamicMetadata: metadata(t.exchange),
+		Response: &extprocv3.ProcessingResponse_RequestBody{
+			RequestBody: &extprocv3.BodyResponse{Response: admissionResponse(admission)},
+		},
+	}
 }
 
 // refuse sends a finished reply in place of whatever would come.
 func (t *translation) refuse(r *openai.Reply) *extprocv3.ProcessingResponse {
 	t.answered = true
 	t.releaseBody()
-	return immediate(r)
+	response := immediate(r)
+	if t.exchange != nil {
+		response.DynamicMetadata = metadata(t.exchange)
+	}
+	return response
 }
 
 // acquireBody takes room for a body before it is read. A body of unknown length takes as much as its endpoint allows.

@@ -42,6 +42,7 @@ type pinned struct {
 type judged struct {
 	facts   policy.Facts
 	verdict core.Verdict
+	refused core.Reason // why the exchange was refused, if it was: not only the policy refuses
 }
 
 // recorded says how far the audit of an exchange got.
@@ -108,6 +109,14 @@ func (c *clock) total() time.Duration {
 
 // ID is the exchange's id, a UUIDv7 that Plumbline made.
 func (x *Exchange) ID() string { return x.id }
+
+// Reason is why the exchange was decided as it was, empty before that.
+func (x *Exchange) Reason() core.Reason {
+	if x.judged.refused != "" {
+		return x.judged.refused
+	}
+	return x.judged.verdict.Reason
+}
 
 // BodyLimit is the largest body the endpoint takes, in bytes.
 func (x *Exchange) BodyLimit() int64 { return x.endpoint.BodyLimit }

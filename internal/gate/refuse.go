@@ -35,6 +35,7 @@ func (x *Exchange) refuse(ctx context.Context, e *core.Error) *openai.Reply {
 		}
 		x.hold.recorded = recordedDeny
 	}
+	x.judged.refused = e.Reason
 	return x.reply(e)
 }
 
