@@ -32,7 +32,7 @@ func (x *Exchange) explain(v core.Verdict) *core.Error {
 		e.Param = "model"
 		e.Public = "The model is not available to " + f.Principal.Name() + ". Allowed: " +
 			strings.Join(x.pinned.policy.AllowedModels(f.Principal), ", ") + "."
-		if !f.Priced {
+		if x.pinned.policy.ModelAllowed(f.Principal, f.Model) {
 			e.Public = "The model has no price, and nothing is free. Use one with a price, or have it added to the price table."
 		}
 	default:
