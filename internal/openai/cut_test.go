@@ -1,0 +1,177 @@
+package openai
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// events parses a stream as the standard says, strictly: every event that is dispatched must be JSON or [DONE].
+func events(t *testing.T, stream []byte) (chunks []map[string]any, done bool) {
+	t.Helper()
+	var s splitter
+	for len(stream) > 0 {
+		n := s.next(stream)
+		if n < 0 {
+			return chunks, done // an event without its end is not dispatched
+		}
+		data := eventData(stream[:n])
+		stream = stream[n:]
+		switch {
+		case len(data) == 0:
+		case string(data) == "[DONE]":
+			done = true
+		default:
+			var chunk map[string]any
+			if err := json.Unmarshal(data, &chunk); err != nil {
+				t.Fatalf("an event that is not JSON: %q", data)
+			}
+			if _, ok := chunk["error"]; ok {
+				t.Fatalf("an event with an error: %q", data)
+			}
+			if done {
+				t.Fatal("an event after [DONE]")
+			}
+			chunks = append(chunks, chunk)
+		}
+	}
+	return chunks, done
+}
+
+// A stream can be cut after any byte, in place of the last piece or behind it, and is whole for the client.
+func TestCutAfterAnyByte(t *testing.T) {
+	for name, end := range map[string]string{"LF": "\n", "CRLF": "\r\n", "CR": "\r"} {
+		in := strings.ReplaceAll(chunk(`{"role":"assistant","content":""}`, "")+chunk(`{"content":"Hi"}`, "")+": wait\n\n"+
+			chunk(`{"content":" there"}`, "")+usageChunk, "\n", end)
+		for at := range len(in) + 1 {
+			for _, behind := range []bool{true, false} {
+				a := streamed(AnswerOptions{})
+				first, _ := a.Write([]byte(in[:at/2]), false)
+				out := append([]byte(nil), first...)
+				last, _ := a.Write([]byte(in[at/2:at]), false)
+				if behind {
+					out = append(out, last...)
+				}
+				out = append(out, a.Cut(core.ReasonQuotaExhausted)...)
+				chunks, done := events(t, out)
+				if !done || len(chunks) == 0 {
+					t.Fatalf("%s, cut at %d: %q", name, at, out)
+				}
+				final := chunks[len(chunks)-1]
+				choice := final["choices"].([]any)[0].(map[string]any)
+				if choice["finish_reason"] != "length" || final["plumbline"].(map[string]any)["reason"] != "quota_exhausted" {
+					t.Fatalf("%s, cut at %d: last chunk %v", name, at, final)
+				}
+				// The rest of the provider's stream reaches nobody, but its usage is read.
+				rest, changed := a.Write([]byte(in[at:]+doneEvent), true)
+				if len(rest) > 0 || !changed {
+					t.Fatalf("%q after the cut", rest)
+				}
+				if u, ok := a.Usage(); !ok || u.OutputTokens != 4 {
+					t.Fatalf("%s, cut at %d: usage %+v, %v", name, at, u, ok)
+				}
+			}
+		}
+	}
+}
+
+func TestCutCountsNothingAfterwards(t *testing.T) {
+	a := streamed(AnswerOptions{})
+	a.Write([]byte(chunk(`{"content":"one two"}`, "")), false)
+	before, bound := a.CountDelivered(), a.DeliveredBound()
+	a.Cut(core.ReasonQuotaExhausted)
+	a.Write([]byte(chunk(`{"content":" three four five"}`, "")+"data: rubbish\n\n"), false)
+	if a.CountDelivered() != before || a.DeliveredBound() != bound {
+		t.Errorf("%d, %d after the cut; %d, %d at it", a.CountDelivered(), a.DeliveredBound(), before, bound)
+	}
+}
+
+func TestCutFinishesOpenChoices(t *testing.T) {
+	finished := `data: {"id":"c1","created":7,"model":"m-1","choices":[{"index":1,"delta":{},"finish_reason":"stop"},{"index":2,"delta":{"content":"x"}}]}` + "\n\n"
+	for _, tt := range []struct {
+		name, in string
+		reason   core.Reason
+		want     string
+	}{
+		{"begun", chunk(`{"content":"x"}`, "") + finished, core.ReasonQuotaExhausted,
+			`{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"length"},{"index":2,"delta":{},"finish_reason":"length"}],"plumbline":{"reason":"quota_exhausted"}}`},
+		{"not begun", "", core.ReasonUserBlocked,
+			`{"id":"","object":"chat.completion.chunk","created":0,"model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"content_filter"},{"index":1,"delta":{},"finish_reason":"content_filter"}],"plumbline":{"reason":"user_blocked"}}`},
+		{"ledger gone", chunk(`{}`, ""), core.ReasonGovernanceDown,
+			`{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"length"}],"plumbline":{"reason":"governance_unavailable"}}`},
+	} {
+		a := streamed(AnswerOptions{Request: &Request{Model: "gpt-4o", Stream: true, Choices: 2}})
+		a.Write([]byte(tt.in), false)
+		if got, want := string(a.Cut(tt.reason)), "data: "+tt.want+"\n\n"+doneEvent; got != want {
+			t.Errorf("%s:\n got %s\nwant %s", tt.name, got, want)
+		}
+		if again := a.Cut(tt.reason); again != nil {
+			t.Errorf("%s: cut twice: %q", tt.name, again)
+		}
+	}
+}
+
+func TestCutOfWhatCannotBeCut(t *testing.T) {
+	a := NewAnswer(AnswerOptions{Request: &Request{}, Status: 200, ContentType: "application/json"})
+	a.Write([]byte(`{"id":`), false)
+	if got := a.Cut(core.ReasonUserBlocked); got != nil {
+		t.Errorf("JSON: %q", got)
+	}
+	a = streamed(AnswerOptions{})
+	a.Write([]byte(doneEvent), false)
+	if got := a.Cut(core.ReasonUserBlocked); got != nil {
+		t.Errorf("after the end: %q", got)
+	}
+}
+
+// However a stream is cut into pieces, the client gets the same bytes and the same is counted.
+func FuzzAnswerSplits(f *testing.F) {
+	whole := chunk(`{"content":"Hi there"}`, `,"usage":null`) + usageChunk + doneEvent
+	f.Add([]byte(whole), []byte{1, 2, 3}, true)
+	f.Add([]byte(strings.ReplaceAll(whole, "\n", "\r\n")), []byte{200, 1, 1}, true)
+	f.Add([]byte(strings.ReplaceAll(whole, "\n", "\r")), []byte{90}, false)
+	f.Add([]byte("data: {\"choices\":[],\"usage\":{}}\r\n\r\n\n\r\r\ndata: x"), []byte{0, 5}, true)
+	f.Add([]byte("\xef\xbb\xbfdata: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"\\u00e9\"}}]}}]}\n\n"), []byte{4}, false)
+	f.Fuzz(func(t *testing.T, stream, sizes []byte, strip bool) {
+		read := func(sizes []byte) (*Answer, string) {
+			a := streamed(AnswerOptions{StripUsage: strip})
+			var out []byte
+			rest := stream
+			for i := 0; len(sizes) > 0 && len(rest) > 0; i++ {
+				n := min(int(sizes[i%len(sizes)]), len(rest))
+				if n == 0 && i > 2*len(stream) {
+					break
+				}
+				forward, changed := a.Write(rest[:n:n], false)
+				if !changed && string(forward) != string(rest[:n]) {
+					t.Fatal("unchanged, and another piece")
+				}
+				out = append(out, forward...)
+				rest = rest[n:]
+			}
+			forward, _ := a.Write(rest, true)
+			return a, string(append(out, forward...))
+		}
+		one, want := read(nil)
+		many, got := read(sizes)
+		if got != want {
+			t.Fatalf("in pieces %q, at once %q", got, want)
+		}
+		if !strip && got != string(stream) {
+			t.Fatalf("%q became %q", stream, got)
+		}
+		u1, ok1 := one.Usage()
+		u2, ok2 := many.Usage()
+		if u1 != u2 || ok1 != ok2 || one.Complete() != many.Complete() || one.ServedModel() != many.ServedModel() {
+			t.Fatalf("in pieces %+v %v %v, at once %+v %v %v", u2, ok2, many.Complete(), u1, ok1, one.Complete())
+		}
+		if one.DeliveredBound() != many.DeliveredBound() || one.CountDelivered() != many.CountDelivered() {
+			t.Fatalf("in pieces %d tokens, at once %d", many.CountDelivered(), one.CountDelivered())
+		}
+		if one.CountDelivered() > one.DeliveredBound() {
+			t.Fatal("more tokens than the bound")
+		}
+	})
+}
