@@ -161,6 +161,13 @@ var removedFromRequests = []string{
 	"authorization", "api-key", "x-api-key", "cookie", "proxy-authorization",
 	"openai-organization", "openai-project", "x-forwarded-client-cert",
 	"x-user", "x-user-id", "x-plumbline-user", "x-plumbline-team", "x-plumbline-app",
+	// What proxies in front of callers say of them, signed assertions among it.
+	"forwarded", "x-real-ip", "x-forwarded-host", "x-forwarded-user", "x-forwarded-email", "x-forwarded-groups",
+	"x-forwarded-preferred-username", "x-forwarded-access-token", "x-remote-user",
+	"x-auth-request-user", "x-auth-request-email", "x-auth-request-groups", "x-auth-request-access-token",
+	"x-amzn-oidc-identity", "x-amzn-oidc-data", "x-amzn-oidc-accesstoken",
+	"x-goog-iap-jwt-assertion", "x-goog-authenticated-user-email", "x-goog-authenticated-user-id",
+	"cf-access-jwt-assertion", "cf-access-authenticated-user-email",
 }
 
 // stageMicros is the time of each stage so far, for the record.
