@@ -74,8 +74,9 @@ func (x *Exchange) refuseEarly(ctx context.Context, h AnswerHead) *openai.Reply 
 	return x.refuse(ctx, e)
 }
 
-// removedFromAnswers are headers that tell callers about the provider account they share.
-var removedFromAnswers = []string{"set-cookie", "openai-organization", "openai-project"}
+// removedFromAnswers are headers that tell callers about the provider account they share, and those that only Plumbline
+// may set.
+var removedFromAnswers = []string{"set-cookie", "openai-organization", "openai-project", "x-plumbline-notice"}
 
 func (x *Exchange) filtersModels() bool { return x.endpoint.Class == openai.ClassPlain }
 

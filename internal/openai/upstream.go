@@ -15,6 +15,9 @@ func ReplaceAnswer(o AnswerOptions, local string) *core.Error {
 	switch {
 	case local != "":
 		return localReply(o.Status, local)
+	case o.Status < http.StatusOK:
+		// A switch of protocols that nobody asked for: what follows would pass unread.
+		return &core.Error{Reason: core.ReasonUpstreamError, Public: "The provider's answer is none to this request."}
 	case o.Status == http.StatusUnauthorized || o.Status == http.StatusForbidden:
 		return &core.Error{
 			Reason: core.ReasonUpstreamRejected,
@@ -35,7 +38,9 @@ func localReply(status int, details string) *core.Error {
 	switch {
 	case status == http.StatusRequestEntityTooLarge:
 		return &core.Error{Reason: core.ReasonBodyTooLarge, Public: "The request body is larger than this gateway takes. Send less."}
-	case status == http.StatusGatewayTimeout, status == http.StatusRequestTimeout, strings.Contains(details, "timeout"):
+	case status == http.StatusRequestTimeout:
+		return &core.Error{Reason: core.ReasonInvalidBody, Public: "The rest of the request did not arrive in time. Send it again."}
+	case status == http.StatusGatewayTimeout, strings.Contains(details, "timeout"):
 		return &core.Error{Reason: core.ReasonUpstreamTimeout, Public: "The provider did not answer in time. Try again."}
 	case status == http.StatusNotFound && strings.Contains(details, "route"):
 		return &core.Error{Reason: core.ReasonEndpointNotAllowed, Public: "No route of this gateway leads to the provider for this path."}
