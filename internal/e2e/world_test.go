@@ -99,6 +99,13 @@ func start(t testing.TB, s setup) *world {
 	return w
 }
 
+// in gives the same world to a subtest.
+func (w *world) in(t testing.TB) *world {
+	shared := *w
+	shared.t = t
+	return &shared
+}
+
 func (w *world) config(dir string, s setup) config.Config {
 	w.t.Helper()
 	if s.policy == "" {
@@ -358,4 +365,3 @@ func (s *syncBuffer) String() string {
 	defer s.mu.Unlock()
 	return s.b.String()
 }
-
