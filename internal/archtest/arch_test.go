@@ -23,8 +23,10 @@ const module = "github.com/plumbline/plumbline"
 // its own layer that siblings names.
 var layers = [][]string{
 	{"internal/core", "internal/yamldoc", "internal/sqlite", "migrations"},
-	{"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
-		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc"},
+	{
+		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
+		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
+	},
 	{"internal/gate", "internal/audit"},
 	{"internal/extproc", "internal/quota/memory", "internal/store/sqlite"},
 	{"internal/app"},
@@ -41,8 +43,10 @@ var siblings = map[string][]string{
 }
 
 // testOnly packages serve tests and benchmarks; the program must not import them.
-var testOnly = []string{"internal/testkit", "internal/quota/quotatest", "internal/store/storetest", "internal/bench",
-	"internal/archtest", "internal/e2e", "internal/intent/train"}
+var testOnly = []string{
+	"internal/testkit", "internal/quota/quotatest", "internal/store/storetest", "internal/bench",
+	"internal/archtest", "internal/e2e", "internal/intent/train",
+}
 
 // homes names the packages that may import a third-party library.
 var homes = map[string][]string{
@@ -52,9 +56,9 @@ var homes = map[string][]string{
 	"modernc.org/sqlite":                        {"internal/sqlite"},
 	"github.com/prometheus/client_golang":       {"internal/telemetry", "internal/app"},
 	"github.com/alecthomas/kong":                {"internal/cli"},
-	"github.com/goccy/go-yaml":                  {"internal/yamldoc"},
+	"github.com/goccy/go-yaml":                  {"internal/yamldoc", "internal/envoyconf"},
 	"github.com/tiktoken-go/tokenizer":          {"internal/openai"},
-	"github.com/google/uuid":                    {"internal/gate"},
+	"github.com/google/uuid":                    {"internal/gate", "internal/app"},
 	"github.com/envoyproxy/protoc-gen-validate": {},
 }
 

@@ -153,8 +153,10 @@ func (m *Metrics) Watch(reg prometheus.Registerer, g Gauges) {
 		}
 		return 0
 	})
-	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "plumbline", Name: "quota_overrun_total",
-		Help: "Settlements above their reservation."}, g.QuotaOverruns))
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "plumbline", Name: "quota_overrun_total",
+		Help: "Settlements above their reservation.",
+	}, g.QuotaOverruns))
 }
 
 // Model gives the label of a model: its name if it has a price, else "other".

@@ -16,8 +16,10 @@ func newTestMetrics(t *testing.T) (*prometheus.Registry, *Metrics) {
 	reg := prometheus.NewRegistry()
 	m := New(reg, Build{Version: "test"}, []string{"gpt-4o-mini"})
 	one := func() float64 { return 1 }
-	m.Watch(reg, Gauges{QuotaReservedTokens: one, QuotaOverruns: one, StreamsOpen: one, BodyBytesInFlight: one,
-		AuditHealthy: func() bool { return true }, DirectoryVersion: one})
+	m.Watch(reg, Gauges{
+		QuotaReservedTokens: one, QuotaOverruns: one, StreamsOpen: one, BodyBytesInFlight: one,
+		AuditHealthy: func() bool { return true }, DirectoryVersion: one,
+	})
 	return reg, m
 }
 
