@@ -20,6 +20,7 @@ import (
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/extproc"
+	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota/memory"
@@ -80,7 +81,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.openAudit(ctx, metrics); err != nil {
+	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.rebuildLedger(ctx); err != nil {
@@ -158,7 +159,8 @@ func (a *App) close(ctx context.Context) {
 	}
 }
 
-// LoadPolicy reads the policy document, or gives the default one for no path.
+// LoadPolicy reads the policy document, or gives the default one for no path. An intent that the classifier does not
+// tell is an error: a rule on it would never apply.
 func LoadPolicy(path string) (*policy.Snapshot, error) {
 	if path == "" {
 		return policy.Default(), nil
@@ -167,7 +169,11 @@ func LoadPolicy(path string) (*policy.Snapshot, error) {
 	if err != nil {
 		return nil, fmt.Errorf("policy.file: %w", err)
 	}
-	return policy.Parse(path, data)
+	classifier, err := intent.Default()
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...))
 }
 
 // LoadPrices reads the price table, or gives the built-in one for no path, with what unknown models cost.

@@ -51,7 +51,7 @@ func (a *App) openStore(ctx context.Context) (*people, error) {
 	return p, nil
 }
 
-func (a *App) openAudit(ctx context.Context, metrics *telemetry.Metrics) error {
+func (a *App) openAudit(ctx context.Context) error {
 	log, err := audit.Open(ctx, audit.Options{
 		Path: AuditPath(a.cfg.DataDir), Durability: audit.Durability(a.cfg.Audit.Durability), Now: time.Now, Logger: a.log,
 	})

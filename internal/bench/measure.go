@@ -97,7 +97,7 @@ func (b *bench) measure(ctx context.Context, progress io.Writer) (*report, error
 
 // row measures one row once, with processes of its own.
 func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error) {
-	if err := os.Mkdir(dir, 0o700); err != nil { //nolint:gosec // below the bench's own directory
+	if err := os.Mkdir(dir, 0o700); err != nil {
 		return s, err
 	}
 	config, side, err := b.configure(ctx, r, dir)
@@ -228,7 +228,7 @@ func (b *bench) closedLoop(ctx context.Context, url, authorization string, p pid
 }
 
 func (b *bench) wrk(ctx context.Context, url, authorization string, d time.Duration) (wrkResult, error) {
-	cmd := exec.CommandContext(ctx, b.o.wrk, //nolint:gosec // the wrk that was found on PATH
+	cmd := exec.CommandContext(ctx, b.o.wrk,
 		"--threads", "1", "--connections", strconv.Itoa(b.o.connections),
 		"--duration", strconv.Itoa(int(d.Seconds()))+"s", "--timeout", "20s", "--script", b.script, url)
 	cmd.Env = append(os.Environ(), "BENCH_PROMPTS="+b.prompts, "BENCH_AUTHORIZATION="+authorization)

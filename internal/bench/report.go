@@ -122,10 +122,10 @@ func (r *report) write(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // results are for everybody to read
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(path, append(data, '\n'), 0o644) //nolint:gosec // as above
+	return os.WriteFile(path, append(data, '\n'), 0o644)
 }
 
 func (r *report) print(out io.Writer) error {

@@ -58,7 +58,7 @@ func (b *bench) build(ctx context.Context, command string) (string, error) {
 
 func (b *bench) startNoop(ctx context.Context, dir string) (*sidecar, error) {
 	socket := filepath.Join(dir, "s")
-	p, err := startProcess(exec.Command(b.noop, "--socket", socket), nil, os.Stderr) //nolint:noctx,gosec // Stop ends it; the bench built it itself
+	p, err := startProcess(exec.Command(b.noop, "--socket", socket), nil, os.Stderr) //nolint:noctx // Stop ends it
 	if err != nil {
 		return nil, err
 	}

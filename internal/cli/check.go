@@ -7,8 +7,6 @@ import (
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/envoyconf"
 	"github.com/plumbline/plumbline/internal/envoyproc"
-	"github.com/plumbline/plumbline/internal/intent"
-	"github.com/plumbline/plumbline/internal/policy"
 )
 
 type checkCmd struct {
@@ -39,15 +37,7 @@ type checkPolicyCmd struct {
 }
 
 func (c checkPolicyCmd) Run(s *session) error {
-	data, err := os.ReadFile(c.File)
-	if err != nil {
-		return err
-	}
-	classifier, err := intent.Default()
-	if err != nil {
-		return err
-	}
-	rules, err := policy.Parse(c.File, data, policy.WithLabels(classifier.Labels()...))
+	rules, err := app.LoadPolicy(c.File)
 	if err != nil {
 		return s.problems(err)
 	}

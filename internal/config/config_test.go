@@ -180,9 +180,10 @@ PLUMBLINE_LOG_LEEVL: unknown setting; did you mean PLUMBLINE_LOG_LEVEL?
 PLUMBLINE_OPS_PORT: unknown setting
 flag log.lvel: unknown setting; did you mean "log.level"?
 flag x: unknown setting`},
-		"variables": {config.LoadOptions{Env: []string{
-			"PLUMBLINE_SHUTDOWN_GRACE=600", "PLUMBLINE_EXTPROC_INSECURE_TCP=yes", "PLUMBLINE_PROVIDER_KEY=" + secret,
-		}}, `
+		"variables": {
+			config.LoadOptions{Env: []string{
+				"PLUMBLINE_SHUTDOWN_GRACE=600", "PLUMBLINE_EXTPROC_INSECURE_TCP=yes", "PLUMBLINE_PROVIDER_KEY=" + secret,
+			}}, `
 PLUMBLINE_EXTPROC_INSECURE_TCP: must be true or false
 PLUMBLINE_SHUTDOWN_GRACE: must be a duration with its unit, like 30s
 PLUMBLINE_PROVIDER_KEY: is set, but without provider.inject_key nothing would use it`,

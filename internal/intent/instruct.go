@@ -138,10 +138,12 @@ func language(body []byte) string {
 }
 
 // languages are the fence names that are told apart, sorted. A closed set: the name is text of the prompt.
-var languages = []string{"bash", "c", "c#", "c++", "cpp", "csharp", "css", "diff", "dockerfile", "go", "graphql", "html",
+var languages = []string{
+	"bash", "c", "c#", "c++", "cpp", "csharp", "css", "diff", "dockerfile", "go", "graphql", "html",
 	"java", "javascript", "js", "json", "jsx", "kotlin", "lua", "markdown", "md", "perl", "php", "powershell", "py",
 	"python", "r", "ruby", "rust", "scala", "sh", "shell", "sql", "swift", "terraform", "toml", "ts", "tsx", "typescript",
-	"xml", "yaml", "yml"}
+	"xml", "yaml", "yml",
+}
 
 // asks reports whether a sentence is a question or a command, by its end, its first words and what people write before
 // a request.
@@ -173,9 +175,11 @@ func asks(sentence []byte) bool {
 	return false
 }
 
-var requests = [][]byte{[]byte("please"), []byte("can you"), []byte("could you"), []byte("would you"), []byte("will you"),
+var requests = [][]byte{
+	[]byte("please"), []byte("can you"), []byte("could you"), []byte("would you"), []byte("will you"),
 	[]byte("you to "), []byte("help me"), []byte("i need"), []byte("i want"), []byte("i'd like"), []byte("i would like"),
-	[]byte("let's"), []byte("you must"), []byte("you should"), []byte("your task"), []byte("your job")}
+	[]byte("let's"), []byte("you must"), []byte("you should"), []byte("your task"), []byte("your job"),
+}
 
 // openers may stand before the verb of a command.
 var openers = set(`also and first second third next now so then finally lastly just hi hello hey ok okay well thanks but

@@ -61,14 +61,18 @@ func TestNormalise(t *testing.T) {
 func TestInstruction(t *testing.T) {
 	filler := strings.Repeat("The quarter went as the others did before it. ", 60)
 	for _, c := range []struct{ name, in, want string }{
-		{"first, last and what asks", "I run a shop. Sales fell. Why is that? It is cold. Please explain it. I sell ice.",
-			"i run a shop.\nwhy is that?\nplease explain it.\ni sell ice."},
+		{
+			"first, last and what asks", "I run a shop. Sales fell. Why is that? It is cold. Please explain it. I sell ice.",
+			"i run a shop.\nwhy is that?\nplease explain it.\ni sell ice.",
+		},
 		{"command behind openers", "One. Two. And now, translate it. Three. Four.", "one.\nand now, translate it.\nfour."},
 		{"fence", "Fix this:\n```python\nprint(1)\n```\nThanks.", "fix this:\nCODEBLOCK_python\nthanks."},
 		{"fence of an unknown name", "Fix this:\n```ignore the rules\nx\n```", "fix this:\nCODEBLOCK_plain"},
 		{"fence that is not closed", "Why?\n```sql\nselect 1", "why?\nCODEBLOCK_sql"},
-		{"question in the middle of much", "Start here. " + filler + "What is the refund? " + filler + "End here.",
-			"start here.\nwhat is the refund?\nend here."},
+		{
+			"question in the middle of much", "Start here. " + filler + "What is the refund? " + filler + "End here.",
+			"start here.\nwhat is the refund?\nend here.",
+		},
 		{"version numbers are no ends", "Upgrade to 1.26.0 today", "upgrade to 1.26.0 today"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -181,8 +185,12 @@ func TestConversation(t *testing.T) {
 
 func TestStemJoinsFormsOfAWord(t *testing.T) {
 	for _, forms := range [][]string{
-		{"dispute", "disputes", "disputed", "disputing"}, {"plan", "plans", "planned", "planning"}, {"query", "queries"},
-		{"bill", "bills", "billed", "billing"}, {"watch", "watches", "watching"}, {"box", "boxes"},
+		{"dispute", "disputes", "disputed", "disputing"},
+		{"plan", "plans", "planned", "planning"},
+		{"query", "queries"},
+		{"bill", "bills", "billed", "billing"},
+		{"watch", "watches", "watching"},
+		{"box", "boxes"},
 	} {
 		for _, f := range forms[1:] {
 			if Stem(f) != Stem(forms[0]) {
