@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -111,11 +112,15 @@ func (x *Exchange) recordIntent(ctx context.Context) *core.Error {
 	x.hold.recorded = recordedUnknown
 	err := x.gate.o.Audit.Append(ctx, rec)
 	x.clock.lap(telemetry.StageAudit)
-	if err != nil {
-		return core.AsError(fmt.Errorf("recording the intent to act: %w", err))
+	switch {
+	case err == nil:
+		x.hold.recorded = recordedIntent
+		return nil
+	case !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled):
+		// The log refused it. An outcome would take of the room that a full disk keeps for those that are owed.
+		x.hold.recorded = recordedNothing
 	}
-	x.hold.recorded = recordedIntent
-	return nil
+	return core.AsError(fmt.Errorf("recording the intent to act: %w", err))
 }
 
 // judgement is a record that holds the facts and the verdict.
