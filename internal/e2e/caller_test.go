@@ -298,3 +298,6 @@ func (w *world) all(q audit.Query) []audit.Entry {
 	}
 	return entries
 }
+
+// auditOf asks for all records of a kind.
+func auditOf(kind core.RecordKind) audit.Query { return audit.Query{Kind: kind} }

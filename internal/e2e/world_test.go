@@ -59,6 +59,7 @@ type world struct {
 	audit    *audit.Reader
 	log      *syncBuffer
 	key      string // ann's app key
+	stop     func() // stops Plumbline, once; the end of the test does
 }
 
 // setup says how a world differs from the ordinary one.
@@ -144,11 +145,15 @@ func (w *world) serve(s setup) {
 	ctx, stop := context.WithCancel(context.WithoutCancel(w.t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	w.t.Cleanup(func() {
+	w.stop = sync.OnceFunc(func() {
 		stop()
 		if err := <-done; err != nil {
 			w.t.Errorf("Plumbline ended: %v", err)
 		}
+	})
+	end := w.stop
+	w.t.Cleanup(func() {
+		end()
 		if w.t.Failed() {
 			w.t.Logf("Plumbline's log:\n%s", w.log)
 		}
