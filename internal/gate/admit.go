@@ -50,9 +50,6 @@ func (x *Exchange) read(body []byte) *core.Error {
 		return bodyTooLarge(x.endpoint.BodyLimit)
 	}
 	if x.endpoint.Class != openai.ClassGoverned {
-		if len(body) > 0 {
-			return &core.Error{Reason: core.ReasonInvalidBody, Public: "This endpoint takes no request body. Send none."}
-		}
 		return nil
 	}
 	request, err := openai.ReadChat(body)

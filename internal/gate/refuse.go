@@ -106,6 +106,9 @@ func (x *Exchange) model() string {
 }
 
 func bodyTooLarge(limit int64) *core.Error {
+	if limit == 0 {
+		return &core.Error{Reason: core.ReasonInvalidBody, Public: "This endpoint takes no request body. Send none."}
+	}
 	return &core.Error{
 		Reason: core.ReasonBodyTooLarge,
 		Public: fmt.Sprintf("The request body is larger than the %d bytes that this endpoint takes. Send less.", limit),
