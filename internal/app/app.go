@@ -73,6 +73,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	openai.WarmTokenizer()
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.New(registry, o.Build, prices.Names())
 	metrics.PolicyInForce(rules.Version(), string(rules.Mode()))
