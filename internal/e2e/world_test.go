@@ -59,6 +59,7 @@ type world struct {
 	audit    *audit.Reader
 	log      *syncBuffer
 	key      string // ann's app key
+	upstream string // the provider's URL
 	stop     func() // stops Plumbline, once; the end of the test does
 }
 
@@ -87,6 +88,7 @@ func start(t testing.TB, s setup) *world {
 	if upstream == "" {
 		w.provider, upstream = testkit.Provider(t, s.provider)
 	}
+	w.upstream = upstream
 	w.cfg = w.config(dir, s)
 	w.serve(s)
 	s.envoy.Upstream, s.envoy.Socket = upstream, w.app.Socket()
@@ -136,7 +138,7 @@ func (w *world) config(dir string, s setup) config.Config {
 func (w *world) serve(s setup) {
 	w.t.Helper()
 	a, err := app.New(w.t.Context(), app.Options{
-		Config: w.cfg, Build: telemetry.Build{Version: "test"}, Log: slog.New(slog.NewTextHandler(w.log, nil)),
+		Config: w.cfg, Build: telemetry.Build{Version: "test"}, Log: slog.New(slog.NewTextHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	if err != nil {
 		w.t.Fatal(err)

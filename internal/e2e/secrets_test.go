@@ -1,0 +1,127 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/demo/provider"
+	"github.com/plumbline/plumbline/internal/store"
+)
+
+// TestNoSecretLeaks makes exchanges of every kind with marked prompts and credentials, and then looks for the marks in
+// everything that Plumbline and Envoy wrote, kept or answered.
+func TestNoSecretLeaks(t *testing.T) {
+	t.Parallel()
+	s := setup{policy: strictPolicy, settings: map[string]string{"extproc.max_body": "256KiB"}}
+	s.provider.ChunkPause = time.Millisecond
+	s.envoy.IdleTimeout = 500 * time.Millisecond
+	w := start(t, s)
+	ctx := store.WithActor(t.Context(), "test")
+	token, tokenID, _, err := app.IssueToken(ctx, w.app.Store(), w.cfg.Identity, "ann", "helpdesk", time.Hour)
+	must(t, err)
+	revoked, revokedID, _, err := app.IssueToken(ctx, w.app.Store(), w.cfg.Identity, "ben", "", time.Hour)
+	must(t, err)
+	must(t, app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, revokedID, ""))
+	w.refresh()
+
+	const mark = "xylophonequasar" // of no vocabulary
+	prompt := onTask + " The customer's password is " + mark + "."
+	body := func(model string, more map[string]any) string { return chatBody(model, prompt, more) }
+	chat := func(model string, more map[string]any) call { return w.chatCall(body(model, more)) }
+	jwt := strings.Split(token, ".")
+	unknown := unknownKey(t)
+	secrets := map[string]string{
+		"the prompt": mark, "the answer": "hangs straight from the beam", "the provider's key": providerKey,
+		"the start of the provider's key": providerKey[:16], "the end of the provider's key": providerKey[16:], "a redacted key": "****",
+		"the caller's key": w.key[:len(w.key)-12], "the middle of the caller's key": w.key[10:30], "an unknown key": unknown[3:30],
+		"the token's claims": jwt[1], "the token's signature": jwt[2], "the revoked token": strings.Split(revoked, ".")[2],
+	}
+
+	var answered bytes.Buffer // what callers were told beside the provider's answers
+	forwarded := 0
+	for _, c := range []call{
+		chat("gpt-4o", nil), chat("gpt-4o", streamed), {auth: []string{token}, body: body("gpt-4o", nil)},
+		chat(provider.ModelGzip, nil), chat(provider.ModelRubbish, nil), chat(provider.ModelNoUsage, streamed), chat(provider.ModelError+"500", nil),
+		chat(provider.Model401, nil), chat(provider.ModelSlow, nil), chat(provider.ModelCutoff, streamed),
+		{auth: []string{revoked}, body: body("gpt-4o", nil)}, {auth: []string{unknown}, body: body("gpt-4o", nil)},
+		{auth: []string{w.key, token}, body: body("gpt-4o", nil)}, {auth: []string{providerKey}, body: body("gpt-4o", nil)},
+		chat("gpt-4o", nil).with("api-key", w.key), {auth: []string{w.key[:len(w.key)-1]}, body: body("gpt-4o", nil)},
+		{auth: []string{token + "x"}, body: body("gpt-4o", nil)}, {body: body("gpt-4o", nil)},
+		chat("o3", nil), w.chatCall(body("gpt-4o", nil) + mark), w.chatCall(`{"model":"gpt-4o","` + mark + ` x":"` + mark + `"}`),
+		w.chatCall(`{"model":"gpt-4o","messages":[{"role":"` + mark + `"}]}`), w.chatCall(`{"model":"gpt-4o","service_tier":"` + mark + `"}`),
+		w.chatCall(body("gpt-4o", map[string]any{"metadata": map[string]string{mark: mark}, "user": mark})),
+		w.chatCall(chatBody("gpt-4o", otherTask+mark, nil)), w.chatCall(chatBody("gpt-4o", strings.Repeat(mark, 20_000), nil)),
+		w.chatCall(body("gpt-4o", nil)).with("content-type", "text/"+mark), w.chatCall(body("gpt-4o", nil)).with("content-encoding", mark),
+		{method: "GET", path: "/v1/models?api_key=" + w.key + "&q=" + mark, auth: []string{w.key}},
+		chat("gpt-4o", nil).with("cookie", "session="+mark).with("x-user", mark).with("traceparent", mark).with("user-agent", mark),
+		chat("gpt-4o", nil).with("x-request-id", mark).with("x-forwarded-for", mark).with("referer", "https://x.test/"+mark),
+	} {
+		conn := w.dial()
+		go conn.Write(c.bytes())
+		r, _ := readResponse(conn, c.method)
+		conn.Close()
+		if r.Status == 0 {
+			t.Errorf("no answer to %q", c.bytes()[:200])
+		}
+		fmt.Fprintln(&answered, r.Status, r.Header)
+		if r.Status == 200 {
+			forwarded++
+			continue // the rest is the provider's answer, which is the caller's
+		}
+		fmt.Fprintln(&answered, r.Body)
+	}
+	if forwarded < 8 {
+		t.Errorf("only %d exchanges were answered: %s", forwarded, &answered)
+	}
+	// A stream that is cut, by the end of its credential.
+	cut := w.open(call{auth: []string{token}, body: body(provider.ModelLong, streamed)})
+	cut.until("line")
+	must(t, app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, tokenID, ""))
+	cut.until("[DONE]")
+	cut.close()
+	if n := w.refusals(core.ReasonInvalidCredential); n < 3 {
+		t.Errorf("the audit has %d refusals of invalid credentials", n)
+	}
+	eventually(t, "every exchange is closed", func() bool { return w.metric("plumbline_streams_open") == 0 })
+
+	places := map[string][]byte{
+		"the answers": answered.Bytes(), "the metrics": []byte(w.metrics()), "Envoy's log": w.envoy.Log(), "health": []byte(w.ops("/healthz") + w.ops("/readyz")),
+	}
+	files := func(when string) {
+		must(t, filepath.WalkDir(w.cfg.DataDir, func(path string, d fs.DirEntry, err error) error {
+			if err != nil || !d.Type().IsRegular() || d.Name() == "provider-key" {
+				return err
+			}
+			data, err := os.ReadFile(path)
+			places[d.Name()+" "+when] = data
+			return err
+		}))
+	}
+	files("while it runs")
+	w.stop()
+	files("after the end")
+	must(t, w.envoy.Stop()) // writes out the access log
+	accessLog, err := os.ReadFile(w.envoy.AccessLog)
+	must(t, err)
+	places["the access log"], places["Plumbline's log"] = accessLog, []byte(w.log.String())
+	for _, name := range []string{"audit.db while it runs", "audit.db-wal while it runs", "plumbline.db after the end", "the access log", "the metrics", "Plumbline's log"} {
+		if len(places[name]) < 200 {
+			t.Errorf("%s has %d bytes: there is little to look into", name, len(places[name]))
+		}
+	}
+	for place, content := range places {
+		for what, secret := range secrets {
+			if at := bytes.Index(content, []byte(secret)); at >= 0 {
+				t.Errorf("%s holds %s: …%q…", place, what, content[max(0, at-80):min(len(content), at+80)])
+			}
+		}
+	}
+}
