@@ -117,7 +117,8 @@ func TestCredentials(t *testing.T) {
 		{"a token of a revoked subject", call{auth: []string{subject}}, revoked},
 		{"somebody who is gone", call{auth: []string{orphan}}, refused(core.ReasonUnknownPrincipal, badBearer)},
 		{
-			"somebody who is blocked", call{auth: []string{blocked}},
+			"somebody who is blocked",
+			call{auth: []string{blocked}},
 			refusal{403, "permission_error", "user_blocked", "", core.ReasonUserBlocked, map[string]string{
 				"x-should-retry": "false", "link": "<" + noticePage + `>; rel="help"`, "www-authenticate": "",
 			}},

@@ -48,13 +48,18 @@ func TestNoSecretLeaks(t *testing.T) {
 	var answered bytes.Buffer // what callers were told beside the provider's answers
 	forwarded := 0
 	for _, c := range []call{
-		chat("gpt-4o", nil), chat("gpt-4o", streamed), {auth: []string{token}, body: body("gpt-4o", nil)},
+		chat("gpt-4o", nil), chat("gpt-4o", streamed),
+		{auth: []string{token}, body: body("gpt-4o", nil)},
 		chat(provider.ModelGzip, nil), chat(provider.ModelRubbish, nil), chat(provider.ModelNoUsage, streamed), chat(provider.ModelError+"500", nil),
 		chat(provider.Model401, nil), chat(provider.ModelSlow, nil), chat(provider.ModelCutoff, streamed),
-		{auth: []string{revoked}, body: body("gpt-4o", nil)}, {auth: []string{unknown}, body: body("gpt-4o", nil)},
-		{auth: []string{w.key, token}, body: body("gpt-4o", nil)}, {auth: []string{providerKey}, body: body("gpt-4o", nil)},
-		chat("gpt-4o", nil).with("api-key", w.key), {auth: []string{w.key[:len(w.key)-1]}, body: body("gpt-4o", nil)},
-		{auth: []string{token + "x"}, body: body("gpt-4o", nil)}, {body: body("gpt-4o", nil)},
+		{auth: []string{revoked}, body: body("gpt-4o", nil)},
+		{auth: []string{unknown}, body: body("gpt-4o", nil)},
+		{auth: []string{w.key, token}, body: body("gpt-4o", nil)},
+		{auth: []string{providerKey}, body: body("gpt-4o", nil)},
+		chat("gpt-4o", nil).with("api-key", w.key),
+		{auth: []string{w.key[:len(w.key)-1]}, body: body("gpt-4o", nil)},
+		{auth: []string{token + "x"}, body: body("gpt-4o", nil)},
+		{body: body("gpt-4o", nil)},
 		chat("o3", nil), w.chatCall(body("gpt-4o", nil) + mark), w.chatCall(`{"model":"gpt-4o","` + mark + ` x":"` + mark + `"}`),
 		w.chatCall(`{"model":"gpt-4o","messages":[{"role":"` + mark + `"}]}`), w.chatCall(`{"model":"gpt-4o","service_tier":"` + mark + `"}`),
 		w.chatCall(body("gpt-4o", map[string]any{"metadata": map[string]string{mark: mark}, "user": mark})),

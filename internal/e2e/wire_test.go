@@ -194,7 +194,7 @@ func TestLimits(t *testing.T) {
 		if passed < 1 || passed > 4 {
 			t.Errorf("%d calls passed", passed)
 		}
-		if e.Plumbline.ResetAt == nil || e.Plumbline.ResetAt.Sub(time.Now()) > 24*time.Hour || !strings.Contains(e.Error.Message, "daily limit on tokens of team support") {
+		if e.Plumbline.ResetAt == nil || time.Until(*e.Plumbline.ResetAt) > 24*time.Hour || !strings.Contains(e.Error.Message, "daily limit on tokens of team support") {
 			t.Errorf("the refusal does not explain itself: %+v", e)
 		}
 		if rec := w.denied(last.Exchange); rec.Verdict.Rule == "" || rec.Reason != core.ReasonQuotaExhausted {
