@@ -44,10 +44,10 @@ type Answer struct {
 	read   bool   // JSON: what was kept was read
 	cut    bool
 
-	split    splitter
-	dropped  bool // events: the last whole event was taken out
-	unending bool // events: the last byte that passed is a CR
-	passed   int64
+	split   splitter
+	dropped bool // events: the last whole event was taken out
+	endedCR bool // events: a piece that was given to be forwarded ended with a CR
+	passed  int64
 }
 
 // format says how an answer is read.
@@ -95,7 +95,7 @@ func (a *Answer) Write(chunk []byte, end bool) (forward []byte, changed bool) {
 	}
 	if n := len(forward); n > 0 {
 		a.passed += int64(n)
-		a.unending = forward[n-1] == '\r'
+		a.endedCR = a.endedCR || forward[n-1] == '\r'
 	}
 	return forward, changed
 }

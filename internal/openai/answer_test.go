@@ -171,14 +171,14 @@ func TestEventStreamForms(t *testing.T) {
 		"mixed ends of lines":    "data: " + data + "\r\n\ndata: [DONE]\r\r\n",
 		"empty lines everywhere": "\n\n\r\n\r\rdata: " + data + "\n\n\n\n" + doneEvent + "\n",
 		"rubbish before":         "data: {\n\ndata: 7\n\ndata: [1\n\n<html>\n\ndata: " + data + "\n\n" + doneEvent,
-		"the last usage counts":  "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":99}}\n\ndata: " + data + "\n\ndata: {\"usage\":null}\n\n" + doneEvent,
+		"the last usage counts":  "data: {\"usage\":{\"prompt_tokens\":1,\"prompt_tokens_details\":{\"cached_tokens\":1}}}\n\ndata: " + data + "\n\ndata: {\"usage\":null}\n\n" + doneEvent,
 	} {
 		for size := 1; size <= len(in); size++ {
 			a := streamed(AnswerOptions{})
 			if got := feed(a, []byte(in), size); string(got) != in {
 				t.Fatalf("%s in pieces of %d: %q", name, size, got)
 			}
-			if u, ok := a.Usage(); !ok || u.InputTokens != 9 || u.OutputTokens != 4 || !a.Complete() {
+			if u, ok := a.Usage(); !ok || u != (core.Usage{InputTokens: 9, OutputTokens: 4}) || !a.Complete() {
 				t.Fatalf("%s in pieces of %d: usage %+v, %v, complete %v", name, size, u, ok, a.Complete())
 			}
 		}
@@ -290,6 +290,11 @@ func TestCompressedAnswer(t *testing.T) {
 		}
 		if _, ok := a.Usage(); ok {
 			t.Errorf("%s: a bomb has usage", encoding)
+		}
+		a = NewAnswer(o)
+		feed(a, compress(body+strings.Repeat(" ", 2*maxDecoded)), 1<<16)
+		if a.Complete() {
+			t.Errorf("%s: a bomb of white space was read whole", encoding)
 		}
 	}
 }

@@ -129,6 +129,7 @@ func TestReadChatRefuses(t *testing.T) {
 		{"remote image", `{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"https://x/y.png"}}]}]}`, param, "messages[0].content[0].image_url.url"},
 		{"text as an image", `{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,a b"}}]}]}`, param, "messages[0].content[0].image_url.url"},
 		{"text as a media type", `{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/p ng;base64,aa"}}]}]}`, param, "messages[0].content[0].image_url.url"},
+		{"text as audio", `{"model":"m","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"not, base64","format":"wav"}}]}]}`, param, "messages[0].content[0].input_audio.data"},
 		{"file", `{"model":"m","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"f"}}]}]}`, param, "messages[0].content[0].type"},
 		{"file without a type", `{"model":"m","messages":[{"role":"user","content":[{"file":{"file_id":"f"}}]}]}`, param, "messages[0].content[0].file"},
 		{"earlier audio", `{"model":"m","messages":[{"role":"assistant","audio":{"id":"a"}}]}`, param, "messages[0].audio"},

@@ -47,8 +47,9 @@ func (a *Answer) Cut(reason core.Reason) []byte {
 		return nil // cannot be: the chunk holds strings and numbers only
 	}
 	var out []byte
-	if a.unending {
-		// Lines of this stream end with CR, which not every parser takes for an end. An empty line more does no harm.
+	if a.endedCR {
+		// The client may stand behind a CR whose LF it never got, and not every parser takes a CR for the end of a line.
+		// Where it stands behind an LF, an empty line more does no harm.
 		out = append(out, '\n')
 	}
 	out = append(out, "data: "...)

@@ -40,6 +40,21 @@ func events(t *testing.T, stream []byte) (chunks []map[string]any, done bool) {
 	return chunks, done
 }
 
+// lastData is the last data but [DONE] that a parser finds which takes LF and CRLF for the end of a line, as those of
+// the SDKs do.
+func lastData(stream []byte) (last string, done bool) {
+	for line := range strings.SplitSeq(string(stream), "\n") {
+		data, ok := strings.CutPrefix(strings.TrimSuffix(line, "\r"), "data: ")
+		switch {
+		case ok && data == "[DONE]":
+			done = true
+		case ok:
+			last = data
+		}
+	}
+	return last, done
+}
+
 // A stream can be cut after any byte, in place of the last piece or behind it, and is whole for the client.
 func TestCutAfterAnyByte(t *testing.T) {
 	for name, end := range map[string]string{"LF": "\n", "CRLF": "\r\n", "CR": "\r"} {
@@ -63,6 +78,9 @@ func TestCutAfterAnyByte(t *testing.T) {
 				choice := final["choices"].([]any)[0].(map[string]any)
 				if choice["finish_reason"] != "length" || final["plumbline"].(map[string]any)["reason"] != "quota_exhausted" {
 					t.Fatalf("%s, cut at %d: last chunk %v", name, at, final)
+				}
+				if last, done := lastData(out); end != "\r" && (!done || !strings.Contains(last, "quota_exhausted")) {
+					t.Fatalf("%s, cut at %d: a parser that splits at LF misses the end: %q", name, at, out)
 				}
 				// The rest of the provider's stream reaches nobody, but its usage is read.
 				rest, changed := a.Write([]byte(in[at:]+doneEvent), true)
