@@ -284,7 +284,7 @@ func TestCompressedAnswer(t *testing.T) {
 		}
 		// A bomb is read to the bound and no further.
 		a = NewAnswer(o)
-		feed(a, compress(`{"x":"`+strings.Repeat("a", 2*maxDecoded)+`"}`), 1<<16)
+		feed(a, compress(`{"x":"`+strings.Repeat("a", maxDecoded+1<<16)+`"}`), 1<<16)
 		if a.Complete() {
 			t.Errorf("%s: a bomb was read whole", encoding)
 		}
@@ -292,7 +292,7 @@ func TestCompressedAnswer(t *testing.T) {
 			t.Errorf("%s: a bomb has usage", encoding)
 		}
 		a = NewAnswer(o)
-		feed(a, compress(body+strings.Repeat(" ", 2*maxDecoded)), 1<<16)
+		feed(a, compress(body+strings.Repeat(" ", maxDecoded)), 1<<16)
 		if a.Complete() {
 			t.Errorf("%s: a bomb of white space was read whole", encoding)
 		}

@@ -141,7 +141,7 @@ func TestReadChatRefuses(t *testing.T) {
 			t.Errorf("%s: read as %+v", tt.name, r)
 			continue
 		}
-		if err.Reason != tt.reason || err.Param != tt.param && !(tt.param == "" && tt.reason == text) {
+		if err.Reason != tt.reason || err.Param != tt.param && (tt.param != "" || tt.reason != text) {
 			t.Errorf("%s: %s, param %q, want %s, %q (%s)", tt.name, err.Reason, err.Param, tt.reason, tt.param, err.Public)
 		}
 		if err.Cause != nil || len(err.Public) > 500 || strings.Contains(err.Public+err.Param, "salary") {

@@ -79,8 +79,6 @@ func (a *Answer) openChoices(finish string) []lastChoice {
 }
 
 // finishReason is how OpenAI words the end: used up, or not allowed.
-//
-//nolint:exhaustive // all other reasons are the policy's
 func finishReason(r core.Reason) string {
 	switch r {
 	case core.ReasonQuotaExhausted, core.ReasonRateLimited, core.ReasonConcurrencyLimit, core.ReasonRequestTooLarge,

@@ -113,12 +113,18 @@ func TestCutFinishesOpenChoices(t *testing.T) {
 		reason   core.Reason
 		want     string
 	}{
-		{"begun", chunk(`{"content":"x"}`, "") + finished, core.ReasonQuotaExhausted,
-			`{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"length"},{"index":2,"delta":{},"finish_reason":"length"}],"plumbline":{"reason":"quota_exhausted"}}`},
-		{"not begun", "", core.ReasonUserBlocked,
-			`{"id":"","object":"chat.completion.chunk","created":0,"model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"content_filter"},{"index":1,"delta":{},"finish_reason":"content_filter"}],"plumbline":{"reason":"user_blocked"}}`},
-		{"ledger gone", chunk(`{}`, ""), core.ReasonGovernanceDown,
-			`{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"length"}],"plumbline":{"reason":"governance_unavailable"}}`},
+		{
+			"begun", chunk(`{"content":"x"}`, "") + finished, core.ReasonQuotaExhausted,
+			`{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"length"},{"index":2,"delta":{},"finish_reason":"length"}],"plumbline":{"reason":"quota_exhausted"}}`,
+		},
+		{
+			"not begun", "", core.ReasonUserBlocked,
+			`{"id":"","object":"chat.completion.chunk","created":0,"model":"gpt-4o","choices":[{"index":0,"delta":{},"finish_reason":"content_filter"},{"index":1,"delta":{},"finish_reason":"content_filter"}],"plumbline":{"reason":"user_blocked"}}`,
+		},
+		{
+			"ledger gone", chunk(`{}`, ""), core.ReasonGovernanceDown,
+			`{"id":"c1","object":"chat.completion.chunk","created":7,"model":"m-1","choices":[{"index":0,"delta":{},"finish_reason":"length"}],"plumbline":{"reason":"governance_unavailable"}}`,
+		},
 	} {
 		a := streamed(AnswerOptions{Request: &Request{Model: "gpt-4o", Stream: true, Choices: 2}})
 		a.Write([]byte(tt.in), false)

@@ -21,7 +21,8 @@ func (a *Answer) writeModels(chunk []byte, end bool) ([]byte, bool) {
 		return []byte(noModels), true
 	}
 	a.kept = append(a.kept, chunk...)
-	if !end && !(bytes.HasSuffix(bytes.TrimSpace(chunk), []byte("}")) && jsontext.Value(a.kept).IsValid()) {
+	whole := end || bytes.HasSuffix(bytes.TrimSpace(chunk), []byte("}")) && jsontext.Value(a.kept).IsValid()
+	if !whole {
 		return nil, true
 	}
 	a.whole = true

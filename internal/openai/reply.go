@@ -62,8 +62,6 @@ const (
 )
 
 // shapeOf is the table. A reason without a row means that Plumbline does not understand itself: governance_unavailable.
-//
-//nolint:exhaustive // the default stands for none and for what is unknown
 func shapeOf(r core.Reason) shape {
 	switch r {
 	case core.ReasonMissingCredential, core.ReasonMultipleCredentials:

@@ -56,8 +56,10 @@ func TestSDKReadsErrors(t *testing.T) {
 			c := client(t, func(w http.ResponseWriter, _ *http.Request) {
 				requests++
 				r := openai.ErrorReply(&core.Error{Reason: tt.reason, Public: "These words.", Reset: now.Add(time.Millisecond)},
-					openai.ErrorContext{RequestID: "x", NoticeURL: "https://notice.example", Now: now,
-						Jitter: func(time.Duration) time.Duration { return 0 }})
+					openai.ErrorContext{
+						RequestID: "x", NoticeURL: "https://notice.example", Now: now,
+						Jitter: func(time.Duration) time.Duration { return 0 },
+					})
 				for _, h := range r.Header {
 					w.Header().Set(h[0], h[1])
 				}
@@ -82,8 +84,10 @@ func TestSDKReadsErrors(t *testing.T) {
 // stream passes a recorded-like stream through an Answer and cuts it behind some words.
 func stream(w http.ResponseWriter, cut core.Reason) {
 	w.Header().Set("Content-Type", "text/event-stream")
-	a := openai.NewAnswer(openai.AnswerOptions{Request: &openai.Request{Model: "gpt-4o", Stream: true, Choices: 1}, Status: 200,
-		ContentType: "text/event-stream", StripUsage: true})
+	a := openai.NewAnswer(openai.AnswerOptions{
+		Request: &openai.Request{Model: "gpt-4o", Stream: true, Choices: 1}, Status: 200,
+		ContentType: "text/event-stream", StripUsage: true,
+	})
 	const head = `data: {"id":"c1","object":"chat.completion.chunk","created":7,"model":"gpt-4o-2024-08-06","choices":[{"index":0,"delta":`
 	all := head + `{"role":"assistant","content":""},"finish_reason":null}],"usage":null}` + "\n\n" +
 		head + `{"content":"Hello"},"finish_reason":null}],"usage":null}` + "\n\n" +
@@ -138,7 +142,8 @@ func TestSDKRequestsAreRead(t *testing.T) {
 	full.Temperature = sdk.Float(0.5)
 	full.StreamOptions = sdk.ChatCompletionStreamOptionsParam{IncludeUsage: sdk.Bool(true)}
 	full.Tools = []sdk.ChatCompletionToolUnionParam{sdk.ChatCompletionFunctionTool(sdk.FunctionDefinitionParam{
-		Name: "weather", Description: sdk.String("of a city"), Parameters: sdk.FunctionParameters{"type": "object"}})}
+		Name: "weather", Description: sdk.String("of a city"), Parameters: sdk.FunctionParameters{"type": "object"},
+	})}
 	var read *openai.Request
 	var failed *core.Error
 	c := client(t, func(w http.ResponseWriter, r *http.Request) {
