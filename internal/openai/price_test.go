@@ -3,6 +3,7 @@ package openai
 import (
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 
@@ -114,4 +115,23 @@ func TestCostIsExact(t *testing.T) {
 			t.Fatalf("%d, want %d", got, want)
 		}
 	})
+}
+
+// A configured price for unknown models is for those alone, and leaves the table that it came from as it was.
+func TestPricesWithUnknown(t *testing.T) {
+	table := DefaultPrices()
+	priced := table.WithUnknown(9_000_000, 90_000_000)
+	if m, ok := priced.Model("unheard-of"); !ok || m.Name != "unheard-of" || m.Input != 9_000_000 || m.Output != 90_000_000 {
+		t.Errorf("unknown: %+v, %v", m, ok)
+	}
+	known, _ := table.Model("gpt-4o-2024-08-06")
+	if m, ok := priced.Model("gpt-4o-2024-08-06"); !ok || m != known {
+		t.Errorf("known: %+v, %v", m, ok)
+	}
+	if m, ok := table.Model("unheard-of"); ok {
+		t.Errorf("the first table prices it as well: %+v", m)
+	}
+	if names := table.Names(); !slices.Contains(names, "gpt-4o") || !slices.IsSorted(names) {
+		t.Errorf("names %v", names)
+	}
 }
