@@ -41,7 +41,7 @@ type Options struct {
 	Listen string
 	// Tour runs the tour, Stay keeps everything up after it.
 	Tour, Stay bool
-	// Upstream is a provider in place of the stand-in, and UpstreamKey the file that holds its key.
+	// Upstream is a provider in place of the stand-in, and UpstreamKey the file that holds its key, if it wants one.
 	Upstream, UpstreamKey string
 	// Policy is a policy document in place of the demo's own.
 	Policy string
@@ -150,9 +150,6 @@ func (r *running) start(ctx context.Context, group *errgroup.Group) error {
 			return err
 		}
 	}
-	if key == "" {
-		return errors.New("--upstream needs the provider's key: put it into a file and name it with --upstream-key")
-	}
 	cfg, err := r.config(key)
 	if err != nil {
 		return err
@@ -168,7 +165,8 @@ func (r *running) start(ctx context.Context, group *errgroup.Group) error {
 	return r.startEnvoy(ctx, upstream, cfg)
 }
 
-// config is that of an ordinary Plumbline; what differs is where its files are and how fast it stops.
+// config is that of an ordinary Plumbline; what differs is where its files are and how fast it stops. Without a key file
+// requests reach the provider without a credential.
 func (r *running) config(keyFile string) (config.Config, error) {
 	policyFile := r.o.Policy
 	if policyFile == "" {
@@ -177,17 +175,19 @@ func (r *running) config(keyFile string) (config.Config, error) {
 			return config.Config{}, err
 		}
 	}
-	cfg, _, err := config.Load(config.LoadOptions{ReadFile: os.ReadFile, Flags: map[string]string{
-		"data_dir":            r.o.DataDir,
-		"policy.file":         policyFile,
-		"ops.listen":          "127.0.0.1:0",
-		"provider.key":        "file:" + keyFile,
-		"provider.inject_key": "true",
-		"shutdown.grace":      "2s",
+	flags := map[string]string{
+		"data_dir":       r.o.DataDir,
+		"policy.file":    policyFile,
+		"ops.listen":     "127.0.0.1:0",
+		"shutdown.grace": "2s",
 		// The stand-in's models are in no price table, and nothing is free.
 		"prices.unknown_input":  "150000",
 		"prices.unknown_output": "600000",
-	}})
+	}
+	if keyFile != "" {
+		flags["provider.key"], flags["provider.inject_key"] = "file:"+keyFile, "true"
+	}
+	cfg, _, err := config.Load(config.LoadOptions{ReadFile: os.ReadFile, Flags: flags})
 	return cfg, err
 }
 
