@@ -169,6 +169,7 @@ func (x *Exchange) cut(reason core.Reason) Piece {
 // drop withholds what the provider still says after the cut, for a while.
 func (x *Exchange) drop(ctx context.Context, chunk []byte, end bool) (Piece, error) {
 	x.answer.dropped += int64(len(chunk))
+	x.answer.reader.Write(chunk, end) // for the usage that it may end with; nothing of it goes on
 	if end {
 		x.answer.ended = true
 		x.finish(ctx)
