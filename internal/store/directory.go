@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -131,7 +130,7 @@ type DirectoryOptions struct {
 	Interval time.Duration
 	// MaxStaleness is how old the last successful look may be before Fresh fails, 60 s if zero.
 	MaxStaleness time.Duration
-	Now          func() time.Time // time.Now if nil
+	Now          func() time.Time // time.Now if nil; its monotonic reading is used
 	Log          *slog.Logger     // discards if nil
 	// OnLoad, if set, is given each new snapshot before it is in force, one call at a time.
 	OnLoad func(*Snapshot)
@@ -141,8 +140,8 @@ type DirectoryOptions struct {
 type Directory struct {
 	o       DirectoryOptions
 	current atomic.Pointer[Snapshot]
-	looked  atomic.Int64 // when the store last answered, in nanoseconds since 1970
-	mu      sync.Mutex   // one refresh at a time
+	looked  atomic.Pointer[time.Time] // when the store last answered; monotonic, a clock that is set does not age it
+	mu      sync.Mutex                // one refresh at a time
 }
 
 // NewDirectory loads the store once; without it there is no directory.
@@ -160,17 +159,19 @@ func NewDirectory(ctx context.Context, o DirectoryOptions) (*Directory, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &Directory{o: o}
-	return d, d.Refresh(ctx)
+	if err := d.Refresh(ctx); err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
 // Snapshot is the view in force.
 func (d *Directory) Snapshot() *Snapshot { return d.current.Load() }
 
-// Fresh returns nil while the snapshot may be trusted, and otherwise since when the store has not answered.
+// Fresh returns nil while the snapshot may be trusted, and otherwise for how long it could not be refreshed.
 func (d *Directory) Fresh() error {
-	age := time.Duration(d.o.Now().UnixNano() - d.looked.Load())
-	if age > d.o.MaxStaleness {
-		return fmt.Errorf("people, tasks and limits are %s old: the store does not answer", age.Round(time.Second))
+	if age := d.o.Now().Sub(*d.looked.Load()); age > d.o.MaxStaleness {
+		return fmt.Errorf("people, tasks and limits could not be refreshed for %s", age.Round(time.Second))
 	}
 	return nil
 }
@@ -188,17 +189,25 @@ func (d *Directory) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		err := d.Refresh(ctx)
-		if err != nil && !failing && !errors.Is(err, context.Canceled) {
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil && !failing:
 			d.o.Log.Error("people, tasks and limits could not be refreshed; the last good ones stay", "error", err)
+		case err == nil && failing:
+			d.o.Log.Info("people, tasks and limits are refreshed again")
 		}
 		failing = err != nil
 	}
 }
 
-// Refresh brings the snapshot up to the store's version now.
+// Refresh brings the snapshot up to the store's version now. It gives up after MaxStaleness, so that one call that
+// hangs does not end all refreshing.
 func (d *Directory) Refresh(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, d.o.MaxStaleness)
+	defer cancel()
 	now := d.o.Now()
 	version, err := d.o.Store.Version(ctx)
 	if err != nil {
@@ -209,7 +218,7 @@ func (d *Directory) Refresh(ctx context.Context) error {
 			return err
 		}
 	}
-	d.looked.Store(now.UnixNano())
+	d.looked.Store(&now)
 	return nil
 }
 

@@ -59,21 +59,26 @@ func (p Page) Size() int {
 }
 
 // Table holds the objects of one kind. Methods must be safe for concurrent use.
+//
+// What is given back must equal what was put, but for this: times are in UTC and cut to microseconds, an empty list is
+// nil, and the users and teams of a task are a set in bytewise order.
 type Table[T any] interface {
-	// Get must return ErrNotFound for an id that does not exist.
+	// Get must give the object as of one moment, or ErrNotFound for an id that does not exist.
 	Get(ctx context.Context, id string) (T, error)
-	// List must give objects in the bytewise order of their ids.
+	// List must give objects in the bytewise order of their ids, as of one moment.
 	List(ctx context.Context, p Page) ([]T, error)
 	// Put must create or replace the object, all or nothing; on replacing, the time of creation stays. It must refuse
-	// an object that is not valid (ErrInvalid) or refers to one that does not exist (ErrConflict).
+	// an object that is not valid (ErrInvalid), and one that refers to another which does not exist, which it must name
+	// (ErrConflict). A Put that changes nothing must leave the version as it is.
 	Put(ctx context.Context, object T) error
-	// Delete must refuse while another object refers to this one (ErrConflict). Deleting what does not exist must
-	// return ErrNotFound.
+	// Delete must refuse while another object refers to this one, naming it (ErrConflict). Deleting what does not exist
+	// must return ErrNotFound.
 	Delete(ctx context.Context, id string) error
 }
 
-// Store holds all control data. Every change must be atomic and must be followed by a higher Version, also when another
-// process made it.
+// Store holds all control data. Every change must be atomic, must be in the feed of changes by the same commit, and must
+// be followed by a higher Version, also when another process made it. A version must never be given twice, and no change
+// may appear at or below a version that was seen.
 type Store interface {
 	Teams() Table[core.Team]
 	Users() Table[core.User]
@@ -84,11 +89,11 @@ type Store interface {
 	Revocations() Table[core.Revocation]
 	SigningKeys() Table[core.SigningKey]
 
-	// Apply must put all objects or none. References among them may be in any order.
+	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
-	// Load must give everything as of one moment, with the version of that moment.
+	// Load must give everything as of one moment, each kind as List orders it, with the version of that moment.
 	Load(ctx context.Context) (Objects, uint64, error)
-	// Version must be cheap: it is polled.
+	// Version is the number of the last change, 0 before the first. It must be cheap: it is polled.
 	Version(ctx context.Context) (uint64, error)
 	// Changes must give the changes after a version, oldest first, at most limit of them.
 	Changes(ctx context.Context, after uint64, limit int) ([]Change, error)
@@ -114,6 +119,26 @@ type Change struct {
 	Version uint64
 	Time    time.Time
 	core.Change
+}
+
+// PutAction is what the change feed calls putting an object: credentials are issued, revoked and retired.
+func PutAction(object any) string {
+	switch o := object.(type) {
+	case core.AppKey:
+		if !o.Revoked.IsZero() {
+			return "revoke"
+		}
+		return "issue"
+	case core.Revocation:
+		return "revoke"
+	case core.SigningKey:
+		if !o.Retired.IsZero() {
+			return "retire"
+		}
+		return "issue"
+	default:
+		return "put"
+	}
 }
 
 type actorKey struct{}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -18,9 +19,45 @@ const (
 	maxText     = 8 << 10
 	maxPhrases  = 200
 	maxAssigned = 10_000
+	// maxProblems is how many objects of one document are complained about.
+	maxProblems = 20
 )
 
 var idForm = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{0,127}$`)
+
+// latest is the last year that RFC 3339, and so the API and the audit, can write.
+const latest = 9999
+
+// Validate reports what is wrong with the objects themselves, ids that appear twice included. What they refer to may
+// lie in the store, so that only the store can check it.
+func (o Objects) Validate() error {
+	var errs []error
+	errs = gather(errs, o.Teams, "team", func(t core.Team) string { return t.ID }, ValidateTeam)
+	errs = gather(errs, o.Users, "user", func(u core.User) string { return u.ID }, ValidateUser)
+	errs = gather(errs, o.Apps, "app", func(a core.App) string { return a.ID }, ValidateApp)
+	errs = gather(errs, o.Tasks, "task", func(t core.Task) string { return t.ID }, ValidateTask)
+	errs = gather(errs, o.Limits, "limit", func(l quota.Limit) string { return l.ID }, ValidateLimit)
+	errs = gather(errs, o.Keys, "key", func(k core.AppKey) string { return k.ID }, ValidateKey)
+	errs = gather(errs, o.Revocations, "revocation", func(r core.Revocation) string { return r.ID }, ValidateRevocation)
+	errs = gather(errs, o.SigningKeys, "signing-key", func(k core.SigningKey) string { return k.ID }, ValidateSigningKey)
+	if n := len(errs) - maxProblems; n > 0 {
+		errs = append(errs[:maxProblems], fmt.Errorf("and %d more like these: %w", n, ErrInvalid))
+	}
+	return errors.Join(errs...)
+}
+
+func gather[T any](errs []error, objects []T, kind string, id func(T) string, validate func(T) error) []error {
+	seen := make(map[string]bool, len(objects))
+	for _, o := range objects {
+		if err := validate(o); err != nil {
+			errs = append(errs, err)
+		} else if seen[id(o)] {
+			errs = append(errs, &ObjectError{Kind: kind, ID: id(o), Detail: "it appears twice; remove one of them", Err: ErrInvalid})
+		}
+		seen[id(o)] = true
+	}
+	return errs
+}
 
 // problems gathers what is wrong with one object.
 type problems []error
@@ -39,7 +76,15 @@ func (p *problems) reference(what, id string) {
 	}
 }
 
-func (p *problems) text(what, s string, most int) {
+// line checks a text of one line.
+func (p *problems) line(what, s string, most int) { p.text(what, s, most, "") }
+
+// prose checks a text of any number of lines.
+func (p *problems) prose(what, s string, most int) { p.text(what, s, most, "\n\r\t") }
+
+// text allows the control characters in controls only. Those that turn the direction of what follows are not allowed
+// anywhere: they make a list of people read as what it is not.
+func (p *problems) text(what, s string, most int, controls string) {
 	switch {
 	case len(s) > most:
 		p.add("%s is longer than %d bytes", what, most)
@@ -47,11 +92,18 @@ func (p *problems) text(what, s string, most int) {
 		p.add("%s is not UTF-8", what)
 	default:
 		for _, r := range s {
-			if unicode.IsControl(r) && r != '\n' && r != '\t' {
-				p.add("%s holds a control character", what)
+			if unicode.IsControl(r) && !strings.ContainsRune(controls, r) || unicode.Is(unicode.Bidi_Control, r) && r > '\u200f' {
+				p.add("%s holds the control character %U; remove it", what, r)
 				return
 			}
 		}
+	}
+}
+
+// time checks a time that may be zero. 0 microseconds is how the stores keep none: an expiry in 1970 would never come.
+func (p *problems) time(what string, t time.Time) {
+	if !t.IsZero() && (t.Year() > latest || t.UnixMicro() <= 0) {
+		p.add("%s must lie after 1970 and before %d", what, latest+1)
 	}
 }
 
@@ -59,14 +111,19 @@ func (p *problems) err(kind, id string) error {
 	if len(*p) == 0 {
 		return nil
 	}
-	return &ObjectError{Kind: kind, ID: id, Detail: errors.Join(*p...).Error(), Err: ErrInvalid}
+	words := make([]string, len(*p))
+	for i, err := range *p {
+		words[i] = err.Error()
+	}
+	return &ObjectError{Kind: kind, ID: id, Detail: strings.Join(words, "; "), Err: ErrInvalid}
 }
 
 // ValidateTeam reports all that is wrong with a team itself.
 func ValidateTeam(t core.Team) error {
 	var p problems
 	p.id("id", t.ID)
-	p.text("name", t.Name, maxName)
+	p.line("name", t.Name, maxName)
+	p.time("created", t.Created)
 	return p.err("team", t.ID)
 }
 
@@ -74,8 +131,9 @@ func ValidateTeam(t core.Team) error {
 func ValidateUser(u core.User) error {
 	var p problems
 	p.id("id", u.ID)
-	p.text("name", u.Name, maxName)
+	p.line("name", u.Name, maxName)
 	p.reference("team", u.Team)
+	p.time("created", u.Created)
 	return p.err("user", u.ID)
 }
 
@@ -83,8 +141,9 @@ func ValidateUser(u core.User) error {
 func ValidateApp(a core.App) error {
 	var p problems
 	p.id("id", a.ID)
-	p.text("name", a.Name, maxName)
+	p.line("name", a.Name, maxName)
 	p.reference("team", a.Team)
+	p.time("created", a.Created)
 	return p.err("app", a.ID)
 }
 
@@ -95,8 +154,8 @@ func ValidateTask(t core.Task) error {
 	if t.Title == "" {
 		p.add("title is missing: say what the work is called")
 	}
-	p.text("title", t.Title, maxName)
-	p.text("description", t.Description, maxText)
+	p.line("title", t.Title, maxName)
+	p.prose("description", t.Description, maxText)
 	for _, list := range []struct {
 		what    string
 		entries []string
@@ -107,10 +166,10 @@ func ValidateTask(t core.Task) error {
 		}
 	}
 	for _, s := range t.Topics {
-		p.text("a topic", s, maxName)
+		p.line("a topic", s, maxName)
 	}
 	for _, s := range t.Examples {
-		p.text("an example", s, maxText)
+		p.prose("an example", s, maxText)
 	}
 	for _, id := range t.Users {
 		p.id("an assigned user", id)
@@ -118,6 +177,7 @@ func ValidateTask(t core.Task) error {
 	for _, id := range t.Teams {
 		p.id("an assigned team", id)
 	}
+	p.time("created", t.Created)
 	return p.err("task", t.ID)
 }
 
@@ -125,7 +185,13 @@ func ValidateTask(t core.Task) error {
 func ValidateLimit(l quota.Limit) error {
 	var p problems
 	p.id("id", l.ID)
-	if err := l.Validate(); err != nil {
+	p.reference("subject", l.Subject)
+	p.line("model", l.Model, maxName)
+	p.time("created", l.Created)
+	var each interface{ Unwrap() []error }
+	if err := l.Validate(); errors.As(err, &each) { // without the words that name the limit again
+		p = append(p, each.Unwrap()...)
+	} else if err != nil {
 		p = append(p, err)
 	}
 	return p.err("limit", l.ID)
@@ -140,6 +206,10 @@ func ValidateKey(k core.AppKey) error {
 	if k.Hash == [32]byte{} {
 		p.add("hash is missing")
 	}
+	p.line("hint", k.Hint, maxName)
+	p.time("created", k.Created)
+	p.time("expires", k.Expires)
+	p.time("revoked", k.Revoked)
 	return p.err("key", k.ID)
 }
 
@@ -153,8 +223,11 @@ func ValidateRevocation(r core.Revocation) error {
 	if r.Subject != "" && r.IssuedBefore.IsZero() {
 		p.add("issued_before is missing")
 	}
-	p.text("token_id", r.TokenID, maxName)
-	p.text("subject", r.Subject, maxName)
+	p.time("issued_before", r.IssuedBefore)
+	p.time("created", r.Created)
+	p.time("expires", r.Expires)
+	p.line("token_id", r.TokenID, maxName)
+	p.line("subject", r.Subject, maxName)
 	if r.Expires.IsZero() {
 		p.add("expires is missing")
 	}
@@ -167,11 +240,14 @@ func ValidateSigningKey(k core.SigningKey) error {
 	if k.ID == "" || len(k.ID) > 128 {
 		p.add("id must have 1 to 128 bytes")
 	}
-	p.text("id", k.ID, maxName)
+	p.line("id", k.ID, maxName)
+	p.line("alg", k.Alg, maxName)
+	p.time("created", k.Created)
+	p.time("retired", k.Retired)
 	if k.Alg == "" || len(k.Public) == 0 || len(k.Private) == 0 {
 		p.add("alg, public and private must not be empty")
 	}
-	return p.err("signing key", k.ID)
+	return p.err("signing-key", k.ID)
 }
 
 // Micros is a time as the stores keep it: microseconds since 1970 UTC, 0 for the zero time.

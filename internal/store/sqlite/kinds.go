@@ -1,8 +1,6 @@
 package sqlite
 
 import (
-	"context"
-	"database/sql"
 	"fmt"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -18,6 +16,12 @@ var teams = kind[core.Team]{
 		err = row.Scan(&t.ID, &t.Name, micros{&t.Created})
 		return t, err
 	},
+	referrer: []referrer{
+		{"user", "users", "id", "team"},
+		{"app", "apps", "id", "team"},
+		{"task", "task_teams", "task", "team"},
+		{"limit", "limits", "id", "team"},
+	},
 }
 
 var users = kind[core.User]{
@@ -30,6 +34,12 @@ var users = kind[core.User]{
 		err = row.Scan(&u.ID, &u.Name, optional{&u.Team}, &u.Blocked, micros{&u.Created})
 		return u, err
 	},
+	refers: func(u core.User) map[string][]string { return map[string][]string{"teams": one(u.Team)} },
+	referrer: []referrer{
+		{"task", "task_users", "task", "user"},
+		{"limit", "limits", "id", "user"},
+		{"key", "app_keys", "id", "user"},
+	},
 }
 
 var apps = kind[core.App]{
@@ -40,6 +50,11 @@ var apps = kind[core.App]{
 		err = row.Scan(&a.ID, &a.Name, optional{&a.Team}, micros{&a.Created})
 		return a, err
 	},
+	refers: func(a core.App) map[string][]string { return map[string][]string{"teams": one(a.Team)} },
+	referrer: []referrer{
+		{"limit", "limits", "id", "app"},
+		{"key", "app_keys", "id", "app"},
+	},
 }
 
 var tasks = kind[core.Task]{
@@ -49,38 +64,18 @@ var tasks = kind[core.Task]{
 		return []any{t.ID, t.Title, t.Description, texts{&t.Topics}, texts{&t.Examples}, store.Micros(t.Created)}
 	},
 	scan: func(row scanner) (t core.Task, err error) {
-		err = row.Scan(&t.ID, &t.Title, &t.Description, texts{&t.Topics}, texts{&t.Examples}, micros{&t.Created})
+		err = row.Scan(&t.ID, &t.Title, &t.Description, texts{&t.Topics}, texts{&t.Examples}, micros{&t.Created},
+			texts{&t.Users}, texts{&t.Teams})
 		return t, err
 	},
-	link: func(ctx context.Context, tx *sql.Tx, t core.Task) error {
-		for _, assigned := range []struct {
-			table, column string
-			ids           []string
-		}{{"task_users", "user", t.Users}, {"task_teams", "team", t.Teams}} {
-			if _, err := tx.ExecContext(ctx, "DELETE FROM "+assigned.table+" WHERE task = ?", t.ID); err != nil {
-				return err
-			}
-			for _, id := range assigned.ids {
-				_, err := tx.ExecContext(ctx, "INSERT INTO "+assigned.table+" (task, "+assigned.column+") VALUES (?, ?) ON CONFLICT DO NOTHING", t.ID, id)
-				if err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+	members: []members[core.Task]{
+		{"task_users", "task", "user", func(t core.Task) []string { return t.Users }},
+		{"task_teams", "task", "team", func(t core.Task) []string { return t.Teams }},
 	},
-	linked: func(ctx context.Context, q queryer, t *core.Task) error {
-		rows, err := q.QueryContext(ctx, `SELECT user FROM task_users WHERE task = ? ORDER BY user`, t.ID)
-		if t.Users, err = collect(rows, err, oneText); err != nil {
-			return err
-		}
-		rows, err = q.QueryContext(ctx, `SELECT team FROM task_teams WHERE task = ? ORDER BY team`, t.ID)
-		t.Teams, err = collect(rows, err, oneText)
-		return err
+	refers: func(t core.Task) map[string][]string {
+		return map[string][]string{"users": t.Users, "teams": t.Teams}
 	},
 }
-
-func oneText(row scanner) (s string, err error) { return s, row.Scan(&s) }
 
 var limits = kind[quota.Limit]{
 	name: "limit", table: "limits",
@@ -107,6 +102,9 @@ var limits = kind[quota.Limit]{
 		l.Subject = team + user + app // at most one is set
 		return l, err
 	},
+	refers: func(l quota.Limit) map[string][]string {
+		return map[string][]string{string(l.Scope) + "s": one(l.Subject)}
+	},
 }
 
 var keys = kind[core.AppKey]{
@@ -123,6 +121,9 @@ var keys = kind[core.AppKey]{
 		}
 		copy(k.Hash[:], hash)
 		return k, err
+	},
+	refers: func(k core.AppKey) map[string][]string {
+		return map[string][]string{"apps": one(k.App), "users": one(k.User)}
 	},
 }
 
@@ -156,4 +157,12 @@ func reference(id string) any {
 		return nil
 	}
 	return id
+}
+
+// one is a list of an id, empty for none.
+func one(id string) []string {
+	if id == "" {
+		return nil
+	}
+	return []string{id}
 }

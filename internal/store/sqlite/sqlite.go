@@ -1,7 +1,8 @@
 // Package sqlite keeps control data in one SQLite file, for the embedded mode. Other processes (the command line) may
-// change the file while Plumbline serves.
+// change the file while Plumbline serves. Each change is synced to the disk before it is reported as made.
 //
-// Private signing keys are in the file, which only its owner can read. The package implements store.Store and imports
+// The file holds private signing keys as they are: whoever can read it, or a copy of it, can issue tokens. It is created
+// readable by its owner only, and its copies must be kept like that. App keys are there as hashes. The package implements store.Store and imports
 // nothing else of Plumbline but core, quota, the opener of SQLite files and the migrations.
 package sqlite
 
@@ -71,7 +72,7 @@ func version(ctx context.Context, q queryer) (v uint64, err error) {
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
 	rows, err := s.read.QueryContext(ctx,
-		`SELECT version, time, actor, action, object FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, limit)
+		`SELECT version, time, actor, action, object FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
 	return collect(rows, err, func(row scanner) (c store.Change, err error) {
 		var at int64
 		err = row.Scan(&c.Version, &at, &c.Actor, &c.Action, &c.Object)
@@ -82,13 +83,26 @@ func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.C
 
 // Apply implements store.Store.
 func (s *Store) Apply(ctx context.Context, o store.Objects) error {
+	if err := o.Validate(); err != nil {
+		return err
+	}
 	return s.change(ctx, func(tx *sql.Tx) error {
-		// What others refer to comes first.
-		return errors.Join(
-			putAll(ctx, tx, teams, o.Teams), putAll(ctx, tx, users, o.Users), putAll(ctx, tx, apps, o.Apps),
-			putAll(ctx, tx, tasks, o.Tasks), putAll(ctx, tx, limits, o.Limits), putAll(ctx, tx, keys, o.Keys),
-			putAll(ctx, tx, revocations, o.Revocations), putAll(ctx, tx, signingKeys, o.SigningKeys),
-		)
+		// What others refer to comes first; what refers to something that failed would fail for no fault of its own.
+		for _, put := range []func() error{
+			func() error { return putAll(ctx, tx, teams, o.Teams) },
+			func() error { return putAll(ctx, tx, users, o.Users) },
+			func() error { return putAll(ctx, tx, apps, o.Apps) },
+			func() error { return putAll(ctx, tx, tasks, o.Tasks) },
+			func() error { return putAll(ctx, tx, limits, o.Limits) },
+			func() error { return putAll(ctx, tx, keys, o.Keys) },
+			func() error { return putAll(ctx, tx, revocations, o.Revocations) },
+			func() error { return putAll(ctx, tx, signingKeys, o.SigningKeys) },
+		} {
+			if err := put(); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 }
 
@@ -108,7 +122,10 @@ func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error)
 		loadAll(ctx, tx, tasks, &o.Tasks), loadAll(ctx, tx, limits, &o.Limits), loadAll(ctx, tx, keys, &o.Keys),
 		loadAll(ctx, tx, revocations, &o.Revocations), loadAll(ctx, tx, signingKeys, &o.SigningKeys),
 	)
-	return o, v, err
+	if err != nil {
+		return store.Objects{}, 0, err
+	}
+	return o, v, nil
 }
 
 // change runs one change in a transaction that holds the write lock from its beginning.

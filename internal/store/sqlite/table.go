@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/sqlite"
@@ -15,15 +16,24 @@ import (
 type kind[T any] struct {
 	name     string
 	table    string
-	columns  []string // the first is id; created, where there is one, stays on replacing
+	columns  []string // the first is id; created stays on replacing
+	members  []members[T]
 	id       func(T) string
 	validate func(T) error
-	values   func(T) []any // one per column
-	scan     func(scanner) (T, error)
-	// link stores what lies in other tables, and linked reads it back. Both are nil for most kinds.
-	link   func(ctx context.Context, tx *sql.Tx, object T) error
-	linked func(ctx context.Context, q queryer, object *T) error
+	values   func(T) []any               // one per column
+	scan     func(scanner) (T, error)    // the columns, then the members
+	refers   func(T) map[string][]string // ids that must exist, by table; nil for none
+	referrer []referrer
 }
+
+// members is a set of ids that an object holds, kept in a table of its own.
+type members[T any] struct {
+	table, owner, column string
+	ids                  func(T) []string
+}
+
+// referrer is a column of another kind that may refer to this one.
+type referrer struct{ name, table, id, column string }
 
 type scanner interface{ Scan(into ...any) error }
 
@@ -32,40 +42,121 @@ type queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
+// selects is one statement, members included: what a statement reads is of one moment.
 func (k kind[T]) selects() string {
-	return "SELECT " + strings.Join(k.columns, ", ") + " FROM " + k.table
+	columns := slices.Clone(k.columns)
+	for _, m := range k.members {
+		columns = append(columns, fmt.Sprintf("(SELECT json_group_array(%[1]s ORDER BY %[1]s) FROM %[2]s WHERE %[3]s = %[4]s.id)",
+			m.column, m.table, m.owner, k.table))
+	}
+	return "SELECT " + strings.Join(columns, ", ") + " FROM " + k.table
 }
 
-// upsert is the statement that creates or replaces one object.
+// upsert is the statement that creates or replaces one object. It changes no row that is already as it shall be.
 func (k kind[T]) upsert() string {
-	var sets []string
+	var sets, old, given []string
 	for _, c := range k.columns[1:] {
 		if c != "created" {
 			sets = append(sets, c+" = excluded."+c)
+			old, given = append(old, k.table+"."+c), append(given, "excluded."+c)
 		}
 	}
-	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s) ON CONFLICT (id) DO UPDATE SET %s", k.table,
-		strings.Join(k.columns, ", "), strings.Repeat(", ?", len(k.columns)-1), strings.Join(sets, ", "))
+	return fmt.Sprintf("INSERT INTO %s (%s) VALUES (?%s) ON CONFLICT (id) DO UPDATE SET %s WHERE (%s) IS NOT (%s)", k.table,
+		strings.Join(k.columns, ", "), strings.Repeat(", ?", len(k.columns)-1), strings.Join(sets, ", "),
+		strings.Join(old, ", "), strings.Join(given, ", "))
 }
 
+// put stores a valid object and notes the change, if it is one.
 func (k kind[T]) put(ctx context.Context, tx *sql.Tx, object T) error {
-	if err := k.validate(object); err != nil {
-		return err
+	id := k.id(object)
+	changed, err := exec(ctx, tx, k.upsert(), k.values(object)...)
+	for _, m := range k.members {
+		if err != nil {
+			break
+		}
+		var n int64
+		n, err = m.put(ctx, tx, id, object)
+		changed += n
 	}
-	_, err := tx.ExecContext(ctx, k.upsert(), k.values(object)...)
-	if err == nil && k.link != nil {
-		err = k.link(ctx, tx, object)
-	}
-	switch id := k.id(object); {
+	switch {
 	case sqlite.IsForeign(err):
-		return &store.ObjectError{Kind: k.name, ID: id, Detail: "it refers to a team, user or app that does not exist; create that first", Err: store.ErrConflict}
+		return k.dangling(ctx, tx, object)
 	case sqlite.IsUnique(err):
-		return &store.ObjectError{Kind: k.name, ID: id, Detail: "another one has the same hash", Err: store.ErrConflict}
+		return k.conflict(id, "another one has the same hash")
 	case err != nil:
 		return fmt.Errorf("storing %s %q: %w", k.name, id, err)
+	case changed == 0:
+		return nil
 	default:
-		return note(ctx, tx, "put", k.name, id)
+		return note(ctx, tx, store.PutAction(object), k.name, id)
 	}
+}
+
+// put makes the set what the object says and returns how many rows that changed.
+func (m members[T]) put(ctx context.Context, tx *sql.Tx, owner string, object T) (changed int64, err error) {
+	ids := m.ids(object)
+	gone, err := exec(ctx, tx, fmt.Sprintf("DELETE FROM %s WHERE %s = ? AND %s NOT IN (SELECT value FROM json_each(?))",
+		m.table, m.owner, m.column), owner, texts{&ids})
+	if err != nil {
+		return 0, err
+	}
+	come, err := exec(ctx, tx, fmt.Sprintf("INSERT INTO %s (%s, %s) SELECT ?, value FROM json_each(?) WHERE true ON CONFLICT DO NOTHING",
+		m.table, m.owner, m.column), owner, texts{&ids})
+	return gone + come, err
+}
+
+// mostNamed is how many other objects an error names.
+const mostNamed = 5
+
+// dangling says which of the objects that a new one refers to do not exist.
+func (k kind[T]) dangling(ctx context.Context, q queryer, object T) error {
+	var missing []string
+	refers := k.refers(object)
+	for _, t := range []struct{ table, name string }{{"teams", "team"}, {"users", "user"}, {"apps", "app"}} {
+		ids := refers[t.table]
+		rows, err := q.QueryContext(ctx, "SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM "+t.table+") ORDER BY value LIMIT ?",
+			texts{&ids}, mostNamed+1)
+		some, err := collect(rows, err, oneText)
+		if err != nil {
+			return err
+		}
+		for _, id := range some {
+			missing = append(missing, fmt.Sprintf("%s %q", t.name, id))
+		}
+	}
+	return k.conflict(k.id(object), "it refers to what does not exist: "+named(missing)+"; create that first")
+}
+
+// needed says which objects refer to one that was to be deleted.
+func (k kind[T]) needed(ctx context.Context, q queryer, id string) error {
+	var referring []string
+	for _, r := range k.referrer {
+		rows, err := q.QueryContext(ctx, fmt.Sprintf("SELECT %[1]s FROM %[2]s WHERE %[3]s = ? ORDER BY %[1]s LIMIT ?", r.id, r.table, r.column),
+			id, mostNamed+1)
+		some, err := collect(rows, err, oneText)
+		if err != nil {
+			return err
+		}
+		for _, other := range some {
+			referring = append(referring, fmt.Sprintf("%s %q", r.name, other))
+		}
+	}
+	return k.conflict(id, "others refer to it: "+named(referring)+"; change or delete those first")
+}
+
+func named(objects []string) string {
+	if len(objects) > mostNamed {
+		objects = append(objects[:mostNamed:mostNamed], "and more")
+	}
+	return strings.Join(objects, ", ")
+}
+
+func (k kind[T]) conflict(id, detail string) error {
+	return &store.ObjectError{Kind: k.name, ID: id, Detail: detail, Err: store.ErrConflict}
+}
+
+func (k kind[T]) missing(id string) error {
+	return &store.ObjectError{Kind: k.name, ID: id, Err: store.ErrNotFound}
 }
 
 // table implements store.Table for one kind.
@@ -79,74 +170,68 @@ func (t table[T]) Get(ctx context.Context, id string) (T, error) {
 	if errors.Is(err, sql.ErrNoRows) {
 		return object, t.missing(id)
 	}
-	if err == nil && t.linked != nil {
-		err = t.linked(ctx, t.s.read, &object)
-	}
 	return object, err
-}
-
-func (t table[T]) missing(id string) error {
-	return &store.ObjectError{Kind: t.name, ID: id, Err: store.ErrNotFound}
 }
 
 func (t table[T]) List(ctx context.Context, p store.Page) ([]T, error) {
 	rows, err := t.s.read.QueryContext(ctx, t.selects()+" WHERE id > ? ORDER BY id LIMIT ?", p.After, p.Size())
-	objects, err := collect(rows, err, t.scan)
-	if err != nil {
-		return nil, err
-	}
-	return objects, linkAll(ctx, t.s.read, t.kind, objects)
+	return collect(rows, err, t.scan)
 }
 
 func (t table[T]) Put(ctx context.Context, object T) error {
+	if err := t.validate(object); err != nil {
+		return err
+	}
 	return t.s.change(ctx, func(tx *sql.Tx) error { return t.put(ctx, tx, object) })
 }
 
 func (t table[T]) Delete(ctx context.Context, id string) error {
 	return t.s.change(ctx, func(tx *sql.Tx) error {
-		result, err := tx.ExecContext(ctx, "DELETE FROM "+t.table+" WHERE id = ?", id)
-		if sqlite.IsForeign(err) {
-			return &store.ObjectError{Kind: t.name, ID: id, Detail: "others refer to it; delete or change those first", Err: store.ErrConflict}
+		switch n, err := exec(ctx, tx, "DELETE FROM "+t.table+" WHERE id = ?", id); {
+		case sqlite.IsForeign(err):
+			return t.needed(ctx, tx, id)
+		case err != nil:
+			return fmt.Errorf("deleting %s %q: %w", t.name, id, err)
+		case n == 0:
+			return t.missing(id)
+		default:
+			return note(ctx, tx, "delete", t.name, id)
 		}
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, t.missing(id))
-		}
-		return note(ctx, tx, "delete", t.name, id)
 	})
 }
 
+// mostConflicts bounds what putAll gathers.
+const mostConflicts = 20
+
+// putAll puts every object and gathers those that conflict, so that a document is mended in one go.
 func putAll[T any](ctx context.Context, tx *sql.Tx, k kind[T], objects []T) error {
+	var conflicts []error
 	for _, o := range objects {
-		if err := k.put(ctx, tx, o); err != nil {
+		err := k.put(ctx, tx, o)
+		switch {
+		case err == nil:
+		case !errors.Is(err, store.ErrConflict):
 			return err
+		case len(conflicts) < mostConflicts:
+			conflicts = append(conflicts, err)
 		}
 	}
-	return nil
+	return errors.Join(conflicts...)
 }
 
 func loadAll[T any](ctx context.Context, q queryer, k kind[T], into *[]T) error {
 	rows, err := q.QueryContext(ctx, k.selects()+" ORDER BY id")
 	*into, err = collect(rows, err, k.scan)
-	if err != nil {
-		return err
-	}
-	return linkAll(ctx, q, k, *into)
+	return err
 }
 
-// linkAll reads what lies in other tables, once the rows of the first are read.
-func linkAll[T any](ctx context.Context, q queryer, k kind[T], objects []T) error {
-	if k.linked == nil {
-		return nil
+// exec returns how many rows a statement changed.
+func exec(ctx context.Context, tx *sql.Tx, statement string, args ...any) (int64, error) {
+	result, err := tx.ExecContext(ctx, statement, args...)
+	if err != nil {
+		return 0, err
 	}
-	for i := range objects {
-		if err := k.linked(ctx, q, &objects[i]); err != nil {
-			return err
-		}
-	}
-	return nil
+	return result.RowsAffected()
 }
 
 // collect reads all rows of a query.
@@ -165,3 +250,5 @@ func collect[T any](rows *sql.Rows, err error, scan func(scanner) (T, error)) ([
 	}
 	return all, rows.Err()
 }
+
+func oneText(row scanner) (s string, err error) { return s, row.Scan(&s) }
