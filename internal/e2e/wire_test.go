@@ -261,11 +261,15 @@ func TestLimits(t *testing.T) {
 // TestStreamCutByQuota reads a stream that outruns its quota with a raw client: it is a complete event stream.
 func TestStreamCutByQuota(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{objects: objects + "limits:\n  - {id: out, scope: user, dimension: output_tokens, window: day, value: 1500}\n"})
-	r := w.send(w.chatCall(chatBody(provider.ModelLong, onTask, streamed)))
-	events := strings.Split(strings.TrimSuffix(r.Body, "\n\n"), "\n\n")
-	if r.Status != http.StatusOK || !strings.HasSuffix(r.Body, "\n\n") || events[len(events)-1] != "data: [DONE]" {
-		t.Fatalf("status %d, ending with %q", r.Status, r.Body[max(0, len(r.Body)-300):])
+	s := setup{objects: objects + "limits:\n  - {id: out, scope: user, dimension: output_tokens, window: day, value: 1500}\n"}
+	s.provider.ChunkPause = 500 * time.Microsecond // the piece at which a stream is cut is withheld whole: keep pieces small
+	w := start(t, s)
+	open := w.open(w.chatCall(chatBody(provider.ModelLong, onTask, streamed)))
+	body := open.until("[DONE]") + open.until("\n")
+	open.close() // the provider would go on for a while
+	events := strings.Split(strings.TrimSuffix(body, "\n\n"), "\n\n")
+	if !strings.HasSuffix(body, "\n\n") || events[len(events)-1] != "data: [DONE]" {
+		t.Fatalf("the stream ends with %q", body[max(0, len(body)-300):])
 	}
 	var text strings.Builder
 	for i, event := range events[:len(events)-1] {
@@ -294,7 +298,7 @@ func TestStreamCutByQuota(t *testing.T) {
 	if words := provider.Words(text.String()); words < 500 || words > 1500 || text.String() != provider.Text(words) {
 		t.Errorf("%d words were delivered under a limit of 1500 tokens", words)
 	}
-	_, outcome := w.outcome(r.Exchange)
+	_, outcome := w.outcome(open.exchange)
 	if outcome.Finish != core.FinishCut || outcome.Reason != core.ReasonQuotaExhausted || outcome.Usage.OutputTokens > 1500 ||
 		outcome.Settled.OutputTokens != outcome.Usage.OutputTokens {
 		t.Errorf("the audit has finish %s, reason %s, usage %+v, charge %+v", outcome.Finish, outcome.Reason, outcome.Usage, outcome.Settled)
