@@ -77,10 +77,10 @@ func (p *problems) reference(what, id string) {
 }
 
 // line checks a text of one line.
-func (p *problems) line(what, s string, most int) { p.text(what, s, most, "") }
+func (p *problems) line(what, s string) { p.text(what, s, maxName, "") }
 
 // prose checks a text of any number of lines.
-func (p *problems) prose(what, s string, most int) { p.text(what, s, most, "\n\r\t") }
+func (p *problems) prose(what, s string) { p.text(what, s, maxText, "\n\r\t") }
 
 // text allows the control characters in controls only. Those that turn the direction of what follows are not allowed
 // anywhere: they make a list of people read as what it is not.
@@ -122,7 +122,7 @@ func (p *problems) err(kind, id string) error {
 func ValidateTeam(t core.Team) error {
 	var p problems
 	p.id("id", t.ID)
-	p.line("name", t.Name, maxName)
+	p.line("name", t.Name)
 	p.time("created", t.Created)
 	return p.err("team", t.ID)
 }
@@ -131,7 +131,7 @@ func ValidateTeam(t core.Team) error {
 func ValidateUser(u core.User) error {
 	var p problems
 	p.id("id", u.ID)
-	p.line("name", u.Name, maxName)
+	p.line("name", u.Name)
 	p.reference("team", u.Team)
 	p.time("created", u.Created)
 	return p.err("user", u.ID)
@@ -141,7 +141,7 @@ func ValidateUser(u core.User) error {
 func ValidateApp(a core.App) error {
 	var p problems
 	p.id("id", a.ID)
-	p.line("name", a.Name, maxName)
+	p.line("name", a.Name)
 	p.reference("team", a.Team)
 	p.time("created", a.Created)
 	return p.err("app", a.ID)
@@ -154,8 +154,8 @@ func ValidateTask(t core.Task) error {
 	if t.Title == "" {
 		p.add("title is missing: say what the work is called")
 	}
-	p.line("title", t.Title, maxName)
-	p.prose("description", t.Description, maxText)
+	p.line("title", t.Title)
+	p.prose("description", t.Description)
 	for _, list := range []struct {
 		what    string
 		entries []string
@@ -166,10 +166,10 @@ func ValidateTask(t core.Task) error {
 		}
 	}
 	for _, s := range t.Topics {
-		p.line("a topic", s, maxName)
+		p.line("a topic", s)
 	}
 	for _, s := range t.Examples {
-		p.prose("an example", s, maxText)
+		p.prose("an example", s)
 	}
 	for _, id := range t.Users {
 		p.id("an assigned user", id)
@@ -186,7 +186,7 @@ func ValidateLimit(l quota.Limit) error {
 	var p problems
 	p.id("id", l.ID)
 	p.reference("subject", l.Subject)
-	p.line("model", l.Model, maxName)
+	p.line("model", l.Model)
 	p.time("created", l.Created)
 	var each interface{ Unwrap() []error }
 	if err := l.Validate(); errors.As(err, &each) { // without the words that name the limit again
@@ -206,7 +206,7 @@ func ValidateKey(k core.AppKey) error {
 	if k.Hash == [32]byte{} {
 		p.add("hash is missing")
 	}
-	p.line("hint", k.Hint, maxName)
+	p.line("hint", k.Hint)
 	p.time("created", k.Created)
 	p.time("expires", k.Expires)
 	p.time("revoked", k.Revoked)
@@ -226,8 +226,8 @@ func ValidateRevocation(r core.Revocation) error {
 	p.time("issued_before", r.IssuedBefore)
 	p.time("created", r.Created)
 	p.time("expires", r.Expires)
-	p.line("token_id", r.TokenID, maxName)
-	p.line("subject", r.Subject, maxName)
+	p.line("token_id", r.TokenID)
+	p.line("subject", r.Subject)
 	if r.Expires.IsZero() {
 		p.add("expires is missing")
 	}
@@ -240,8 +240,8 @@ func ValidateSigningKey(k core.SigningKey) error {
 	if k.ID == "" || len(k.ID) > 128 {
 		p.add("id must have 1 to 128 bytes")
 	}
-	p.line("id", k.ID, maxName)
-	p.line("alg", k.Alg, maxName)
+	p.line("id", k.ID)
+	p.line("alg", k.Alg)
 	p.time("created", k.Created)
 	p.time("retired", k.Retired)
 	if k.Alg == "" || len(k.Public) == 0 || len(k.Private) == 0 {

@@ -92,8 +92,10 @@ var limits = kind[quota.Limit]{
 			app = subject
 		case quota.ScopeEveryone:
 		}
-		return []any{l.ID, string(l.Scope), team, user, app, l.Model, string(l.Dimension), string(l.Window), l.Value, l.Zone,
-			string(l.Enforcement), store.Micros(l.Created)}
+		return []any{
+			l.ID, string(l.Scope), team, user, app, l.Model, string(l.Dimension), string(l.Window), l.Value, l.Zone,
+			string(l.Enforcement), store.Micros(l.Created),
+		}
 	},
 	scan: func(row scanner) (l quota.Limit, err error) {
 		var team, user, app string

@@ -3,11 +3,11 @@ package sqlite_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -24,7 +24,8 @@ func pair(who string, i int) store.Objects {
 	return store.Objects{Teams: []core.Team{{ID: id}}, Users: []core.User{{ID: id, Team: id}}}
 }
 
-// child is the second process: it makes change after change, and says so after each, until it is killed.
+// child is the second process. It reads how many changes to make, makes them and names each, again and again until it is
+// killed.
 func child(path string) error {
 	ctx := store.WithActor(context.Background(), "child")
 	st, err := sqlite.Open(ctx, path)
@@ -32,19 +33,24 @@ func child(path string) error {
 		return err
 	}
 	defer st.Close()
-	for i := 0; ; i++ {
-		if err := st.Apply(ctx, pair("child", i)); err != nil {
+	for i := 0; ; {
+		var more int
+		if _, err := fmt.Scan(&more); err != nil {
 			return err
 		}
-		if _, err := fmt.Println(i); err != nil {
-			return err
+		for ; more > 0; more-- {
+			if err := st.Apply(ctx, pair("child", i)); err != nil {
+				return err
+			}
+			fmt.Println(i)
+			i++
 		}
 	}
 }
 
 // TestTwoProcesses: the command line changes the file while Plumbline serves and changes it too, and dies in the middle.
 func TestTwoProcesses(t *testing.T) {
-	const changes = 60
+	const changes = 30
 	path := filepath.Join(t.TempDir(), "plumbline.db")
 	st := open(t, path)
 	d, err := store.NewDirectory(t.Context(), store.DirectoryOptions{Store: st})
@@ -54,37 +60,45 @@ func TestTwoProcesses(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), childFile+"="+path)
 	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
+	in, inErr := cmd.StdinPipe()
+	out, outErr := cmd.StdoutPipe()
+	if err := errors.Join(inErr, outErr, cmd.Start()); err != nil {
 		t.Fatal(err)
 	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	acked := -1
-	for lines, i := bufio.NewScanner(out), 0; lines.Scan(); i++ {
-		if acked, err = strconv.Atoi(lines.Text()); err != nil {
-			t.Error(err)
+	defer cmd.Wait() // it was killed
+	defer cmd.Process.Kill()
+	acks := bufio.NewScanner(out)
+	for i := range changes {
+		// Both write at once.
+		if _, err := fmt.Fprintln(in, 1); err != nil {
+			t.Fatal(err)
+		}
+		if err := st.Apply(t.Context(), pair("parent", i)); err != nil {
+			t.Fatalf("while the other process writes: %v", err)
+		}
+		if !acks.Scan() || acks.Text() != fmt.Sprint(i) {
+			t.Fatalf("the other process says %q, want %d", acks.Text(), i)
 		}
 		if err := d.Refresh(t.Context()); err != nil {
-			t.Error(err)
+			t.Fatal(err)
 		}
-		if _, ok := d.Snapshot().User("child-" + lines.Text()); !ok {
-			t.Errorf("a refresh does not show change %d of the other process", acked)
+		if _, ok := d.Snapshot().User(fmt.Sprint("child-", i)); !ok {
+			t.Fatalf("a refresh does not show change %d of the other process", i)
 		}
-		if i < changes {
-			if err := st.Apply(t.Context(), pair("parent", i)); err != nil {
-				t.Errorf("while the other process writes: %v", err)
-			}
-		}
-		if i == changes {
+	}
+	if _, err := fmt.Fprintln(in, 1_000_000); err != nil {
+		t.Fatal(err)
+	}
+	acked := changes - 1
+	for acks.Scan() {
+		acked++
+		if acked == 2*changes {
 			if err := cmd.Process.Kill(); err != nil {
-				t.Error(err)
+				t.Fatal(err)
 			}
 		}
 	}
-	_ = cmd.Wait() // killed
-	if acked < changes {
+	if acked < 2*changes {
 		t.Fatalf("the other process made %d changes before it ended", acked)
 	}
 

@@ -33,13 +33,11 @@ func Open(ctx context.Context, path string) (*Store, error) {
 		return nil, err
 	}
 	if err := sqlite.Migrate(ctx, write, migrations.SQLiteControl); err != nil {
-		write.Close()
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), write.Close())
 	}
 	read, err := sqlite.Open(ctx, path, sqlite.Options{ReadOnly: true})
 	if err != nil {
-		write.Close()
-		return nil, err
+		return nil, errors.Join(err, write.Close())
 	}
 	return &Store{write, read}, nil
 }
@@ -47,16 +45,30 @@ func Open(ctx context.Context, path string) (*Store, error) {
 // Close lets go of the file.
 func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
 
-// The tables of the store, by kind.
-func (s *Store) Teams() store.Table[core.Team]    { return table[core.Team]{s, teams} }
-func (s *Store) Users() store.Table[core.User]    { return table[core.User]{s, users} }
-func (s *Store) Apps() store.Table[core.App]      { return table[core.App]{s, apps} }
-func (s *Store) Tasks() store.Table[core.Task]    { return table[core.Task]{s, tasks} }
+// Teams implements store.Store.
+func (s *Store) Teams() store.Table[core.Team] { return table[core.Team]{s, teams} }
+
+// Users implements store.Store.
+func (s *Store) Users() store.Table[core.User] { return table[core.User]{s, users} }
+
+// Apps implements store.Store.
+func (s *Store) Apps() store.Table[core.App] { return table[core.App]{s, apps} }
+
+// Tasks implements store.Store.
+func (s *Store) Tasks() store.Table[core.Task] { return table[core.Task]{s, tasks} }
+
+// Limits implements store.Store.
 func (s *Store) Limits() store.Table[quota.Limit] { return table[quota.Limit]{s, limits} }
-func (s *Store) Keys() store.Table[core.AppKey]   { return table[core.AppKey]{s, keys} }
+
+// Keys implements store.Store.
+func (s *Store) Keys() store.Table[core.AppKey] { return table[core.AppKey]{s, keys} }
+
+// Revocations implements store.Store.
 func (s *Store) Revocations() store.Table[core.Revocation] {
 	return table[core.Revocation]{s, revocations}
 }
+
+// SigningKeys implements store.Store.
 func (s *Store) SigningKeys() store.Table[core.SigningKey] {
 	return table[core.SigningKey]{s, signingKeys}
 }
