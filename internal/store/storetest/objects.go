@@ -48,9 +48,9 @@ func objects() store.Objects {
 			{ID: "rev-1", TokenID: "018f3c1e-" + hostile, Created: made, Expires: made.Add(time.Hour)},
 			{ID: "rev-2", Subject: "ann@example.com", IssuedBefore: made, Created: made, Expires: made.Add(time.Hour)},
 		},
-		SigningKeys: []core.SigningKey{
-			{ID: "2026-A_z", Alg: "EdDSA", Public: []byte{0, 1, 0xff}, Private: []byte{0xff, 0, 'x'}, Created: made},
-			{ID: "2026-b", Alg: "ES256", Public: []byte{1}, Private: []byte{2}, Created: made, Retired: made.Add(time.Hour)},
+		SigningKeys: []core.SigningKey{ // B comes before a, as bytes
+			{ID: "2026-B_z", Alg: "EdDSA", Public: []byte{0, 1, 0xff}, Private: []byte{0xff, 0, 'x'}, Created: made},
+			{ID: "2026-a", Alg: "ES256", Public: []byte{1}, Private: []byte{2}, Created: made, Retired: made.Add(time.Hour)},
 		},
 	}
 }

@@ -29,8 +29,8 @@ func pages(t *testing.T, open func() store.Store) {
 		for page := (store.Page{Limit: limit}); ; {
 			some, err := st.Teams().List(t.Context(), page)
 			must(t, err)
-			if len(some) > page.Size() {
-				t.Fatalf("a page of %d for a limit of %d", len(some), limit)
+			if len(some) > page.Size() || len(got) > len(want) {
+				t.Fatalf("a page of %d for a limit of %d, after %d of %d", len(some), limit, len(got), len(want))
 			}
 			for _, one := range some {
 				got = append(got, one.ID)
