@@ -66,15 +66,7 @@ type commands struct {
 func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	var c commands
 	exited := -1
-	parser, err := kong.New(&c,
-		kong.Name("plumbline"),
-		kong.Description("Governs LLM traffic beside Envoy: who asks, how much, what for, and how far from the work they were assigned."),
-		kong.Writers(stdout, stderr),
-		kong.Exit(func(code int) { exited = code }),
-		kong.UsageOnError(),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"listen": envoyconf.DefaultListen, "upstream": envoyconf.DefaultUpstream},
-	)
+	parser, err := newParser(&c, stdout, stderr, func(code int) { exited = code })
 	if err != nil {
 		fmt.Fprintln(stderr, "plumbline:", err)
 		return exitFailed
@@ -89,6 +81,19 @@ func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int
 	}
 	s := &session{ctx: ctx, env: env, flags: &c, out: stdout, talk: stderr}
 	return s.status(parsed.Run(s))
+}
+
+// newParser gives the parser of the command tree. It calls exit after it has printed help.
+func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
+	return kong.New(c,
+		kong.Name("plumbline"),
+		kong.Description("Governs LLM traffic beside Envoy: who asks, how much, what for, and how far from the work they were assigned."),
+		kong.Writers(stdout, stderr),
+		kong.Exit(exit),
+		kong.UsageOnError(),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"listen": envoyconf.DefaultListen, "upstream": envoyconf.DefaultUpstream},
+	)
 }
 
 // session is the surroundings of one command.

@@ -66,3 +66,42 @@ type Verdict struct {
 
 // Blocked reports whether the exchange is stopped.
 func (v Verdict) Blocked() bool { return v.Action == ActionBlock }
+
+// ReasonDoc is a reason in words for the people who meet it.
+type ReasonDoc struct {
+	Reason Reason
+	// Meaning says what happened, Advice what to do.
+	Meaning, Advice string
+}
+
+// Reasons lists every reason in words, in the order in which a request could meet them.
+func Reasons() []ReasonDoc {
+	return []ReasonDoc{
+		{ReasonNone, "Nothing to object to.", ""},
+		{ReasonMissingCredential, "The request has no credential.", "Send an app key or a token: `Authorization: Bearer …`."},
+		{ReasonMultipleCredentials, "The request has more than one credential.", "Send one."},
+		{ReasonInvalidCredential, "The credential is malformed, foreign or wrongly signed.", "Check that it was copied whole and is one of Plumbline's."},
+		{ReasonExpiredCredential, "The credential has expired.", "Ask for a new one."},
+		{ReasonRevokedCredential, "The credential was revoked.", "Ask for a new one."},
+		{ReasonUnknownPrincipal, "The credential is good, but its user or app does not exist any more.", "Ask an administrator."},
+		{ReasonUserBlocked, "The user is blocked.", "Ask an administrator."},
+		{ReasonEndpointNotAllowed, "The endpoint cannot be governed, or the path is not in its plain form.", "Use an endpoint that is governed."},
+		{ReasonInvalidBody, "The body is not what the endpoint takes: not strict JSON, a field of the wrong type, cut short.", "Mend the field that the error names."},
+		{ReasonUnsupportedMediaType, "The body is not plain JSON.", "Send `Content-Type: application/json` and no encoding."},
+		{ReasonUnsupportedParameter, "A field is understood, but cannot be governed or is not allowed.", "Leave out the field that the error names."},
+		{ReasonBodyTooLarge, "The body is larger than the endpoint takes.", "Send less."},
+		{ReasonModelNotAllowed, "The policy does not give this caller the model, or it has no price.", "Use one of the models that the error names."},
+		{ReasonForbiddenIntent, "The policy does not allow prompts of this kind.", "Do not retry."},
+		{ReasonOffTask, "The prompt is too far from the tasks assigned to the person.", "Rephrase it in terms of that work, or ask for a task that covers it."},
+		{ReasonUnscored, "The prompt could not be judged, and the policy does not let such prompts pass.", "Write it in plain English text."},
+		{ReasonRateLimited, "A limit of a minute is used up.", "Retry after the time that the error names; SDKs do by themselves."},
+		{ReasonConcurrencyLimit, "Too many requests are in flight.", "Wait for one to end; SDKs retry by themselves."},
+		{ReasonQuotaExhausted, "A limit of an hour or more is used up.", "Wait for the reset that the error names."},
+		{ReasonRequestTooLarge, "The request alone may use more than a whole limit.", "Ask for less output or send a shorter prompt."},
+		{ReasonGovernanceDown, "Plumbline cannot decide or record right now, and lets nothing pass.", "Retry in a moment; operators find the cause in the log."},
+		{ReasonOverloaded, "This replica has no room for another request body.", "Retry in a moment."},
+		{ReasonUpstreamError, "The provider could not be reached, or its answer could not be read.", "Retry in a moment."},
+		{ReasonUpstreamTimeout, "The provider did not answer in time.", "Retry later."},
+		{ReasonUpstreamRejected, "The provider refused Plumbline's own key.", "Tell whoever runs Plumbline."},
+	}
+}

@@ -1,10 +1,15 @@
 package telemetry
 
 import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
@@ -23,7 +28,9 @@ func newTestMetrics(t *testing.T) (*prometheus.Registry, *Metrics) {
 	return reg, m
 }
 
-func TestFamiliesFollowPrometheusConventions(t *testing.T) {
+// touched is a registry in which every family has a series.
+func touched(t *testing.T) *prometheus.Registry {
+	t.Helper()
 	reg, m := newTestMetrics(t)
 	m.Decided("chat.completions", core.Verdict{Action: core.ActionAllow, Reason: core.ReasonNone}, "gpt-4o-mini")
 	m.Settled("gpt-4o-mini", core.Usage{InputTokens: 1, OutputTokens: 1}, 1)
@@ -32,7 +39,11 @@ func TestFamiliesFollowPrometheusConventions(t *testing.T) {
 	m.RefusedAnonymous(core.ReasonMissingCredential)
 	m.PolicyInForce("v", "observe")
 	m.Judged(core.Intent{Label: "work"}, core.Deviation{Score: .5})
-	problems, err := testutil.GatherAndLint(reg)
+	return reg
+}
+
+func TestFamiliesFollowPrometheusConventions(t *testing.T) {
+	problems, err := testutil.GatherAndLint(touched(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,6 +51,42 @@ func TestFamiliesFollowPrometheusConventions(t *testing.T) {
 		if strings.HasPrefix(p.Metric, "plumbline_") {
 			t.Errorf("%s: %s", p.Metric, p.Text)
 		}
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the reference page")
+
+func TestReferenceOfMetrics(t *testing.T) {
+	families, err := touched(t).Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := "# Metrics\n\n<!-- Generated: go test ./internal/telemetry -update -->\n\n" +
+		"Served at `/metrics` of the ops listener, with Go's own and the process's. Times are in seconds, sizes in bytes. Labels\n" +
+		"are of closed sets: a model without a price is `other`. Histograms are classic and native.\n\n" +
+		"| metric | type | labels | |\n|---|---|---|---|\n"
+	for _, f := range families {
+		if !strings.HasPrefix(f.GetName(), "plumbline_") {
+			continue
+		}
+		var labels []string
+		for _, l := range f.GetMetric()[0].GetLabel() {
+			labels = append(labels, "`"+l.GetName()+"`")
+		}
+		page += fmt.Sprintf("| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
+	}
+	path := filepath.Join("..", "..", "docs", "reference", "metrics.md")
+	if *update {
+		if err := os.WriteFile(path, []byte(page), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(old), page); diff != "" {
+		t.Errorf("docs/reference/metrics.md is out of date, run make generate (-file +now):\n%s", diff)
 	}
 }
 
