@@ -76,7 +76,8 @@ func TestRevoked(t *testing.T) {
 		{"without a time of issue", "jti-2", "ann", time.Time{}, true},
 		{"of another subject", "jti-2", "annie", noon.Add(-time.Hour), false},
 		{"without an id or a subject", "", "", time.Time{}, false},
-		{"a subject named like a token", "jti-9", "ben", noon.Add(-time.Hour), false},
+		{"a subject named like a revoked token", "jti-2", "jti-1", noon.Add(time.Hour), false},
+		{"a token named like a revoked subject", "jti-9", "ben", noon.Add(-time.Hour), false},
 	} {
 		if got := s.Revoked(tt.token, tt.subject, tt.issued); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
