@@ -51,6 +51,8 @@ func (s *Server) Listen(ctx context.Context, o ListenOptions) (*Listener, error)
 		// Envoy holds one connection for all of its streams. grpc-go's own rules would end it for pinging too often or,
 		// with a MaxConnectionAge, cut long streams.
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		// An Envoy that vanished behind a network holds reservations until it is missed.
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute}),
 		grpc.MaxConcurrentStreams(1<<20),
 	)
 	extprocv3.RegisterExternalProcessorServer(l.grpc, s)
@@ -96,9 +98,13 @@ func removeDeadSocket(ctx context.Context, path string) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("%s exists and is no socket; move it away or set extproc.socket", path)
 	}
-	if c, err := dialer.DialContext(ctx, "unix", path); err == nil {
+	c, err := dialer.DialContext(ctx, "unix", path)
+	switch {
+	case err == nil:
 		c.Close()
 		return fmt.Errorf("another Plumbline serves on %s; stop it or set extproc.socket", path)
+	case !errors.Is(err, syscall.ECONNREFUSED): // nobody listens only if the system says so
+		return fmt.Errorf("%s exists and may be in use; remove it or set extproc.socket: %w", path, err)
 	}
 	return os.Remove(path)
 }
@@ -110,11 +116,13 @@ func (l *Listener) Serve(ctx context.Context, grace time.Duration) error {
 	go func() { served <- l.grpc.Serve(l.net) }()
 	select {
 	case err := <-served:
-		return fmt.Errorf("ext_proc: %w", err)
+		if err != nil {
+			err = fmt.Errorf("ext_proc: %w", err)
+		}
+		return err
 	case <-ctx.Done():
 	}
 	l.health.Shutdown()
-	l.server.Drain()
 	finished := make(chan struct{})
 	go func() { l.grpc.GracefulStop(); close(finished) }()
 	timer := time.NewTimer(grace)
@@ -122,6 +130,7 @@ func (l *Listener) Serve(ctx context.Context, grace time.Duration) error {
 	select {
 	case <-finished:
 	case <-timer.C:
+		l.server.Drain()
 		l.grpc.Stop()
 		<-finished
 	}

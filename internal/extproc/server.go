@@ -64,14 +64,14 @@ func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) (err 
 	s.open.Add(1)
 	defer s.open.Add(-1)
 	t := translation{server: s}
-	defer func() {
+	defer func() { // last of all, so that an ending that panics does not end the process
 		if cause := recover(); cause != nil {
 			// The panic's value may quote a prompt: its type and the stack are logged, no more.
 			s.log.Error("panic while processing an exchange", "type", fmt.Sprintf("%T", cause), "stack", string(debug.Stack()))
 			err = status.Error(codes.Internal, "internal error")
 		}
-		t.close(stream.Context(), s.finish(err))
 	}()
+	defer func() { t.close(stream.Context(), s.finish(err)) }()
 	for {
 		request, err := stream.Recv()
 		if errors.Is(err, io.EOF) && t.answered {

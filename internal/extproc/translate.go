@@ -17,8 +17,9 @@ import (
 type translation struct {
 	server   *Server
 	exchange *gate.Exchange
-	admitted bool  // the verdict was "pass"
 	answered bool  // a verdict was given, either way
+	headed   bool  // the head of the answer was seen
+	ended    bool  // the last of the answer was seen, or it was replaced
 	held     int64 // bytes taken from the server's bound on bodies
 }
 
@@ -34,7 +35,7 @@ func (t *translation) close(ctx context.Context, finish core.Finish) {
 func (t *translation) translate(ctx context.Context, m *extprocv3.ProcessingRequest) (*extprocv3.ProcessingResponse, error) {
 	switch r := m.GetRequest().(type) {
 	case *extprocv3.ProcessingRequest_RequestHeaders:
-		if t.exchange != nil {
+		if t.exchange != nil || t.answered {
 			return nil, outOfOrder("request headers")
 		}
 		return t.requestHeaders(ctx, m, r.RequestHeaders), nil
@@ -72,6 +73,10 @@ func (t *translation) unread(m *extprocv3.ProcessingRequest) (*extprocv3.Process
 func (t *translation) translateAnswer(ctx context.Context, m *extprocv3.ProcessingRequest) (*extprocv3.ProcessingResponse, error) {
 	switch r := m.GetRequest().(type) {
 	case *extprocv3.ProcessingRequest_ResponseHeaders:
+		if t.headed || t.ended {
+			return nil, outOfOrder("response headers")
+		}
+		t.headed, t.ended = true, r.ResponseHeaders.GetEndOfStream()
 		head := answerHead(m, r.ResponseHeaders)
 		edits, reply := t.exchange.ObserveHead(ctx, head, r.ResponseHeaders.GetEndOfStream())
 		if reply != nil {
@@ -81,6 +86,10 @@ func (t *translation) translateAnswer(ctx context.Context, m *extprocv3.Processi
 			ResponseHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: mutation(edits)}},
 		}}, nil
 	case *extprocv3.ProcessingRequest_ResponseBody:
+		if !t.headed || t.ended {
+			return nil, outOfOrder("response body")
+		}
+		t.ended = r.ResponseBody.GetEndOfStream()
 		piece, err := t.exchange.ObserveBody(ctx, r.ResponseBody.GetBody(), r.ResponseBody.GetEndOfStream())
 		if err != nil {
 			return nil, status.Error(codes.Aborted, "the answer was cut and the provider went on for too long")
@@ -89,6 +98,10 @@ func (t *translation) translateAnswer(ctx context.Context, m *extprocv3.Processi
 			ResponseBody: &extprocv3.BodyResponse{Response: pieceResponse(piece)},
 		}}, nil
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
+		if !t.headed || t.ended {
+			return nil, outOfOrder("response trailers")
+		}
+		t.ended = true
 		t.exchange.ObserveEnd(ctx)
 		return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseTrailers{
 			ResponseTrailers: &extprocv3.TrailersResponse{},
@@ -119,7 +132,6 @@ func (t *translation) requestHeaders(ctx context.Context, m *extprocv3.Processin
 	if reply != nil {
 		return t.refuse(reply)
 	}
-	t.admitted = true
 	return &extprocv3.ProcessingResponse{
 		DynamicMetadata: metadata(exchange),
 		Response: &extprocv3.ProcessingResponse_RequestHeaders{
@@ -136,7 +148,6 @@ func (t *translation) requestBody(ctx context.Context, b *extprocv3.HttpBody) *e
 	if reply != nil {
 		return t.refuse(reply)
 	}
-	t.admitted = true
 	return &extprocv3.ProcessingResponse{
 		DynamicMetadata: metadata(t.exchange),
 		Response: &extprocv3.ProcessingResponse_RequestBody{
@@ -147,7 +158,7 @@ func (t *translation) requestBody(ctx context.Context, b *extprocv3.HttpBody) *e
 
 // refuse sends a finished reply in place of whatever would come.
 func (t *translation) refuse(r *openai.Reply) *extprocv3.ProcessingResponse {
-	t.answered = true
+	t.answered, t.ended = true, t.headed
 	t.releaseBody()
 	response := immediate(r)
 	if t.exchange != nil {

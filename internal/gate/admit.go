@@ -15,7 +15,8 @@ import (
 // Admit decides whether the request may pass, and makes that durable before it does. A reply that is not nil refuses it.
 // body is the whole body; the exchange does not keep it.
 func (x *Exchange) Admit(ctx context.Context, body []byte) (Admission, *openai.Reply) {
-	defer x.clock.enter()()
+	x.clock.enter()
+	defer x.clock.leave()
 	within, cancel := context.WithTimeout(ctx, x.gate.o.AdmitTimeout)
 	defer cancel()
 	admission, err := x.admit(within, body)
@@ -39,6 +40,11 @@ func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Err
 	}
 	if err := x.recordIntent(ctx); err != nil {
 		return Admission{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		// Envoy has answered in our place, or soon will: the request does not go on, and its record has to say so.
+		x.hold.recorded = recordedUnknown
+		return Admission{}, core.AsError(fmt.Errorf("the verdict came too late: %w", err))
 	}
 	return x.forward(body, edits), nil
 }
@@ -105,6 +111,9 @@ func (x *Exchange) recordIntent(ctx context.Context) *core.Error {
 	if x.hold.live {
 		charge := x.charge(x.hold.reservation.Held)
 		rec.Reserved = &charge
+	}
+	if err := ctx.Err(); err != nil {
+		return core.AsError(fmt.Errorf("no time is left to record the intent to act: %w", err))
 	}
 	x.hold.recorded = recordedUnknown
 	err := x.gate.o.Audit.Append(ctx, rec)

@@ -2,6 +2,7 @@ package gate
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -19,7 +20,7 @@ func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
 		defer cancel()
 		switch x.hold.recorded {
 		case recordedUnknown:
-			x.appendOutcome(ctx, core.FinishNotForwarded, core.Charge{}, core.Usage{})
+			x.appendOutcome(ctx, core.FinishNotForwarded, core.Charge{}, seen{})
 			x.void(ctx)
 		case recordedIntent:
 			x.closeForwarded(ctx, finish)
@@ -49,18 +50,18 @@ func (x *Exchange) closeUndecided(ctx context.Context, finish core.Finish) {
 }
 
 func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
+	seen := x.sum()
 	switch {
 	case x.answer.cut != "":
 		finish = core.FinishCut
 	case x.answer.failed:
 		finish = core.FinishUpstreamError
-	case finish == core.FinishComplete && !x.answerComplete():
+	case finish == core.FinishComplete && !seen.complete:
 		finish = core.FinishUpstreamError // it ended in order and is no answer
 	}
-	usage := x.usage()
-	used := x.used(usage)
+	used := x.used(seen.usage)
 	charge := x.charge(used)
-	x.appendOutcome(ctx, finish, charge, usage)
+	x.appendOutcome(ctx, finish, charge, seen)
 	if x.hold.live {
 		x.hold.live = false
 		if _, err := x.gate.o.Ledger.Settle(ctx, x.id, used); err != nil {
@@ -68,9 +69,38 @@ func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
 			x.gate.o.Log.Error("a settlement failed; the record holds it", "exchange", x.id, "error", err)
 		}
 	}
-	x.gate.o.Metrics.Settled(x.model(), usage, charge.Cost)
+	x.gate.o.Metrics.Settled(x.model(), seen.usage, charge.Cost)
 	x.gate.o.Metrics.Decided(x.endpoint.Name, x.judged.verdict, x.model())
 	x.gate.o.Metrics.Answered(x.clock.total(), x.gate.o.Now().Sub(x.clock.opened), x.firstByteAfter())
+}
+
+// seen is what an answer came to.
+type seen struct {
+	usage        core.Usage
+	model        string // as the provider named it
+	unattributed int64  // see core.Record
+	complete     bool
+}
+
+// sum says what the answer came to. A fault in reading it must not lose the ending: the exchange is then charged what it
+// held, which is the most that it can have used.
+func (x *Exchange) sum() (s seen) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			held := x.hold.reservation.Held
+			s = seen{usage: core.Usage{InputTokens: held.InputTokens, OutputTokens: held.OutputTokens, Estimated: true}}
+			x.gate.o.Metrics.FailedClosed("answer_sum")
+			x.gate.o.Log.Error("an answer could not be summed up and is charged in full", "exchange", x.id, "type", fmt.Sprintf("%T", cause))
+		}
+	}()
+	s.usage, s.complete = x.usage(), x.answerComplete()
+	if r := x.answer.reader; r != nil {
+		s.model = r.ServedModel()
+		if reported, ok := r.Usage(); ok && x.answer.cut != "" {
+			s.unattributed = max(0, reported.OutputTokens-s.usage.OutputTokens)
+		}
+	}
+	return s
 }
 
 // answerComplete reports whether the answer says of itself that it is whole. Answers without a reader have no body.
@@ -89,8 +119,8 @@ func (x *Exchange) usage() core.Usage {
 		return core.Usage{}
 	}
 	if x.answer.reader != nil && x.answer.cut == "" {
-		// A report that no ledger could book (negative, absurdly large) is none.
-		if reported, ok := x.answer.reader.Usage(); ok && x.used(reported).Validate() == nil {
+		// A report that no ledger could book (negative, absurdly large) is none, and one of nothing at all cannot be.
+		if reported, ok := x.answer.reader.Usage(); ok && !reported.IsZero() && x.used(reported).Validate() == nil {
 			return reported
 		}
 	}
@@ -112,7 +142,7 @@ func (x *Exchange) used(u core.Usage) quota.Amounts {
 	return quota.Amounts{Requests: 1, InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Cost: x.hold.model.Cost(u)}
 }
 
-func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge core.Charge, usage core.Usage) {
+func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge core.Charge, s seen) {
 	rec := x.record(core.RecordOutcome)
 	rec.Finish = finish
 	rec.Status = x.answer.status
@@ -121,14 +151,9 @@ func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge
 		rec.Reason = x.answer.cut
 	}
 	if x.request != nil {
-		rec.Settled, rec.Usage = &charge, &usage
+		rec.Settled, rec.Usage = &charge, &s.usage
 	}
-	if r := x.answer.reader; r != nil {
-		rec.ServedModel = r.ServedModel()
-		if reported, ok := r.Usage(); ok && x.answer.cut != "" {
-			rec.UnattributedTokens = max(0, reported.OutputTokens-usage.OutputTokens)
-		}
-	}
+	rec.ServedModel, rec.UnattributedTokens = s.model, s.unattributed
 	rec.PriceVersion = x.pinned.prices.Version()
 	rec.StageMicros = x.stageMicros()
 	rec.WorkedMicros = x.clock.total().Microseconds()

@@ -92,12 +92,13 @@ func (c *clock) lap(s telemetry.Stage) {
 	c.last = now
 }
 
-// enter starts a piece of work; the returned function ends it.
-func (c *clock) enter() func() {
-	c.last = c.now()
-	c.begun = c.last
-	return func() { c.worked, c.begun = c.total(), time.Time{} }
+// enter starts a piece of work, leave ends it.
+func (c *clock) enter() {
+	c.begun = c.now()
+	c.last = c.begun
 }
+
+func (c *clock) leave() { c.worked, c.begun = c.total(), time.Time{} }
 
 // total is all the time that Plumbline worked on the exchange, the piece at hand included.
 func (c *clock) total() time.Duration {

@@ -34,7 +34,8 @@ type Piece struct {
 // ObserveHead reads the head of the answer. end says that no body follows. A reply that is not nil replaces the whole
 // answer: errors of Envoy's and a provider that refuses Plumbline's own key do not reach the caller as they are.
 func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (HeaderEdits, *openai.Reply) {
-	defer x.clock.enter()()
+	x.clock.enter()
+	defer x.clock.leave()
 	if x.hold.recorded != recordedIntent {
 		return HeaderEdits{}, x.refuseEarly(ctx, h)
 	}
@@ -97,7 +98,8 @@ func (x *Exchange) answerOptions(h AnswerHead) openai.AnswerOptions {
 // ObserveBody reads one piece of the answer and says what reaches the caller. With end the exchange is charged and
 // recorded before the last piece is let go: a caller that holds the whole answer has its record, and its room back.
 func (x *Exchange) ObserveBody(ctx context.Context, chunk []byte, end bool) (Piece, error) {
-	defer x.clock.enter()()
+	x.clock.enter()
+	defer x.clock.leave()
 	if x.answer.firstByte.IsZero() && len(chunk) > 0 {
 		x.answer.firstByte = x.clock.last
 	}
@@ -105,7 +107,7 @@ func (x *Exchange) ObserveBody(ctx context.Context, chunk []byte, end bool) (Pie
 		return x.drop(ctx, chunk, end)
 	}
 	forward, changed := x.answer.reader.Write(chunk, end)
-	if reason := x.mustCut(ctx); reason != "" && !end {
+	if reason := x.mustCut(ctx); reason != "" && !end && !x.answerComplete() {
 		return x.cut(reason), nil
 	}
 	if end {
@@ -117,7 +119,8 @@ func (x *Exchange) ObserveBody(ctx context.Context, chunk []byte, end bool) (Pie
 
 // ObserveEnd says that the answer ended without a last piece (trailers).
 func (x *Exchange) ObserveEnd(ctx context.Context) {
-	defer x.clock.enter()()
+	x.clock.enter()
+	defer x.clock.leave()
 	x.answer.ended = true
 	x.finish(ctx)
 }
@@ -131,19 +134,30 @@ func (x *Exchange) mustCut(ctx context.Context) core.Reason {
 	if ended := x.gate.o.Identity.Still(x.session); ended != nil {
 		return ended.Reason
 	}
-	held := x.hold.reservation.Held.OutputTokens
-	if x.answer.reader.DeliveredBound() <= held || x.answer.reader.CountDelivered() <= held {
+	held := x.hold.reservation.Held
+	if x.answer.reader.DeliveredBound() <= held.OutputTokens {
+		return ""
+	}
+	missing := x.answer.reader.CountDelivered() - held.OutputTokens
+	x.clock.lap(telemetry.StageWire)
+	if missing <= 0 {
 		return ""
 	}
 	defer x.clock.lap(telemetry.StageLedger)
-	more := quota.Amounts{OutputTokens: quota.StreamSlab}
-	more.Cost = x.cost(0, held+more.OutputTokens) - x.cost(0, held)
-	reservation, err := x.gate.o.Ledger.Extend(ctx, x.id, more)
+	reservation, err := x.gate.o.Ledger.Extend(ctx, x.id, x.slabs(missing))
 	if err != nil {
 		return x.extendFailed(err)
 	}
 	x.hold.reservation = reservation
 	return ""
+}
+
+// slabs is what a stream takes more that lacks tokens of its output. The cost held stays that of the tokens held: the
+// price of the slabs alone could be less by what rounding up gave.
+func (x *Exchange) slabs(missing int64) quota.Amounts {
+	held := x.hold.reservation.Held
+	more := (missing + quota.StreamSlab - 1) / quota.StreamSlab * quota.StreamSlab
+	return quota.Amounts{OutputTokens: more, Cost: x.cost(held.InputTokens, held.OutputTokens+more) - held.Cost}
 }
 
 // extendFailed gives the reason to cut: no room, or a ledger that cannot say. Both end the answer.

@@ -20,7 +20,8 @@ func (g *Gate) Open(ctx context.Context, head Head) (*Exchange, *openai.Reply) {
 		head:  head,
 		clock: clock{now: g.o.Now, opened: now, last: now, stages: make(map[telemetry.Stage]time.Duration, 8)},
 	}
-	defer x.clock.enter()()
+	x.clock.enter()
+	defer x.clock.leave()
 	x.pinned.policy = g.o.Policy()
 	x.pinned.prices = g.o.Prices()
 	if err := x.open(ctx); err != nil {

@@ -25,6 +25,8 @@ func (x *Exchange) refuse(ctx context.Context, e *core.Error) *openai.Reply {
 	switch {
 	case x.hold.recorded == recordedUnknown:
 		// An intent may be in the log: Close adds that nothing was forwarded.
+	case x.hold.recorded == recordedDeny:
+		// It was refused before, and that is recorded.
 	case x.session == nil:
 		x.gate.o.Refusals.Add(e.Reason, "", x.head.Source, x.gate.o.Now())
 		x.gate.o.Metrics.RefusedAnonymous(e.Reason)
@@ -93,7 +95,8 @@ func (x *Exchange) render(e *core.Error) openai.Reply {
 // Fail refuses an exchange for a reason that only the front end can know (its own bounds, a wrong set-up). It may be
 // called between Open and the end of Admit.
 func (x *Exchange) Fail(ctx context.Context, e *core.Error) *openai.Reply {
-	defer x.clock.enter()()
+	x.clock.enter()
+	defer x.clock.leave()
 	return x.refuse(ctx, e)
 }
 

@@ -68,8 +68,8 @@ func (x *Exchange) take(ctx context.Context, input, output int64) error {
 	return nil
 }
 
-// reserveLess holds as much output as is left and gives the maximum to write into the request, 0 when that is no less
-// than what would be asked for anyway (a stream that goes on in slabs). refusal is returned when nothing useful is left.
+// reserveLess holds as much output as is left and gives the maximum, per choice, to write into the request. refusal is
+// returned when nothing useful is left.
 func (x *Exchange) reserveLess(ctx context.Context, output quota.Output, refusal error) (int64, error) {
 	input := x.request.CountInput()
 	standings, err := x.gate.o.Ledger.Standings(ctx, x.subject(), x.pinned.directory.Limits(), x.judged.facts.At)
