@@ -31,6 +31,7 @@ bin/plumbline: $(GO_SOURCES)
 
 .PHONY: test
 test: $(ENVOY) ## every test, with a real Envoy
+	@command -v wrk >/dev/null || tools/apt-install wrk
 	go test -timeout 20m ./...
 
 .PHONY: race
