@@ -174,8 +174,10 @@ func TestScoreHolds(t *testing.T) {
 	s := shipped(t)
 	rapid.Check(t, func(t *rapid.T) {
 		words := rapid.SliceOf(rapid.SampledFrom([]string{"refund", "flight", "SQL", "zyzzyva", "the", "ａｂｃ", "naïve", "`", "?", "\U000E0041"}))
-		task := core.Task{ID: "t", Title: strings.Join(words.Draw(t, "title"), " "), Topics: words.Draw(t, "topics"),
-			Examples: words.Draw(t, "examples")}
+		task := core.Task{
+			ID: "t", Title: strings.Join(words.Draw(t, "title"), " "), Topics: words.Draw(t, "topics"),
+			Examples: words.Draw(t, "examples"),
+		}
 		v := turns(strings.Join(words.Draw(t, "first"), " "), strings.Join(words.Draw(t, "second"), " "))
 		tasks := []*deviation.Task{deviation.Compile(task), deviation.Compile(travel)}
 		d := s.Score(v, tasks)
@@ -189,16 +191,20 @@ func TestScoreHolds(t *testing.T) {
 }
 
 func TestModelSurvivesEncoding(t *testing.T) {
-	m := deviation.Model{Version: "v", Neutral: 0.5, Unknown: 9, Stems: []uint32{7, 8}, IDF: []float32{1, 2},
-		Vectors: make([]int8, 2*deviation.Dim)}
+	m := deviation.Model{
+		Version: "v", Neutral: 0.5, Unknown: 9, Stems: []uint32{7, 8}, IDF: []float32{1, 2},
+		Vectors: make([]int8, 2*deviation.Dim),
+	}
 	m.Described.Bias, m.Exemplified.Weights[deviation.FeatureQuoted] = 3, -4
 	data := m.Encode()
 	got, err := deviation.ParseModel(data)
 	if diff := cmp.Diff(m, got); err != nil || diff != "" {
 		t.Error(err, diff)
 	}
-	for name, bad := range map[string][]byte{"empty": nil, "cut off": data[:len(data)-1], "longer": append(slices.Clone(data), 0),
-		"too many words": append([]byte("plumbline deviation 1\nv\n"), 0xFF, 0xFF, 0xFF, 0xFF)} {
+	for name, bad := range map[string][]byte{
+		"empty": nil, "cut off": data[:len(data)-1], "longer": append(slices.Clone(data), 0),
+		"too many words": append([]byte("plumbline deviation 1\nv\n"), 0xFF, 0xFF, 0xFF, 0xFF),
+	} {
 		if _, err := deviation.ParseModel(bad); err == nil {
 			t.Errorf("%s: read without an error", name)
 		}

@@ -14,23 +14,35 @@ const (
 	block = 0.88
 )
 
-var support = core.Task{ID: "disputes", Title: "Billing disputes support",
+var support = core.Task{
+	ID: "disputes", Title: "Billing disputes support",
 	Description: "Answer customers about charges they dispute: find the invoice, explain it, correct it or refund it.",
-	Topics: []string{"disputed charge on a customer's invoice", "refund or credit for a wrong payment", "chargeback from the customer's bank",
+	Topics: []string{
+		"disputed charge on a customer's invoice", "refund or credit for a wrong payment", "chargeback from the customer's bank",
 		"subscription renewal and cancellation", "duplicate or failed card payment", "reply to an angry customer about a bill",
-		"late fees and payment plans", "support ticket and case notes"}}
+		"late fees and payment plans", "support ticket and case notes",
+	},
+}
 
-var analyst = core.Task{ID: "churn", Title: "Churn reports in SQL",
+var analyst = core.Task{
+	ID: "churn", Title: "Churn reports in SQL",
 	Description: "Write SQL against the customer warehouse to report on churn and retention.",
-	Topics: []string{"SQL query with joins and window functions", "monthly churn rate and retention by cohort", "customers who cancelled their subscription",
+	Topics: []string{
+		"SQL query with joins and window functions", "monthly churn rate and retention by cohort", "customers who cancelled their subscription",
 		"table schema and columns of the data warehouse", "slow query and index", "chart or dashboard of a report",
-		"data quality: duplicates and missing values", "explain a metric to management"}}
+		"data quality: duplicates and missing values", "explain a metric to management",
+	},
+}
 
-var travel = core.Task{ID: "trips", Title: "Business travel coordination",
+var travel = core.Task{
+	ID: "trips", Title: "Business travel coordination",
 	Description: "Book and change trips for colleagues, within the travel policy.",
-	Topics: []string{"book or change a flight", "hotel room near the office or a conference", "rental car, train and airport transfer",
+	Topics: []string{
+		"book or change a flight", "hotel room near the office or a conference", "rental car, train and airport transfer",
 		"visa and passport requirements", "travel itinerary for a trip", "cancelled or delayed flight and lost luggage",
-		"travel expenses and policy", "group booking for a meeting abroad"}}
+		"travel expenses and policy", "group booking for a meeting abroad",
+	},
+}
 
 func view(text string) *intent.View {
 	return intent.NewView(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}})
