@@ -2,13 +2,12 @@ package e2e
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,13 +15,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit"
-	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
-	"github.com/plumbline/plumbline/internal/envoyconf"
-	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // kills is how often the process is killed: 20 times, or PLUMBLINE_KILLS.
@@ -33,153 +28,81 @@ func kills(t *testing.T) int {
 		return 20
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil {
-		t.Fatal(err)
-	}
+	must(t, err)
 	return n
 }
 
-// binary builds the program as it is shipped.
-func binary(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "plumbline")
-	build := exec.Command("go", "build", "-o", path, "./cmd/plumbline")
-	build.Dir = testkit.Root(t)
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("building: %v\n%s", err, out)
-	}
-	return path
-}
-
-// server is Plumbline as a process of its own, which can be killed.
-type server struct {
-	t      *testing.T
-	binary string
-	file   string // its configuration
-	dir    string
-	socket string
-	log    *syncBuffer
-}
-
-// newServer seeds a data directory and gives a server on it, and ann's key.
-func newServer(t *testing.T) (*server, string) {
-	t.Helper()
-	dir := t.TempDir()
-	data := filepath.Join(dir, "data")
-	file := writeFile(t, dir, "config.yaml", "data_dir: "+data+"\nops: {listen: \"127.0.0.1:0\"}\nshutdown: {grace: 2s}\n"+
-		"provider: {key: \"file:"+writeFile(t, dir, "key", providerKey)+"\", inject_key: true}\n")
-	if err := os.Mkdir(data, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	cfg, _, err := config.Load(config.LoadOptions{Path: file, ReadFile: os.ReadFile})
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := app.OpenStore(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	o, err := app.ParseObjects("objects.yaml", []byte(objects))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Apply(t.Context(), o); err != nil {
-		t.Fatal(err)
-	}
-	key, _, err := app.CreateKey(t.Context(), st, "helpdesk", "ann", time.Hour)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &server{t, binary(t), file, data, cfg.ExtProc.Socket, &syncBuffer{}}, key
-}
-
-// start starts the process and returns once it accepts connections.
-func (s *server) start() *exec.Cmd {
-	s.t.Helper()
-	cmd := exec.Command(s.binary, "-c", s.file, "serve")
-	cmd.Stderr = s.log
-	if err := cmd.Start(); err != nil {
-		s.t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(s.t.Context(), 20*time.Second)
-	defer cancel()
-	poll := time.NewTicker(5 * time.Millisecond)
-	defer poll.Stop()
-	for {
-		if c, err := new(net.Dialer).DialContext(ctx, "unix", s.socket); err == nil {
-			c.Close()
-			return cmd
-		}
-		select {
-		case <-poll.C:
-		case <-ctx.Done():
-			s.t.Fatalf("Plumbline does not serve:\n%s", s.log)
-		}
-	}
-}
-
 // Whatever moment the process is killed at, every answer that a caller got whole has its intent and its outcome, nothing
-// is recorded twice, and nothing reached the provider without a record.
+// is recorded twice, nothing reached the provider without a record, and the ledger is what the records say.
 func TestKillAtAnyMoment(t *testing.T) {
-	upstream, url := testkit.Provider(t, provider.Options{Key: providerKey})
-	s, key := newServer(t)
-	process := s.start()
-	envoy := testkit.StartEnvoy(t, envoyconf.Options{Upstream: url, Socket: s.socket})
+	var received sync.Map // the traces that the provider saw
+	s := serve(t, setup{
+		settings: map[string]string{"shutdown.grace": "2s"},
+		provider: provider.Options{ChunkPause: time.Millisecond, OnRequest: func(r provider.Request) {
+			received.Store(traceOf(r.Header.Get("traceparent")), true)
+		}},
+	})
 
 	ctx, stop := context.WithCancel(t.Context())
-	var answered sync.Map
-	var whole atomic.Int64
+	defer stop()
+	var answered sync.Map // the exchanges that callers got whole
+	var trace atomic.Int64
 	var callers sync.WaitGroup
 	for i := range 8 {
 		callers.Go(func() {
 			body := chatBody("gpt-4o-mini", onTask, map[string]any{"stream": i%2 == 0})
 			for ctx.Err() == nil {
-				if exchange := wholeAnswer(ctx, envoy.URL, key, body); exchange != "" {
+				if exchange := s.wholeAnswer(ctx, body, trace.Add(1)); exchange != "" {
 					answered.Store(exchange, true)
-					whole.Add(1)
+					continue
 				}
+				pause(ctx, 5*time.Millisecond) // the processor is for the next start
 			}
 		})
 	}
 	for range kills(t) {
-		wait := time.NewTimer(time.Duration(30+rand.IntN(270)) * time.Millisecond)
-		<-wait.C
-		if err := process.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = process.Wait() // it says that it was killed
-		process = s.start()
+		pause(ctx, time.Duration(30+rand.IntN(270))*time.Millisecond)
+		s.process.kill()
+		s.start()
 	}
+	pause(ctx, 100*time.Millisecond) // some good answers after the last kill, too
 	stop()
 	callers.Wait()
-	if err := process.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := process.Wait(); err != nil {
-		t.Fatalf("ended with %v:\n%s", err, s.log)
-	}
-	process = s.start() // closes what the last kill left open
-	if err := process.Process.Signal(os.Interrupt); err != nil {
-		t.Fatal(err)
-	}
-	if err := process.Wait(); err != nil {
-		t.Fatalf("ended with %v:\n%s", err, s.log)
-	}
-	checkRecords(t, s.dir, &answered, upstream.Total())
-	if whole.Load() < int64(kills(t)) {
-		t.Errorf("only %d whole answers: the load was too small to prove anything", whole.Load())
+	s.process.stop()
+	s.start() // closes what the last kill left open
+	s.process.stop()
+
+	charged := s.checkRecords(&answered, &received)
+	s.checkLedger(charged)
+}
+
+// pause waits for a while or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 
+// traceOf is the trace id of a traceparent header.
+func traceOf(parent string) string {
+	if parts := strings.Split(parent, "-"); len(parts) == 4 {
+		return parts[1]
+	}
+	return parent
+}
+
 // wholeAnswer makes one call and gives its exchange if a 200 was received to its end.
-func wholeAnswer(ctx context.Context, url, key, body string) string {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", strings.NewReader(body))
+func (s *server) wholeAnswer(ctx context.Context, body string, trace int64) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.envoy.URL+"/v1/chat/completions", strings.NewReader(body))
 	if err != nil {
 		return ""
 	}
-	req.Header.Set("authorization", "Bearer "+key)
+	req.Header.Set("authorization", "Bearer "+s.key)
 	req.Header.Set("content-type", "application/json")
+	req.Header.Set("traceparent", fmt.Sprintf("00-%032x-%016x-01", trace, trace))
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return ""
@@ -191,54 +114,113 @@ func wholeAnswer(ctx context.Context, url, key, body string) string {
 	return res.Header.Get("x-plumbline-request-id")
 }
 
-func checkRecords(t *testing.T, dir string, answered *sync.Map, received int64) {
+// checkRecords compares what callers and the provider saw with the audit, and gives all that was charged.
+func (s *server) checkRecords(answered, received *sync.Map) (charged core.Charge) {
+	t := s.t
 	t.Helper()
-	r, err := audit.OpenReader(t.Context(), app.AuditPath(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if _, err := r.Verify(t.Context()); err != nil {
+	if _, err := s.audit.Verify(t.Context()); err != nil {
 		t.Errorf("the audit does not verify: %v", err)
 	}
-	intents, outcomes, crashed := map[string]int{}, map[string]int{}, 0
-	for q := (audit.Query{Limit: 1000}); ; {
-		entries, next, err := r.Search(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
+	intents, outcomes := map[string]int{}, map[string]int{}
+	traces := map[string]bool{}
+	crashed := map[string]bool{}
+	s.everyRecord(func(r core.Record) {
+		switch r.Kind {
+		case core.RecordIntent:
+			intents[r.Exchange]++
+			traces[r.Trace] = true
+		case core.RecordOutcome:
+			outcomes[r.Exchange]++
+			crashed[r.Exchange] = r.Finish == core.FinishCrashed
+			charged.Requests += r.Settled.Requests
+			charged.InputTokens += r.Settled.InputTokens
+			charged.OutputTokens += r.Settled.OutputTokens
+			charged.Cost += r.Settled.Cost
+		case core.RecordDeny, core.RecordRefusals, core.RecordAdmin:
 		}
-		for _, e := range entries {
-			switch e.Record.Kind {
-			case core.RecordIntent:
-				intents[e.Record.Exchange]++
-			case core.RecordOutcome:
-				outcomes[e.Record.Exchange]++
-				if e.Record.Finish == core.FinishCrashed {
-					crashed++
-				}
-			case core.RecordDeny, core.RecordRefusals, core.RecordAdmin:
-			}
-		}
-		if next == "" {
-			break
-		}
-		q.After = next
-	}
-	n := 0
-	answered.Range(func(exchange, _ any) bool {
-		n++
-		if id := exchange.(string); intents[id] != 1 || outcomes[id] != 1 {
+	})
+	whole, wholeYetCrashed := 0, 0
+	for exchange := range answered.Range {
+		whole++
+		id := exchange.(string)
+		if intents[id] != 1 || outcomes[id] != 1 {
 			t.Errorf("answered exchange %s has %d intents and %d outcomes", id, intents[id], outcomes[id])
 		}
-		return true
-	})
+		if crashed[id] {
+			wholeYetCrashed++
+		}
+	}
 	for id, count := range intents {
 		if count != 1 || outcomes[id] != 1 {
 			t.Errorf("exchange %s has %d intents and %d outcomes", id, count, outcomes[id])
 		}
 	}
-	if int64(len(intents)) < received {
-		t.Errorf("the provider received %d requests, and only %d intents are recorded", received, len(intents))
+	for id := range outcomes {
+		if intents[id] == 0 {
+			t.Errorf("exchange %s has an outcome and no intent", id)
+		}
 	}
-	t.Logf("%d answered, %d intents, %d closed as crashed, %d received by the provider", n, len(intents), crashed, received)
+	seen := 0
+	for trace := range received.Range {
+		seen++
+		if !traces[trace.(string)] {
+			t.Errorf("the provider received a request of trace %s, whose intent is not recorded", trace)
+		}
+	}
+	open := 0
+	for _, c := range crashed {
+		if c {
+			open++
+		}
+	}
+	t.Logf("%d answered whole (%d of them closed as crashed), %d intents, %d closed as crashed, %d received by the provider",
+		whole, wholeYetCrashed, len(intents), open, seen)
+	if n := kills(t.(*testing.T)); whole < n || open < n/2 || int64(seen) != s.provider.Total() {
+		t.Errorf("%d whole answers and %d open exchanges in %d kills, %d of the provider's %d requests known: too few to prove anything",
+			whole, open, n, seen, s.provider.Total())
+	}
+	return charged
+}
+
+// everyRecord calls fn for every record, newest first.
+func (s *server) everyRecord(fn func(core.Record)) {
+	s.t.Helper()
+	for q := (audit.Query{Limit: 1000}); ; {
+		entries, next, err := s.audit.Search(s.t.Context(), q)
+		must(s.t, err)
+		for _, e := range entries {
+			fn(e.Record)
+		}
+		if next == "" {
+			return
+		}
+		q.After = next
+	}
+}
+
+// checkLedger sets limits at exactly what was charged and starts again: the ledger that is rebuilt from the records has
+// each of them used up, to the token and the micro-dollar.
+func (s *server) checkLedger(charged core.Charge) {
+	t := s.t
+	t.Helper()
+	used := regexp.MustCompile(`is used up: \$?([\d,.]+)`)
+	for dimension, sum := range map[string]int64{
+		"requests":      charged.Requests,
+		"input_tokens":  charged.InputTokens,
+		"output_tokens": charged.OutputTokens,
+		"cost":          int64(charged.Cost),
+	} {
+		s.run("limit", "put", "sum", "--scope", "user", "--subject", "ann", "--dimension", dimension,
+			"--window", "month", "--value", strconv.FormatInt(sum, 10))
+		s.start()
+		r := s.chat(chatBody("gpt-4o-mini", onTask, map[string]any{"max_completion_tokens": 5}))
+		e := quotaUsedUp.check(t, r)
+		m := used.FindStringSubmatch(e.Error.Message)
+		if m == nil {
+			t.Errorf("%s: the refusal does not say how much is used: %s", dimension, e.Error.Message)
+		} else if n, err := strconv.ParseInt(strings.NewReplacer(",", "", ".", "").Replace(m[1]), 10, 64); err != nil || n != sum {
+			t.Errorf("%s: the ledger has %s, the records sum up to %d", dimension, m[1], sum)
+		}
+		s.process.stop()
+	}
 }
