@@ -119,8 +119,7 @@ func (x *Exchange) usage() core.Usage {
 		return core.Usage{}
 	}
 	if x.answer.reader != nil && x.answer.cut == "" {
-		// A report that no ledger could book (negative, absurdly large) is none, and one of nothing at all cannot be.
-		if reported, ok := x.answer.reader.Usage(); ok && !reported.IsZero() && x.used(reported).Validate() == nil {
+		if reported, ok := x.answer.reader.Usage(); ok && x.believable(reported) {
 			return reported
 		}
 	}
@@ -132,6 +131,21 @@ func (x *Exchange) usage() core.Usage {
 	estimated.InputTokens = min(estimated.InputTokens, held.InputTokens)
 	estimated.OutputTokens = min(estimated.OutputTokens, held.OutputTokens)
 	return estimated
+}
+
+// believable reports whether a usage can be that of the exchange. One above what was held can, and is booked in full. One
+// that no model could have (no prompt, no tokens in an answer with text, more than fits into the model's context) is a
+// provider's fault, of which a limit must be neither evaded nor used up for good.
+func (x *Exchange) believable(u core.Usage) bool {
+	held := x.hold.reservation.Held
+	most := max(x.hold.model.ContextWindow, held.InputTokens, held.OutputTokens)
+	switch {
+	case u.InputTokens <= 0 || u.InputTokens > most:
+		return false
+	case u.OutputTokens <= 0:
+		return u.OutputTokens == 0 && x.answer.reader.CountDelivered() == 0
+	}
+	return u.OutputTokens/max(x.request.Choices, 1) <= most && x.used(u).Validate() == nil
 }
 
 // used is what the exchange is charged: the request itself always, tokens and cost as used.

@@ -1,0 +1,285 @@
+// Package gatetest builds gates for tests: with the real policy, prices, ledger, classifier and scorer, and with fakes
+// that write down what the gate does to the audit and the ledger, in order, and fail when they are told to.
+//
+// Contract: a World is safe for concurrent use; its fields are set before the gate is used or between its calls.
+// Only tests import it.
+package gatetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/gate"
+	"github.com/plumbline/plumbline/internal/identity"
+	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// Credential is the one that is good, User who sends it and Key the provider key.
+const (
+	Credential = "Bearer good"
+	User       = "ann"
+	Key        = "sk-provider"
+)
+
+// ErrDown is what parts fail with.
+var ErrDown = errors.New("gatetest: down")
+
+// World is a gate and what stands behind it.
+type World struct {
+	Gate   *gate.Gate
+	Ledger *memory.Ledger
+	Limits *quota.LimitSet
+
+	mu       sync.Mutex
+	policy   *policy.Snapshot
+	ended    *core.Error
+	journal  []string
+	records  []core.Record
+	posted   quota.Amounts
+	refusals int
+	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger.
+	// It may also panic, or wait for ctx to end.
+	Fail func(ctx context.Context, step string) error
+	// Classify takes the place of the classifier.
+	Classify func(*intent.View) core.Intent
+}
+
+// Options change a World. The zero value is the default policy and no limit.
+type Options struct {
+	Policy string // a document
+	Limits []quota.Limit
+	Tasks  []core.Task
+	Change func(*gate.Options)
+}
+
+// New builds a World.
+func New(t testing.TB, o Options) *World {
+	t.Helper()
+	limits, err := quota.Compile(o.Limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	classifier, err := intent.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scorer, err := deviation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &World{Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default()}
+	w.Classify = classifier.Classify
+	if o.Policy != "" {
+		w.SetPolicy(t, o.Policy)
+	}
+	d := &directory{limits: limits}
+	for _, task := range o.Tasks {
+		d.tasks = append(d.tasks, scorer.Compile(task))
+	}
+	options := gate.Options{
+		Identity:  authenticator{w},
+		Directory: func() (gate.Directory, error) { return d, nil },
+		Policy: func() *policy.Snapshot {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.policy
+		},
+		Prices: openai.DefaultPrices, Classifier: classifierFunc(func(v *intent.View) core.Intent { return w.Classify(v) }),
+		Scorer: scorer, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
+		Metrics: telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, openai.DefaultPrices().Names()),
+		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
+		ProviderKey:  func() string { return Key },
+		AdmitTimeout: time.Second, CloseTimeout: 5 * time.Second,
+		CutGraceTime: 10 * time.Second, CutGraceBytes: 1 << 20,
+	}
+	if o.Change != nil {
+		o.Change(&options)
+	}
+	if w.Gate, err = gate.New(options); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+// SetPolicy puts another document in force.
+func (w *World) SetPolicy(t testing.TB, document string) {
+	t.Helper()
+	s, err := policy.Parse("policy.yaml", []byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.policy = s
+}
+
+// End ends every session.
+func (w *World) End(reason core.Reason) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ended = &core.Error{Reason: reason, Public: "It is over."}
+}
+
+// Journal is every step that the audit and the ledger were asked for, in order; a step that failed ends in "!".
+func (w *World) Journal() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.journal...)
+}
+
+// Records are those that the audit took.
+func (w *World) Records() []core.Record {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]core.Record(nil), w.records...)
+}
+
+// Record gives the only record of a kind.
+func (w *World) Record(t testing.TB, kind core.RecordKind) core.Record {
+	t.Helper()
+	var found []core.Record
+	for _, r := range w.Records() {
+		if r.Kind == kind {
+			found = append(found, r)
+		}
+	}
+	if len(found) != 1 {
+		t.Fatalf("%d records of kind %s, want 1; journal %q", len(found), kind, w.Journal())
+	}
+	return found[0]
+}
+
+// Posted is the sum of what the ledger settled.
+func (w *World) Posted() quota.Amounts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.posted
+}
+
+// Refusals is how many refusals of unknown callers were counted.
+func (w *World) Refusals() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refusals
+}
+
+// step writes a step down, after it was done or failed.
+func (w *World) step(ctx context.Context, step, detail string, do func() error) error {
+	err := error(nil)
+	if w.Fail != nil {
+		err = w.Fail(ctx, step)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if err == nil {
+		err = do()
+	}
+	if detail != "" {
+		step += ":" + detail
+	}
+	if err != nil {
+		step += "!"
+	}
+	w.journal = append(w.journal, step)
+	return err
+}
+
+type audit struct{ w *World }
+
+// Append refuses what the log refuses: a step of an exchange that is there already.
+func (a audit) Append(ctx context.Context, rec core.Record) error {
+	return a.w.step(ctx, string(rec.Kind), string(rec.Finish), func() error {
+		for _, r := range a.w.records {
+			if r.Exchange == rec.Exchange && r.Kind == rec.Kind {
+				return fmt.Errorf("%s of %s is there already", rec.Kind, rec.Exchange)
+			}
+		}
+		a.w.records = append(a.w.records, rec)
+		return nil
+	})
+}
+
+type ledger struct {
+	*memory.Ledger
+	w *World
+}
+
+func (l ledger) Reserve(ctx context.Context, r quota.Request) (held quota.Reservation, err error) {
+	err = l.w.step(ctx, "reserve", "", func() error {
+		held, err = l.Ledger.Reserve(ctx, r)
+		return err
+	})
+	return held, err
+}
+
+func (l ledger) Extend(ctx context.Context, id string, more quota.Amounts) (held quota.Reservation, err error) {
+	err = l.w.step(ctx, "extend", "", func() error {
+		held, err = l.Ledger.Extend(ctx, id, more)
+		return err
+	})
+	return held, err
+}
+
+func (l ledger) Settle(ctx context.Context, id string, used quota.Amounts) (settled quota.Amounts, err error) {
+	err = l.w.step(ctx, "settle", "", func() error {
+		if settled, err = l.Ledger.Settle(ctx, id, used); err == nil {
+			l.w.posted = l.w.posted.Add(settled)
+		}
+		return err
+	})
+	return settled, err
+}
+
+func (l ledger) Void(ctx context.Context, id string) error {
+	return l.w.step(ctx, "void", "", func() error { return l.Ledger.Void(ctx, id) })
+}
+
+type directory struct {
+	tasks  []*deviation.Task
+	limits *quota.LimitSet
+}
+
+func (d *directory) Tasks(core.Principal) []*deviation.Task { return d.tasks }
+func (d *directory) Limits() *quota.LimitSet                { return d.limits }
+
+type authenticator struct{ w *World }
+
+func (authenticator) Authenticate(_ context.Context, values []string) (*identity.Session, *core.Error) {
+	if len(values) != 1 || values[0] != Credential {
+		return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
+	}
+	return &identity.Session{Principal: core.Principal{User: User, Team: "support", Method: core.MethodAppKey}}, nil
+}
+
+func (a authenticator) Still(*identity.Session) *core.Error {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	return a.w.ended
+}
+
+type refusals struct{ w *World }
+
+func (r refusals) Add(core.Reason, string, netip.Addr, time.Time) {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	r.w.refusals++
+}
+
+type classifierFunc func(*intent.View) core.Intent
+
+func (f classifierFunc) Classify(v *intent.View) core.Intent { return f(v) }
