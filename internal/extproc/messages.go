@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,9 +109,15 @@ func sourceAddress(s string) netip.Addr {
 	return netip.Addr{}
 }
 
-// mutation is the gate's header edits as Envoy takes them.
-func mutation(e gate.HeaderEdits) *extprocv3.HeaderMutation {
-	m := &extprocv3.HeaderMutation{RemoveHeaders: e.Remove}
+// mutation is the gate's header edits as Envoy takes them. Only headers that the message has are removed: each name
+// costs Envoy a look-up.
+func mutation(e gate.HeaderEdits, present *corev3.HeaderMap) *extprocv3.HeaderMutation {
+	m := &extprocv3.HeaderMutation{}
+	for _, h := range present.GetHeaders() {
+		if slices.Contains(e.Remove, h.GetKey()) {
+			m.RemoveHeaders = append(m.RemoveHeaders, h.GetKey())
+		}
+	}
 	m.SetHeaders = make([]*corev3.HeaderValueOption, len(e.Set))
 	for i, h := range e.Set {
 		m.SetHeaders[i] = setHeader(h[0], h[1])
@@ -127,8 +134,8 @@ func setHeader(name, value string) *corev3.HeaderValueOption {
 }
 
 // admissionResponse lets a request pass with its changes. A replaced body states its exact length, or Envoy fails it.
-func admissionResponse(a gate.Admission) *extprocv3.CommonResponse {
-	r := &extprocv3.CommonResponse{HeaderMutation: mutation(a.Headers)}
+func admissionResponse(a gate.Admission, present *corev3.HeaderMap) *extprocv3.CommonResponse {
+	r := &extprocv3.CommonResponse{HeaderMutation: mutation(a.Headers, present)}
 	if a.Body != nil {
 		r.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: a.Body}}
 		r.HeaderMutation.SetHeaders = append(r.HeaderMutation.SetHeaders, setHeader("content-length", strconv.Itoa(len(a.Body))))

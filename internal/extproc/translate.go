@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,10 +18,11 @@ import (
 type translation struct {
 	server   *Server
 	exchange *gate.Exchange
-	answered bool  // a verdict was given, either way
-	headed   bool  // the head of the answer was seen
-	ended    bool  // the last of the answer was seen, or it was replaced
-	held     int64 // bytes taken from the server's bound on bodies
+	answered bool              // a verdict was given, either way
+	headed   bool              // the head of the answer was seen
+	ended    bool              // the last of the answer was seen, or it was replaced
+	held     int64             // bytes taken from the server's bound on bodies
+	headers  *corev3.HeaderMap // the request's
 }
 
 // close ends the exchange and gives back what it took. Closing twice does nothing.
@@ -83,7 +85,7 @@ func (t *translation) translateAnswer(ctx context.Context, m *extprocv3.Processi
 			return t.refuse(reply), nil
 		}
 		return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseHeaders{
-			ResponseHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: mutation(edits)}},
+			ResponseHeaders: &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: mutation(edits, r.ResponseHeaders.GetHeaders())}},
 		}}, nil
 	case *extprocv3.ProcessingRequest_ResponseBody:
 		if !t.headed || t.ended {
@@ -112,6 +114,7 @@ func (t *translation) translateAnswer(ctx context.Context, m *extprocv3.Processi
 
 // requestHeaders opens the exchange and refuses at once what headers decide. A request without a body is admitted here.
 func (t *translation) requestHeaders(ctx context.Context, m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) *extprocv3.ProcessingResponse {
+	t.headers = h.GetHeaders()
 	head := requestHead(m, h)
 	exchange, reply := t.server.gate.Open(ctx, head)
 	t.exchange = exchange
@@ -135,7 +138,7 @@ func (t *translation) requestHeaders(ctx context.Context, m *extprocv3.Processin
 	return &extprocv3.ProcessingResponse{
 		DynamicMetadata: metadata(exchange),
 		Response: &extprocv3.ProcessingResponse_RequestHeaders{
-			RequestHeaders: &extprocv3.HeadersResponse{Response: admissionResponse(admission)},
+			RequestHeaders: &extprocv3.HeadersResponse{Response: admissionResponse(admission, t.headers)},
 		},
 	}
 }
@@ -151,7 +154,7 @@ func (t *translation) requestBody(ctx context.Context, b *extprocv3.HttpBody) *e
 	return &extprocv3.ProcessingResponse{
 		DynamicMetadata: metadata(t.exchange),
 		Response: &extprocv3.ProcessingResponse_RequestBody{
-			RequestBody: &extprocv3.BodyResponse{Response: admissionResponse(admission)},
+			RequestBody: &extprocv3.BodyResponse{Response: admissionResponse(admission, t.headers)},
 		},
 	}
 }
