@@ -86,6 +86,8 @@ type Store interface {
 	Tasks() Table[core.Task]
 	Limits() Table[quota.Limit]
 	Keys() Table[core.AppKey]
+	// Revocations must drop those that expired longer than KeepExpired ago whenever others are put, before they are, as
+	// changes by System with the action "expire".
 	Revocations() Table[core.Revocation]
 	SigningKeys() Table[core.SigningKey]
 
@@ -99,6 +101,10 @@ type Store interface {
 	Changes(ctx context.Context, after uint64, limit int) ([]Change, error)
 	Close() error
 }
+
+// KeepExpired is how long revocations are kept after they expired: a clock that runs ahead for a while must not make
+// revoked tokens good again.
+const KeepExpired = 24 * time.Hour
 
 // Objects is a set of objects. The first five are also the document of `plumbline apply -f`.
 type Objects struct {
@@ -141,6 +147,9 @@ func PutAction(object any) string {
 	}
 }
 
+// System is the actor of changes that nobody asked for by name.
+const System = "system"
+
 type actorKey struct{}
 
 // WithActor says in whose name changes under ctx are made.
@@ -148,10 +157,10 @@ func WithActor(ctx context.Context, actor string) context.Context {
 	return context.WithValue(ctx, actorKey{}, actor)
 }
 
-// Actor is in whose name changes under ctx are made, "system" when nobody said.
+// Actor is in whose name changes under ctx are made, System when nobody said.
 func Actor(ctx context.Context) string {
 	if a, ok := ctx.Value(actorKey{}).(string); ok {
 		return a
 	}
-	return "system"
+	return System
 }

@@ -131,7 +131,8 @@ var keys = kind[core.AppKey]{
 
 var revocations = kind[core.Revocation]{
 	name: "revocation", table: "revocations", columns: []string{"id", "token_id", "subject", "issued_before", "created", "expires"},
-	id: func(r core.Revocation) string { return r.ID }, validate: store.ValidateRevocation,
+	expires: "expires",
+	id:      func(r core.Revocation) string { return r.ID }, validate: store.ValidateRevocation,
 	values: func(r core.Revocation) []any {
 		return []any{r.ID, r.TokenID, r.Subject, store.Micros(r.IssuedBefore), store.Micros(r.Created), store.Micros(r.Expires)}
 	},

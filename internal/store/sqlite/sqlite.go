@@ -2,8 +2,10 @@
 // change the file while Plumbline serves. Each change is synced to the disk before it is reported as made.
 //
 // The file holds private signing keys as they are: whoever can read it, or a copy of it, can issue tokens. It is created
-// readable by its owner only, and its copies must be kept like that. App keys are there as hashes. The package implements store.Store and imports
-// nothing else of Plumbline but core, quota, the opener of SQLite files and the migrations.
+// readable by its owner only, and its copies must be kept like that. App keys are there as hashes.
+//
+// The package implements store.Store and imports nothing else of Plumbline but core, quota, the opener of SQLite files
+// and the migrations.
 package sqlite
 
 import (
@@ -129,13 +131,19 @@ func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error)
 	if err != nil {
 		return o, 0, err
 	}
-	err = errors.Join(
-		loadAll(ctx, tx, teams, &o.Teams), loadAll(ctx, tx, users, &o.Users), loadAll(ctx, tx, apps, &o.Apps),
-		loadAll(ctx, tx, tasks, &o.Tasks), loadAll(ctx, tx, limits, &o.Limits), loadAll(ctx, tx, keys, &o.Keys),
-		loadAll(ctx, tx, revocations, &o.Revocations), loadAll(ctx, tx, signingKeys, &o.SigningKeys),
-	)
-	if err != nil {
-		return store.Objects{}, 0, err
+	for _, load := range []func() error{
+		func() error { return loadAll(ctx, tx, teams, &o.Teams) },
+		func() error { return loadAll(ctx, tx, users, &o.Users) },
+		func() error { return loadAll(ctx, tx, apps, &o.Apps) },
+		func() error { return loadAll(ctx, tx, tasks, &o.Tasks) },
+		func() error { return loadAll(ctx, tx, limits, &o.Limits) },
+		func() error { return loadAll(ctx, tx, keys, &o.Keys) },
+		func() error { return loadAll(ctx, tx, revocations, &o.Revocations) },
+		func() error { return loadAll(ctx, tx, signingKeys, &o.SigningKeys) },
+	} {
+		if err := load(); err != nil {
+			return store.Objects{}, 0, err
+		}
 	}
 	return o, v, nil
 }

@@ -142,17 +142,21 @@ func BenchmarkVersion(b *testing.B) {
 	}
 }
 
-// BenchmarkLoad loads 10,000 people with 500 tasks of 20 people each.
+// BenchmarkLoad loads 10,000 people, 100 teams and 10,000 tasks of three people and a team each.
 func BenchmarkLoad(b *testing.B) {
+	const many = 10_000
 	st := open(b, filepath.Join(b.TempDir(), "plumbline.db"))
 	var o store.Objects
-	for i := range 10_000 {
+	for i := range 100 {
+		o.Teams = append(o.Teams, core.Team{ID: fmt.Sprintf("team-%02d", i)})
+	}
+	for i := range many {
 		o.Users = append(o.Users, core.User{ID: fmt.Sprintf("user-%05d", i)})
 	}
-	for i := range 500 {
-		task := core.Task{ID: fmt.Sprintf("task-%03d", i), Title: "T", Description: strings.Repeat("word ", 50)}
-		for _, u := range o.Users[i*20 : i*20+20] {
-			task.Users = append(task.Users, u.ID)
+	for i := range many {
+		task := core.Task{ID: fmt.Sprintf("task-%05d", i), Title: "T", Description: strings.Repeat("word ", 50), Teams: []string{o.Teams[i%100].ID}}
+		for j := range 3 {
+			task.Users = append(task.Users, o.Users[(i+j)%many].ID)
 		}
 		o.Tasks = append(o.Tasks, task)
 	}
@@ -160,7 +164,7 @@ func BenchmarkLoad(b *testing.B) {
 		b.Fatal(err)
 	}
 	for b.Loop() {
-		if got, _, err := st.Load(b.Context()); err != nil || len(got.Users) != 10_000 {
+		if got, _, err := st.Load(b.Context()); err != nil || len(got.Tasks) != many {
 			b.Fatal(err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/plumbline/plumbline/internal/sqlite"
 	"github.com/plumbline/plumbline/internal/store"
@@ -17,6 +18,7 @@ type kind[T any] struct {
 	name     string
 	table    string
 	columns  []string // the first is id; created stays on replacing
+	expires  string   // the column that says when an object may go; empty for kinds that stay
 	members  []members[T]
 	id       func(T) string
 	validate func(T) error
@@ -24,6 +26,27 @@ type kind[T any] struct {
 	scan     func(scanner) (T, error)    // the columns, then the members
 	refers   func(T) map[string][]string // ids that must exist, by table; nil for none
 	referrer []referrer
+}
+
+// prune deletes what has expired and notes it. Putting calls it, so that a table which only grows stays bounded.
+func (k kind[T]) prune(ctx context.Context, tx *sql.Tx) error {
+	if k.expires == "" {
+		return nil
+	}
+	rows, err := tx.QueryContext(ctx, fmt.Sprintf("DELETE FROM %s WHERE %s < ? RETURNING id", k.table, k.expires),
+		store.Micros(time.Now().Add(-store.KeepExpired)))
+	gone, err := collect(rows, err, oneText)
+	if err != nil {
+		return fmt.Errorf("deleting every expired %s: %w", k.name, err)
+	}
+	slices.Sort(gone)
+	system := store.WithActor(ctx, store.System)
+	for _, id := range gone {
+		if err := note(system, tx, "expire", k.name, id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // members is a set of ids that an object holds, kept in a table of its own.
@@ -182,7 +205,12 @@ func (t table[T]) Put(ctx context.Context, object T) error {
 	if err := t.validate(object); err != nil {
 		return err
 	}
-	return t.s.change(ctx, func(tx *sql.Tx) error { return t.put(ctx, tx, object) })
+	return t.s.change(ctx, func(tx *sql.Tx) error {
+		if err := t.prune(ctx, tx); err != nil {
+			return err
+		}
+		return t.put(ctx, tx, object)
+	})
 }
 
 func (t table[T]) Delete(ctx context.Context, id string) error {
@@ -205,6 +233,12 @@ const mostConflicts = 20
 
 // putAll puts every object and gathers those that conflict, so that a document is mended in one go.
 func putAll[T any](ctx context.Context, tx *sql.Tx, k kind[T], objects []T) error {
+	if len(objects) == 0 {
+		return nil
+	}
+	if err := k.prune(ctx, tx); err != nil {
+		return err
+	}
 	var conflicts []error
 	for _, o := range objects {
 		err := k.put(ctx, tx, o)

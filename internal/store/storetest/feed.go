@@ -98,6 +98,50 @@ func nothingChanges(t *testing.T, open func() store.Store) {
 	}
 }
 
+// expiry: what expired is dropped when another is put, one by one and in sets, and never by a put that is refused.
+func expiry(t *testing.T, open func() store.Store) {
+	st := open()
+	ctx := store.WithActor(t.Context(), "cli:root")
+	revoke := func(id string, expires time.Time) core.Revocation {
+		return core.Revocation{ID: id, TokenID: id, Created: made, Expires: expires.UTC().Truncate(time.Microsecond)}
+	}
+	long, lately := time.Now().Add(-store.KeepExpired-time.Hour), time.Now().Add(time.Hour-store.KeepExpired)
+	left := func(want ...string) {
+		t.Helper()
+		got, err := st.Revocations().List(t.Context(), store.Page{})
+		must(t, err)
+		equal(t, "revocations", want, collect(got, revocationID))
+	}
+	// What is put together stays together, and what came first goes with the next.
+	must(t, st.Apply(ctx, store.Objects{Revocations: []core.Revocation{revoke("b", long), revoke("a", long), revoke("c", lately)}}))
+	left("a", "b", "c")
+	must(t, st.Apply(ctx, store.Objects{Teams: []core.Team{team("red")}}))
+	left("a", "b", "c")
+	before := version(t, st)
+	names(t, st.Apply(ctx, store.Objects{
+		Revocations: []core.Revocation{revoke("d", never)}, Keys: []core.AppKey{{ID: "k", App: "none", Hash: hash(1)}},
+	}), store.ErrConflict, `app "none"`)
+	left("a", "b", "c")
+	must(t, st.Revocations().Put(ctx, revoke("d", long)))
+	left("c", "d")
+	must(t, st.Apply(ctx, store.Objects{Revocations: []core.Revocation{revoke("e", never)}}))
+	left("c", "e")
+
+	changes, err := st.Changes(t.Context(), before, 10)
+	must(t, err)
+	var got []core.Change
+	for _, c := range changes {
+		got = append(got, c.Change)
+	}
+	equal(t, "the feed", []core.Change{
+		{Actor: store.System, Action: "expire", Object: "revocation/a"},
+		{Actor: store.System, Action: "expire", Object: "revocation/b"},
+		{Actor: "cli:root", Action: "revoke", Object: "revocation/d"},
+		{Actor: store.System, Action: "expire", Object: "revocation/d"},
+		{Actor: "cli:root", Action: "revoke", Object: "revocation/e"},
+	}, got)
+}
+
 // versionsGrow: a reader that follows the feed by version misses nothing, whoever wrote.
 func versionsGrow(t *testing.T, open func() store.Store) {
 	const writers, each = 4, 15

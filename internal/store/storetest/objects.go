@@ -11,6 +11,9 @@ import (
 // made is when the objects of the suite were made, to the microsecond that stores keep.
 var made = time.Date(2026, 2, 28, 23, 59, 59, 999_999_000, time.UTC)
 
+// never is when what must not expire during a test does.
+var never = made.AddDate(1000, 0, 0)
+
 // hostile is a text that breaks careless quoting, escaping and comparing.
 const hostile = `Ĳ ß 漢字 e` + "\u0301" + ` 👩‍💻 ' " \ % _ ; -- <b> ${x} ?1 :a "` + "\u2028"
 
@@ -45,8 +48,8 @@ func objects() store.Objects {
 			{ID: "key-2", App: "ide", Hash: hash(0x27), Hint: "zzzz", Created: made},
 		},
 		Revocations: []core.Revocation{
-			{ID: "rev-1", TokenID: "018f3c1e-" + hostile, Created: made, Expires: made.Add(time.Hour)},
-			{ID: "rev-2", Subject: "ann@example.com", IssuedBefore: made, Created: made, Expires: made.Add(time.Hour)},
+			{ID: "rev-1", TokenID: "018f3c1e-" + hostile, Created: made, Expires: never},
+			{ID: "rev-2", Subject: "ann@example.com", IssuedBefore: made, Created: made, Expires: never},
 		},
 		SigningKeys: []core.SigningKey{ // B comes before a, as bytes
 			{ID: "2026-B_z", Alg: "EdDSA", Public: []byte{0, 1, 0xff}, Private: []byte{0xff, 0, 'x'}, Created: made},

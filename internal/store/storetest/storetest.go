@@ -36,6 +36,7 @@ func Run(t *testing.T, db Database) {
 		{"apply refuses an id twice", applyTwice},
 		{"the feed tells every change", feed},
 		{"what changes nothing is no change", nothingChanges},
+		{"expired revocations go", expiry},
 		{"versions grow while many write", versionsGrow},
 		{"load is of one moment", loadIsOfOneMoment},
 		{"tasks are of one moment", tasksAreOfOneMoment},
