@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -15,36 +16,37 @@ import (
 	"github.com/plumbline/plumbline/internal/testkit"
 )
 
-// What becomes of a recorded exchange.
-const (
-	answered = "answered" // the caller gets the recorded answer, the audit the recorded usage
-	failed   = "failed"   // the caller gets the recorded error
-	refused  = "refused"  // denied before the provider
-)
+// passes is the fate of an exchange that the provider is asked: the caller gets the recorded answer.
+var passes = refusal{}
 
-// chatRecordings says what becomes of each recorded chat. Everything else that was recorded is refused for now.
-var chatRecordings = map[string]string{
-	"azure-chat-basic":              refused, // another provider's path
-	"chat-audio-to-text":            answered,
-	"chat-bad-request":              failed,
-	"chat-basic":                    answered,
-	"chat-detailed-usage":           answered,
-	"chat-image-to-text":            answered,
-	"chat-json-mode":                answered,
-	"chat-multimodal":               refused, // the provider would fetch a remote image
-	"chat-multiturn":                answered,
-	"chat-no-messages":              failed,
-	"chat-openai-agents-python":     answered,
-	"chat-parallel-tools":           answered,
-	"chat-reasoning":                answered,
-	"chat-streaming":                answered,
-	"chat-streaming-detailed-usage": answered,
-	"chat-streaming-web-search":     refused, // hosted tools
-	"chat-text-to-audio":            answered,
-	"chat-text-to-image-tool":       answered,
-	"chat-tools":                    answered,
-	"chat-unknown-model":            failed,
-	"chat-web-search":               refused, // hosted tools
+// chats says what becomes of each recorded chat.
+var chats = map[string]refusal{
+	"azure-chat-basic":              badEndpoint, // another provider's path
+	"chat-audio-to-text":            passes,
+	"chat-bad-request":              passes,
+	"chat-basic":                    passes,
+	"chat-detailed-usage":           passes,
+	"chat-image-to-text":            passes,
+	"chat-json-mode":                passes,
+	"chat-multimodal":               badParameter.at("messages[0].content[1].image_url.url"), // the provider would fetch it
+	"chat-multiturn":                passes,
+	"chat-no-messages":              passes,
+	"chat-openai-agents-python":     passes,
+	"chat-parallel-tools":           passes,
+	"chat-reasoning":                passes,
+	"chat-streaming":                passes,
+	"chat-streaming-detailed-usage": passes,
+	"chat-streaming-web-search":     badParameter.at("web_search_options"), // the provider would read pages
+	"chat-text-to-audio":            passes,
+	"chat-text-to-image-tool":       passes,
+	"chat-tools":                    passes,
+	"chat-unknown-model":            passes,
+	"chat-web-search":               badParameter.at("web_search_options"),
+}
+
+// others are the endpoints of all other recordings, which are refused until they are governed.
+var others = []string{
+	"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/completions", "/v1/embeddings", "/v1/images/generations", "/v1/responses",
 }
 
 // replay answers as the provider did when the exchange at hand was recorded.
@@ -70,108 +72,156 @@ func (p *replay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.WriteHeader(p.at.Response.Status)
-	_, _ = w.Write(p.answer())
-}
-
-// answer is the recorded one, with the usage chunk that the provider adds when the forwarded request asks for it and the
-// recorded one did not.
-func (p *replay) answer() []byte {
-	recorded := p.at.Response.Body
-	const asks = `"include_usage":true`
-	if !bytes.Contains(p.received, []byte(asks)) || bytes.Contains(squeezed(p.at.Request.Body), []byte(asks)) {
-		return recorded
+	answer, usage := answerTo(p.at, p.received)
+	for piece := range slices.Chunk(slices.Concat(answer, usage), 997) { // ends within lines, words and characters
+		_, _ = w.Write(piece)
+		_ = http.NewResponseController(w).Flush()
 	}
-	return bytes.Replace(recorded, []byte("data: [DONE]"), []byte(addedUsage+"data: [DONE]"), 1)
 }
 
-const addedUsage = `data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"m","choices":[],"usage":{"prompt_tokens":11,"completion_tokens":22,"total_tokens":33}}` + "\n\n"
+// set makes r the exchange at hand.
+func (p *replay) set(r testkit.Recording) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.at, p.received, p.requests = r, nil, 0
+}
 
-// squeezed is JSON without white space.
-func squeezed(data []byte) []byte {
-	var out bytes.Buffer
-	if json.Compact(&out, data) != nil {
-		return data
+// seen is what was received since set.
+func (p *replay) seen() (body []byte, requests int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.received, p.requests
+}
+
+// usageAsked is what Plumbline adds to the request of a stream.
+const usageAsked = `"stream_options":{"include_usage":true},`
+
+// answerTo is what the provider sends: the recorded answer, and what it adds when the forwarded request asks for the
+// usage and the recorded one did not: "usage":null in every chunk, and a chunk of its own before the end.
+func answerTo(r testkit.Recording, forwarded []byte) (answer, tail []byte) {
+	if !bytes.Contains(forwarded, []byte(usageAsked)) || bytes.Contains(r.Request.Body, []byte(usageAsked)) {
+		return r.Response.Body, nil
 	}
-	return out.Bytes()
+	const chunk = `data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"gpt-5-nano-2025-08-07","choices":[],` +
+		`"usage":{"prompt_tokens":11,"completion_tokens":22,"total_tokens":33,"prompt_tokens_details":{"cached_tokens":3}}}` + "\n\n"
+	answer = bytes.ReplaceAll(r.Response.Body, []byte("}\n\n"), []byte(`,"usage":null}`+"\n\n"))
+	answer, done, _ := bytes.Cut(answer, []byte("data: [DONE]"))
+	return answer, []byte(chunk + "data: [DONE]" + string(done))
 }
 
+// Every exchange that was recorded with the real provider, through the whole path.
 func TestRecordedExchanges(t *testing.T) {
+	t.Parallel()
 	provider := &replay{}
 	upstream := httptest.NewServer(provider)
 	t.Cleanup(upstream.Close)
 	w := start(t, setup{upstream: upstream.URL})
 
-	seen := map[string]bool{}
+	replayed := map[string]bool{}
 	for _, dir := range []string{"ai-gateway", "openllmetry-responses"} {
 		for _, r := range testkit.Recordings(t, testkit.SharedData(t, "openai-recordings", dir)) {
-			want := refused
-			if strings.Contains(r.Name, "chat-") {
-				seen[r.Name] = true
-				if want = chatRecordings[r.Name]; want == "" {
-					t.Errorf("%s is a chat that chatRecordings does not list", r.Name)
-					continue
-				}
+			fate, listed := chats[r.Name]
+			if path, _, _ := strings.Cut(r.Request.Path, "?"); !listed && slices.Contains(others, path) {
+				fate, listed = badEndpoint, true
 			}
-			t.Run(dir+"/"+r.Name, func(t *testing.T) { w.in(t).replay(provider, r, want) })
+			if !listed {
+				t.Errorf("%s: what should become of it?", r.Name)
+				continue
+			}
+			replayed[r.Name] = true
+			t.Run(dir+"/"+r.Name, func(t *testing.T) {
+				w := w.in(t)
+				provider.set(r)
+				req := w.request(r.Request.Method, r.Request.Path, string(r.Request.Body))
+				if ct := r.Request.Header.Get("Content-Type"); ct != "" {
+					req.Header.Set("content-type", ct)
+				}
+				got := w.do(req)
+				if body, n := provider.seen(); fate.status == 0 {
+					w.passed(r, body, got)
+				} else {
+					fate.check(t, got)
+					if rec := w.denied(got.Exchange); rec.Reason != fate.reason || n != 0 {
+						t.Errorf("the audit has reason %s, and the provider received %d requests", rec.Reason, n)
+					}
+				}
+			})
 		}
 	}
-	for name := range chatRecordings {
-		if !seen[name] {
+	for name := range chats {
+		if !replayed[name] {
 			t.Errorf("%s is listed and was not recorded", name)
 		}
 	}
 }
 
-func (w *world) replay(provider *replay, r testkit.Recording, want string) {
+// passed checks an exchange that the provider was asked: what it received, what the caller got, what the audit holds.
+func (w *world) passed(r testkit.Recording, received []byte, got response) {
 	w.t.Helper()
-	provider.mu.Lock()
-	provider.at, provider.received, provider.requests = r, nil, 0
-	provider.mu.Unlock()
-
-	req := w.request(r.Request.Method, r.Request.Path, string(r.Request.Body))
-	if ct := r.Request.Header.Get("Content-Type"); ct != "" {
-		req.Header.Set("content-type", ct)
-	}
-	got := w.do(req)
-	if want == refused {
-		rec := w.denied(got.Exchange)
-		if got.Status < 400 || provider.requests != 0 {
-			w.t.Errorf("status %d for %s, and the provider received %d requests", got.Status, rec.Reason, provider.requests)
+	// All that may differ is that the usage of a stream is asked for.
+	forwarded := string(received)
+	if streams(r.Request.Body) && !bytes.Contains(r.Request.Body, []byte("include_usage")) {
+		forwarded = strings.Replace(forwarded, usageAsked, "", 1)
+		if forwarded == string(received) {
+			w.t.Error("the provider is not asked for the usage of a stream")
 		}
-		return
+	}
+	if diff := cmp.Diff(string(r.Request.Body), forwarded); diff != "" {
+		w.t.Errorf("what the provider received (-recorded +got):\n%s", diff)
+	}
+
+	answer, tail := answerTo(r, received)
+	want := string(answer)
+	if len(tail) > 0 {
+		want += string(tail[bytes.Index(tail, []byte("data: [DONE]")):])
 	}
 	if got.Status != r.Response.Status {
 		w.t.Fatalf("status %d, want %d: %s", got.Status, r.Response.Status, got.Body)
 	}
-	if diff := cmp.Diff(string(r.Response.Plain(w.t)), got.Body); diff != "" {
+	if diff := cmp.Diff(want, got.Body); diff != "" {
 		w.t.Errorf("the caller's answer (-recorded +got):\n%s", diff)
 	}
-	_, outcome := w.outcome(got.Exchange)
-	if want == failed {
-		if outcome.Finish != core.FinishUpstreamError {
-			w.t.Errorf("ended as %s", outcome.Finish)
-		}
+	if ct := got.Header.Get("content-type"); ct != r.Response.Header.Get("content-type") {
+		w.t.Errorf("the caller's content-type is %q", ct)
+	}
+
+	if r.Response.Status >= 400 {
+		w.failed(got.Exchange, r.Response.Status)
 		return
 	}
+	_, outcome := w.outcome(got.Exchange)
 	if outcome.Finish != core.FinishComplete || outcome.Usage == nil {
 		w.t.Fatalf("ended as %s with usage %v", outcome.Finish, outcome.Usage)
 	}
-	if diff := cmp.Diff(recordedUsage(w.t, provider.answer()), *outcome.Usage); diff != "" {
+	usage, model := recordedUsage(w.t, slices.Concat(answer, tail))
+	if diff := cmp.Diff(usage, *outcome.Usage); diff != "" {
 		w.t.Errorf("the audit's usage (-recorded +got):\n%s", diff)
+	}
+	if outcome.ServedModel != model {
+		w.t.Errorf("the audit says that %q answered, the recording %q", outcome.ServedModel, model)
 	}
 }
 
-// recordedUsage is the last usage of a provider's answer, read without Plumbline's own reader.
-func recordedUsage(t testing.TB, answer []byte) core.Usage {
+// streams reports whether a request asks for an event stream.
+func streams(body []byte) bool {
+	var r struct {
+		Stream bool `json:"stream"`
+	}
+	return json.Unmarshal(body, &r) == nil && r.Stream
+}
+
+// recordedUsage is the last usage of a provider's answer and the model that it names first, read without Plumbline's own
+// reader.
+func recordedUsage(t testing.TB, answer []byte) (last core.Usage, model string) {
 	t.Helper()
 	type details struct {
 		Cached    int64 `json:"cached_tokens"`
 		Audio     int64 `json:"audio_tokens"`
 		Reasoning int64 `json:"reasoning_tokens"`
 	}
-	var last core.Usage
 	read := func(data []byte) {
 		var a struct {
+			Model string `json:"model"`
 			Usage *struct {
 				Prompt            int64   `json:"prompt_tokens"`
 				Completion        int64   `json:"completion_tokens"`
@@ -179,7 +229,13 @@ func recordedUsage(t testing.TB, answer []byte) core.Usage {
 				CompletionDetails details `json:"completion_tokens_details"`
 			} `json:"usage"`
 		}
-		if json.Unmarshal(data, &a) != nil || a.Usage == nil {
+		if json.Unmarshal(data, &a) != nil {
+			return
+		}
+		if model == "" {
+			model = a.Model
+		}
+		if a.Usage == nil {
 			return
 		}
 		u := a.Usage
@@ -197,5 +253,5 @@ func recordedUsage(t testing.TB, answer []byte) core.Usage {
 	if last.IsZero() {
 		t.Fatal("the recording holds no usage")
 	}
-	return last
+	return last, model
 }
