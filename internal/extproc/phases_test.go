@@ -88,11 +88,6 @@ func TestEndsInEveryPhase(t *testing.T) {
 			})
 		}
 	}
-	t.Run("EOF before anything", func(t *testing.T) {
-		e := newEnv(t, fakeenvoy.Options{}, gatetest.Options{})
-		_ = e.open(t).HangUp()
-		e.quiet(t)
-	})
 }
 
 // A panic fails its exchange and nothing else, and leaves nothing held.
