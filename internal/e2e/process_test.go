@@ -86,6 +86,11 @@ func serve(t testing.TB, s setup) *server {
 	for name, value := range s.settings {
 		p.args = append(p.args, "--set", name+"="+value)
 	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("Plumbline's log:\n%s", w.log)
+		}
+	})
 	p.start()
 	s.envoy.Upstream, s.envoy.Socket = w.upstream, cfg.ExtProc.Socket
 	w.envoy = testkit.StartEnvoy(t, s.envoy)
@@ -147,7 +152,7 @@ func (s *server) start() {
 	cmd := s.command("serve")
 	cmd.Stderr = s.log
 	s.process = launch(s.t, cmd)
-	eventually(s.t, "Plumbline serves:\n"+s.log.String(), func() bool {
+	eventually(s.t, "Plumbline serves", func() bool {
 		c, err := net.Dial("unix", s.cfg.ExtProc.Socket)
 		if err != nil {
 			return false

@@ -72,8 +72,7 @@ func (p *replay) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	w.WriteHeader(p.at.Response.Status)
-	answer, usage := answerTo(p.at, p.received)
-	for piece := range slices.Chunk(slices.Concat(answer, usage), 997) { // ends within lines, words and characters
+	for piece := range slices.Chunk(slices.Concat(answerTo(p.at, p.received)), 997) { // ends within lines, words and characters
 		_, _ = w.Write(piece)
 		_ = http.NewResponseController(w).Flush()
 	}
@@ -97,16 +96,16 @@ func (p *replay) seen() (body []byte, requests int) {
 const usageAsked = `"stream_options":{"include_usage":true},`
 
 // answerTo is what the provider sends: the recorded answer, and what it adds when the forwarded request asks for the
-// usage and the recorded one did not: "usage":null in every chunk, and a chunk of its own before the end.
-func answerTo(r testkit.Recording, forwarded []byte) (answer, tail []byte) {
+// usage and the recorded one did not: "usage":null in every chunk, and before the end a chunk of its own.
+func answerTo(r testkit.Recording, forwarded []byte) (answer, added, end []byte) {
 	if !bytes.Contains(forwarded, []byte(usageAsked)) || bytes.Contains(r.Request.Body, []byte(usageAsked)) {
-		return r.Response.Body, nil
+		return r.Response.Body, nil, nil
 	}
-	const chunk = `data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"gpt-5-nano-2025-08-07","choices":[],` +
+	const usage = `data: {"id":"x","object":"chat.completion.chunk","created":1,"model":"gpt-5-nano-2025-08-07","choices":[],` +
 		`"usage":{"prompt_tokens":11,"completion_tokens":22,"total_tokens":33,"prompt_tokens_details":{"cached_tokens":3}}}` + "\n\n"
-	answer = bytes.ReplaceAll(r.Response.Body, []byte("}\n\n"), []byte(`,"usage":null}`+"\n\n"))
-	answer, done, _ := bytes.Cut(answer, []byte("data: [DONE]"))
-	return answer, []byte(chunk + "data: [DONE]" + string(done))
+	chunks, done, _ := bytes.Cut(r.Response.Body, []byte("data: [DONE]"))
+	answer = bytes.ReplaceAll(chunks, []byte("}\n\n"), []byte(`,"usage":null}`+"\n\n"))
+	return answer, []byte(usage), append([]byte("data: [DONE]"), done...)
 }
 
 // Every exchange that was recorded with the real provider, through the whole path.
@@ -170,15 +169,11 @@ func (w *world) passed(r testkit.Recording, received []byte, got response) {
 		w.t.Errorf("what the provider received (-recorded +got):\n%s", diff)
 	}
 
-	answer, tail := answerTo(r, received)
-	want := string(answer)
-	if len(tail) > 0 {
-		want += string(tail[bytes.Index(tail, []byte("data: [DONE]")):])
-	}
+	answer, added, end := answerTo(r, received)
 	if got.Status != r.Response.Status {
 		w.t.Fatalf("status %d, want %d: %s", got.Status, r.Response.Status, got.Body)
 	}
-	if diff := cmp.Diff(want, got.Body); diff != "" {
+	if diff := cmp.Diff(string(answer)+string(end), got.Body); diff != "" {
 		w.t.Errorf("the caller's answer (-recorded +got):\n%s", diff)
 	}
 	if ct := got.Header.Get("content-type"); ct != r.Response.Header.Get("content-type") {
@@ -193,7 +188,7 @@ func (w *world) passed(r testkit.Recording, received []byte, got response) {
 	if outcome.Finish != core.FinishComplete || outcome.Usage == nil {
 		w.t.Fatalf("ended as %s with usage %v", outcome.Finish, outcome.Usage)
 	}
-	usage, model := recordedUsage(w.t, slices.Concat(answer, tail))
+	usage, model := recordedUsage(w.t, slices.Concat(answer, added, end))
 	if diff := cmp.Diff(usage, *outcome.Usage); diff != "" {
 		w.t.Errorf("the audit's usage (-recorded +got):\n%s", diff)
 	}
