@@ -27,6 +27,7 @@ type fake struct {
 	objects Objects
 	version uint64
 	err     error
+	loadErr error // of Load alone
 	hang    bool // Version waits for its context
 	looks   int
 	loads   int
@@ -54,7 +55,7 @@ func (f *fake) Load(context.Context) (Objects, uint64, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.loads++
-	return f.objects, f.version, f.err
+	return f.objects, f.version, errors.Join(f.err, f.loadErr)
 }
 
 // people is a set of one user.
@@ -138,6 +139,7 @@ func TestOnLoadComesBeforeForce(t *testing.T) {
 func TestDirectoryKeepsTheLastGood(t *testing.T) {
 	for name, breaks := range map[string]func(*fake){
 		"the store fails":           func(f *fake) { f.err = errors.New("disk on fire") },
+		"only loading fails":        func(f *fake) { f.objects, f.version, f.loadErr = Objects{}, 2, errors.New("disk on fire") },
 		"the store hangs":           func(f *fake) { f.hang = true },
 		"a limit cannot be counted": func(f *fake) { f.objects, f.version = Objects{Limits: []quota.Limit{{ID: "bad"}}}, 2 },
 	} {
@@ -162,7 +164,7 @@ func TestDirectoryKeepsTheLastGood(t *testing.T) {
 					t.Errorf("%d errors in the log, want one for one outage:\n%s", n, log)
 				}
 
-				f.set(func(f *fake) { f.objects, f.version, f.err, f.hang = people("ben"), 3, nil, false })
+				f.set(func(f *fake) { f.objects, f.version, f.err, f.loadErr, f.hang = people("ben"), 3, nil, nil, false })
 				pass(61 * time.Second) // a call that hangs is given up within a minute
 				if err := d.Fresh(); err != nil {
 					t.Errorf("after the repair: %v", err)
