@@ -28,7 +28,7 @@ type fake struct {
 	version uint64
 	err     error
 	loadErr error // of Load alone
-	hang    bool // Version waits for its context
+	hang    bool  // Version waits for its context
 	looks   int
 	loads   int
 }
