@@ -9,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -118,9 +120,11 @@ func seed(t testing.TB, cfg config.Config, file string) string {
 	return key
 }
 
-// command is the program with arguments.
+// command is the program with arguments. Of the environment it gets nothing that it would take for a setting.
 func (s *server) command(args ...string) *exec.Cmd {
-	return exec.Command(binary(s.t), append(append([]string(nil), s.args...), args...)...)
+	cmd := exec.Command(binary(s.t), append(append([]string(nil), s.args...), args...)...)
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PLUMBLINE_") })
+	return cmd
 }
 
 // run runs a command beside the server and gives what it prints.
