@@ -205,43 +205,20 @@ func TestManyStreams(t *testing.T) {
 	}
 	e := newEnv(t, fakeenvoy.Options{MessageTimeout: 60e9}, gatetest.Options{})
 	e.Classify = func(*intent.View) core.Intent { return core.Intent{} }
-	var group sync.WaitGroup
-	var ready sync.WaitGroup
-	ready.Add(n)
+	var open, group sync.WaitGroup
+	open.Add(n)
+	failures := make(chan error, n)
 	for i := range n {
 		group.Go(func() {
-			s, err := e.envoy.Open(t.Context())
-			if err != nil {
-				ready.Done()
-				t.Error(err)
-				return
-			}
-			err = errors.Join(s.RequestHeaders(head(fakeenvoy.Header{"content-length", strconv.Itoa(len(stream))}), false))
-			if err == nil {
-				_, err = s.RequestBody([]byte(stream), true)
-			}
-			if err == nil {
-				err = s.ResponseHeaders([]fakeenvoy.Header{{":status", "200"}, {"content-type", "text/event-stream"}}, fakeenvoy.DetailsUpstream, false)
-			}
-			ready.Done()
-			ready.Wait() // all are open at once
-			for range 3 {
-				if err == nil {
-					_, err = s.ResponseBody([]byte(piece), false)
-				}
-			}
-			if err == nil && i%2 == 0 {
-				_, err = s.ResponseBody([]byte(done), true)
-			}
-			if err != nil {
-				t.Error(err)
-			}
-			if _, violation := s.Close(); violation != nil {
-				t.Error(violation)
+			if err := e.manyAtOnce(t.Context(), &open, i%2 == 0); err != nil {
+				failures <- err
 			}
 		})
 	}
 	group.Wait()
+	if len(failures) > 0 {
+		t.Errorf("%d of %d streams failed, the first: %v", len(failures), n, <-failures)
+	}
 	e.quiet(t)
 	count := map[core.Finish]int{}
 	for _, f := range e.finishes() {
@@ -250,4 +227,36 @@ func TestManyStreams(t *testing.T) {
 	if count[core.FinishComplete] != (n+1)/2 || count[core.FinishInterrupted] != n/2 {
 		t.Errorf("%d streams finished as %v", n, count)
 	}
+}
+
+// manyAtOnce runs a stream of events, in the middle of which it waits until all others are open.
+func (e *env) manyAtOnce(ctx context.Context, open *sync.WaitGroup, whole bool) error {
+	here := sync.OnceFunc(open.Done)
+	defer here()
+	s, err := e.envoy.Open(ctx)
+	if err != nil {
+		return err
+	}
+	begin := func() error {
+		if err := s.RequestHeaders(head(fakeenvoy.Header{"content-length", strconv.Itoa(len(stream))}), false); err != nil {
+			return err
+		}
+		if _, err := s.RequestBody([]byte(stream), true); err != nil {
+			return err
+		}
+		return s.ResponseHeaders([]fakeenvoy.Header{{":status", "200"}, {"content-type", "text/event-stream"}}, fakeenvoy.DetailsUpstream, false)
+	}
+	err = begin()
+	here()
+	open.Wait()
+	for range 3 {
+		if err == nil {
+			_, err = s.ResponseBody([]byte(piece), false)
+		}
+	}
+	if err == nil && whole {
+		_, err = s.ResponseBody([]byte(done), true)
+	}
+	_, violation := s.Close()
+	return errors.Join(err, violation)
 }

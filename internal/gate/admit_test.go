@@ -20,7 +20,7 @@ import (
 
 // Past its deadline Admit refuses, and what it did is undone, whichever part was slow.
 func TestAdmitDeadline(t *testing.T) {
-	late := func() { time.Sleep(2 * time.Second) } //nolint:forbidigo // the clock of the bubble
+	late := func() { time.Sleep(time.Minute) } //nolint:forbidigo // the clock of the bubble
 	for name, c := range map[string]struct {
 		slow func(*gatetest.World)
 		want string

@@ -50,6 +50,7 @@ type World struct {
 	ended    *core.Error
 	journal  []string
 	records  []core.Record
+	steps    map[[2]string]bool // exchange and kind of each record
 	posted   quota.Amounts
 	refusals int
 	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger.
@@ -82,7 +83,7 @@ func New(t testing.TB, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default()}
+	w := &World{Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{}}
 	w.Classify = classifier.Classify
 	if o.Policy != "" {
 		w.SetPolicy(t, o.Policy)
@@ -103,8 +104,9 @@ func New(t testing.TB, o Options) *World {
 		Scorer: scorer, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
 		Metrics: telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, openai.DefaultPrices().Names()),
 		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
-		ProviderKey:  func() string { return Key },
-		AdmitTimeout: time.Second, CloseTimeout: 5 * time.Second,
+		ProviderKey: func() string { return Key },
+		// Long enough for a slow machine; tests of it have a clock of their own.
+		AdmitTimeout: 30 * time.Second, CloseTimeout: 30 * time.Second,
 		CutGraceTime: 10 * time.Second, CutGraceBytes: 1 << 20,
 	}
 	if o.Change != nil {
@@ -204,11 +206,11 @@ type audit struct{ w *World }
 // Append refuses what the log refuses: a step of an exchange that is there already.
 func (a audit) Append(ctx context.Context, rec core.Record) error {
 	return a.w.step(ctx, string(rec.Kind), string(rec.Finish), func() error {
-		for _, r := range a.w.records {
-			if r.Exchange == rec.Exchange && r.Kind == rec.Kind {
-				return fmt.Errorf("%s of %s is there already", rec.Kind, rec.Exchange)
-			}
+		step := [2]string{rec.Exchange, string(rec.Kind)}
+		if a.w.steps[step] {
+			return fmt.Errorf("%s of %s is there already", rec.Kind, rec.Exchange)
 		}
+		a.w.steps[step] = true
 		a.w.records = append(a.w.records, rec)
 		return nil
 	})
