@@ -62,9 +62,6 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.close(context.WithoutCancel(ctx))
 		}
 	}()
-	if err := os.MkdirAll(a.cfg.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
-	}
 	rules, err := LoadPolicy(a.cfg.Policy.File)
 	if err != nil {
 		return nil, err

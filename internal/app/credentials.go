@@ -90,8 +90,16 @@ func signingKey(ctx context.Context, st store.Store) (core.SigningKey, error) {
 	return key, st.SigningKeys().Put(ctx, key)
 }
 
-// RevokeToken ends one token by its id, or all tokens of a subject that were issued so far.
+// RevokeToken ends one token by its id, or all tokens of a subject, a user or an app, that were issued so far. Which
+// tokens were issued is not kept, so that a wrong id cannot be told.
 func RevokeToken(ctx context.Context, st store.Store, c config.Identity, tokenID, subject string) error {
+	if subject != "" {
+		_, noUser := st.Users().Get(ctx, subject)
+		_, noApp := st.Apps().Get(ctx, subject)
+		if noUser != nil && noApp != nil {
+			return errors.Join(noUser, noApp)
+		}
+	}
 	id, err := newID("rev")
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,8 +32,12 @@ const closeTimeout = 10 * time.Second
 // longestWindow is longer than any window a limit counts over: what was admitted before it counts no more.
 const longestWindow = 32 * 24 * time.Hour
 
-// OpenStore opens the control data.
+// OpenStore opens the control data. It makes the data directory, so that people and work can be set up before the first
+// start.
 func OpenStore(ctx context.Context, c config.Config) (store.Store, error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
 	return sqlite.Open(ctx, StorePath(c.DataDir))
 }
 

@@ -8,7 +8,8 @@ import (
 
 // Verified counts what Verify looked at.
 type Verified struct {
-	Writers, Records int64
+	Writers int64 `json:"writers"`
+	Records int64 `json:"records"`
 }
 
 // BadEntryError names the first entry that is not as it was written.

@@ -2,8 +2,11 @@ package cli
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/app"
@@ -12,31 +15,51 @@ import (
 )
 
 type auditCmd struct {
-	Search auditSearchCmd `cmd:"" help:"Find records."`
-	Verify auditVerifyCmd `cmd:"" help:"Check that no record is missing or changed."`
+	Search auditSearchCmd `cmd:"" help:"Find audit records, the newest first."`
+	Verify auditVerifyCmd `cmd:"" help:"Check that no audit record is missing or changed."`
 }
 
 type auditSearchCmd struct {
-	Exchange string    `help:"One exchange."`
-	User     string    `help:"Records of this person."`
-	Team     string    `help:"Records of this team."`
-	App      string    `help:"Records of this app."`
-	Action   string    `help:"allow, warn or block."`
-	Reason   string    `help:"The reason, e.g. off_task."`
-	Model    string    `help:"The model that was asked for."`
-	Kind     string    `help:"intent, outcome, deny, refusals or admin."`
-	Since    time.Time `help:"From this time on (RFC 3339)."`
-	Until    time.Time `help:"Up to this time (RFC 3339)."`
-	Limit    int       `help:"The most records to print." default:"100"`
-	After    string    `help:"Go on after this cursor."`
+	Exchange string `help:"One exchange."`
+	User     string `help:"Records of this person."`
+	Team     string `help:"Records of this team."`
+	App      string `help:"Records of this app."`
+	Action   string `help:"allow, warn or block." enum:",allow,warn,block" default:""`
+	Reason   string `help:"The reason, e.g. off_task."`
+	Model    string `help:"The model that was asked for."`
+	Kind     string `help:"intent, outcome, deny, refusals or admin." enum:",intent,outcome,deny,refusals,admin" default:""`
+	Since    moment `help:"From this time on: 2026-01-31T08:00:00Z, or 24h for a day ago." placeholder:"TIME"`
+	Until    moment `help:"Up to this time." placeholder:"TIME"`
+	Limit    int    `help:"The most records to print, at most 1000." default:"100"`
+	After    string `help:"Go on after this cursor."`
+}
+
+// moment is a point in time as a person writes it.
+type moment time.Time
+
+// UnmarshalText reads a time, or how long ago it was.
+func (m *moment) UnmarshalText(text []byte) error {
+	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
+		*m = moment(time.Now().Add(-ago))
+		return nil
+	}
+	t, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return errors.New("must be a time like 2026-01-31T08:00:00Z, or how long ago it was, like 24h")
+	}
+	*m = moment(t)
+	return nil
 }
 
 func (c auditSearchCmd) Run(s *session) error {
+	if c.Reason != "" && !slices.ContainsFunc(core.Reasons(), func(d core.ReasonDoc) bool { return string(d.Reason) == c.Reason }) {
+		return configError{fmt.Errorf("there is no reason %q; docs/reference/reasons.md lists them", c.Reason)}
+	}
 	return s.withAudit(func(r *audit.Reader) error {
 		entries, next, err := r.Search(s.ctx, audit.Query{
 			Exchange: c.Exchange, User: c.User, Team: c.Team, App: c.App, Action: core.Action(c.Action),
 			Reason: core.Reason(c.Reason), Model: c.Model, Kind: core.RecordKind(c.Kind),
-			Since: c.Since, Until: c.Until, Limit: c.Limit, After: c.After,
+			Since: time.Time(c.Since), Until: time.Time(c.Until), Limit: c.Limit, After: c.After,
 		})
 		if err != nil {
 			return err
@@ -64,14 +87,16 @@ func (auditVerifyCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.out, "%d records of %d writers: none is missing or changed\n", verified.Records, verified.Writers)
-		return nil
+		return s.say(verified, "%d records of %d writers: none is missing or changed", verified.Records, verified.Writers)
 	})
 }
 
 type tailCmd struct {
-	Verdict string `help:"Only this verdict: allow, warn or block."`
+	Verdict string `help:"Only this verdict: allow, warn or block." enum:",allow,warn,block" default:""`
 }
+
+// tailFormat is a table whose columns are as wide as what they usually hold, since the rows to come are not known.
+const tailFormat = "%-19s  %-36s  %-8s  %-16s  %-20s  %-7s  %-20s  %-6s  %-14s  %-6s  %s\n"
 
 func (c tailCmd) Run(s *session) error {
 	return s.withAudit(func(r *audit.Reader) error {
@@ -79,18 +104,45 @@ func (c tailCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
+		fmt.Fprintln(s.talk, "following the audit; Ctrl-C ends it")
+		follow := s.followRecord()
 		err = r.Tail(s.ctx, end, func(e audit.Entry) error {
 			v := e.Record.Verdict
 			if c.Verdict != "" && (v == nil || string(v.Action) != c.Verdict) {
 				return nil
 			}
-			return s.print([]core.Record{e.Record}, recordHeader, func(int) []string { return recordRow(e.Record) })
+			return follow(e.Record)
 		})
 		if errors.Is(err, context.Canceled) {
 			return nil // stopped by the user
 		}
 		return err
 	})
+}
+
+// followRecord gives what prints one record after the other: rows under one header, JSON one to a line, or YAML documents.
+func (s *session) followRecord() func(core.Record) error {
+	switch s.flags.Output {
+	case "json":
+		e := json.NewEncoder(s.out)
+		e.SetEscapeHTML(false)
+		return func(r core.Record) error { return e.Encode(r) }
+	case "yaml":
+		return func(r core.Record) error {
+			fmt.Fprintln(s.out, "---")
+			return s.encode(r)
+		}
+	}
+	row := func(cells []string) error {
+		values := make([]any, len(cells))
+		for i, c := range cells {
+			values[i] = c
+		}
+		_, err := fmt.Fprintf(s.out, tailFormat, values...)
+		return err
+	}
+	err := row(recordHeader)
+	return func(r core.Record) error { return errors.Join(err, row(cells(recordRow(r)))) }
 }
 
 func (s *session) withAudit(use func(*audit.Reader) error) error {
@@ -106,10 +158,17 @@ func (s *session) withAudit(use func(*audit.Reader) error) error {
 	return use(r)
 }
 
-var recordHeader = []string{"TIME", "EXCHANGE", "KIND", "WHO", "MODEL", "VERDICT", "REASON", "STATUS", "FINISH", "TOKENS", "COST"}
+var recordHeader = []string{"TIME", "EXCHANGE", "KIND", "WHO", "WHAT", "VERDICT", "REASON", "STATUS", "FINISH", "TOKENS", "COST"}
 
 func recordRow(r core.Record) []string {
-	row := []string{r.Time.UTC().Format(time.DateTime), r.Exchange, string(r.Kind), r.Principal.Name(), r.Model, "", string(r.Reason), "", string(r.Finish), "", ""}
+	who, what := r.Principal.Name(), r.Model
+	switch {
+	case r.Admin != nil:
+		who, what = r.Admin.Actor, r.Admin.Action+" "+r.Admin.Object
+	case r.Refusals != nil:
+		what = strings.TrimSpace(fmt.Sprintf("%d times %s", r.Refusals.Count, r.Refusals.Network))
+	}
+	row := []string{r.Time.UTC().Format(time.DateTime), r.Exchange, string(r.Kind), who, what, "", string(r.Reason), "", string(r.Finish), "", ""}
 	if r.Verdict != nil {
 		row[5] = string(r.Verdict.Action)
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/envoyconf"
@@ -33,7 +34,7 @@ func (checkConfigCmd) Run(s *session) error {
 }
 
 type checkPolicyCmd struct {
-	File string `arg:"" type:"existingfile"`
+	File string `arg:"" type:"existingfile" help:"The policy document."`
 }
 
 func (c checkPolicyCmd) Run(s *session) error {
@@ -41,12 +42,17 @@ func (c checkPolicyCmd) Run(s *session) error {
 	if err != nil {
 		return s.problems(err)
 	}
-	fmt.Fprintf(s.out, "the policy is good: version %s, mode %s\n", rules.Version(), rules.Mode())
-	return nil
+	return s.say(checkedPolicy{rules.Version(), string(rules.Mode())}, "the policy is good: version %s, mode %s", rules.Version(), rules.Mode())
+}
+
+// checkedPolicy says which policy was found to be good.
+type checkedPolicy struct {
+	Version string `json:"version"`
+	Mode    string `json:"mode"`
 }
 
 type checkEnvoyCmd struct {
-	File  string `arg:"" type:"existingfile"`
+	File  string `arg:"" type:"existingfile" help:"The Envoy configuration."`
 	Envoy string `help:"Envoy's path." placeholder:"FILE"`
 }
 
@@ -85,14 +91,14 @@ func (s *session) envoyPath(flag string) string {
 }
 
 type envoyCmd struct {
-	Standalone standaloneCmd `cmd:"" help:"One Envoy before one provider."`
+	Standalone standaloneCmd `cmd:"" help:"Print the configuration of one Envoy before one provider."`
 }
 
 type standaloneCmd struct {
 	Listen   string `help:"Address for callers." default:"${listen}"`
 	Upstream string `help:"The provider." default:"${upstream}"`
-	Socket   string `help:"Plumbline's socket. Default: that of the configuration."`
-	KeyFile  string `help:"Have Envoy put the provider key in this file into requests." placeholder:"FILE"`
+	Socket   string `help:"Plumbline's socket. Default: that of the configuration." placeholder:"FILE" type:"path"`
+	KeyFile  string `help:"Have Envoy put the provider key in this file into requests." placeholder:"FILE" type:"path"`
 }
 
 func (c standaloneCmd) Run(s *session) error {
@@ -101,8 +107,10 @@ func (c standaloneCmd) Run(s *session) error {
 		return err
 	}
 	socket := c.Socket
-	if socket == "" {
-		socket = cfg.ExtProc.Socket
+	if socket == "" { // Envoy may start elsewhere
+		if socket, err = filepath.Abs(cfg.ExtProc.Socket); err != nil {
+			return err
+		}
 	}
 	data, err := envoyconf.Standalone(envoyconf.Options{
 		Listen: c.Listen, Upstream: c.Upstream, Socket: socket, ProviderKeyFile: c.KeyFile,

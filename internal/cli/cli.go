@@ -41,7 +41,7 @@ func (e configError) Unwrap() error { return e.error }
 type commands struct {
 	Config string            `help:"Configuration file (also PLUMBLINE_CONFIG)." short:"c" placeholder:"FILE"`
 	Set    map[string]string `help:"Set one setting, e.g. --set log.level=debug." placeholder:"KEY=VALUE" mapsep:"none"`
-	Output string            `help:"Form of the output: table, json or yaml." short:"o" enum:"table,json,yaml" default:"table"`
+	Output string            `help:"Form of the output: table, json or yaml." short:"o" enum:"table,json,yaml" default:"table" placeholder:"FORM"`
 
 	Serve  serveCmd   `cmd:"" help:"Govern traffic until stopped."`
 	Demo   demoCmd    `cmd:"" help:"Start Envoy, Plumbline and a stand-in provider, and run a tour."`
@@ -49,14 +49,14 @@ type commands struct {
 	Conf   confCmd    `cmd:"" name:"config" help:"Show the configuration."`
 	Envoy  envoyCmd   `cmd:"" name:"envoy-config" help:"Print an Envoy configuration."`
 	Apply  applyCmd   `cmd:"" help:"Create or replace the objects of a file, all or none."`
-	User   userCmd    `cmd:"" help:"People whose traffic is governed."`
-	Team   teamCmd    `cmd:"" help:"Teams of people."`
-	App    appCmd     `cmd:"" help:"Programs that call the provider."`
-	Task   taskCmd    `cmd:"" help:"Work that people are assigned."`
-	Limit  limitCmd   `cmd:"" help:"Limits on requests, tokens, cost and concurrency."`
+	User   userCmd    `cmd:"" help:"People whose traffic is governed." set:"kind=person"`
+	Team   teamCmd    `cmd:"" help:"Teams of people." set:"kind=team"`
+	App    appCmd     `cmd:"" help:"Programs that call the provider." set:"kind=app"`
+	Task   taskCmd    `cmd:"" help:"Work that people are assigned." set:"kind=task"`
+	Limit  limitCmd   `cmd:"" help:"Limits on requests, tokens, cost and concurrency." set:"kind=limit"`
 	Key    keyCmd     `cmd:"" help:"App keys (pl_…)."`
 	Token  tokenCmd   `cmd:"" help:"Plumbline's own signed tokens."`
-	Judge  judgeCmd   `cmd:"" name:"classify" help:"Show what a prompt is found to be."`
+	Judge  judgeCmd   `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
 	Audit  auditCmd   `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd    `cmd:"" help:"Follow the audit live."`
 	Banner versionCmd `cmd:"" name:"version" help:"Print the version."`
@@ -65,6 +65,10 @@ type commands struct {
 // Main runs the command line args and gives the exit status. It is the whole program.
 func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
 	var c commands
+	if len(args) == 0 { // somebody who wants to know what there is
+		Main(ctx, []string{"--help"}, env, stderr, stderr)
+		return exitUsage
+	}
 	exited := -1
 	parser, err := newParser(&c, stdout, stderr, func(code int) { exited = code })
 	if err != nil {
@@ -76,11 +80,25 @@ func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int
 		return exited
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "plumbline:", err)
+		fmt.Fprintf(stderr, "plumbline: %v\nRun %s --help.\n", err, commandOf(err))
 		return exitUsage
 	}
 	s := &session{ctx: ctx, env: env, flags: &c, out: stdout, talk: stderr}
 	return s.status(parsed.Run(s))
+}
+
+// commandOf names the command that a wrong command line went as far as.
+func commandOf(err error) string {
+	name := "plumbline"
+	var wrong *kong.ParseError
+	if errors.As(err, &wrong) {
+		for _, p := range wrong.Context.Path {
+			if p.Command != nil {
+				name += " " + p.Command.Name
+			}
+		}
+	}
+	return name
 }
 
 // newParser gives the parser of the command tree. It calls exit after it has printed help.
@@ -90,7 +108,6 @@ func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kon
 		kong.Description("Governs LLM traffic beside Envoy: who asks, how much, what for, and how far from the work they were assigned."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
-		kong.UsageOnError(),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.Vars{"listen": envoyconf.DefaultListen, "upstream": envoyconf.DefaultUpstream},
 	)
@@ -164,6 +181,5 @@ type versionCmd struct{}
 
 func (versionCmd) Run(s *session) error {
 	b := version()
-	fmt.Fprintf(s.out, "plumbline %s %s %s\n", b.Version, b.Revision, b.GoVersion)
-	return nil
+	return s.say(b, "%s", strings.Join(strings.Fields("plumbline "+b.Version+" "+b.Revision+" "+b.GoVersion), " "))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,9 +11,9 @@ import (
 )
 
 type keyCmd struct {
-	Create keyCreateCmd `cmd:"" help:"Make a key. It is shown once."`
-	List   keyListCmd   `cmd:"" help:"List keys, without the keys themselves."`
-	Revoke keyRevokeCmd `cmd:"" help:"End a key at once."`
+	Create keyCreateCmd `cmd:"" help:"Make an app key. It is shown once."`
+	List   keyListCmd   `cmd:"" help:"List app keys, without the keys themselves."`
+	Revoke keyRevokeCmd `cmd:"" help:"End an app key at once."`
 }
 
 type keyCreateCmd struct {
@@ -27,15 +28,22 @@ func (c keyCreateCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.talk, "key %s of app %s, good until %s. It is not shown again.\n", key.ID, key.App, key.Expires.Format(time.DateTime))
-		fmt.Fprintln(s.out, secret)
-		return nil
+		fmt.Fprintf(s.talk, "key %s of app %s, good until %s. It is not shown again.\n", key.ID, key.App, when(key.Expires))
+		return s.say(credential{key.ID, secret, key.Expires.UTC()}, "%s", secret)
 	})
 }
 
+// credential is a new key or token, for programs that make them. Plumbline keeps it nowhere.
+type credential struct {
+	ID      string    `json:"id"`
+	Secret  string    `json:"secret"`
+	Expires time.Time `json:"expires"`
+}
+
 var keys = listing[core.AppKey]{
+	"key",
 	store.Store.Keys,
-	[]string{"KEY", "APP", "USER", "ENDS IN", "EXPIRES", "REVOKED"},
+	[]string{"KEY", "APP", "USER", "ENDS WITH", "EXPIRES", "REVOKED"},
 	func(k core.AppKey) []string {
 		return []string{k.ID, k.App, k.User, "…" + k.Hint, when(k.Expires), when(k.Revoked)}
 	},
@@ -45,7 +53,7 @@ func when(t time.Time) string {
 	if t.IsZero() {
 		return "-"
 	}
-	return t.UTC().Format(time.DateTime)
+	return t.UTC().Format(time.DateTime) + " UTC"
 }
 
 type keyListCmd struct{}
@@ -57,7 +65,9 @@ type keyRevokeCmd struct {
 }
 
 func (c keyRevokeCmd) Run(s *session) error {
-	return s.withStore(func(st store.Store) error { return app.RevokeKey(s.ctx, st, c.ID) })
+	return s.withStore(func(st store.Store) error {
+		return s.done(app.RevokeKey(s.ctx, st, c.ID), "key %s is revoked", c.ID)
+	})
 }
 
 type tokenCmd struct {
@@ -72,6 +82,9 @@ type tokenIssueCmd struct {
 }
 
 func (c tokenIssueCmd) Run(s *session) error {
+	if c.User == "" && c.App == "" {
+		return configError{errors.New("token issue takes --user, --app or both")}
+	}
 	cfg, _, err := s.config()
 	if err != nil {
 		return err
@@ -81,9 +94,8 @@ func (c tokenIssueCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(s.talk, "token %s, good until %s\n", id, expires.UTC().Format(time.DateTime))
-		fmt.Fprintln(s.out, token)
-		return nil
+		fmt.Fprintf(s.talk, "token %s, good until %s\n", id, when(expires))
+		return s.say(credential{id, token, expires.UTC()}, "%s", token)
 	})
 }
 
@@ -94,13 +106,17 @@ type tokenRevokeCmd struct {
 
 func (c tokenRevokeCmd) Run(s *session) error {
 	if (c.ID == "") == (c.Subject == "") {
-		return configError{fmt.Errorf("token revoke takes a token's id or --subject, one of them")}
+		return configError{errors.New("token revoke takes a token's id or --subject, one of them")}
 	}
 	cfg, _, err := s.config()
 	if err != nil {
 		return err
 	}
 	return s.withStore(func(st store.Store) error {
-		return app.RevokeToken(s.ctx, st, cfg.Identity, c.ID, c.Subject)
+		err := app.RevokeToken(s.ctx, st, cfg.Identity, c.ID, c.Subject)
+		if c.Subject != "" {
+			return s.done(err, "the tokens of %s that were issued so far are revoked", c.Subject)
+		}
+		return s.done(err, "token %s is revoked", c.ID)
 	})
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/user"
@@ -40,6 +41,7 @@ func actor() string {
 
 // listing describes one kind of object to the shared list, show and delete commands.
 type listing[T any] struct {
+	kind   string
 	table  func(store.Store) store.Table[T]
 	header []string
 	row    func(T) []string
@@ -69,37 +71,53 @@ func (l listing[T]) show(s *session, id string) error {
 		if err != nil {
 			return err
 		}
-		return s.print([]T{one}, l.header, func(int) []string { return l.row(one) })
+		return s.printOne(one, l.header, 1, func(int) []string { return l.row(one) })
 	})
 }
 
 func (l listing[T]) remove(s *session, id string) error {
-	return s.withStore(func(st store.Store) error { return l.table(st).Delete(s.ctx, id) })
+	return s.withStore(func(st store.Store) error {
+		return s.done(l.table(st).Delete(s.ctx, id), "%s %s is deleted", l.kind, id)
+	})
 }
 
 func (l listing[T]) put(s *session, object T) error {
-	return s.withStore(func(st store.Store) error { return l.table(st).Put(s.ctx, object) })
+	return s.withStore(func(st store.Store) error {
+		return s.done(l.table(st).Put(s.ctx, object), "%s %s is stored", l.kind, l.row(object)[0])
+	})
+}
+
+// done says what was done, unless it failed.
+func (s *session) done(err error, format string, args ...any) error {
+	if err == nil {
+		fmt.Fprintf(s.talk, format+"\n", args...)
+	}
+	return err
 }
 
 var users = listing[core.User]{
+	"user",
 	store.Store.Users,
 	[]string{"USER", "TEAM", "NAME", "BLOCKED"},
 	func(u core.User) []string { return []string{u.ID, u.Team, u.Name, fmt.Sprint(u.Blocked)} },
 }
 
 var teams = listing[core.Team]{
+	"team",
 	store.Store.Teams,
 	[]string{"TEAM", "NAME"},
 	func(t core.Team) []string { return []string{t.ID, t.Name} },
 }
 
 var apps = listing[core.App]{
+	"app",
 	store.Store.Apps,
 	[]string{"APP", "TEAM", "NAME"},
 	func(a core.App) []string { return []string{a.ID, a.Team, a.Name} },
 }
 
 var tasks = listing[core.Task]{
+	"task",
 	store.Store.Tasks,
 	[]string{"TASK", "TITLE", "USERS", "TEAMS"},
 	func(t core.Task) []string {
@@ -108,10 +126,21 @@ var tasks = listing[core.Task]{
 }
 
 var limits = listing[quota.Limit]{
+	"limit",
 	store.Store.Limits,
 	[]string{"LIMIT", "SCOPE", "SUBJECT", "MODEL", "DIMENSION", "WINDOW", "VALUE", "ENFORCEMENT"},
 	func(l quota.Limit) []string {
-		return []string{l.ID, string(l.Scope), l.Subject, l.Model, string(l.Dimension), string(l.Window), fmt.Sprint(l.Value), string(l.Enforcement)}
+		subject, value := l.Subject, fmt.Sprint(l.Value)
+		if subject == "" && l.Scope != quota.ScopeEveryone {
+			subject = "each"
+		}
+		if l.Dimension == quota.DimensionCost {
+			value = core.MicroUSD(l.Value).String()
+		}
+		return []string{
+			l.ID, string(l.Scope), subject, cmp.Or(l.Model, "all"), string(l.Dimension), string(l.Window), value,
+			string(cmp.Or(l.Enforcement, quota.EnforceHard)),
+		}
 	},
 }
 
@@ -124,19 +153,19 @@ type objectKind interface {
 
 // objectCmds are the commands that every kind of object has. Put differs, and is given.
 type objectCmds[Put any] struct {
-	List   listCmd   `cmd:"" help:"List them."`
-	Show   showCmd   `cmd:"" help:"Show one."`
-	Put    Put       `cmd:"" help:"Create or replace one."`
-	Delete deleteCmd `cmd:"" help:"Delete one."`
+	List   listCmd   `cmd:"" help:"List every ${kind}."`
+	Show   showCmd   `cmd:"" help:"Show one ${kind}."`
+	Put    Put       `cmd:"" help:"Create or replace one ${kind}."`
+	Delete deleteCmd `cmd:"" help:"Delete one ${kind}."`
 }
 
 type (
 	listCmd struct{}
 	showCmd struct {
-		ID string `arg:""`
+		ID string `arg:"" help:"The id."`
 	}
 	deleteCmd struct {
-		ID string `arg:""`
+		ID string `arg:"" help:"The id."`
 	}
 )
 
@@ -155,7 +184,7 @@ type userCmd struct{ objectCmds[userPutCmd] }
 func (userCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, users) }
 
 type userPutCmd struct {
-	ID      string `arg:""`
+	ID      string `arg:"" help:"The id: a-z, 0-9, '.', '_', '@' and '-'."`
 	Name    string `help:"The person's name."`
 	Team    string `help:"The team they belong to."`
 	Blocked bool   `help:"Refuse everything they ask."`
@@ -170,7 +199,7 @@ type teamCmd struct{ objectCmds[teamPutCmd] }
 func (teamCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, teams) }
 
 type teamPutCmd struct {
-	ID   string `arg:""`
+	ID   string `arg:"" help:"The id: a-z, 0-9, '.', '_', '@' and '-'."`
 	Name string `help:"The team's name."`
 }
 
@@ -183,7 +212,7 @@ type appCmd struct{ objectCmds[appPutCmd] }
 func (appCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, apps) }
 
 type appPutCmd struct {
-	ID   string `arg:""`
+	ID   string `arg:"" help:"The id: a-z, 0-9, '.', '_', '@' and '-'."`
 	Name string `help:"The program's name."`
 	Team string `help:"The team that runs it."`
 }
@@ -197,7 +226,7 @@ type taskCmd struct{ objectCmds[taskPutCmd] }
 func (taskCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, tasks) }
 
 type taskPutCmd struct {
-	ID          string   `arg:""`
+	ID          string   `arg:"" help:"The id: a-z, 0-9, '.', '_', '@' and '-'."`
 	Title       string   `help:"What the work is called." required:""`
 	Description string   `help:"What it is, in a few sentences."`
 	Topic       []string `help:"A topic it covers; repeat it, about eight are good." sep:"none"`
@@ -218,13 +247,13 @@ type limitCmd struct{ objectCmds[limitPutCmd] }
 func (limitCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, limits) }
 
 type limitPutCmd struct {
-	ID          string `arg:""`
+	ID          string `arg:"" help:"The id: a-z, 0-9, '.', '_', '@' and '-'."`
 	Scope       string `help:"everyone, team, user or app." enum:"everyone,team,user,app" required:""`
 	Subject     string `help:"Id of the team, user or app; without it, each of them on its own."`
 	Model       string `help:"Only models that match this pattern."`
-	Dimension   string `help:"requests, input_tokens, output_tokens, tokens, cost (micro-dollars) or concurrency." required:""`
-	Window      string `help:"minute, hour, day, week or month; none for concurrency." default:"none"`
-	Value       int64  `help:"The most that is allowed." required:""`
+	Dimension   string `help:"requests, input_tokens, output_tokens, tokens, cost or concurrency." enum:"requests,input_tokens,output_tokens,tokens,cost,concurrency" required:""`
+	Window      string `help:"minute, hour, day, week or month; none for concurrency." enum:"none,minute,hour,day,week,month" default:"none"`
+	Value       int64  `help:"The most that is allowed; of cost, in millionths of a US dollar." required:""`
 	Zone        string `help:"Time zone of the window, e.g. Europe/Berlin."`
 	Enforcement string `help:"hard, soft or observe." enum:"hard,soft,observe" default:"hard"`
 }

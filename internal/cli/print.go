@@ -4,26 +4,46 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
 
 // print writes a list in the form the user asked for. row gives the cells of element i for the table.
 func (s *session) print(list any, header []string, row func(i int) []string) error {
-	return s.printOne(list, header, reflect.ValueOf(list).Len(), row)
+	n := reflect.ValueOf(list).Len()
+	if n == 0 && s.flags.Output == outputTable {
+		fmt.Fprintln(s.talk, "none found")
+	}
+	return s.printOne(list, header, n, row)
 }
 
 // printOne writes any value, with a table of n rows in its stead where the user asked for a table.
 func (s *session) printOne(value any, header []string, n int, row func(i int) []string) error {
-	switch s.flags.Output {
-	case "json":
-		e := json.NewEncoder(s.out)
-		e.SetIndent("", "  ")
-		e.SetEscapeHTML(false)
-		return e.Encode(value)
-	case "yaml":
+	if s.flags.Output == outputTable {
+		return s.table(header, n, row)
+	}
+	return s.encode(value)
+}
+
+// say writes a value, with a line in its stead where the user asked for a table.
+func (s *session) say(value any, format string, args ...any) error {
+	if s.flags.Output == outputTable {
+		_, err := fmt.Fprintf(s.out, format+"\n", args...)
+		return err
+	}
+	return s.encode(value)
+}
+
+// outputTable is the form of output that is for people; the others are for programs.
+const outputTable = "table"
+
+// encode writes a value for a program.
+func (s *session) encode(value any) error {
+	if s.flags.Output == "yaml" {
 		data, err := yamldoc.Encode(value)
 		if err != nil {
 			return err
@@ -31,7 +51,10 @@ func (s *session) printOne(value any, header []string, n int, row func(i int) []
 		_, err = s.out.Write(data)
 		return err
 	}
-	return s.table(header, n, row)
+	e := json.NewEncoder(s.out)
+	e.SetIndent("", "  ")
+	e.SetEscapeHTML(false)
+	return e.Encode(value)
 }
 
 // table writes n rows under a header.
@@ -39,7 +62,22 @@ func (s *session) table(header []string, n int, row func(i int) []string) error 
 	w := tabwriter.NewWriter(s.out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, strings.Join(header, "\t"))
 	for i := range n {
-		fmt.Fprintln(w, strings.Join(row(i), "\t"))
+		fmt.Fprintln(w, strings.Join(cells(row(i)), "\t"))
 	}
 	return w.Flush()
+}
+
+// cells are values as a table shows them: on one line, and unable to command the terminal, whoever made them up.
+func cells(values []string) []string {
+	shown := make([]string, len(values))
+	for i, v := range values {
+		switch {
+		case v == "":
+			v = "-"
+		case strings.ContainsFunc(v, func(r rune) bool { return !unicode.IsPrint(r) }):
+			v = strconv.Quote(v)
+		}
+		shown[i] = v
+	}
+	return shown
 }

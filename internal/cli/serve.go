@@ -72,8 +72,11 @@ func (c confShowCmd) Run(s *session) error {
 }
 
 func originWords(o config.Origin) string {
-	if o.Name == "" {
+	if o.Source == config.SourceDefault {
 		return string(o.Source)
+	}
+	if o.Source == config.SourceFlag {
+		return "--set"
 	}
 	return fmt.Sprintf("%s %s", o.Source, o.Name)
 }

@@ -56,7 +56,11 @@ type Metrics struct {
 }
 
 // Build describes the running program.
-type Build struct{ Version, Revision, GoVersion string }
+type Build struct {
+	Version   string `json:"version"`
+	Revision  string `json:"revision,omitempty"`
+	GoVersion string `json:"go_version"`
+}
 
 // decisionBuckets span a microsecond to two seconds, in seconds.
 var decisionBuckets = []float64{1e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e-4, 1e-3, 2.5e-3, 5e-3, 1e-2, 2.5e-2, .1, .5, 2}
