@@ -88,6 +88,7 @@ func TestShutdownWaitsForStreams(t *testing.T) {
 		return refused.Status == http.StatusServiceUnavailable
 	})
 	byEnvoy(t, refused)
+	pause(t.Context(), 200*time.Millisecond) // an end that does not wait would have come by now
 	h.release()
 	rest, err := open.rest()
 	if err != nil || !strings.Contains(rest, "is under way.") || !strings.HasSuffix(rest, "data: [DONE]\n\n") {
@@ -195,5 +196,5 @@ limits:
 	if log := s.log.String(); !strings.Contains(log, "exchanges that an earlier Plumbline left open") {
 		t.Errorf("the log does not tell:\n%s", log)
 	}
-	quotaUsedUp.check(t, s.chat(chatBody("gpt-4o", onTask, streamed)))
+	quotaUsedUp.check(t, s.send(s.chatCall(chatBody("gpt-4o", onTask, streamed))))
 }
