@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -67,6 +68,9 @@ type Ready struct {
 // ErrTour says that an exchange of the tour did not end as it should, or that its audit record does not say so.
 var ErrTour = errors.New("the tour did not pass")
 
+// ErrStopped says that the demo was stopped before it was up, or in the middle of the tour.
+var ErrStopped = errors.New("the demo was stopped before its end")
+
 // running is a demo that is up.
 type running struct {
 	o           Options
@@ -77,7 +81,8 @@ type running struct {
 	ready       Ready
 }
 
-// Run starts everything, runs the tour, stays up until ctx ends if asked to, and stops everything.
+// Run starts everything, runs the tour, stays up until ctx ends if asked to, and stops everything. Errors are those of
+// starting, ErrStopped, ErrTour unless the demo stays up, and what a part that ended by itself says.
 func Run(ctx context.Context, o Options) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -85,23 +90,29 @@ func Run(ctx context.Context, o Options) error {
 	if err := checkFree(ctx, o.Listen); err != nil {
 		return err
 	}
+	if o.ReadyFile != "" { // of a demo that was killed
+		if err := os.Remove(o.ReadyFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("the ready file: %w", err)
+		}
+	}
 	removeData, err := r.prepareData()
 	if err != nil {
 		return err
 	}
 	defer removeData()
 
+	// Each part gives nil when it ends because ctx did, so that the first error is the cause of the end.
 	group, ctx := errgroup.WithContext(ctx)
 	if err := r.start(ctx, group); err != nil {
 		stop()
-		return errors.Join(err, ignoreEnd(group.Wait()))
+		return errors.Join(group.Wait(), stopped(err))
 	}
 	group.Go(func() error { return r.watchEnvoy(ctx) })
 	group.Go(func() error {
 		defer stop() // whatever ends this ends the demo
 		return r.show(ctx)
 	})
-	err = ignoreEnd(group.Wait())
+	err = group.Wait()
 	return errors.Join(err, r.envoy.Stop())
 }
 
@@ -116,7 +127,8 @@ func (r *running) show(ctx context.Context) error {
 		defer os.Remove(r.o.ReadyFile)
 	}
 	if r.o.Tour {
-		if err := r.tour(ctx); err != nil {
+		err := r.tour(ctx)
+		if err != nil && (!r.o.Stay || !errors.Is(err, ErrTour)) {
 			return err
 		}
 	}
@@ -158,7 +170,7 @@ func (r *running) start(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	group.Go(func() error { return r.app.Run(ctx) })
+	group.Go(func() error { return ignoreEnd(r.app.Run(ctx)) })
 	if r.credentials, err = seed(ctx, r.app, cfg.Identity); err != nil {
 		return err
 	}
@@ -176,10 +188,11 @@ func (r *running) config(keyFile string) (config.Config, error) {
 		}
 	}
 	flags := map[string]string{
-		"data_dir":       r.o.DataDir,
-		"policy.file":    policyFile,
-		"ops.listen":     "127.0.0.1:0",
-		"shutdown.grace": "2s",
+		"data_dir":          r.o.DataDir,
+		"policy.file":       policyFile,
+		"ops.listen":        "127.0.0.1:0",
+		"shutdown.grace":    "2s",
+		"extproc.cut_grace": "1s",
 		// The stand-in's models are in no price table, and nothing is free.
 		"prices.unknown_input":  "150000",
 		"prices.unknown_output": "600000",
@@ -236,7 +249,10 @@ func (r *running) writeReady() error {
 	if err := os.WriteFile(part, append(data, '\n'), 0o600); err != nil {
 		return err
 	}
-	return os.Rename(part, r.o.ReadyFile)
+	if err := os.Rename(part, r.o.ReadyFile); err != nil {
+		return errors.Join(err, os.Remove(part))
+	}
+	return nil
 }
 
 func (r *running) upstream() string {
@@ -256,6 +272,15 @@ func checkFree(ctx context.Context, address string) error {
 	return lis.Close()
 }
 
+// stopped gives ErrStopped for what fails because the demo was stopped.
+func stopped(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return ErrStopped
+	}
+	return err
+}
+
+// ignoreEnd gives nil for the error of a part that was stopped.
 func ignoreEnd(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, http.ErrServerClosed) {
 		return nil

@@ -117,6 +117,9 @@ func asked(r core.Record) string {
 	if r.Model == "" {
 		return r.Endpoint
 	}
+	if quoted := strconv.Quote(r.Model); len(quoted) > len(r.Model)+len(`""`) {
+		return r.Endpoint + " " + quoted // the caller made it up, and it must not command the terminal
+	}
 	return r.Endpoint + " " + r.Model
 }
 

@@ -32,6 +32,6 @@ func startProvider(ctx context.Context, group *errgroup.Group) (*standIn, error)
 		ReadHeaderTimeout: 5 * time.Second,
 	}
 	context.AfterFunc(ctx, func() { server.Close() })
-	group.Go(func() error { return server.Serve(lis) })
+	group.Go(func() error { return ignoreEnd(server.Serve(lis)) })
 	return s, nil
 }

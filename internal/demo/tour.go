@@ -115,7 +115,7 @@ func (r *running) stops() []stop {
 	}
 }
 
-// tour runs every stop and prints each beside its record.
+// tour runs every stop and prints each beside its record. It gives ErrTour when one did not end as it should.
 func (r *running) tour(ctx context.Context) error {
 	reader, err := audit.OpenReader(ctx, app.AuditPath(r.o.DataDir))
 	if err != nil {
@@ -129,6 +129,9 @@ func (r *running) tour(ctx context.Context) error {
 			continue
 		}
 		seen, records, err := r.visit(ctx, reader, s)
+		if ctx.Err() != nil {
+			return ErrStopped
+		}
 		if err != nil {
 			return err
 		}
