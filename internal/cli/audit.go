@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -99,25 +98,25 @@ type tailCmd struct {
 const tailFormat = "%-19s  %-36s  %-8s  %-16s  %-20s  %-7s  %-20s  %-6s  %-14s  %-6s  %s\n"
 
 func (c tailCmd) Run(s *session) error {
-	return s.withAudit(func(r *audit.Reader) error {
+	err := s.withAudit(func(r *audit.Reader) error {
 		end, err := r.End(s.ctx)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintln(s.talk, "following the audit; Ctrl-C ends it")
 		follow := s.followRecord()
-		err = r.Tail(s.ctx, end, func(e audit.Entry) error {
+		return r.Tail(s.ctx, end, func(e audit.Entry) error {
 			v := e.Record.Verdict
 			if c.Verdict != "" && (v == nil || string(v.Action) != c.Verdict) {
 				return nil
 			}
 			return follow(e.Record)
 		})
-		if errors.Is(err, context.Canceled) {
-			return nil // stopped by the user
-		}
-		return err
 	})
+	if s.ctx.Err() != nil {
+		return nil //nolint:nilerr // stopped by the user, whatever that made fail
+	}
+	return err
 }
 
 // followRecord gives what prints one record after the other: rows under one header, JSON one to a line, or YAML documents.

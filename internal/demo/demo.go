@@ -104,8 +104,9 @@ func Run(ctx context.Context, o Options) error {
 	// Each part gives nil when it ends because ctx did, so that the first error is the cause of the end.
 	group, ctx := errgroup.WithContext(ctx)
 	if err := r.start(ctx, group); err != nil {
+		err = stopped(ctx, err)
 		stop()
-		return errors.Join(group.Wait(), stopped(err))
+		return errors.Join(group.Wait(), err)
 	}
 	group.Go(func() error { return r.watchEnvoy(ctx) })
 	group.Go(func() error {
@@ -127,7 +128,7 @@ func (r *running) show(ctx context.Context) error {
 		defer os.Remove(r.o.ReadyFile)
 	}
 	if r.o.Tour {
-		err := r.tour(ctx)
+		err := stopped(ctx, r.tour(ctx))
 		if err != nil && (!r.o.Stay || !errors.Is(err, ErrTour)) {
 			return err
 		}
@@ -136,7 +137,10 @@ func (r *running) show(ctx context.Context) error {
 		return nil
 	}
 	r.invite()
-	return r.follow(ctx)
+	if err := stopped(ctx, r.follow(ctx)); !errors.Is(err, ErrStopped) {
+		return err
+	}
+	return nil
 }
 
 func (r *running) prepareData() (remove func(), err error) {
@@ -272,9 +276,9 @@ func checkFree(ctx context.Context, address string) error {
 	return lis.Close()
 }
 
-// stopped gives ErrStopped for what fails because the demo was stopped.
-func stopped(err error) error {
-	if errors.Is(err, context.Canceled) {
+// stopped gives ErrStopped for what fails because the demo was stopped. What fails has its own words for that.
+func stopped(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil {
 		return ErrStopped
 	}
 	return err

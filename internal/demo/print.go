@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -90,7 +89,7 @@ func (r *running) follow(ctx context.Context) error {
 	}
 	p := newPrinter(r.o.Out)
 	open := map[string]core.Record{} // intents whose outcome is still to come
-	err = reader.Tail(ctx, end, func(e audit.Entry) error {
+	return reader.Tail(ctx, end, func(e audit.Entry) error {
 		switch rec := e.Record; rec.Kind {
 		case core.RecordIntent:
 			open[rec.Exchange] = rec
@@ -106,10 +105,6 @@ func (r *running) follow(ctx context.Context) error {
 		}
 		return nil
 	})
-	if errors.Is(err, context.Canceled) {
-		return nil // stopped by the user
-	}
-	return err
 }
 
 // asked says what a live exchange asked for. The prompt itself is not in the audit.

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -129,10 +130,7 @@ func (r *running) tour(ctx context.Context) error {
 			continue
 		}
 		seen, records, err := r.visit(ctx, reader, s)
-		if ctx.Err() != nil {
-			return ErrStopped
-		}
-		if err != nil {
+		if err := cmp.Or(ctx.Err(), err); err != nil {
 			return err
 		}
 		problems := s.want.compare(seen, records)
