@@ -51,7 +51,8 @@ type Record struct {
 	Intent        *Intent    `json:"intent,omitempty"`
 	Deviation     *Deviation `json:"deviation,omitempty"`
 	Verdict       *Verdict   `json:"verdict,omitempty"`
-	// Facts are the canonical bytes of all that the decision saw; the same facts give the same verdict.
+	// Facts are the canonical bytes of what the decision saw beside the fields of this record (policy.FactsOf); the same
+	// facts give the same verdict.
 	Facts json.RawMessage `json:"facts,omitempty"`
 
 	Reserved *Charge `json:"reserved,omitempty"` // intent: what was held

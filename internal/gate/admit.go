@@ -132,20 +132,16 @@ func (x *Exchange) recordIntent(ctx context.Context) *core.Error {
 // judgement is a record that holds the facts and the verdict.
 func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 	rec := x.record(kind)
-	rec.PolicyVersion = x.pinned.policy.Version()
-	rec.PriceVersion = x.pinned.prices.Version()
-	f := x.judged.facts
-	if f.At.IsZero() {
-		return rec // refused before anything was judged
+	if x.judged.facts.At.IsZero() { // refused before anything was judged
+		rec.PolicyVersion = x.pinned.policy.Version()
+		rec.PriceVersion = x.pinned.prices.Version()
+		return rec
 	}
-	rec.Facts = f.Canonical()
+	x.judged.facts.AddTo(&rec)
 	verdict := x.judged.verdict
 	rec.Verdict = &verdict
 	if verdict.Action != "" {
 		rec.Reason = verdict.Reason
-	}
-	if x.request != nil {
-		rec.Intent, rec.Deviation = &f.Intent, &f.Deviation
 	}
 	return rec
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// factsVersion is the version of the canonical form. It changes whenever the same facts get other bytes.
+// factsVersion is the version of how facts are recorded. It changes whenever the same facts get another record.
 const factsVersion = 1
 
 // Facts is everything a decision sees. What is not in here cannot change a verdict.
@@ -55,48 +55,86 @@ type Quota struct {
 	Never bool `json:"never,omitzero"`
 }
 
-// canonical is the stored form of facts.
-type canonical struct {
-	Version int `json:"v"`
-	Facts
+// rest is what Record.Facts holds: the facts for which a record has no field of its own.
+type rest struct {
+	Version int       `json:"v"`
+	At      time.Time `json:"at"`
+	Priced  bool      `json:"priced"`
+	Tasks   []string  `json:"tasks,omitempty"`
+	Quota   Quota     `json:"quota,omitzero"`
 }
 
-// Canonical gives the canonical bytes of the facts, as JSON: same facts, same bytes, same verdict. Every value has such
-// bytes: a number that JSON cannot hold becomes 1 or -1, on the same side of every threshold, invalid UTF-8 becomes the
-// replacement character, and a year of more than four digits the zero time.
-func (f Facts) Canonical() []byte {
-	f.At = f.At.UTC().Truncate(time.Microsecond)
-	if y := f.At.Year(); y < 0 || y > 9999 {
-		f.At = time.Time{}
+// AddTo writes the facts into rec, from which FactsOf gives them back: most into the fields of the same name, the rest as
+// canonical bytes into rec.Facts. Same facts, same record, same verdict. What JSON cannot hold is changed so that it can:
+// a number becomes 1 or -1, on the same side of every threshold, and a year of more than four digits the zero time.
+func (f Facts) AddTo(rec *core.Record) {
+	at := f.At.UTC().Truncate(time.Microsecond)
+	if y := at.Year(); y < 0 || y > 9999 {
+		at = time.Time{}
 	}
-	f.Intent.Confidence = finite(f.Intent.Confidence)
-	f.Deviation.Score = finite(f.Deviation.Score)
-	if p := f.Deviation.P; p != nil {
-		in := finite(*p)
-		f.Deviation.P = &in
+	rec.Principal, rec.Endpoint, rec.Model = f.Principal, f.Endpoint, f.Model
+	rec.PolicyVersion, rec.PriceVersion = f.PolicyVersion, f.PriceVersion
+	rec.Intent, rec.Deviation = recordedIntent(f.Intent), recordedDeviation(f.Deviation)
+	// Nothing is left that could fail: strings, numbers, a time within RFC 3339.
+	rec.Facts, _ = json.Marshal(rest{factsVersion, at, f.Priced, f.Tasks, f.Quota})
+}
+
+// recordedIntent gives an intent as a record holds it: none for a prompt that was not read.
+func recordedIntent(in core.Intent) *core.Intent {
+	if in.Label == "" && in.Confidence == 0 && len(in.Top) == 0 && in.Unscored == "" && in.Model == "" {
+		return nil
 	}
-	for i, s := range f.Intent.Top {
+	in.Confidence = finite(in.Confidence)
+	for i, s := range in.Top {
 		if p := finite(s.P); p != s.P { // also when s.P is not a number
-			f.Intent.Top = slices.Clone(f.Intent.Top)
-			f.Intent.Top[i].P = p
+			in.Top = slices.Clone(in.Top)
+			in.Top[i].P = p
 		}
 	}
-	// Nothing is left that could fail: strings, finite numbers, a time within RFC 3339.
-	b, _ := json.Marshal(&canonical{factsVersion, f})
-	return b
+	return &in
 }
 
-// ParseFacts reads what Canonical wrote. It refuses other versions and members that it does not know: replaying half of
-// the facts would give another verdict than the whole.
-func ParseFacts(b []byte) (Facts, error) {
-	var c canonical
-	if err := strict.Unmarshal(b, &c, strict.RejectUnknownMembers(true)); err != nil {
+// recordedDeviation gives a deviation as a record holds it: none for a prompt that was not read.
+func recordedDeviation(d core.Deviation) *core.Deviation {
+	if d.Score == 0 && d.P == nil && d.N == 0 && !d.Calibrated && d.Unscored == "" && d.Task == "" && d.Phrase == "" && d.Model == "" {
+		return nil
+	}
+	d.Score, d.Words = finite(d.Score), nil // words of a prompt are not recorded
+	if d.P != nil {
+		p := finite(*d.P)
+		d.P = &p
+	}
+	return &d
+}
+
+// FactsOf reads what AddTo wrote. It refuses other versions and members that it does not know: replaying half of the
+// facts would give another verdict than the whole.
+func FactsOf(rec core.Record) (Facts, error) {
+	var r rest
+	if err := strict.Unmarshal(rec.Facts, &r, strict.RejectUnknownMembers(true)); err != nil {
 		return Facts{}, fmt.Errorf("facts: %w", err)
 	}
-	if c.Version != factsVersion {
+	if r.Version != factsVersion {
 		return Facts{}, errors.New("facts: of another version of Plumbline")
 	}
-	return c.Facts, nil
+	f := Facts{
+		At:            r.At,
+		PolicyVersion: rec.PolicyVersion,
+		PriceVersion:  rec.PriceVersion,
+		Principal:     rec.Principal,
+		Endpoint:      rec.Endpoint,
+		Model:         rec.Model,
+		Priced:        r.Priced,
+		Tasks:         r.Tasks,
+		Quota:         r.Quota,
+	}
+	if rec.Intent != nil {
+		f.Intent = *rec.Intent
+	}
+	if rec.Deviation != nil {
+		f.Deviation = *rec.Deviation
+	}
+	return f, nil
 }
 
 // finite replaces what is not a number by 1, as it meets every threshold.

@@ -2,6 +2,7 @@ package policy_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"math"
 	"testing"
 	"time"
@@ -91,6 +92,26 @@ var anyPolicy = rapid.Custom(func(t *rapid.T) *policy.Snapshot {
 	return s
 })
 
+// recorded gives facts as the bytes of a record, which is how they are kept.
+func recorded(t interface{ Fatalf(string, ...any) }, f policy.Facts) []byte {
+	var rec core.Record
+	f.AddTo(&rec)
+	b, err := json.Marshal(rec)
+	if err != nil {
+		t.Fatalf("facts make a record that cannot be kept: %v", err)
+	}
+	return b
+}
+
+// replayed reads facts from the bytes of a record.
+func replayed(record []byte) (policy.Facts, error) {
+	var rec core.Record
+	if err := json.Unmarshal(record, &rec); err != nil {
+		return policy.Facts{}, err
+	}
+	return policy.FactsOf(rec)
+}
+
 // checkDecision states what holds for every policy and all facts.
 func checkDecision(t interface{ Fatalf(string, ...any) }, s *policy.Snapshot, f policy.Facts) {
 	v := s.Decide(f)
@@ -113,12 +134,12 @@ func checkDecision(t interface{ Fatalf(string, ...any) }, s *policy.Snapshot, f 
 	if v.Reason == core.ReasonOffTask && v.Decided == core.ActionBlock && !f.Deviation.Calibrated && !v.Uncalibrated {
 		t.Fatalf("blocked by an uncalibrated score without saying so: %+v", v)
 	}
-	b := f.Canonical()
-	back, err := policy.ParseFacts(b)
+	b := recorded(t, f)
+	back, err := replayed(b)
 	if err != nil {
-		t.Fatalf("canonical facts do not parse: %v\n%s", err, b)
+		t.Fatalf("recorded facts do not read: %v\n%s", err, b)
 	}
-	if again := back.Canonical(); !bytes.Equal(b, again) {
+	if again := recorded(t, back); !bytes.Equal(b, again) {
 		t.Fatalf("not canonical:\n%s\n%s", b, again)
 	}
 	if got := s.Decide(back); got != v {
@@ -134,12 +155,12 @@ func FuzzDecide(f *testing.F) {
 	f.Fuzz(rapid.MakeFuzz(func(t *rapid.T) { checkDecision(t, anyPolicy.Draw(t, "policy"), anyFacts.Draw(t, "facts")) }))
 }
 
-// FuzzParseFacts: whatever parses is decided, and its canonical bytes are stable.
-func FuzzParseFacts(f *testing.F) {
-	f.Add([]byte(baseline))
+// FuzzFactsOf: whatever reads is decided, and is recorded the same again.
+func FuzzFactsOf(f *testing.F) {
+	f.Add(recorded(f, baselineFacts(f)))
 	s := policy.Default()
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if facts, err := policy.ParseFacts(b); err == nil {
+	f.Fuzz(func(t *testing.T, record []byte) {
+		if facts, err := replayed(record); err == nil {
 			checkDecision(t, s, facts)
 		}
 	})
@@ -191,23 +212,26 @@ func TestObserveLiftsOnlyWhatIsAsked(t *testing.T) {
 	})
 }
 
-func TestCanonicalForm(t *testing.T) {
-	f, err := policy.ParseFacts([]byte(baseline))
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestRecordedForm(t *testing.T) {
+	f := baselineFacts(t)
 	f.Deviation.Words = []core.WordWeight{{Word: "secret", Weight: 1}}
-	const want = `{"v":1,"at":"2026-03-02T09:30:00.25Z","policy_version":"","price_version":"2026-03-01",` +
-		`"principal":{"user":"ada","team":"billing","app":"crm","method":"token"},` +
-		`"endpoint":"chat.completions","model":"gpt-4o-mini","priced":true,"tasks":["t1"],` +
-		`"intent":{"label":"coding","confidence":0.9,"model":"i1"},` +
-		`"deviation":{"score":0.1,"n":0,"calibrated":false,"task":"t1","model":"d1"},"quota":{"outcome":"granted"}}`
-	if diff := cmp.Diff(want, string(f.Canonical())); diff != "" {
+	var got core.Record
+	f.AddTo(&got)
+	want := core.Record{
+		PriceVersion: "2026-03-01",
+		Principal:    core.Principal{User: "ada", Team: "billing", App: "crm", Method: core.MethodToken},
+		Endpoint:     "chat.completions",
+		Model:        "gpt-4o-mini",
+		Intent:       &core.Intent{Label: "coding", Confidence: 0.9, Model: "i1"},
+		Deviation:    &core.Deviation{Score: 0.1, Task: "t1", Model: "d1"},
+		Facts:        json.RawMessage(`{"v":1,"at":"2026-03-02T09:30:00.25Z","priced":true,"tasks":["t1"],"quota":{"outcome":"granted"}}`),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestCanonicalHoldsWhatJSONCannot(t *testing.T) {
+func TestRecordHoldsWhatJSONCannot(t *testing.T) {
 	nan := math.NaN()
 	f := policy.Facts{
 		At:        time.Date(20000, 1, 1, 0, 0, 0, 1, time.FixedZone("", 3600)),
@@ -221,7 +245,7 @@ func TestCanonicalHoldsWhatJSONCannot(t *testing.T) {
 		Intent:    core.Intent{Confidence: -1, Top: []core.LabelScore{{P: 1}, {P: 0.5}}},
 		Deviation: core.Deviation{Score: 1, P: &one},
 	}
-	got, err := policy.ParseFacts(f.Canonical())
+	got, err := replayed(recorded(t, f))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,13 +253,13 @@ func TestCanonicalHoldsWhatJSONCannot(t *testing.T) {
 		t.Error(diff)
 	}
 	if !math.IsNaN(f.Intent.Top[0].P) || !math.IsNaN(*f.Deviation.P) {
-		t.Error("Canonical changed the caller's facts")
+		t.Error("AddTo changed the caller's facts")
 	}
 }
 
-func TestParseFactsRefuses(t *testing.T) {
+func TestFactsOfRefuses(t *testing.T) {
 	for _, b := range []string{``, `{}`, `{"v":2}`, `{"v":1,"risk":3}`, `{"v":1,"v":1}`, `{"v":1}{}`, `[]`, `{"v":1,"priced":"yes"}`} {
-		if _, err := policy.ParseFacts([]byte(b)); err == nil {
+		if _, err := policy.FactsOf(core.Record{Facts: json.RawMessage(b)}); err == nil {
 			t.Errorf("%s is accepted", b)
 		}
 	}
@@ -252,10 +276,7 @@ intents: {forbidden: [jailbreak], warn: [job_search]}
 	if err != nil {
 		b.Fatal(err)
 	}
-	f, err := policy.ParseFacts([]byte(baseline))
-	if err != nil {
-		b.Fatal(err)
-	}
+	f := baselineFacts(b)
 	f.Intent.Top = []core.LabelScore{{Label: "coding", P: 0.9}, {Label: "debugging", P: 0.05}, {Label: "writing", P: 0.01}}
 	f.Intent.Confidence, f.Deviation.Score, f.Deviation.Phrase = 0.9134512345, 0.123456789, "monthly invoice run"
 	return s, f
@@ -268,19 +289,17 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
-func BenchmarkCanonical(b *testing.B) {
+func BenchmarkAddTo(b *testing.B) {
 	_, f := benchmarkSubject(b)
+	var rec core.Record
 	for b.Loop() {
-		f.Canonical()
+		f.AddTo(&rec)
 	}
 }
 
 func TestDecideDoesNotAllocate(t *testing.T) {
 	s := policy.Default()
-	f, err := policy.ParseFacts([]byte(baseline))
-	if err != nil {
-		t.Fatal(err)
-	}
+	f := baselineFacts(t)
 	if n := testing.AllocsPerRun(100, func() { s.Decide(f) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
