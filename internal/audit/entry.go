@@ -1,15 +1,11 @@
 package audit
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
-	"time"
 	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -31,42 +27,6 @@ type Entry struct {
 	Record    core.Record
 }
 
-// Canonical gives the bytes that are kept of a record: JSON without white space, fields in the order of core.Record, map
-// keys sorted, times in UTC cut to the microsecond. Equal records give equal bytes, Decode gives the record back, and
-// the bytes of Facts are kept as they are.
-//
-// Two things JSON cannot hold: bytes that are not UTF-8 become U+FFFD, and a score that is not a finite number becomes
-// −1, which no score is.
-func Canonical(r core.Record) ([]byte, error) {
-	r.Time = canonicalTime(r.Time)
-	r.Intent = canonicalIntent(r.Intent)
-	r.Deviation = canonicalDeviation(r.Deviation)
-	r.Reserved = canonicalCharge(r.Reserved)
-	r.Settled = canonicalCharge(r.Settled)
-	if r.Refusals != nil {
-		sum := *r.Refusals
-		sum.First, sum.Last = canonicalTime(sum.First), canonicalTime(sum.Last)
-		r.Refusals = &sum
-	}
-	var b bytes.Buffer
-	b.Grow(2048) // about what a record takes
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // would rewrite Facts
-	if err := e.Encode(r); err != nil {
-		return nil, fmt.Errorf("audit: encoding a record: %w", err)
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// Decode reads what Canonical wrote.
-func Decode(canonical []byte) (core.Record, error) {
-	var r core.Record
-	if err := json.Unmarshal(canonical, &r); err != nil {
-		return core.Record{}, fmt.Errorf("audit: decoding a record: %w", err)
-	}
-	return r, nil
-}
-
 // LeafHash is the hash of a record as a leaf of a Merkle tree (RFC 6962 section 2.1): SHA-256 of a zero byte and the
 // leaf's data, here the writer's name, the number in decimal and the canonical bytes, parted by line feeds. A name holds
 // no line feed, so no two entries have the same data.
@@ -81,50 +41,6 @@ func LeafHash(canonical []byte, writer string, seq uint64) [32]byte {
 	h.Write(head)
 	h.Write(canonical)
 	return [32]byte(h.Sum(nil))
-}
-
-func canonicalTime(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
-
-func canonicalCharge(c *core.Charge) *core.Charge {
-	if c == nil {
-		return nil
-	}
-	out := *c
-	out.Admitted = canonicalTime(c.Admitted)
-	return &out
-}
-
-func canonicalIntent(in *core.Intent) *core.Intent {
-	if in == nil {
-		return nil
-	}
-	out := *in
-	out.Confidence = finite(in.Confidence)
-	out.Top = make([]core.LabelScore, len(in.Top))
-	for i, s := range in.Top {
-		out.Top[i] = core.LabelScore{Label: s.Label, P: finite(s.P)}
-	}
-	return &out
-}
-
-func canonicalDeviation(d *core.Deviation) *core.Deviation {
-	if d == nil {
-		return nil
-	}
-	out := *d
-	out.Score = finite(d.Score)
-	if d.P != nil {
-		p := finite(*d.P)
-		out.P = &p
-	}
-	return &out
-}
-
-func finite(f float64) float64 {
-	if math.IsNaN(f) || math.IsInf(f, 0) {
-		return -1
-	}
-	return f
 }
 
 // row is a record with the columns that stand beside it.

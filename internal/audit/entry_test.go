@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -88,14 +89,80 @@ func TestCanonicalLosesNothing(t *testing.T) {
 		if err != nil || !bytes.Equal(canonical, again) {
 			t.Errorf("encoding again gives other bytes: %v\n%s\n%s", err, canonical, again)
 		}
+		if diff := cmp.Diff(string(plainJSON(t, rec)), string(canonical)); diff != "" {
+			t.Errorf("not what encoding/json writes (-want +got):\n%s", diff)
+		}
 	})
+}
+
+// plainJSON is the reference for canonical bytes of records that JSON can hold.
+func plainJSON(t interface{ Fatal(...any) }, rec core.Record) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(rec); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+}
+
+// TestCanonicalHasEveryField: a field added to a record, and forgotten by Canonical, shows here.
+func TestCanonicalHasEveryField(t *testing.T) {
+	var rec core.Record
+	fill(reflect.ValueOf(&rec).Elem())
+	got, err := audit.Canonical(rec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(plainJSON(t, rec)), string(got)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// fill sets every field that v holds to something that is not its zero value.
+func fill(v reflect.Value) {
+	switch v.Interface().(type) {
+	case time.Time:
+		v.Set(reflect.ValueOf(start))
+		return
+	case json.RawMessage:
+		v.SetBytes([]byte(`{"a":1}`))
+		return
+	}
+	switch v.Kind() {
+	case reflect.Struct:
+		for i := range v.NumField() {
+			fill(v.Field(i))
+		}
+	case reflect.Pointer:
+		v.Set(reflect.New(v.Type().Elem()))
+		fill(v.Elem())
+	case reflect.Slice:
+		v.Set(reflect.MakeSlice(v.Type(), 2, 2))
+		fill(v.Index(0))
+		fill(v.Index(1))
+	case reflect.Map:
+		key, value := reflect.New(v.Type().Key()).Elem(), reflect.New(v.Type().Elem()).Elem()
+		fill(key)
+		fill(value)
+		v.Set(reflect.MakeMap(v.Type()))
+		v.SetMapIndex(key, value)
+	case reflect.String:
+		v.SetString("a<&>")
+	case reflect.Bool:
+		v.SetBool(true)
+	case reflect.Float64:
+		v.SetFloat(2.5e-9)
+	default:
+		v.SetInt(7)
+	}
 }
 
 // drawRecord makes any record that the gate could, whole microseconds in UTC included.
 func drawRecord(t *rapid.T) core.Record {
 	text := rapid.String()
 	small := rapid.Int64Range(0, math.MaxInt64)
-	score := rapid.Float64Range(0, 1)
+	score := rapid.OneOf(rapid.Float64Range(0, 1), rapid.Float64())
 	at := rapid.Custom(func(t *rapid.T) time.Time {
 		return time.UnixMicro(rapid.Int64Range(0, 1<<52).Draw(t, "µs")).UTC()
 	})
@@ -160,6 +227,9 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatalf("cannot decode %q: %v", once, err)
 		}
+		if want := plainJSON(t, rec); !bytes.Equal(want, once) {
+			t.Fatalf("not what encoding/json writes:\n%s\n%s", want, once)
+		}
 		twice, err := audit.Canonical(rec)
 		if err != nil || !bytes.Equal(once, twice) {
 			t.Fatalf("not canonical: %v\n%s\n%s", err, once, twice)
@@ -177,5 +247,15 @@ func TestLeafHashTellsEntriesApart(t *testing.T) {
 	}
 	if len(seen) != 7 {
 		t.Errorf("%d of 7 hashes differ", len(seen))
+	}
+}
+
+func BenchmarkCanonical(b *testing.B) {
+	rec := outcomeRecord(1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := audit.Canonical(rec); err != nil {
+			b.Fatal(err)
+		}
 	}
 }
