@@ -76,6 +76,8 @@ type Log struct {
 	commit *sql.Stmt
 	writer writer
 	grown  int64 // bytes since the last checkpoint was asked for
+	// last is the newest entry's id, indexed that of the last one that the indexes hold.
+	last, indexed int64
 
 	mu      sync.Mutex
 	waiting []*pending
@@ -185,9 +187,11 @@ func (l *Log) register(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := l.conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM entries").Scan(&l.writer.inherited); err != nil {
+	const ends = "SELECT coalesce(max(id), 0), (SELECT value FROM state WHERE name = 'indexed') FROM entries"
+	if err := l.conn.QueryRowContext(ctx, ends).Scan(&l.last, &l.indexed); err != nil {
 		return err
 	}
+	l.writer.inherited = l.last
 	l.writer.name = rand.Text()
 	added, err := l.conn.ExecContext(ctx, "INSERT INTO writers (name, started) VALUES (?, ?)",
 		l.writer.name, l.o.Now().UnixMicro())

@@ -311,21 +311,22 @@ func TestCharges(t *testing.T) {
 		Charge core.Charge
 	}
 	var want []charge
-	for i := range 40 {
-		// Written out of order: 0, 17, 34, 11, …
-		n := i * 17 % 40
+	const exchanges = 700 // most are indexed, the rest is not
+	for i := range exchanges {
+		// Written out of order: 0, 17, 34, …
+		n := i * 17 % exchanges
 		for _, rec := range []core.Record{intentRecord(n), outcomeRecord(n)} {
 			if err := log.Append(t.Context(), rec); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	unsettled := outcomeRecord(99)
+	unsettled := outcomeRecord(exchanges)
 	unsettled.Settled = nil
 	if err := log.Append(t.Context(), unsettled); err != nil {
 		t.Fatal(err)
 	}
-	for i := 10; i < 40; i++ {
+	for i := 10; i < exchanges; i++ {
 		rec := outcomeRecord(i)
 		want = append(want, charge{core.Principal{User: rec.Principal.User, Team: rec.Principal.Team, App: rec.Principal.App}, rec.Model, *rec.Settled})
 	}

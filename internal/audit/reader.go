@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,31 +61,46 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 // Close lets go of the file.
 func (r *Reader) Close() error { return r.db.Close() }
 
-// Search finds records, newest first. next is the cursor of the following page, empty at the end. Records that come in
-// between two pages do not shift them.
+// Search finds records, newest first: in the order opposite to that in which they became durable. next is the cursor of
+// the following page, empty at the end. Records that come in between two pages do not shift them.
 func (r *Reader) Search(ctx context.Context, q Query) (entries []Entry, next string, err error) {
 	limit := q.Limit
 	if limit <= 0 {
 		limit = defaultLimit
 	}
 	limit = min(limit, maxLimit)
-	where, args, err := q.where()
+	statement, args, err := q.statement()
 	if err != nil {
 		return nil, "", err
 	}
-	entries, err = r.read(ctx, where+" ORDER BY e.time DESC, e.id DESC LIMIT ?", append(args, limit+1)...)
+	entries, err = r.read(ctx, statement+" ORDER BY 1 DESC LIMIT ?", append(args, limit+1)...)
 	if err != nil {
 		return nil, "", fmt.Errorf("audit: searching: %w", err)
 	}
 	if len(entries) > limit {
 		entries = entries[:limit]
-		next = cursor(entries[limit-1])
+		next = strconv.FormatInt(int64(entries[limit-1].Position), 10)
 	}
 	return entries, next, nil
 }
 
-// where is the condition and its values.
-func (q Query) where() (string, []any, error) {
+// statement is the statement without its end, and its values.
+func (q Query) statement() (string, []any, error) {
+	where, args, err := q.where("e.id")
+	if err != nil || q.User == "" {
+		return selectEntry + where, args, err
+	}
+	byUser, userArgs, err := q.where("u.entry")
+	if err != nil {
+		return "", nil, err
+	}
+	return "SELECT u.entry, w.name, e.seq, e.leaf, e.record FROM by_user AS u CROSS JOIN entries AS e ON e.id = u.entry " +
+		"JOIN writers AS w ON w.id = e.writer WHERE " + byUser + " AND u.user = ? " +
+		"UNION ALL " + selectEntry + where + " AND " + unindexed, slices.Concat(userArgs, []any{q.User}, args), nil
+}
+
+// where is the condition and its values. id is the expression for the entry's id that bounds what is looked through.
+func (q Query) where(id string) (string, []any, error) {
 	var (
 		terms = []string{"TRUE"}
 		args  []any
@@ -93,14 +109,11 @@ func (q Query) where() (string, []any, error) {
 		terms = append(terms, term)
 		args = append(args, values...)
 	}
-	// The empty-string terms let SQLite use the partial indexes.
 	if q.Exchange != "" {
-		add("e.exchange = ? AND e.exchange <> ''", q.Exchange)
-	}
-	if q.User != "" {
-		add("e.user = ? AND e.user <> ''", q.User)
+		add("e.exchange = ? AND e.exchange <> ''", q.Exchange) // the empty string lets SQLite use the partial index
 	}
 	for _, f := range []struct{ column, value string }{
+		{"user", q.User},
 		{"team", q.Team},
 		{"app", q.App},
 		{"model", q.Model},
@@ -113,34 +126,21 @@ func (q Query) where() (string, []any, error) {
 		}
 	}
 	if !q.Since.IsZero() {
-		add("e.time >= ?", q.Since.UnixMicro())
+		at := q.Since.UnixMicro()
+		add("e.time >= ? AND "+fmt.Sprintf(sinceTerm, id), at, at)
 	}
 	if !q.Until.IsZero() {
-		add("e.time < ?", q.Until.UnixMicro())
+		at := q.Until.UnixMicro()
+		add("e.time < ? AND "+fmt.Sprintf(untilTerm, id), at, at, at)
 	}
 	if q.After != "" {
-		at, id, err := parseCursor(q.After)
+		position, err := strconv.ParseInt(q.After, 10, 64)
 		if err != nil {
-			return "", nil, err
+			return "", nil, ErrCursor
 		}
-		add("(e.time, e.id) < (?, ?)", at, id)
+		add(id+" < ?", position)
 	}
 	return strings.Join(terms, " AND "), args, nil
-}
-
-// cursor names the place of an entry in the order of Search.
-func cursor(e Entry) string {
-	return strconv.FormatInt(e.Record.Time.UnixMicro(), 36) + "." + strconv.FormatInt(int64(e.Position), 36)
-}
-
-func parseCursor(s string) (at, id int64, err error) {
-	left, right, _ := strings.Cut(s, ".")
-	at, err1 := strconv.ParseInt(left, 36, 64)
-	id, err2 := strconv.ParseInt(right, 36, 64)
-	if err1 != nil || err2 != nil {
-		return 0, 0, ErrCursor
-	}
-	return at, id, nil
 }
 
 // End is the position of the last record, zero for an empty log.
@@ -158,7 +158,7 @@ func (r *Reader) Tail(ctx context.Context, after Position, fn func(Entry) error)
 	tick := time.NewTicker(tailEvery)
 	defer tick.Stop()
 	for {
-		entries, err := r.read(ctx, "e.id > ? ORDER BY e.id LIMIT ?", after, maxLimit)
+		entries, err := r.read(ctx, selectEntry+"e.id > ? ORDER BY e.id LIMIT ?", after, maxLimit)
 		if err != nil {
 			return fmt.Errorf("audit: following: %w", err)
 		}
@@ -179,11 +179,12 @@ func (r *Reader) Tail(ctx context.Context, after Position, fn func(Entry) error)
 	}
 }
 
-// read gives the entries for which the rest of a statement holds.
-func (r *Reader) read(ctx context.Context, rest string, args ...any) ([]Entry, error) {
-	//nolint:gosec // rest is put together from constants; values are arguments
-	rows, err := r.db.QueryContext(ctx, "SELECT e.id, w.name, e.seq, e.leaf, e.record "+
-		"FROM entries AS e JOIN writers AS w ON w.id = e.writer WHERE "+rest, args...)
+// selectEntry begins a statement for read.
+const selectEntry = "SELECT e.id, w.name, e.seq, e.leaf, e.record FROM entries AS e JOIN writers AS w ON w.id = e.writer WHERE "
+
+// read gives the entries that a statement finds.
+func (r *Reader) read(ctx context.Context, statement string, args ...any) ([]Entry, error) {
+	rows, err := r.db.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return nil, err
 	}

@@ -1,7 +1,6 @@
 package audit_test
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,41 +27,30 @@ func variedRecord(i int) core.Record {
 	case 3:
 		rec = core.Record{Kind: core.RecordAdmin, Admin: &core.Change{Actor: "root", Action: "put", Object: "user/ada"}}
 	}
-	rec.Time = start.Add(time.Duration(i*7%60) * time.Second)
+	rec.Time = start.Add(time.Duration(i/50+i*7%10+i/1024*20) * time.Second) // goes on with some disorder, and jumps
 	rec.Principal = core.Principal{User: []string{"", "ada", "bob"}[i%3], Team: []string{"red", "blue"}[i%2], App: []string{"ide", "chat"}[i/2%2]}
 	rec.Model = []string{"gpt-4o", "gpt-4o-mini", ""}[i/3%3]
 	return rec
 }
 
 func TestSearchAgreesWithAFilter(t *testing.T) {
-	const records = 300
+	const records = 2500 // two runs are indexed, the rest is not
 	path := filepath.Join(t.TempDir(), "audit.db")
 	log := openLog(t, audit.Options{Path: path})
 	for i := range records {
 		must(t, log.Append(t.Context(), variedRecord(i)))
 	}
 	r := openReader(t, path)
+	if verified, err := r.Verify(t.Context()); err != nil || verified.Records != records {
+		t.Fatalf("%+v, %v", verified, err)
+	}
 	all := everything(t, r)
 
-	rapid.Check(t, func(rt *rapid.T) {
-		or := func(label string, values ...string) string {
-			return rapid.SampledFrom(append(values, "", "", "")).Draw(rt, label)
-		}
-		q := audit.Query{
-			User: or("user", "ada", "bob", "eve"), Team: or("team", "red", "blue"), App: or("app", "ide", "chat"),
-			Model: or("model", "gpt-4o", "gpt-4o-mini"), Kind: core.RecordKind(or("kind", "intent", "outcome", "deny", "admin")),
-			Action: core.Action(or("action", "allow", "block")), Reason: core.Reason(or("reason", "none", "off_task")),
-			Limit: rapid.IntRange(0, 40).Draw(rt, "limit"),
-		}
-		if rapid.IntRange(0, 9).Draw(rt, "one exchange") == 0 {
-			q.Exchange = exchangeID(rapid.IntRange(0, records).Draw(rt, "exchange"))
-		}
-		if rapid.Bool().Draw(rt, "since?") {
-			q.Since = start.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "since")) * time.Second)
-		}
-		if rapid.Bool().Draw(rt, "until?") {
-			q.Until = start.Add(time.Duration(rapid.IntRange(0, 60).Draw(rt, "until")) * time.Second)
-		}
+	agrees := func(t interface {
+		Fatal(...any)
+		Errorf(string, ...any)
+	}, q audit.Query,
+	) {
 		var want []audit.Position
 		for _, e := range newestFirst(all) {
 			if matches(q, e.Record) {
@@ -73,10 +61,10 @@ func TestSearchAgreesWithAFilter(t *testing.T) {
 		for page := q; ; {
 			found, next, err := r.Search(context.Background(), page)
 			if err != nil {
-				rt.Fatal(err)
+				t.Fatal(err)
 			}
 			if q.Limit > 0 && len(found) > q.Limit {
-				rt.Fatalf("%d found, limit %d", len(found), q.Limit)
+				t.Errorf("%d found, limit %d", len(found), q.Limit)
 			}
 			for _, e := range found {
 				got = append(got, e.Position)
@@ -87,9 +75,39 @@ func TestSearchAgreesWithAFilter(t *testing.T) {
 			page.After = next
 		}
 		if !slices.Equal(want, got) {
-			rt.Errorf("%+v\nwant %v\ngot  %v", q, want, got)
+			t.Errorf("%+v\nwant %v\ngot  %v", q, want, got)
 		}
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		or := func(label string, values ...string) string {
+			return rapid.SampledFrom(append(values, "", "", "")).Draw(rt, label)
+		}
+		q := audit.Query{
+			User: or("user", "ada", "bob", "eve"), Team: or("team", "red", "blue"), App: or("app", "ide", "chat"),
+			Model: or("model", "gpt-4o", "gpt-4o-mini"), Kind: core.RecordKind(or("kind", "intent", "outcome", "deny", "admin")),
+			Action: core.Action(or("action", "allow", "block")), Reason: core.Reason(or("reason", "none", "off_task")),
+			Limit: rapid.SampledFrom([]int{0, 1, 7, 500}).Draw(rt, "limit"),
+		}
+		if rapid.IntRange(0, 9).Draw(rt, "one exchange") == 0 {
+			q.Exchange = exchangeID(rapid.IntRange(0, records).Draw(rt, "exchange"))
+		}
+		if rapid.Bool().Draw(rt, "since?") {
+			q.Since = start.Add(time.Duration(rapid.IntRange(-1, 101).Draw(rt, "since")) * time.Second)
+		}
+		if rapid.Bool().Draw(rt, "until?") {
+			q.Until = start.Add(time.Duration(rapid.IntRange(-1, 101).Draw(rt, "until")) * time.Second)
+		}
+		agrees(rt, q)
 	})
+
+	// Every bound of time, alone and by itself.
+	for second := -1; second <= 101; second += 2 {
+		at := start.Add(time.Duration(second) * time.Second)
+		for _, q := range []audit.Query{{Since: at}, {Until: at}, {Since: at, Until: at.Add(time.Second), User: "ada"}} {
+			q.Limit = 1000
+			agrees(t, q)
+		}
+	}
 
 	if _, _, err := r.Search(t.Context(), audit.Query{After: "nonsense"}); !errors.Is(err, audit.ErrCursor) {
 		t.Errorf("a cursor of nobody: %v", err)
@@ -98,9 +116,7 @@ func TestSearchAgreesWithAFilter(t *testing.T) {
 
 func newestFirst(all []audit.Entry) []audit.Entry {
 	sorted := slices.Clone(all)
-	slices.SortFunc(sorted, func(a, b audit.Entry) int {
-		return cmp.Or(b.Record.Time.Compare(a.Record.Time), cmp.Compare(b.Position, a.Position))
-	})
+	slices.Reverse(sorted)
 	return sorted
 }
 

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -110,12 +111,14 @@ func crashed(intent core.Record, now time.Time) core.Record {
 	return out
 }
 
-// Charges calls fn for every settled outcome that was admitted at or after since, in the order of admission. It reads an
-// index and no records: of the principal, user, team and app are known. It ends with the first error of fn.
+// Charges calls fn for every settled outcome that was admitted at or after since, in the order of admission. It reads
+// no records: of the principal, user, team and app are known. It ends with the first error of fn.
 func (l *Log) Charges(ctx context.Context, since time.Time, fn func(p core.Principal, model string, c core.Charge) error) error {
-	const query = `SELECT admitted, user, team, app, model, requests, input_tokens, output_tokens, cost FROM entries
-		WHERE admitted >= ? ORDER BY admitted`
-	rows, err := l.side.QueryContext(ctx, query, since.UnixMicro())
+	const query = `SELECT admitted, user, team, app, model, requests, input_tokens, output_tokens, cost FROM charges
+		WHERE admitted >= @since
+		UNION ALL SELECT admitted, user, team, app, model, requests, input_tokens, output_tokens, cost FROM entries AS e
+		WHERE admitted >= @since AND ` + unindexed + ` ORDER BY admitted`
+	rows, err := l.side.QueryContext(ctx, query, sql.Named("since", since.UnixMicro()))
 	if err != nil {
 		return fmt.Errorf("audit: reading charges: %w", err)
 	}

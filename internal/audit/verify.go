@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -25,8 +26,9 @@ func (e *BadEntryError) Error() string {
 	return fmt.Sprintf("audit: entry %d (writer %s, number %d): %s", e.Position, e.Writer, e.Seq, e.Problem)
 }
 
-// Verify reads the whole log and checks that each writer's numbers are dense, that each leaf hash is that of its record
-// and that the columns say what the record says. The first entry that fails is returned as a *BadEntryError.
+// Verify reads the whole log and checks that each writer's numbers are dense, that each leaf hash is that of its record,
+// that the columns say what the record says and that the indexes hold what the columns say. The first entry that fails
+// is returned as a *BadEntryError.
 //
 // It finds what was changed or taken out of the middle. That the end of a writer's records is missing, or that a record
 // was rewritten together with its hash, shows only against hashes kept elsewhere.
@@ -37,6 +39,7 @@ func (r *Reader) Verify(ctx context.Context) (Verified, error) {
 		from Position
 	)
 	for {
+		start := from
 		page, err := r.stored(ctx, from)
 		if err != nil {
 			return seen, fmt.Errorf("audit: verifying: %w", err)
@@ -52,9 +55,33 @@ func (r *Reader) Verify(ctx context.Context) (Verified, error) {
 			seen.Writers = int64(len(last))
 		}
 		if len(page) == 0 {
-			return seen, nil
+			return seen, r.verifyIndexes(ctx, indexSurplus)
+		}
+		if err := r.verifyIndexes(ctx, indexGaps, sql.Named("from", start), sql.Named("to", from)); err != nil {
+			return seen, err
 		}
 	}
+}
+
+// verifyIndexes returns the first entry with one of the problems as a *BadEntryError.
+func (r *Reader) verifyIndexes(ctx context.Context, problems []indexProblem, args ...any) error {
+	for _, p := range problems {
+		var first sql.NullInt64
+		if err := r.db.QueryRowContext(ctx, p.statement, args...).Scan(&first); err != nil {
+			return fmt.Errorf("audit: verifying: %w", err)
+		}
+		if !first.Valid {
+			continue
+		}
+		bad := &BadEntryError{Position: Position(first.Int64), Problem: p.problem}
+		err := r.db.QueryRowContext(ctx, "SELECT w.name, e.seq FROM entries AS e JOIN writers AS w ON w.id = e.writer WHERE e.id = ?",
+			first.Int64).Scan(&bad.Writer, &bad.Seq)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return fmt.Errorf("audit: verifying: %w", err)
+		}
+		return bad
+	}
+	return nil
 }
 
 // stored reads a page of entries. One long read would keep the writer from starting its WAL over.

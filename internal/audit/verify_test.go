@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -48,6 +49,58 @@ func TestVerifyNamesTheFirstBadEntry(t *testing.T) {
 				t.Fatal(err)
 			}
 			_, err = r.Verify(t.Context())
+			var bad *audit.BadEntryError
+			if !errors.As(err, &bad) || bad.Position != c.position || !strings.Contains(bad.Problem, c.want) {
+				t.Errorf("got %v, want entry %d and %q", err, c.position, c.want)
+			}
+		})
+	}
+}
+
+// TestVerifyFindsWrongIndexes tampers with what is derived from the entries: what a search or the ledger would miss.
+func TestVerifyFindsWrongIndexes(t *testing.T) {
+	master := filepath.Join(t.TempDir(), "audit.db")
+	log := openLog(t, audit.Options{Path: master})
+	for i := range 600 {
+		must(t, log.Append(t.Context(), intentRecord(i)))
+		must(t, log.Append(t.Context(), outcomeRecord(i)))
+	}
+	must(t, log.Close(t.Context()))
+	if got, err := openReader(t, master).Verify(t.Context()); err != nil || got.Records != 1200 {
+		t.Fatalf("before: %+v, %v", got, err)
+	}
+	whole, err := os.ReadFile(master)
+	must(t, err)
+	for _, c := range []struct {
+		name, statement string
+		position        audit.Position
+		want            string
+	}{
+		{"person missing", `DELETE FROM by_user WHERE entry = 7`, 7, "index of persons does not"},
+		{"person renamed", `UPDATE by_user SET user = 'mallory' WHERE entry = 9`, 9, "index of persons does not"},
+		{"person added", `INSERT INTO by_user VALUES ('mallory', 5)`, 5, "under another one"},
+		{"person too early", `INSERT INTO by_user SELECT user, id FROM entries WHERE id = 1030`, 1030, "under another one"},
+		{"run missing", `DELETE FROM spans`, 1, "index of times"},
+		{"run cut", `UPDATE spans SET first = 3`, 1, "index of times"},
+		{"run earlier", `UPDATE spans SET latest = latest - 1`, 1024, "index of times"},
+		{"run later", `UPDATE spans SET earliest = earliest + 1`, 1, "index of times"},
+		{"charge missing", `DELETE FROM charges WHERE entry = 8`, 8, "index of charges does not"},
+		{"charge lowered", `UPDATE charges SET cost = cost - 1 WHERE entry = 8`, 8, "index of charges does not"},
+		{"charge of another", `UPDATE charges SET user = 'mallory' WHERE entry = 8`, 8, "index of charges does not"},
+		{"charge moved", `UPDATE charges SET admitted = 1 WHERE entry = 8`, 8, "index of charges does not"},
+		{"charge added", `INSERT INTO charges SELECT 1, entry, user, team, app, model, 9, 9, 9, 9 FROM charges WHERE entry = 8`, 8, "another charge"},
+		{"index claims more", `UPDATE state SET value = 1100 WHERE name = 'indexed'`, 1025, "index of persons does not"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "audit.db")
+			must(t, os.WriteFile(path, whole, 0o600))
+			db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+			must(t, err)
+			if _, err := db.ExecContext(t.Context(), c.statement); err != nil {
+				t.Fatal(err)
+			}
+			must(t, db.Close())
+			_, err = openReader(t, path).Verify(t.Context())
 			var bad *audit.BadEntryError
 			if !errors.As(err, &bad) || bad.Position != c.position || !strings.Contains(bad.Problem, c.want) {
 				t.Errorf("got %v, want entry %d and %q", err, c.position, c.want)

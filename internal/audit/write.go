@@ -39,6 +39,11 @@ func (l *Log) write() {
 
 		for chunk := range slices.Chunk(batch, maxBatch) {
 			l.store(chunk)
+			if l.last-l.indexed >= indexEvery && l.trouble.Load() == nil { // room on a full disk is for outcomes
+				if err := l.index(); err != nil {
+					_ = l.fail(err)
+				}
+			}
 		}
 		for _, task := range tasks {
 			task()
@@ -127,6 +132,7 @@ func (l *Log) transact(batch []*pending) error {
 	}
 	written := int(seq - l.writer.seq)
 	l.writer.seq = seq
+	l.last += int64(written)
 	l.dirty.Store(true)
 	if l.grown += size; l.grown >= checkpointBytes {
 		l.grown = 0

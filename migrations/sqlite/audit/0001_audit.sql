@@ -32,16 +32,44 @@ CREATE TABLE entries (
 
 -- Each step of an exchange is recorded once, whatever was tried again.
 CREATE UNIQUE INDEX entries_step ON entries (exchange, kind) WHERE exchange <> '';
-CREATE INDEX entries_time ON entries (time);
-CREATE INDEX entries_user ON entries (user, time) WHERE user <> '';
--- Holds all that the ledger is rebuilt from, so that a start reads no records.
-CREATE INDEX entries_charges ON entries
-    (admitted, user, team, app, model, requests, input_tokens, output_tokens, cost) WHERE admitted IS NOT NULL;
 
--- What the log remembers about itself. recovered: every intent up to this entry has its outcome. probe: counts the
--- attempts to write after a failure.
+-- What is only searched and summed is added in bulk, for many entries at a time: kept with each commit it would double
+-- the bytes that a commit writes. state.indexed says up to which entry these tables go; those after it are few, and are
+-- read one by one.
+
+CREATE TABLE by_user (
+    user  TEXT    NOT NULL,
+    entry INTEGER NOT NULL,          -- entries.id
+    PRIMARY KEY (user, entry)
+) STRICT, WITHOUT ROWID;
+
+-- Runs of entries, with the bounds of their times: a search within a time leaves out the runs that cannot match.
+CREATE TABLE spans (
+    last     INTEGER PRIMARY KEY,    -- entries.id of the last one of the run
+    first    INTEGER NOT NULL,
+    earliest INTEGER NOT NULL,
+    latest   INTEGER NOT NULL
+) STRICT;
+
+-- All that the ledger is rebuilt from, so that a start reads no records.
+CREATE TABLE charges (
+    admitted      INTEGER NOT NULL,
+    entry         INTEGER NOT NULL,  -- entries.id of the outcome
+    user          TEXT    NOT NULL,
+    team          TEXT    NOT NULL,
+    app           TEXT    NOT NULL,
+    model         TEXT    NOT NULL,
+    requests      INTEGER NOT NULL,
+    input_tokens  INTEGER NOT NULL,
+    output_tokens INTEGER NOT NULL,
+    cost          INTEGER NOT NULL,
+    PRIMARY KEY (admitted, entry)
+) STRICT, WITHOUT ROWID;
+
+-- What the log remembers about itself. indexed: see above. recovered: every intent up to this entry has its outcome.
+-- probe: counts the attempts to write after a failure.
 CREATE TABLE state (
     name  TEXT    PRIMARY KEY,
     value INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-INSERT INTO state VALUES ('recovered', 0), ('probe', 0);
+INSERT INTO state VALUES ('indexed', 0), ('recovered', 0), ('probe', 0);

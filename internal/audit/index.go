@@ -1,0 +1,78 @@
+package audit
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// indexEvery is how many entries are indexed at a time, and the most that a reader looks through one by one. The more,
+// the fewer pages are written for each; the longer, too, the commit that waits.
+const indexEvery = 1024
+
+// unindexed is the condition of the entries that the indexes do not hold yet.
+const unindexed = "e.id > (SELECT value FROM state WHERE name = 'indexed')"
+
+// index adds the next entries to the tables that searching and the ledger's start read. It runs in the writer goroutine,
+// between commits, in a transaction of its own: one that fails leaves the entries to the next.
+func (l *Log) index() error {
+	ctx := context.Background()
+	if _, err := l.begin.ExecContext(ctx); err != nil {
+		return l.rollback(ctx, err)
+	}
+	from := sql.Named("from", l.indexed)
+	to := sql.Named("to", l.indexed+indexEvery)
+	for _, statement := range []string{
+		`INSERT INTO by_user SELECT user, id FROM entries WHERE id > @from AND id <= @to AND user <> '' ORDER BY user, id`,
+		`INSERT INTO spans SELECT max(id), min(id), min(time), max(time) FROM entries WHERE id > @from AND id <= @to`,
+		`INSERT INTO charges SELECT admitted, id, user, team, app, model, requests, input_tokens, output_tokens, cost
+			FROM entries WHERE id > @from AND id <= @to AND admitted IS NOT NULL`,
+		`UPDATE state SET value = @to WHERE name = 'indexed'`,
+	} {
+		if _, err := l.conn.ExecContext(ctx, statement, from, to); err != nil {
+			return l.rollback(ctx, fmt.Errorf("indexing: %w", err))
+		}
+	}
+	if _, err := l.commit.ExecContext(ctx); err != nil {
+		return l.rollback(ctx, err)
+	}
+	l.indexed += indexEvery
+	return nil
+}
+
+// sinceTerm and untilTerm bound the id named %s to the runs of entries that hold times from, or before, the argument.
+const (
+	sinceTerm = `%s >= coalesce(
+		(SELECT first FROM spans WHERE latest >= ? ORDER BY last LIMIT 1),
+		(SELECT value + 1 FROM state WHERE name = 'indexed'))`
+	untilTerm = `%s <= CASE
+		WHEN EXISTS (SELECT 1 FROM entries AS e WHERE ` + unindexed + ` AND e.time < ?) THEN 9223372036854775807
+		ELSE coalesce((SELECT last FROM spans WHERE earliest < ? ORDER BY last DESC LIMIT 1), 0) END`
+)
+
+// indexProblem is something that can be wrong with an index, and the statement that finds the first entry concerned.
+type indexProblem struct{ problem, statement string }
+
+// indexGaps find entries, of a range of ids, that an index does not hold as they are.
+var indexGaps = []indexProblem{
+	{"the index of persons does not hold it", `SELECT min(e.id) FROM entries AS e
+		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.user <> ''
+		AND NOT EXISTS (SELECT 1 FROM by_user AS u WHERE u.user = e.user AND u.entry = e.id)`},
+	{"the index of times does not hold it", `SELECT min(e.id) FROM entries AS e
+		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `)
+		AND NOT EXISTS (SELECT 1 FROM spans AS s WHERE s.last = (SELECT min(last) FROM spans WHERE last >= e.id)
+			AND s.first <= e.id AND s.earliest <= e.time AND s.latest >= e.time)`},
+	{"the index of charges does not hold it", `SELECT min(e.id) FROM entries AS e
+		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.admitted IS NOT NULL
+		AND NOT EXISTS (SELECT 1 FROM charges AS c WHERE c.admitted = e.admitted AND c.entry = e.id
+			AND (c.user, c.team, c.app, c.model) = (e.user, e.team, e.app, e.model)
+			AND (c.requests, c.input_tokens, c.output_tokens, c.cost) = (e.requests, e.input_tokens, e.output_tokens, e.cost))`},
+}
+
+// indexSurplus finds what an index holds and no entry does.
+var indexSurplus = []indexProblem{
+	{"the index of persons holds it under another one", `SELECT min(u.entry) FROM by_user AS u
+		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = u.entry AND e.user = u.user AND NOT (` + unindexed + `))`},
+	{"the index of charges holds another charge", `SELECT min(c.entry) FROM charges AS c
+		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = c.entry AND e.admitted = c.admitted AND NOT (` + unindexed + `))`},
+}
