@@ -300,14 +300,17 @@ func (e *encoder) score(name string, f float64) {
 		e.b = strconv.AppendFloat(e.b, f, 'f', -1, 64)
 		return
 	}
-	e.plain(f) // with an exponent
+	e.b = strconv.AppendFloat(e.b, f, 'e', -1, 64)
+	if n := len(e.b); e.b[n-4] == 'e' && e.b[n-2] == '0' { // e-09 is written e-9
+		e.b = append(e.b[:n-2], e.b[n-1])
+	}
 }
 
 // quote writes a string: most need no escapes.
 func (e *encoder) quote(s string) {
 	for i := range len(s) {
 		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			e.plain(s)
+			e.escaped(s)
 			return
 		}
 	}
@@ -316,14 +319,12 @@ func (e *encoder) quote(s string) {
 	e.b = append(e.b, '"')
 }
 
-// plain leaves the rare cases to encoding/json.
-func (e *encoder) plain(v any) {
+// escaped leaves the rare cases to encoding/json.
+func (e *encoder) escaped(s string) {
 	b := bytes.NewBuffer(e.b)
 	enc := json.NewEncoder(b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil && e.err == nil {
-		e.err = err
-	}
+	_ = enc.Encode(s) // every string has a form
 	e.b = bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 

@@ -4,7 +4,7 @@
 //
 //	go run ./internal/bench [--rounds 5] [--rows bare,noop] [--closed 8s] [--open 8s] [--out out/bench.json]
 //
-// It prints a table of medians and writes them as JSON. Load generator, provider and all that is measured share the
+// It prints a table of medians and writes them as JSON, with the last CPU profile of each row beside it. Load generator, provider and all that is measured share the
 // machine, so only figures of one run can be compared.
 package main
 

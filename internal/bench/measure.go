@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/envoyconf"
@@ -131,7 +132,7 @@ func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error
 		s.RSS = float64(peak) / (1 << 20)
 	}
 	if side.Profile != nil {
-		s.Stages, err = b.profile(ctx, url, side)
+		s.Stages, err = b.profile(ctx, url, r.Name, side)
 	}
 	return s, err
 }
@@ -139,7 +140,8 @@ func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error
 // profileTime is how long the server is profiled under the closed loop's load, after all that is timed.
 const profileTime = 4 * time.Second
 
-func (b *bench) profile(ctx context.Context, url string, side *sidecar) (map[string]float64, error) {
+// profile shares the CPU time out among the stages. What it is made from stays beside the results, for looking closer.
+func (b *bench) profile(ctx context.Context, url, name string, side *sidecar) (map[string]float64, error) {
 	type taken struct {
 		data []byte
 		err  error
@@ -152,6 +154,10 @@ func (b *bench) profile(ctx context.Context, url string, side *sidecar) (map[str
 	r, err := b.wrk(ctx, url, side.Authorization, profileTime)
 	profile := <-done
 	if err = errors.Join(err, profile.err); err != nil {
+		return nil, err
+	}
+	file := strings.TrimSuffix(b.o.out, ".json") + "-" + name + ".pprof"
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, profile.data, 0o644)); err != nil {
 		return nil, err
 	}
 	return stages(profile.data, r.Requests)
