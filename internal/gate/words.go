@@ -117,10 +117,17 @@ func amount(d quota.Dimension, v int64) string {
 	case quota.DimensionCost:
 		return core.MicroUSD(v).String()
 	case quota.DimensionRequests, quota.DimensionConcurrency:
-		return grouped(v) + " requests"
+		return counted(v, "request")
 	default:
-		return grouped(v) + " tokens"
+		return counted(v, "token")
 	}
+}
+
+func counted(v int64, what string) string {
+	if v != 1 {
+		what += "s"
+	}
+	return grouped(v) + " " + what
 }
 
 // grouped writes an integer with a comma after each three digits.
