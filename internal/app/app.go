@@ -45,6 +45,7 @@ type App struct {
 	refusals  *audit.Refusals
 	trail     *trail
 	ledger    *memory.Ledger
+	keeper    *keeper
 	extproc   *extproc.Server
 	listener  *extproc.Listener
 	ops       *ops
@@ -85,10 +86,12 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.rebuildLedger(ctx); err != nil {
 		return nil, err
 	}
-	g, err := a.newGate(rules, prices, people, metrics)
+	ledger := timedLedger{a.ledger, metrics}
+	g, err := a.newGate(rules, prices, people, ledger, metrics)
 	if err != nil {
 		return nil, err
 	}
+	a.keeper = &keeper{ledger: ledger, live: g.Live, interval: keepInterval, metrics: metrics, log: a.log}
 	a.extproc = extproc.New(extproc.Options{Gate: g, Log: a.log, MaxBodyBytesInFlight: int64(a.cfg.ExtProc.MaxBodyInFlight)})
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
@@ -107,6 +110,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error {
 		defer stopBackground()

@@ -56,10 +56,16 @@ func running(t *testing.T, cfg config.Config) (*App, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return a, run(t, a)
+}
+
+// run runs a Plumbline and returns a function that stops it and waits.
+func run(t *testing.T, a *App) func() {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- a.Run(ctx) }()
-	return a, func() {
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)

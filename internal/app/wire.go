@@ -78,7 +78,7 @@ func (a *App) openAudit(ctx context.Context) error {
 
 // rebuildLedger books what the audit says was charged in windows that may still count.
 func (a *App) rebuildLedger(ctx context.Context) error {
-	a.ledger = memory.New(memory.Options{Now: time.Now})
+	a.ledger = memory.New(memory.Options{Now: time.Now, Lease: lease})
 	limits := a.directory.Snapshot().Limits()
 	booked := 0
 	err := a.audit.Charges(ctx, time.Now().Add(-longestWindow), func(by core.Principal, model string, c core.Charge) error {
@@ -92,7 +92,9 @@ func (a *App) rebuildLedger(ctx context.Context) error {
 	return nil
 }
 
-func (a *App) newGate(rules *policy.Snapshot, prices *openai.PriceTable, p *people, metrics *telemetry.Metrics) (*gate.Gate, error) {
+func (a *App) newGate(
+	rules *policy.Snapshot, prices *openai.PriceTable, p *people, ledger quota.Ledger, metrics *telemetry.Metrics,
+) (*gate.Gate, error) {
 	classifier, err := intent.Default()
 	if err != nil {
 		return nil, err
@@ -111,7 +113,7 @@ func (a *App) newGate(rules *policy.Snapshot, prices *openai.PriceTable, p *peop
 		Policy:     func() *policy.Snapshot { return rules },
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,
-		Ledger: a.ledger, Audit: a.audit, Refusals: a.refusals,
+		Ledger: ledger, Audit: a.audit, Refusals: a.refusals,
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
 		AdmitTimeout: a.cfg.ExtProc.MessageTimeout - admitMargin, CloseTimeout: closeTimeout,

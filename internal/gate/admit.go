@@ -46,6 +46,8 @@ func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Err
 		x.hold.recorded = recordedUnknown
 		return Admission{}, core.AsError(fmt.Errorf("the verdict came too late: %w", err))
 	}
+	x.hold.lease.input = x.hold.reservation.Held.InputTokens
+	x.hold.lease.forwarded.Store(true)
 	return x.forward(body, edits), nil
 }
 

@@ -16,6 +16,7 @@ import (
 // ledger, which is a cache of it.
 func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
 	x.once.Do(func() {
+		defer x.gate.leases.remove(x)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.gate.o.CloseTimeout)
 		defer cancel()
 		switch x.hold.recorded {
@@ -64,14 +65,25 @@ func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
 	x.appendOutcome(ctx, finish, charge, seen)
 	if x.hold.live {
 		x.hold.live = false
-		if _, err := x.gate.o.Ledger.Settle(ctx, x.id, used); err != nil {
-			x.gate.o.Metrics.FailedClosed("ledger_settle")
-			x.gate.o.Log.Error("a settlement failed; the record holds it", "exchange", x.id, "error", err)
-		}
+		x.settle(ctx, used)
 	}
 	x.gate.o.Metrics.Settled(x.model(), seen.usage, charge.Cost)
 	x.gate.o.Metrics.Decided(x.endpoint.Name, x.judged.verdict, x.model())
 	x.gate.o.Metrics.Answered(x.clock.total(), x.gate.o.Now().Sub(x.clock.opened), x.firstByteAfter())
+}
+
+// settle tells the ledger what the record says. Where they differ the record is right: the ledger is made from the records
+// when Plumbline starts.
+func (x *Exchange) settle(ctx context.Context, used quota.Amounts) {
+	settled, err := x.gate.o.Ledger.Settle(ctx, x.id, used)
+	switch {
+	case err != nil:
+		x.gate.o.Metrics.FailedClosed("ledger_settle")
+		x.gate.o.Log.Error("a settlement failed; the record holds it", "exchange", x.id, "error", err)
+	case settled != used:
+		x.gate.o.Metrics.FailedClosed("ledger_late")
+		x.gate.o.Log.Error("a settlement came after the lease had ended; the record holds it", "exchange", x.id)
+	}
 }
 
 // seen is what an answer came to.

@@ -61,6 +61,7 @@ type hold struct {
 	reservation quota.Reservation
 	live        bool // held, not yet resolved
 	recorded    recorded
+	lease       lease
 }
 
 // answer is the provider's answer as far as it was seen.

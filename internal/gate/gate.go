@@ -95,7 +95,10 @@ type Options struct {
 }
 
 // Gate opens exchanges. It is safe for concurrent use.
-type Gate struct{ o Options }
+type Gate struct {
+	o      Options
+	leases leases
+}
 
 // New checks the options.
 func New(o Options) (*Gate, error) {
@@ -106,7 +109,7 @@ func New(o Options) (*Gate, error) {
 	case o.AdmitTimeout <= 0 || o.CloseTimeout <= 0:
 		return nil, errors.New("gate: AdmitTimeout and CloseTimeout must be positive")
 	}
-	return &Gate{o}, nil
+	return &Gate{o: o, leases: leases{live: map[*Exchange]struct{}{}}}, nil
 }
 
 // Head is what a front end knows of a request before its body.

@@ -108,6 +108,11 @@ func TestModelOfExchanges(t *testing.T) {
 					w.End(core.ReasonRevokedCredential)
 				}
 			},
+			"keep": func(rt *rapid.T) {
+				if err := w.Ledger.Touch(t.Context(), w.Gate.Live()...); err != nil {
+					rt.Fatal(err)
+				}
+			},
 			"close": func(rt *rapid.T) {
 				c := pick(rt, func(*caller) bool { return true })
 				c.x.Close(t.Context(), core.FinishInterrupted)
@@ -124,6 +129,9 @@ func TestModelOfExchanges(t *testing.T) {
 func checkModel(rt *rapid.T, w *gatetest.World, forwarded map[string]bool) {
 	if n := w.Ledger.Pending(); n != 0 {
 		rt.Errorf("%d reservations are still held", n)
+	}
+	if n := len(w.Gate.Live()); n != 0 {
+		rt.Errorf("%d exchanges are still live", n)
 	}
 	kinds := map[string]map[core.RecordKind]core.Record{}
 	var settled quota.Amounts

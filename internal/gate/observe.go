@@ -110,6 +110,7 @@ func (x *Exchange) ObserveBody(ctx context.Context, chunk []byte, end bool) (Pie
 	if reason := x.mustCut(ctx); reason != "" && !end && !x.answerComplete() {
 		return x.cut(reason), nil
 	}
+	x.hold.lease.delivered.Store(min(x.answer.reader.DeliveredBound(), x.hold.reservation.Held.OutputTokens))
 	if end {
 		x.answer.ended = true
 		x.finish(ctx)

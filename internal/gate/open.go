@@ -12,7 +12,8 @@ import (
 )
 
 // Open says who calls what. A reply that is not nil refuses the request before its body is read; it is already
-// recorded. The exchange is to be closed in either case.
+// recorded. The exchange is to be closed in either case, within CloseTimeout of the end of ctx: nobody keeps what it holds
+// for longer.
 func (g *Gate) Open(ctx context.Context, head Head) (*Exchange, *openai.Reply) {
 	now := g.o.Now()
 	x := &Exchange{
@@ -20,6 +21,7 @@ func (g *Gate) Open(ctx context.Context, head Head) (*Exchange, *openai.Reply) {
 		head:  head,
 		clock: clock{now: g.o.Now, opened: now, last: now, stages: make(map[telemetry.Stage]time.Duration, 8)},
 	}
+	x.hold.lease.ended = ctx.Done()
 	x.clock.enter()
 	defer x.clock.leave()
 	x.pinned.policy = g.o.Policy()

@@ -27,6 +27,7 @@ func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 	}
 	want, _ := quota.OutputReservation(output)
 
+	x.gate.leases.add(x) // first, so that there is no moment at which something is held and nobody keeps it
 	err := x.take(ctx, x.request.InputBound(), want)
 	if needsLess(err) {
 		err = x.take(ctx, x.request.CountInput(), want)

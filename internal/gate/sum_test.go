@@ -18,7 +18,7 @@ func TestAnAnswerThatCannotBeSummedUpIsChargedInFull(t *testing.T) {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	x := &Exchange{request: request, gate: &Gate{Options{
+	x := &Exchange{request: request, gate: &Gate{o: Options{
 		Log: slog.New(slog.DiscardHandler), Metrics: telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil),
 	}}}
 	x.hold.reservation.Held = quota.Amounts{Requests: 1, InputTokens: 30, OutputTokens: 400}

@@ -33,6 +33,25 @@ func Stages() []Stage {
 	return []Stage{StageIdentity, StageWire, StageIntent, StageDeviation, StagePolicy, StageLedger, StageAudit}
 }
 
+// LedgerOp is an operation of the quota ledger, as the metric's label names it.
+type LedgerOp string
+
+// The operations of the quota ledger.
+const (
+	LedgerReserve   LedgerOp = "reserve"
+	LedgerExtend    LedgerOp = "extend"
+	LedgerTouch     LedgerOp = "touch"
+	LedgerSettle    LedgerOp = "settle"
+	LedgerVoid      LedgerOp = "void"
+	LedgerExpire    LedgerOp = "expire"
+	LedgerStandings LedgerOp = "standings"
+)
+
+// LedgerOps lists every operation of the quota ledger.
+func LedgerOps() []LedgerOp {
+	return []LedgerOp{LedgerReserve, LedgerExtend, LedgerTouch, LedgerSettle, LedgerVoid, LedgerExpire, LedgerStandings}
+}
+
 // otherModel is the label of models without a price: what clients write must not make new series.
 const otherModel = "other"
 
@@ -42,6 +61,7 @@ type Metrics struct {
 
 	requests         *prometheus.CounterVec
 	decisionSeconds  map[Stage]prometheus.Observer
+	ledgerSeconds    map[LedgerOp]prometheus.Observer
 	addedSeconds     prometheus.Histogram
 	responseSeconds  prometheus.Histogram
 	firstByteSeconds prometheus.Histogram
@@ -50,6 +70,7 @@ type Metrics struct {
 	intents          *prometheus.CounterVec
 	deviation        prometheus.Histogram
 	quotaRejections  *prometheus.CounterVec
+	quotaExpired     prometheus.Counter
 	failClosed       *prometheus.CounterVec
 	refusals         *prometheus.CounterVec
 	policyInfo       *prometheus.GaugeVec
@@ -67,7 +88,11 @@ var decisionBuckets = []float64{1e-6, 5e-6, 1e-5, 2.5e-5, 5e-5, 1e-4, 2.5e-4, 5e
 
 // New registers every family on reg. models are the names that may appear as a label.
 func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
-	m := &Metrics{known: make(map[string]bool, len(models)), decisionSeconds: make(map[Stage]prometheus.Observer)}
+	m := &Metrics{
+		known:           make(map[string]bool, len(models)),
+		decisionSeconds: make(map[Stage]prometheus.Observer),
+		ledgerSeconds:   make(map[LedgerOp]prometheus.Observer),
+	}
 	for _, name := range models {
 		m.known[name] = true
 	}
@@ -76,6 +101,10 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	stages := b.histogramVec("decision_duration_seconds", "Time one stage of a decision took.", decisionBuckets, "stage")
 	for _, s := range Stages() {
 		m.decisionSeconds[s] = stages.WithLabelValues(string(s))
+	}
+	ops := b.histogramVec("ledger_duration_seconds", "Time one operation of the quota ledger took.", decisionBuckets, "op")
+	for _, op := range LedgerOps() {
+		m.ledgerSeconds[op] = ops.WithLabelValues(string(op))
 	}
 	m.addedSeconds = b.histogram("added_latency_seconds", "Time Plumbline itself worked on an exchange, over all of its messages.", decisionBuckets)
 	m.responseSeconds = b.histogram("response_duration_seconds", "Time from the start of an exchange to the end of its answer.",
@@ -88,6 +117,7 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.deviation = b.histogram("deviation_score", "Deviation of prompts from assigned tasks: 0 on task, 1 nothing in common.",
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1})
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
+	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
 	m.failClosed = b.counterVec("fail_closed_total", "Requests refused because Plumbline could not govern them, by cause.", "cause")
 	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before a principal was known, by reason.", "reason")
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
@@ -100,6 +130,12 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 // builder registers families under the common prefix. Registration fails only on two families of one name, which New
 // alone decides: MustRegister states that.
 type builder struct{ reg prometheus.Registerer }
+
+func (b builder) counter(name, help string) prometheus.Counter {
+	c := prometheus.NewCounter(prometheus.CounterOpts{Namespace: "plumbline", Name: name, Help: help})
+	b.reg.MustRegister(c)
+	return c
+}
 
 func (b builder) counterVec(name, help string, labels ...string) *prometheus.CounterVec {
 	v := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "plumbline", Name: name, Help: help}, labels)
@@ -216,6 +252,12 @@ func (m *Metrics) Answered(added, total, firstByte time.Duration) {
 func (m *Metrics) QuotaRefused(scope, dimension string) {
 	m.quotaRejections.WithLabelValues(scope, dimension).Inc()
 }
+
+// QuotaExpired counts reservations that their lease ended.
+func (m *Metrics) QuotaExpired(n int) { m.quotaExpired.Add(float64(n)) }
+
+// LedgerTook records how long an operation of the ledger took.
+func (m *Metrics) LedgerTook(op LedgerOp, d time.Duration) { m.ledgerSeconds[op].Observe(d.Seconds()) }
 
 // FailedClosed counts a request refused because Plumbline could not govern it.
 func (m *Metrics) FailedClosed(cause string) { m.failClosed.WithLabelValues(cause).Inc() }

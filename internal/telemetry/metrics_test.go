@@ -130,3 +130,14 @@ func TestAnsweredLeavesOutWhatWasNotStreamed(t *testing.T) {
 		t.Errorf("samples = %v, want 2 answers and 1 first token", got)
 	}
 }
+
+// BenchmarkLedgerTook is one observation, of which an exchange makes two or more.
+func BenchmarkLedgerTook(b *testing.B) {
+	m := New(prometheus.NewRegistry(), Build{}, nil)
+	b.ReportAllocs()
+	d := time.Duration(0)
+	for b.Loop() {
+		d = (d + time.Microsecond) % time.Millisecond
+		m.LedgerTook(LedgerReserve, d)
+	}
+}
