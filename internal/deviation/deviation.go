@@ -16,7 +16,6 @@ package deviation
 import (
 	_ "embed" // the model
 	"math"
-	"slices"
 	"sync"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -50,7 +49,7 @@ func Compile(t core.Task) *Task {
 // Scorer scores views against tasks. It is immutable and safe for concurrent use.
 type Scorer struct {
 	m       Model
-	slots   []int32 // open addressing from stem to row + 1
+	slots   []slot // open addressing from stem to row
 	vectors []vector
 	generic []vector
 }
@@ -139,24 +138,25 @@ func (s *Scorer) nearestPhrase(q *query, t *Task) string {
 	return text
 }
 
-// explain gives the words that moved the score most: how much of the prompt's weight a word has, times how much less
-// alike to the task it is than the average word of text about something else.
+// explain gives the words that moved the score most, the first of equals first: how much of the prompt's weight a word
+// has, times how much less alike to the task it is than the average word of text about something else.
 func (s *Scorer) explain(q *query, t *Task) []core.WordWeight {
-	words := q.moved[:0]
+	words := make([]core.WordWeight, 0, min(len(q.words), maxWords))
 	for i := range q.words {
 		w := &q.words[i]
 		share := float64(w.weight) / float64(q.total)
-		words = append(words, core.WordWeight{Word: w.text, Weight: share * (float64(s.m.Neutral) - float64(q.alike(t, w)))})
-	}
-	slices.SortStableFunc(words, func(a, b core.WordWeight) int {
-		switch x, y := math.Abs(a.Weight), math.Abs(b.Weight); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
+		moved := core.WordWeight{Word: w.text, Weight: share * (float64(s.m.Neutral) - float64(q.alike(t, w)))}
+		at := len(words)
+		for at > 0 && math.Abs(words[at-1].Weight) < math.Abs(moved.Weight) {
+			at--
 		}
-		return 0
-	})
-	q.moved = words
-	return slices.Clone(words[:min(len(words), maxWords)])
+		if len(words) < maxWords {
+			words = append(words, core.WordWeight{})
+		}
+		if at < len(words) {
+			copy(words[at+1:], words[at:])
+			words[at] = moved
+		}
+	}
+	return words
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/bits"
 )
 
 // Dim is the length of a word's vector.
@@ -101,14 +102,13 @@ func New(m Model) (*Scorer, error) {
 	if n > maxRows || len(m.IDF) != n || len(m.Vectors) != n*Dim {
 		return nil, errors.New("deviation: the model's parts do not fit together")
 	}
-	s := &Scorer{m: m, slots: make([]int32, 4*maxRows), vectors: make([]vector, n)}
+	s := &Scorer{m: m, slots: make([]slot, 1<<bits.Len(uint(4*n))), vectors: make([]vector, n)}
 	for row, stem := range m.Stems {
-		for i := slot(stem); ; i = (i + 1) % uint32(len(s.slots)) {
-			if s.slots[i] == 0 {
-				s.slots[i] = int32(row + 1)
-				break
-			}
+		i := s.firstSlot(stem)
+		for s.slots[i].row != 0 {
+			i = s.nextSlot(i)
 		}
+		s.slots[i] = slot{stem: stem, row: int32(row + 1)}
 		v := &s.vectors[row]
 		for i, x := range m.Vectors[row*Dim : (row+1)*Dim] {
 			v[i] = float32(x)
@@ -122,14 +122,23 @@ func New(m Model) (*Scorer, error) {
 	return s, nil
 }
 
-func slot(stem uint32) uint32 { return (stem * 0x9E3779B1) >> 15 } // 17 bits: the length of slots
+// slot is a place in the table of stems, which is at most a quarter full.
+type slot struct {
+	stem uint32
+	row  int32 // row + 1, 0 for none
+}
+
+func (s *Scorer) firstSlot(stem uint32) int {
+	return int(uint64(stem*0x9E3779B1) * uint64(len(s.slots)) >> 32)
+}
+
+func (s *Scorer) nextSlot(i int) int { return (i + 1) & (len(s.slots) - 1) }
 
 // row gives the row of stem, -1 when the background does not have it.
 func (s *Scorer) row(stem uint32) int32 {
-	for i := slot(stem); ; i = (i + 1) % uint32(len(s.slots)) {
-		row := s.slots[i] - 1
-		if row < 0 || s.m.Stems[row] == stem {
-			return row
+	for i := s.firstSlot(stem); ; i = s.nextSlot(i) {
+		if at := &s.slots[i]; at.row == 0 || at.stem == stem {
+			return at.row - 1
 		}
 	}
 }

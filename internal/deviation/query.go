@@ -4,7 +4,6 @@ import (
 	"math"
 	"sync"
 
-	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
@@ -26,7 +25,6 @@ type query struct {
 	vector vector
 	near   []float64 // cosine to each generic activity
 	misses []spelling
-	moved  []core.WordWeight // buffer of the explanation
 }
 
 // queryWord is a distinct content word.

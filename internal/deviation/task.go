@@ -21,7 +21,7 @@ type Task struct {
 	id string
 	// alikeRow is, for each word of the background, how alike it is to its likest word of the task, 255 for the same.
 	alikeRow []uint8
-	// spelled are the words of the task, for words that the background does not have.
+	// spelled are the words of the task, each once, for words that the background does not have.
 	spelled  []spelling
 	whole    vector
 	phrases  []piece
@@ -47,6 +47,8 @@ func (s *Scorer) Compile(t core.Task) *Task {
 	texts := append([]string{t.Title}, sentences(t.Description)...)
 	texts = append(texts, t.Topics...)
 	rows := map[int32]bool{}
+	spelled := map[spelling]bool{}
+	words := 0
 	for _, text := range texts {
 		p := s.piece(text)
 		if len(p.stems) == 0 || len(c.phrases) == maxPhrases {
@@ -55,10 +57,14 @@ func (s *Scorer) Compile(t core.Task) *Task {
 		c.phrases = append(c.phrases, p)
 		for _, w := range intent.Words(text) {
 			row := s.row(w.Stem)
-			if !w.Content || len(c.spelled) == maxTaskWords {
+			if !w.Content || words == maxTaskWords {
 				continue
 			}
-			c.spelled = append(c.spelled, spell(w))
+			words++
+			if spelt := spell(w); !spelled[spelt] {
+				spelled[spelt] = true
+				c.spelled = append(c.spelled, spelt)
+			}
 			if row >= 0 {
 				rows[row] = true
 				c.whole.add(&s.vectors[row], s.idf(row))
@@ -122,54 +128,4 @@ func (s *Scorer) piece(text string) piece {
 // sentences cuts a description into sentences.
 func sentences(text string) []string {
 	return strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(".;!?\n", r) })
-}
-
-// spelling is a word by its runs of three letters, to compare words that the background does not have.
-type spelling struct {
-	stem uint32
-	runs [maxRuns]uint32
-	n    int
-}
-
-const maxRuns = 16
-
-func spell(w intent.Word) spelling {
-	s := spelling{stem: w.Stem}
-	text := w.Text
-	for i := -1; i+2 <= len(text) && s.n < maxRuns; i++ {
-		run := uint32(0)
-		for j := i; j < i+3; j++ {
-			run <<= 8
-			if j >= 0 && j < len(text) {
-				run |= uint32(text[j])
-			}
-		}
-		s.runs[s.n] = run
-		s.n++
-	}
-	slices.Sort(s.runs[:s.n])
-	return s
-}
-
-// alike gives the share of runs that two words have in common (Dice), 0 below what chance gives.
-func (s *spelling) alike(t *spelling) float32 {
-	if s.stem == t.stem {
-		return 1
-	}
-	both := 0
-	for i, j := 0, 0; i < s.n && j < t.n; {
-		switch {
-		case s.runs[i] == t.runs[j]:
-			both, i, j = both+1, i+1, j+1
-		case s.runs[i] < t.runs[j]:
-			i++
-		default:
-			j++
-		}
-	}
-	const chance = 0.5
-	if dice := 2 * float32(both) / float32(s.n+t.n); dice >= chance {
-		return dice
-	}
-	return 0
 }

@@ -21,7 +21,8 @@ const topClasses = 3
 // Classifier gives a view its class: a multinomial logistic model on hashed n-grams of words and letters. It is
 // immutable and safe for concurrent use.
 type Classifier struct {
-	m Model
+	m    Model
+	rows []row
 }
 
 // Default gives the classifier with the embedded weights. MODEL.md says where they come from and what they are worth.
@@ -39,7 +40,11 @@ func New(m Model) (*Classifier, error) {
 	if n == 0 || n > maxClasses || len(m.Bias) != n || len(m.Weights) != n*Rows {
 		return nil, errors.New("intent: the model's parts do not fit together")
 	}
-	return &Classifier{m: m}, nil
+	c := &Classifier{m: m, rows: make([]row, Rows)}
+	for i := range c.rows {
+		c.rows[i] = packRow(m.Weights[i*n : i*n+n])
+	}
+	return c, nil
 }
 
 // Version names the weights, e.g. for audit records.
@@ -82,13 +87,7 @@ var featurePool = sync.Pool{New: func() any { return new([]uint32) }}
 func (c *Classifier) probabilities(p *[maxClasses]float64, words []Word) {
 	rows := featurePool.Get().(*[]uint32)
 	*rows = AppendFeatures((*rows)[:0], words)
-	var sum [maxClasses]int32
-	n := len(c.m.Labels)
-	for _, row := range *rows {
-		for k, w := range c.m.Weights[int(row)*n : int(row)*n+n] {
-			sum[k&(maxClasses-1)] += int32(w)
-		}
-	}
+	sum, n := c.sum(*rows), len(c.m.Labels)
 	scale := float64(c.m.Scale) / math.Sqrt(float64(max(len(*rows), 1)))
 	featurePool.Put(rows)
 

@@ -18,7 +18,7 @@ func AppendFeatures(rows []uint32, words []Word) []uint32 {
 	for _, w := range words {
 		h := uint32(wordSeed)
 		for i := range len(w.Text) {
-			h = (h ^ uint32(w.Text[i])) * prime32
+			h = mix(h, w.Text[i])
 		}
 		rows = append(rows, fold(h), fold((previous*pairSeed)^h))
 		previous = h
@@ -26,19 +26,24 @@ func AppendFeatures(rows []uint32, words []Word) []uint32 {
 		var marked [maxWord + utf8Slack + 2]byte
 		n := 1 + copy(marked[1:len(marked)-1], w.Text)
 		marked[0], marked[n] = '<', '>'
-		n++
-		for from := 0; from+3 <= n; from++ {
-			h := uint32(runSeed)
-			for i := from; i < min(from+5, n); i++ {
-				h = (h ^ uint32(marked[i])) * prime32
-				if i >= from+2 {
-					rows = append(rows, fold(h))
-				}
-			}
+		runs := marked[:n+1]
+		for ; len(runs) >= 5; runs = runs[1:] {
+			three := mix(mix(mix(runSeed, runs[0]), runs[1]), runs[2])
+			four := mix(three, runs[3])
+			rows = append(rows, fold(three), fold(four), fold(mix(four, runs[4])))
 		}
+		if len(runs) == 4 { // the end of the word leaves no room for the longest
+			three := mix(mix(mix(runSeed, runs[0]), runs[1]), runs[2])
+			rows = append(rows, fold(three), fold(mix(three, runs[3])))
+			runs = runs[1:]
+		}
+		rows = append(rows, fold(mix(mix(mix(runSeed, runs[0]), runs[1]), runs[2])))
 	}
 	return rows
 }
+
+// mix adds c to the hash h, as FNV-1a does.
+func mix(h uint32, c byte) uint32 { return (h ^ uint32(c)) * prime32 }
 
 // utf8Slack is what the last character of a word may stick out over maxWord.
 const utf8Slack = 3

@@ -101,7 +101,11 @@ func appendSpans(spans []span, text []byte) []span {
 	}
 	from := 0
 	for i := 0; i < len(text); i++ {
-		switch c := text[i]; {
+		c := text[i]
+		if !breaks[c] {
+			continue
+		}
+		switch {
 		case c == '`' && bytes.HasPrefix(text[i:], fence):
 			add(span{from: from, to: i})
 			body := i + len(fence)
@@ -114,7 +118,7 @@ func appendSpans(spans []span, text []byte) []span {
 		case c == '\n':
 			add(span{from: from, to: i})
 			from = i + 1
-		case (c == '.' || c == '!' || c == '?') && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n'):
+		case c != '`' && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n'):
 			add(span{from: from, to: i + 1})
 			from = i + 1
 		}
@@ -126,6 +130,9 @@ func appendSpans(spans []span, text []byte) []span {
 }
 
 var fence = []byte("```")
+
+// breaks are the characters at which a span can end.
+var breaks = [256]bool{'`': true, '\n': true, '.': true, '!': true, '?': true}
 
 // language gives the name that a fence's first line carries, "plain" when there is none that is known.
 func language(body []byte) string {

@@ -1,6 +1,8 @@
 package intent
 
 import (
+	"bytes"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
@@ -28,18 +30,43 @@ type buffers struct{ visible, plain []byte }
 // appendNormal appends s as a model reads it: compatibility forms undone (NFKC), lower case, invisible and
 // direction-changing characters removed, tag characters decoded, control characters and bad UTF-8 as spaces. hidden
 // reports tag characters anywhere, and invisible ones within a word, where no script that is scored needs them.
+//
+// Text is ASCII for the most part, which normalises byte by byte. The rest goes in stretches, each from the ASCII
+// character before, to which marks may belong, up to the next that none of what is before can change.
 func (b *buffers) appendNormal(dst []byte, s string) (out []byte, hidden bool) {
-	scratch := b.visible[:0]
-	defer func() { b.visible = scratch }()
-	wide, inWord, marks := false, false, 0
-	for i := 0; i < len(s); {
-		if c := s[i]; c < utf8.RuneSelf {
-			i++
-			if c < ' ' && c != '\n' || c == 0x7F {
-				c = ' '
-			}
-			inWord, marks = isASCIIWord(c), 0
-			scratch = append(scratch, c)
+	for i := 0; ; {
+		plain := asciiPrefix(s[i:])
+		if i+plain == len(s) {
+			return appendLower(dst, s[i:]), hidden
+		}
+		from := i + max(plain-1, 0)
+		dst = appendLower(dst, s[i:from])
+		var wide, h bool
+		i, wide, h = b.readVisible(s, from)
+		hidden = hidden || h
+		if wide {
+			dst = b.appendNFKC(dst)
+		} else {
+			dst = appendLower(dst, b.visible)
+		}
+	}
+}
+
+// longPlain is how many ASCII characters in a row end a stretch: fewer are not worth to begin another.
+const longPlain = 16
+
+// readVisible puts into b.visible what is seen of the stretch of s from i on, and gives where it ends. wide reports that
+// some of it is not ASCII, hidden what appendNormal does.
+func (b *buffers) readVisible(s string, i int) (end int, wide, hidden bool) {
+	visible := b.visible[:0]
+	inWord, marks := false, 0
+	for i < len(s) {
+		if n := asciiPrefix(s[i:]); n >= longPlain {
+			break
+		} else if n > 0 {
+			visible = append(visible, s[i:i+n]...)
+			i += n
+			inWord, marks = isASCIIWord(s[i-1]), 0
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -48,7 +75,7 @@ func (b *buffers) appendNormal(dst []byte, s string) (out []byte, hidden bool) {
 		case r >= tagFirst && r <= tagLast:
 			hidden = true
 			if c := byte(r - tagFirst); c >= ' ' && c < 0x7F {
-				scratch = append(scratch, c)
+				visible = append(visible, c)
 			}
 		case isInvisible(r):
 			// A joiner between emoji or a mark at a line's start is ordinary; within an English word it is not. The
@@ -57,35 +84,75 @@ func (b *buffers) appendNormal(dst []byte, s string) (out []byte, hidden bool) {
 				hidden = true
 			}
 		case r == utf8.RuneError || unicode.IsControl(r) || r >= firstLigature && r <= lastLigature:
-			scratch, inWord = append(scratch, ' '), false
+			visible, inWord = append(visible, ' '), false
 		case unicode.Is(unicode.Mn, r):
 			if marks++; marks <= maxMarks {
-				scratch, wide = utf8.AppendRune(scratch, r), true
+				visible, wide = utf8.AppendRune(visible, r), true
 			}
 			continue
 		default:
-			scratch, wide, inWord = utf8.AppendRune(scratch, r), true, false
+			visible, wide, inWord = utf8.AppendRune(visible, r), true, false
 		}
 		marks = 0
 	}
-	from := len(dst)
-	if !wide {
-		dst = append(dst, scratch...)
-		for i := from; i < len(dst); i++ {
-			if c := dst[i]; 'A' <= c && c <= 'Z' {
-				dst[i] = c + 'a' - 'A'
-			}
-		}
-		return dst, hidden
-	}
-	// Lower case comes after NFKC, which makes capitals of letters such as U+1D400.
-	b.plain = norm.NFKC.Append(b.plain[:0], scratch...)
+	b.visible = visible
+	return i, wide, hidden
+}
+
+// appendNFKC appends b.visible with its compatibility forms undone and in lower case, in this order: NFKC makes capitals
+// of letters such as U+1D400.
+func (b *buffers) appendNFKC(dst []byte) []byte {
+	b.plain = norm.NFKC.Append(b.plain[:0], b.visible...)
 	for i := 0; i < len(b.plain); {
+		if c := b.plain[i]; c < utf8.RuneSelf {
+			dst = append(dst, lower[c])
+			i++
+			continue
+		}
 		r, size := utf8.DecodeRune(b.plain[i:])
 		dst = utf8.AppendRune(dst, unicode.ToLower(r))
 		i += size
 	}
-	return dst, hidden
+	return dst
+}
+
+// appendLower appends s, which is ASCII, in lower case and with control characters as spaces.
+func appendLower[T string | []byte](dst []byte, s T) []byte {
+	from := len(dst)
+	dst = append(dst, s...)
+	for i, c := range dst[from:] {
+		dst[from+i] = lower[c]
+	}
+	return dst
+}
+
+// lower gives what an ASCII character is read as.
+var lower = func() (lower [256]byte) {
+	for i := range lower {
+		switch c := byte(i); {
+		case c < ' ' && c != '\n' || c == 0x7F:
+			lower[i] = ' '
+		case 'A' <= c && c <= 'Z':
+			lower[i] = c + 'a' - 'A'
+		default:
+			lower[i] = c
+		}
+	}
+	return lower
+}()
+
+// asciiPrefix gives how many bytes s begins with that are ASCII.
+func asciiPrefix(s string) int {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if (s[i]|s[i+1]|s[i+2]|s[i+3]|s[i+4]|s[i+5]|s[i+6]|s[i+7])&utf8.RuneSelf != 0 {
+			break
+		}
+	}
+	for i < len(s) && s[i] < utf8.RuneSelf {
+		i++
+	}
+	return i
 }
 
 func isASCIIWord(c byte) bool {
@@ -116,22 +183,36 @@ func clip(s string, n int) (head, tail string) {
 // mostlyEncoded reports whether more than half of text stands in long unbroken runs, as of base64 or hexadecimal.
 func mostlyEncoded(text []byte) bool {
 	const long = 48
-	solid, encoded, run := 0, 0, 0
-	for i := 0; i <= len(text); i++ {
-		if i < len(text) {
-			c := text[i]
-			if c != ' ' && c != '\n' {
-				solid++
-			}
-			if isASCIIWord(c) || c == '+' || c == '/' || c == '=' || c == '_' || c == '-' || c == '%' {
-				run++
-				continue
-			}
+	encoded := 0
+	for from := 0; from+long <= len(text); {
+		// from is where a run may begin. Whether it is long shows at its far end: in prose a break is near it, and most
+		// of what is before need not be looked at.
+		at := from + long - 1
+		for at >= from && unbroken[text[at]] {
+			at--
 		}
-		if run >= long {
-			encoded += run
+		if at >= from {
+			from = at + 1
+			continue
 		}
-		run = 0
+		end := from + long
+		for end < len(text) && unbroken[text[end]] {
+			end++
+		}
+		encoded += end - from
+		from = end + 1
 	}
+	if encoded == 0 {
+		return false
+	}
+	solid := len(text) - bytes.Count(text, []byte{' '}) - bytes.Count(text, []byte{'\n'})
 	return encoded*2 > solid
 }
+
+// unbroken are the characters of encoded text.
+var unbroken = func() (set [256]bool) {
+	for i := range set {
+		set[i] = isASCIIWord(byte(i)) || strings.IndexByte("+/=_-%", byte(i)) >= 0
+	}
+	return set
+}()

@@ -33,6 +33,8 @@ type Word struct {
 	Weight float32
 	// Content reports that the word carries meaning of its own, other than "the" or "please".
 	Content bool
+
+	kind kind
 }
 
 // View is what is judged of a prompt. It is immutable and holds text of the prompt: it must not be stored or logged.

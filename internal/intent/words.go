@@ -38,8 +38,12 @@ func appendWords(words []Word, text string, weight float32) []Word {
 }
 
 func newWord(text string, weight float32) Word {
-	bare := strings.TrimSuffix(text, "'s")
-	return Word{Text: text, Stem: Stem(bare), Weight: weight, Content: len(bare) > 1 && !functionWords[bare]}
+	kind := kinds[text]
+	bare, bareKind := text, kind
+	if b, owned := strings.CutSuffix(text, "'s"); owned {
+		bare, bareKind = b, kinds[b]
+	}
+	return Word{Text: text, Stem: Stem(bare), Weight: weight, Content: len(bare) > 1 && bareKind&function == 0, kind: kind}
 }
 
 // Words cuts text that is not a prompt, such as a task's description, in the same way as a prompt.
@@ -54,10 +58,10 @@ func Stem(word string) uint32 {
 	base, end := stem(word)
 	h := uint32(offset32)
 	for i := range len(base) {
-		h = (h ^ uint32(base[i])) * prime32
+		h = mix(h, base[i])
 	}
 	if end != 0 {
-		h = (h ^ uint32(end)) * prime32
+		h = mix(h, end)
 	}
 	return h
 }
@@ -105,7 +109,7 @@ func stem(w string) (base string, end byte) {
 // function words not outnumbered by those of other languages. A long text without any function word is not English
 // either: that is how scrambled text reads.
 func judgeable(words []Word) bool {
-	var letters, english, foreign, other int
+	var letters, native, foreign, other int
 	for _, w := range words {
 		r, _ := utf8.DecodeRuneInString(w.Text)
 		if !unicode.IsDigit(r) {
@@ -114,36 +118,59 @@ func judgeable(words []Word) bool {
 		switch {
 		case r >= utf8.RuneSelf && unicode.IsLetter(r) && !unicode.Is(unicode.Latin, r):
 			other++
-		case foreignWords[w.Text]:
+		case w.kind&abroad != 0:
 			foreign++
-		case englishWords[w.Text]:
-			english++
+		case w.kind&english != 0:
+			native++
 		}
 	}
 	const long = 20
-	return other*2 <= len(words) && (foreign < 2 || foreign <= english) && (letters < long || english > 0)
+	return other*2 <= len(words) && (foreign < 2 || foreign <= native) && (letters < long || native > 0)
 }
 
+// kind is the lists below that a word is on.
+type kind uint8
+
+const (
+	function kind = 1 << iota
+	english
+	abroad
+)
+
+// kinds are the words on any list.
+var kinds = func() map[string]kind {
+	kinds := map[string]kind{}
+	for _, list := range []struct {
+		words string
+		kind  kind
+	}{{englishWords, english | function}, {functionWords, function}, {foreignWords, abroad}} {
+		for w := range strings.FieldsSeq(list.words) {
+			kinds[w] |= list.kind
+		}
+	}
+	return kinds
+}()
+
 // englishWords hold a sentence together and mean nothing alone.
-var englishWords = set(`a about above after again against all also am an and any are aren't as at be because been before
+const englishWords = `a about above after again against all also am an and any are aren't as at be because been before
 	being below between both but by can can't cannot could couldn't did didn't do does doesn't doing don't down during
 	each few for from further had has have haven't having he her here hers him his how i i'd i'll i'm i've if in into is
 	isn't it it's its itself just let's me more most my myself no nor not of off on once only or other our ours out over
 	own same she should so some such than that that's the their theirs them then there these they they're this those
 	through to too under until up us very was wasn't we we're were what what's when where where's which while who whom why
-	will with won't would wouldn't you you'd you'll you're your yours yourself`)
+	will with won't would wouldn't you you'd you'll you're your yours yourself`
 
-// functionWords are not content: those that hold sentences together, those that people wrap around a request, and those
-// that point at other text ("do what is said above").
-var functionWords = union(englishWords, set(`please thanks thank hello hi hey ok okay yes yeah yep no nope sure like want
+// functionWords are not content either: those that people wrap around a request, and those that point at other text ("do
+// what is said above").
+const functionWords = `please thanks thank hello hi hey ok okay yes yeah yep no nope sure like want
 	need needs wants would could can may might must shall get got give gives tell show make makes know let help helps
 	thing things something anything everything go going way one two some lot really much many well good now today kindly
 	dear whats im ive id dont cant wont doesnt isnt hows wheres us using use used say said see look think try ask
 	write draft explain create describe provide list find above following below instruction instructions message messages text prompt continue proceed follow
-	assistant helpful ai chatbot model respond reply CODEBLOCK plain`))
+	assistant helpful ai chatbot model respond reply CODEBLOCK plain`
 
 // foreignWords are function words of the commonest other languages in Latin script that are no English words.
-var foreignWords = set(`de la el que en los las por con una un del se al lo su para como más pero sus le ya este sí porque
+const foreignWords = `de la el que en los las por con una un del se al lo su para como más pero sus le ya este sí porque
 	esta cuando muy sin sobre también hasta donde quien desde todo nos qué mi está
 	les des une pour dans qui et je vous nous est sont avec ce cette ces pas plus sur au aux mais ou où il elle mon ma mes
 	votre comment pourquoi quel quelle
@@ -151,7 +178,7 @@ var foreignWords = set(`de la el que en los las por con una un del se al lo su p
 	bitte kann oder aber noch nur über
 	che di è per sono non della del gli alla questo come più anche io mio dove perché
 	não uma com os dos da em você meu minha isso mais foi ao
-	het een van voor niet met ik je zijn maar ook naar bij deze wat hoe waar mijn kun`)
+	het een van voor niet met ik je zijn maar ook naar bij deze wat hoe waar mijn kun`
 
 func set(words string) map[string]bool {
 	m := map[string]bool{}
@@ -159,11 +186,4 @@ func set(words string) map[string]bool {
 		m[w] = true
 	}
 	return m
-}
-
-func union(a, b map[string]bool) map[string]bool {
-	for w := range a {
-		b[w] = true
-	}
-	return b
 }

@@ -1,0 +1,149 @@
+package deviation
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/intent"
+)
+
+// referenceAlike compares all runs of two words, one by one.
+func referenceAlike(s, t spelling) float32 {
+	if s.stem == t.stem {
+		return 1
+	}
+	both, rest := 0, slices.Clone(t.runs[:t.n])
+	for _, run := range s.runs[:s.n] {
+		if i := slices.Index(rest, run); i >= 0 {
+			both, rest = both+1, slices.Delete(rest, i, i+1)
+		}
+	}
+	if dice := 2 * float32(both) / float32(s.n+t.n); dice >= 0.5 {
+		return dice
+	}
+	return 0
+}
+
+// likeWords draws words of few letters, which share and repeat runs, and others.
+func likeWords() *rapid.Generator[string] {
+	return rapid.OneOf(
+		rapid.StringMatching(`[ab]{1,20}`), rapid.StringMatching(`(refund|refnud|invoice|invoce|inv){1,3}(s|ed|ing)?`),
+		rapid.StringMatching(`[a-z]{1,8}`), rapid.StringMatching(`[a-zé漢]{1,40}`),
+	)
+}
+
+func TestSpellingAgreesWithReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a, b := likeWords().Draw(t, "a"), likeWords().Draw(t, "b")
+		if rapid.Bool().Draw(t, "related") {
+			at := rapid.IntRange(0, len(a)-1).Draw(t, "at")
+			b = a[:at] + b[:1] + a[at+1:]
+		}
+		s, other := spell(intent.Word{Text: a, Stem: intent.Stem(a)}), spell(intent.Word{Text: b, Stem: intent.Stem(b)})
+		if got, want := s.alike(&other), referenceAlike(s, other); got != want {
+			t.Fatalf("%q and %q: got %v, want %v", a, b, got, want)
+		}
+	})
+}
+
+func TestSignsSpareAlmostAllComparisons(t *testing.T) {
+	words := strings.Fields(`invoice customer refund shipment quarterly report revenue forecast database optimise polite deadline
+		liability supplier price discount budget schedule migration rollback incident dashboard latency chargeback`)
+	pairs, compared := 0, 0
+	for i, a := range words {
+		for _, b := range words[:i] {
+			s, t := spell(intent.Word{Text: a}), spell(intent.Word{Text: b})
+			pairs++
+			if !s.unlike(&t) {
+				compared++
+			}
+		}
+	}
+	if compared*20 > pairs {
+		t.Errorf("%d of %d pairs of unlike words are compared run by run", compared, pairs)
+	}
+}
+
+func TestRowsAreFound(t *testing.T) {
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := map[uint32]int32{}
+	for row, stem := range s.m.Stems {
+		if _, known := first[stem]; !known {
+			first[stem] = int32(row)
+		}
+	}
+	for stem, row := range first {
+		if got := s.row(stem); got != row {
+			t.Errorf("stem %x: got row %d, want %d", stem, got, row)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		stem := rapid.Uint32().Draw(t, "stem")
+		want, known := first[stem]
+		if !known {
+			want = -1
+		}
+		if got := s.row(stem); got != want {
+			t.Fatalf("stem %x: got row %d, want %d", stem, got, want)
+		}
+	})
+}
+
+// TestFullModelHasRoom holds the search for a stem to an end with as many words as a model can have, or none.
+func TestFullModelHasRoom(t *testing.T) {
+	for _, rows := range []int{0, 1, maxRows} {
+		m := Model{Stems: make([]uint32, rows), IDF: make([]float32, rows), Vectors: make([]int8, rows*Dim)}
+		for i := range m.Stems {
+			m.Stems[i] = uint32(i)
+		}
+		s, err := New(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := s.row(1 << 31); got != -1 {
+			t.Errorf("%d rows: an unknown stem has row %d", rows, got)
+		}
+	}
+}
+
+// TestExplanationAgreesWithReference compares with sorting all words.
+func TestExplanationAgreesWithReference(t *testing.T) {
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		texts := rapid.SliceOfN(rapid.OneOf(likeWords(), rapid.SampledFrom([]string{"refund", "invoice", "flight", "hotel", "query"})), 1, 30)
+		task := s.Compile(core.Task{Title: strings.Join(texts.Draw(t, "title"), " ")})
+		q := new(query)
+		if !s.prepare(q, intent.Words(strings.Join(texts.Draw(t, "text"), " "))) {
+			return
+		}
+		var want []core.WordWeight
+		for _, w := range q.words {
+			share := float64(w.weight) / float64(q.total)
+			want = append(want, core.WordWeight{Word: w.text, Weight: share * (float64(s.m.Neutral) - float64(q.alike(task, &w)))})
+		}
+		slices.SortStableFunc(want, func(a, b core.WordWeight) int {
+			switch x, y := math.Abs(a.Weight), math.Abs(b.Weight); {
+			case x > y:
+				return -1
+			case x < y:
+				return 1
+			}
+			return 0
+		})
+		if diff := cmp.Diff(want[:min(len(want), maxWords)], s.explain(q, task)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}

@@ -1,0 +1,241 @@
+package intent
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/text/unicode/norm"
+	"pgregory.net/rapid"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// The reference implementations say in the plainest way what the ones that requests meet say fast. The weights were
+// trained on what these give: both must agree to the last bit.
+
+func referenceNormal(s string) (string, bool) {
+	var visible []rune
+	hidden, inWord, marks := false, false, 0
+	for i, r := range s {
+		_, size := utf8.DecodeRuneInString(s[i:])
+		next := s[i+size:]
+		if unicode.Is(unicode.Mn, r) && !isInvisible(r) { // no tag character is a mark
+			if marks++; marks <= maxMarks {
+				visible = append(visible, r)
+			}
+			continue
+		}
+		marks = 0
+		switch {
+		case r >= tagFirst && r <= tagLast:
+			hidden = true
+			if c := r - tagFirst; c >= ' ' && c < 0x7F {
+				visible = append(visible, c)
+			}
+		case isInvisible(r):
+			hidden = hidden || inWord && r != '\u00AD' && next != "" && isASCIIWord(next[0])
+		case r != '\n' && unicode.IsControl(r), r == utf8.RuneError, r >= firstLigature && r <= lastLigature:
+			visible, inWord = append(visible, ' '), false
+		default:
+			visible, inWord = append(visible, r), r < utf8.RuneSelf && isASCIIWord(byte(r))
+		}
+	}
+	return strings.Map(unicode.ToLower, norm.NFKC.String(string(visible))), hidden
+}
+
+func referenceMostlyEncoded(text string) bool {
+	encoded := 0
+	for _, run := range strings.FieldsFunc(text, func(r rune) bool {
+		return r >= utf8.RuneSelf || !isASCIIWord(byte(r)) && !strings.ContainsRune("+/=_-%", r)
+	}) {
+		if len(run) >= 48 {
+			encoded += len(run)
+		}
+	}
+	return encoded*2 > len(text)-strings.Count(text, " ")-strings.Count(text, "\n")
+}
+
+func referenceFeatures(words []Word) []uint32 {
+	hash := func(seed uint32, s string) uint32 {
+		for i := range len(s) {
+			seed = (seed ^ uint32(s[i])) * prime32
+		}
+		return seed
+	}
+	rows, previous := []uint32(nil), uint32(0)
+	for _, w := range words {
+		h := hash(offset32^'w', w.Text)
+		rows = append(rows, fold(h), fold(previous*0x9E3779B1^h))
+		previous = h
+		marked := "<" + w.Text + ">"
+		for from := range len(marked) {
+			for to := from + 3; to <= min(from+5, len(marked)); to++ {
+				rows = append(rows, fold(hash(offset32^'c', marked[from:to])))
+			}
+		}
+	}
+	return rows
+}
+
+func referenceSum(m Model, features []uint32) (sum [maxClasses]int32) {
+	for _, f := range features {
+		for k := range m.Labels {
+			sum[k] += int32(m.Weights[int(f)*len(m.Labels)+k])
+		}
+	}
+	return sum
+}
+
+// hostileText draws text of pieces that normalisation treats each in a way of its own, in stretches that are now all
+// ASCII, now none.
+func hostileText() *rapid.Generator[string] {
+	piece := rapid.OneOf(
+		rapid.SampledFrom([]string{
+			"J\u030C", "j\u030C", "I\u0307", "İ", "K", "Å", "ﬁ", "ẞ", "é", "e\u0301", "\u0301", "\u0323\u0307", "\u0340\u0345", "ﷺ",
+			"\u200B", "\u200D", "\u00AD", "\uFEFF", "\U000E0041", "\U000E007F", "\U000E0001", "\x00", "\r\n", "\n", "\t", "\x7F", "\u0085",
+			"\xff", "\xe2\x82", "한", "ᄒ", "ᅡ", "ᆫ", "𝐀", "…", "“Hi”", "½", "\U0001D165", "\u302E", "\u20DD", "ß", "Σ", "A", "z", " ",
+			"Summarise THE ticket of Our customer's. ", "don't?", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU2Nzg5YWJjZGVm",
+			"```sql\nSELECT 1```", "%2F_=+-/", strings.Repeat("a", 47), strings.Repeat("b", 48), strings.Repeat("c", longPlain-1),
+		}),
+		rapid.String(),
+		rapid.StringN(0, 40, 40),
+		rapid.Map(rapid.SliceOfN(rapid.Byte(), 0, 60), func(b []byte) string { return string(b) }),
+		rapid.StringMatching(`[ -~]{0,60}`),
+	)
+	return rapid.Map(rapid.SliceOfN(piece, 0, 30), func(pieces []string) string { return strings.Join(pieces, "") })
+}
+
+func TestNormalisingAgreesWithReference(t *testing.T) {
+	var b buffers
+	rapid.Check(t, func(t *rapid.T) {
+		text := hostileText().Draw(t, "text")
+		normal, hidden := b.appendNormal([]byte("Kept."), text)
+		want, wantHidden := referenceNormal(text)
+		if diff := cmp.Diff("Kept."+want, string(normal)); diff != "" || hidden != wantHidden {
+			t.Fatalf("hidden %t, want %t: %s", hidden, wantHidden, diff)
+		}
+	})
+}
+
+func FuzzNormal(f *testing.F) {
+	for _, seed := range []string{"", "J\u030Cust", "a\u200Bb", "\U000E0041\u0301", "naïve and a long row of plain text Å\xff", "ﷺ\r\n"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		normal, hidden := new(buffers).appendNormal(nil, text)
+		if want, wantHidden := referenceNormal(text); string(normal) != want || hidden != wantHidden {
+			t.Errorf("%q: got %q %t, want %q %t", text, normal, hidden, want, wantHidden)
+		}
+	})
+}
+
+func TestEncodedAgreesWithReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		text := hostileText().Draw(t, "text")
+		if got, want := mostlyEncoded([]byte(text)), referenceMostlyEncoded(text); got != want {
+			t.Fatalf("%q: got %t, want %t", text, got, want)
+		}
+	})
+}
+
+func TestFeaturesAgreeWithReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		words := NewView(asked(hostileText().Draw(t, "text"))).Pooled
+		if diff := cmp.Diff(referenceFeatures(words), AppendFeatures(nil, words)); diff != "" {
+			t.Fatal(diff)
+		}
+	})
+}
+
+func TestSumsAgreeWithReference(t *testing.T) {
+	m, err := ParseModel(embedded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// As many equal extremes as a lane can hold and one more, in all classes that there may be.
+	extreme := Model{Labels: make([]string, maxClasses), Bias: make([]float32, maxClasses), Weights: make([]int8, maxClasses*Rows)}
+	for i := range extreme.Weights {
+		extreme.Weights[i] = [...]int8{127, -128, 1, 0, -1}[i/maxClasses%5]
+	}
+	for _, m := range []Model{m, extreme} {
+		c, err := New(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rapid.Check(t, func(t *rapid.T) {
+			features := rapid.SliceOf(rapid.Uint32Range(0, Rows-1)).Draw(t, "features")
+			for range rapid.IntRange(0, 600).Draw(t, "repeats") {
+				features = append(features, uint32(rapid.IntRange(0, 4).Draw(t, "first")))
+			}
+			if diff := cmp.Diff(referenceSum(m, features), c.sum(features)); diff != "" {
+				t.Fatal(diff)
+			}
+		})
+		for same := range uint32(5) {
+			features := make([]uint32, 2*laneRows+1)
+			for i := range features {
+				features[i] = same
+			}
+			if diff := cmp.Diff(referenceSum(m, features), c.sum(features)); diff != "" {
+				t.Error(diff)
+			}
+		}
+	}
+}
+
+// TestStretchesDoNotOverlap holds normalisation to linear work on text that is made to be cut often: each stretch but
+// the last ends in enough plain text, and none reads again what another has read but for the one character before.
+func TestStretchesDoNotOverlap(t *testing.T) {
+	for _, unit := range []string{
+		"é", "éa", "a\u0301", "é" + strings.Repeat("a", longPlain-1), "é" + strings.Repeat("a", longPlain), "\u200Ba", "\xffa", "\U000E0041 ",
+	} {
+		text := strings.Repeat(unit, 1<<20/len(unit))
+		var b buffers
+		stretches, read := 0, 0
+		for i := 0; ; {
+			plain := asciiPrefix(text[i:])
+			if i+plain == len(text) {
+				break
+			}
+			from := i + max(plain-1, 0)
+			end, _, _ := b.readVisible(text, from)
+			stretches++
+			read += end - from
+			i = end
+		}
+		if most := len(text)/longPlain + 1; stretches > most || read > len(text)+stretches {
+			t.Errorf("%q: %d stretches, at most %d expected, which read %d bytes of %d", unit, stretches, most, read, len(text))
+		}
+	}
+}
+
+// TestWorkDoesNotGrowWithThePrompt compares the work that prompts of 64 kB and 1 MB leave to what comes after reading.
+func TestWorkDoesNotGrowWithThePrompt(t *testing.T) {
+	for _, unit := range []string{"a", "é", "refund? ", "é" + strings.Repeat("a", longPlain), "```", "a\u0301\u0301 ", "🙂please ", "x! "} {
+		work := func(size int) (bytes, words, features int) {
+			v := NewView(core.Prompt{Parts: []core.Part{said(core.RoleUser, 0, strings.Repeat(unit, size/len(unit)))}})
+			return len(v.Instruction), len(v.Pooled), len(AppendFeatures(nil, v.Pooled))
+		}
+		_, words, features := work(64 << 10)
+		size, moreWords, moreFeatures := work(1 << 20)
+		if size > maxInstruction+2 || moreWords > words+1 || moreFeatures > features+3*maxWord || moreFeatures > 3*(maxInstruction+2) {
+			t.Errorf("%q: %d bytes, %d words, %d features; of 64 kB %d and %d", unit, size, moreWords, moreFeatures, words, features)
+		}
+	}
+}
+
+func TestASCIIPrefix(t *testing.T) {
+	for n := range 40 {
+		plain := bytes.Repeat([]byte{'a'}, n)
+		if got := asciiPrefix(string(plain)); got != n {
+			t.Errorf("%d: got %d", n, got)
+		}
+		if got := asciiPrefix(string(plain) + "\x80" + string(plain)); got != n {
+			t.Errorf("%d before another character: got %d", n, got)
+		}
+	}
+}
