@@ -147,3 +147,22 @@ func TestExplanationAgreesWithReference(t *testing.T) {
 		}
 	})
 }
+
+func TestTaskKeepsEachSpellingOnce(t *testing.T) {
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := s.Compile(core.Task{Title: "zyzzyvas and zyzzyvas", Topics: []string{"quxbar", "zyzzyvas"}})
+	if len(task.spelled) != 2 {
+		t.Errorf("%d spellings of 2 words", len(task.spelled))
+	}
+	q := new(query)
+	if s.prepare(q, intent.Words("zyzzyvan")); q.alike(task, &q.words[0]) < chance {
+		t.Errorf("a word spelt alike is not found alike: %+v", q.words)
+	}
+	// A word that is repeated takes its room each time, as it always did: what is beyond is not compared.
+	if task = s.Compile(core.Task{Title: strings.Repeat("zyzzyvas ", maxTaskWords) + "quxbar"}); len(task.spelled) != 1 {
+		t.Errorf("%d spellings within the bound", len(task.spelled))
+	}
+}

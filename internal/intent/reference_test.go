@@ -95,7 +95,7 @@ func referenceSum(m Model, features []uint32) (sum [maxClasses]int32) {
 func hostileText() *rapid.Generator[string] {
 	piece := rapid.OneOf(
 		rapid.SampledFrom([]string{
-			"J\u030C", "j\u030C", "I\u0307", "İ", "K", "Å", "ﬁ", "ẞ", "é", "e\u0301", "\u0301", "\u0323\u0307", "\u0340\u0345", "ﷺ",
+			"J\u030C", "j\u030C", "I\u0307", "İ", "K", "Å", "ﬁ", "ẞ", "é", "e\u0301", "e\u0301\u0323\u0307", "\u0301", "\u0323\u0307", "\u0340\u0345", "ﷺ",
 			"\u200B", "\u200D", "\u00AD", "\uFEFF", "\U000E0041", "\U000E007F", "\U000E0001", "\x00", "\r\n", "\n", "\t", "\x7F", "\u0085",
 			"\xff", "\xe2\x82", "한", "ᄒ", "ᅡ", "ᆫ", "𝐀", "…", "“Hi”", "½", "\U0001D165", "\u302E", "\u20DD", "ß", "Σ", "A", "z", " ",
 			"Summarise THE ticket of Our customer's. ", "don't?", "YWJjZGVmZ2hpamtsbW5vcHFyc3R1dnd4eXowMTIzNDU2Nzg5YWJjZGVm",
@@ -122,7 +122,7 @@ func TestNormalisingAgreesWithReference(t *testing.T) {
 }
 
 func FuzzNormal(f *testing.F) {
-	for _, seed := range []string{"", "J\u030Cust", "a\u200Bb", "\U000E0041\u0301", "naïve and a long row of plain text Å\xff", "ﷺ\r\n"} {
+	for _, seed := range []string{"", strings.Repeat("e\u0301\u0323\u0307", 3), "J\u030Cust", "a\u200Bb", "\U000E0041\u0301", "naïve and a long row of plain text Å\xff", "ﷺ\r\n"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
@@ -140,6 +140,28 @@ func TestEncodedAgreesWithReference(t *testing.T) {
 			t.Fatalf("%q: got %t, want %t", text, got, want)
 		}
 	})
+}
+
+func TestEncoded(t *testing.T) {
+	long := strings.Repeat("b", 48)
+	for text, want := range map[string]bool{
+		"":                                   false,
+		long:                                 true,
+		long[1:]:                             false,
+		long[1:] + " " + long[1:]:            false,
+		long + strings.Repeat("é", 24):       false, // half is not most
+		long + strings.Repeat("é", 23):       true,
+		long + "\n " + long[1:]:              true,
+		long + " " + long + " " + long[1:]:   true,
+		long + " " + long + long[1:] + "é":   true,
+		strings.Repeat(long[1:]+"é", 20):     false,
+		strings.Repeat("é", 48) + " " + long: false,
+		strings.Repeat("é", 40) + " " + long + " " + long: true, // of runs side by side each counts
+	} {
+		if got := mostlyEncoded([]byte(text)); got != want || got != referenceMostlyEncoded(text) {
+			t.Errorf("%q: got %t", text, got)
+		}
+	}
 }
 
 func TestFeaturesAgreeWithReference(t *testing.T) {
@@ -224,6 +246,27 @@ func TestWorkDoesNotGrowWithThePrompt(t *testing.T) {
 		size, moreWords, moreFeatures := work(1 << 20)
 		if size > maxInstruction+2 || moreWords > words+1 || moreFeatures > features+3*maxWord || moreFeatures > 3*(maxInstruction+2) {
 			t.Errorf("%q: %d bytes, %d words, %d features; of 64 kB %d and %d", unit, size, moreWords, moreFeatures, words, features)
+		}
+	}
+}
+
+func TestSpansEndAtEachBreak(t *testing.T) {
+	for _, end := range []string{". ", "! ", "? ", "\n", ".\n"} {
+		if spans := appendSpans(nil, []byte("stay here"+end+"go on")); len(spans) != 2 {
+			t.Errorf("%q: %v", end, spans)
+		}
+	}
+	for _, text := range []string{"v1.2", "a`b", "what?!x"} {
+		if spans := appendSpans(nil, []byte(text)); len(spans) != 1 {
+			t.Errorf("%q: %v", text, spans)
+		}
+	}
+}
+
+func TestOwnedWordsAreOfTheirOwnersKind(t *testing.T) {
+	for word, content := range map[string]bool{"customer's": true, "today's": false, "what's": false, "a's": false, "mi": true} {
+		if got := newWord(word, 1); got.Content != content {
+			t.Errorf("%s: content %t", word, got.Content)
 		}
 	}
 }
