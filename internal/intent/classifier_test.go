@@ -150,6 +150,8 @@ func hostile() map[string]core.Prompt {
 		"fences":            asked(strings.Repeat("```", 1<<20)),
 		"question marks":    asked(strings.Repeat("a? ", 1<<20)),
 		"apostrophes":       asked(strings.Repeat("a'", 2<<20)),
+		"accents":           asked(strings.Repeat("ça, été. ", 1<<19)),
+		"stretches":         asked(strings.Repeat("ébbbbbbbbbbbbbbbb", 1<<18)),
 		"tags":              asked(strings.Repeat("\U000E0041", 1<<20)),
 		"many turns":        many,
 		"many parts a turn": one,

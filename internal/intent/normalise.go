@@ -61,9 +61,11 @@ func (b *buffers) readVisible(s string, i int) (end int, wide, hidden bool) {
 	visible := b.visible[:0]
 	inWord, marks := false, 0
 	for i < len(s) {
-		if n := asciiPrefix(s[i:]); n >= longPlain {
-			break
-		} else if n > 0 {
+		if s[i] < utf8.RuneSelf {
+			n := asciiPrefix(s[i:])
+			if n >= longPlain {
+				break
+			}
 			visible = append(visible, s[i:i+n]...)
 			i += n
 			inWord, marks = isASCIIWord(s[i-1]), 0
