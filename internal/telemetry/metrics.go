@@ -118,7 +118,7 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1})
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
-	m.failClosed = b.counterVec("fail_closed_total", "Requests refused because Plumbline could not govern them, by cause.", "cause")
+	m.failClosed = b.counterVec("fail_closed_total", "Faults of Plumbline, by cause: requests that were refused because they could not be governed, and steps after a verdict that failed.", "cause")
 	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before a principal was known, by reason.", "reason")
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
 	info := b.gaugeVec("build_info", "The running build; always 1.", "version", "revision", "go_version")
