@@ -20,6 +20,10 @@ import (
 // receiveHeadroom is added to the largest body for the rest of a gRPC message.
 const receiveHeadroom = 1 << 20
 
+// streamWorkers are goroutines that take one exchange after another. More exchanges than these at a time each get a
+// goroutine of their own.
+const streamWorkers = 256
+
 // Listener serves ext_proc and gRPC health on one address.
 type Listener struct {
 	server *Server
@@ -54,6 +58,8 @@ func (s *Server) Listen(ctx context.Context, o ListenOptions) (*Listener, error)
 		// An Envoy that vanished behind a network holds reservations until it is missed.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute}),
 		grpc.MaxConcurrentStreams(1<<20),
+		// An exchange needs a deep stack, which a new goroutine would grow into again each time.
+		grpc.NumStreamWorkers(streamWorkers),
 	)
 	extprocv3.RegisterExternalProcessorServer(l.grpc, s)
 	grpc_health_v1.RegisterHealthServer(l.grpc, l.health)
