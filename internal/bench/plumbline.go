@@ -100,10 +100,17 @@ func (b *bench) servePlumbline(ctx context.Context, dir, authorization string) (
 		return nil, err
 	}
 	socket := filepath.Join(dir, "data", "plumbline.sock")
-	err = awaitSocket(ctx, socket, p.done)
-	lines, readErr := os.ReadFile(log.Name())
-	ops, opsErr := opsURL(lines)
-	if err := errors.Join(err, readErr, opsErr); err != nil {
+	ops := ""
+	err = await(ctx, p.done, func(context.Context) error {
+		lines, err := os.ReadFile(log.Name())
+		if err != nil {
+			return err
+		}
+		ops, err = opsURL(lines)
+		return err
+	})
+	if err != nil {
+		lines, _ := os.ReadFile(log.Name())
 		return nil, errors.Join(fmt.Errorf("starting plumbline: %w\n%s", err, lines), p.stop())
 	}
 	return &sidecar{

@@ -106,23 +106,34 @@ func (p *process) stop() error {
 	return p.err
 }
 
-// awaitSocket returns once somebody accepts connections on a Unix socket. Looking again and again is all there is to
-// wait for.
+// awaitSocket returns once somebody accepts connections on a Unix socket.
 func awaitSocket(ctx context.Context, socket string, ended <-chan struct{}) error {
+	return await(ctx, ended, func(ctx context.Context) error {
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", socket)
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	})
+}
+
+// await returns once ready reports no error. Looking again and again is all there is to wait for.
+func await(ctx context.Context, ended <-chan struct{}, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if conn, err := new(net.Dialer).DialContext(ctx, "unix", socket); err == nil {
-			return conn.Close()
+		err := ready(ctx)
+		if err == nil {
+			return nil
 		}
 		select {
 		case <-tick.C:
 		case <-ended:
 			return errors.New("the server ended while it started")
 		case <-ctx.Done():
-			return fmt.Errorf("nobody listens on %s: %w", socket, ctx.Err())
+			return fmt.Errorf("the server does not become ready: %w", err)
 		}
 	}
 }

@@ -20,10 +20,15 @@ func (x *Exchange) Admit(ctx context.Context, body []byte) (Admission, *openai.R
 	within, cancel := context.WithTimeout(ctx, x.gate.o.AdmitTimeout)
 	defer cancel()
 	admission, err := x.admit(within, body)
-	if err != nil {
-		return Admission{}, x.refuse(ctx, err)
+	switch {
+	case err == nil:
+		return admission, nil
+	case errors.Is(err, context.Canceled):
+		// The caller has left: nobody reads this reply, and Close records that nothing was decided.
+		reply := x.render(err)
+		return Admission{}, &reply
 	}
-	return admission, nil
+	return Admission{}, x.refuse(ctx, err)
 }
 
 func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Error) {

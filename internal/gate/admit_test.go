@@ -58,30 +58,50 @@ func TestAdmitDeadline(t *testing.T) {
 				if got := strings.Join(w.Journal(), " "); got != c.want {
 					t.Errorf("steps %s, want %s", got, c.want)
 				}
+				if w.Failures(t) == 0 {
+					t.Error("no failure is counted")
+				}
 				quiet(t, w)
 			})
 		})
 	}
 }
 
-// A caller that is gone before the verdict gets nothing forwarded in its name.
+// A caller that is gone before the verdict gets nothing forwarded in its name, and is no failure of Plumbline's.
 func TestACallerThatIsGoneIsNotForwarded(t *testing.T) {
-	w := gatetest.New(t, gatetest.Options{})
-	ctx, cancel := context.WithCancel(t.Context())
-	w.Fail = func(_ context.Context, step string) error {
-		if step == "intent" {
-			cancel()
-		}
-		return nil
+	for step, want := range map[string]string{
+		"reserve": "reserve void deny:interrupted",
+		"intent":  "reserve intent outcome:not_forwarded void",
+	} {
+		t.Run(step, func(t *testing.T) {
+			w := gatetest.New(t, gatetest.Options{})
+			ctx, cancel := context.WithCancel(t.Context())
+			w.Fail = func(_ context.Context, now string) error {
+				if now == step {
+					cancel()
+				}
+				return nil
+			}
+			x := opened(t, w)
+			_, reply := x.Admit(ctx, chat(""))
+			refusedWith(t, reply, 503, core.ReasonGovernanceDown)
+			x.Close(ctx, core.FinishInterrupted)
+			if got := strings.Join(w.Journal(), " "); got != want {
+				t.Errorf("steps %s, want %s", got, want)
+			}
+			if n := w.Failures(t); n != 0 {
+				t.Errorf("%v failures are counted", n)
+			}
+			if step == "reserve" {
+				if rec := w.Record(t, core.RecordDeny); rec.Finish != core.FinishInterrupted || rec.Reason != core.ReasonNone {
+					t.Errorf("the record says %s, %s", rec.Finish, rec.Reason)
+				}
+			} else if rec := w.Record(t, core.RecordOutcome); rec.Settled.Requests != 0 {
+				t.Errorf("charged %+v", rec.Settled)
+			}
+			quiet(t, w)
+		})
 	}
-	x := opened(t, w)
-	_, reply := x.Admit(ctx, chat(""))
-	refusedWith(t, reply, 503, core.ReasonGovernanceDown)
-	x.Close(ctx, core.FinishInterrupted)
-	if rec := w.Record(t, core.RecordOutcome); rec.Finish != core.FinishNotForwarded || rec.Settled.Requests != 0 {
-		t.Errorf("the outcome is %s, charged %+v", rec.Finish, rec.Settled)
-	}
-	quiet(t, w)
 }
 
 // An exchange is decided by what was in force when it opened.

@@ -45,6 +45,8 @@ type World struct {
 	Ledger *memory.Ledger
 	Limits *quota.LimitSet
 
+	metrics *prometheus.Registry
+
 	mu       sync.Mutex
 	policy   *policy.Snapshot
 	ended    *core.Error
@@ -83,7 +85,8 @@ func New(t testing.TB, o Options) *World {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &World{Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{}}
+	w := &World{
+		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{}}
 	w.Classify = classifier.Classify
 	if o.Policy != "" {
 		w.SetPolicy(t, o.Policy)
@@ -102,7 +105,7 @@ func New(t testing.TB, o Options) *World {
 		},
 		Prices: openai.DefaultPrices, Classifier: classifierFunc(func(v *intent.View) core.Intent { return w.Classify(v) }),
 		Scorer: scorer, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
-		Metrics: telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, openai.DefaultPrices().Names()),
+		Metrics: telemetry.New(w.metrics, telemetry.Build{}, openai.DefaultPrices().Names()),
 		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
 		ProviderKey: func() string { return Key },
 		// Long enough for a slow machine; tests of it have a clock of their own.
@@ -285,3 +288,20 @@ func (r refusals) Add(core.Reason, string, netip.Addr, time.Time) {
 type classifierFunc func(*intent.View) core.Intent
 
 func (f classifierFunc) Classify(v *intent.View) core.Intent { return f(v) }
+
+// Failures is how many faults of Plumbline's own were counted.
+func (w *World) Failures(t testing.TB) (n float64) {
+	t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == "plumbline_fail_closed_total" {
+			for _, m := range f.GetMetric() {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
+}
