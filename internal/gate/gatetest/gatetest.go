@@ -86,7 +86,8 @@ func New(t testing.TB, o Options) *World {
 		t.Fatal(err)
 	}
 	w := &World{
-		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{}}
+		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{},
+	}
 	w.Classify = classifier.Classify
 	if o.Policy != "" {
 		w.SetPolicy(t, o.Policy)
