@@ -52,7 +52,7 @@ func fullDisk(t *testing.T) {
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		t.Fatalf("may not mount: %v", err)
 	}
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=8m"); err != nil {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=10m"); err != nil {
 		t.Fatalf("may not mount: %v", err)
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(disk, 0)) })
@@ -61,19 +61,45 @@ func fullDisk(t *testing.T) {
 		t.Run(string(durability), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { fillAndFree(t, disk, filepath.Join(disk, string(durability)+".db"), durability) })
 		})
-		left, err := filepath.Glob(filepath.Join(disk, "*"))
-		must(t, err)
-		for _, file := range left {
-			must(t, os.Remove(file))
+		empty(t, disk)
+	}
+	t.Run("found by an outcome", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) { fillByOutcomes(t, disk, filepath.Join(disk, "outcomes.db")) })
+	})
+	empty(t, disk)
+}
+
+func empty(t *testing.T, disk string) {
+	left, err := filepath.Glob(filepath.Join(disk, "*"))
+	must(t, err)
+	for _, file := range left {
+		must(t, os.Remove(file))
+	}
+}
+
+// fillByOutcomes: the outcome that finds the disk full is written all the same, in the ballast's room, and so once.
+func fillByOutcomes(t *testing.T, disk, path string) {
+	log := openLog(t, audit.Options{Path: path, Ballast: 2 << 20})
+	must(t, os.WriteFile(filepath.Join(disk, "filler"), make([]byte, 4<<20), 0o600))
+	n := 0
+	for ; log.Healthy() == nil; n++ {
+		if err := log.Append(t.Context(), outcomeRecord(n)); err != nil {
+			t.Fatalf("outcome %d: %v", n, err)
 		}
+	}
+	must(t, log.Close(context.Background()))
+	if got, err := openReader(t, path).Verify(t.Context()); err != nil || got.Records != int64(n) {
+		t.Errorf("Verify: %+v, %v; want %d records", got, err, n)
 	}
 }
 
 func fillAndFree(t *testing.T, disk, path string, durability audit.Durability) {
-	log := openLog(t, audit.Options{Path: path, Durability: durability, Ballast: 1 << 20})
+	// As usual, the ballast holds what moving the WAL into the file takes, and as much besides.
+	const ballast = 2 << 20
+	log := openLog(t, audit.Options{Path: path, Durability: durability, Ballast: ballast})
 	must(t, log.Healthy())
 	filler := filepath.Join(disk, "filler")
-	must(t, os.WriteFile(filler, make([]byte, 3<<20), 0o600))
+	must(t, os.WriteFile(filler, make([]byte, 4<<20), 0o600))
 
 	admitted := 0
 	var refused error
@@ -114,12 +140,12 @@ func fillAndFree(t *testing.T, disk, path string, durability audit.Durability) {
 	// Room for the ballast alone is not enough: the next record would find the disk full again.
 	var st syscall.Statfs_t
 	must(t, syscall.Statfs(disk, &st))
-	if grow := 3<<19 - int64(st.Bavail)*st.Bsize; grow > 0 {
-		must(t, os.Truncate(filler, 3<<20-grow))
+	if grow := ballast*3/2 - int64(st.Bavail)*st.Bsize; grow > 0 {
+		must(t, os.Truncate(filler, 4<<20-grow))
 	}
 	<-time.After(time.Second)
 	if err := log.Healthy(); !errors.Is(err, audit.ErrUnavailable) {
-		t.Errorf("with 1.5 MiB free: %v, want ErrUnavailable", err)
+		t.Errorf("with 3 MiB free: %v, want ErrUnavailable", err)
 	}
 	must(t, os.Remove(filler))
 	<-time.After(time.Second)
@@ -129,7 +155,7 @@ func fillAndFree(t *testing.T, disk, path string, durability audit.Durability) {
 	if err := log.Append(t.Context(), intentRecord(admitted+2)); err != nil {
 		t.Errorf("there is room again, yet: %v", err)
 	}
-	if info, err := os.Stat(path + ".ballast"); err != nil || info.Size() != 1<<20 {
+	if info, err := os.Stat(path + ".ballast"); err != nil || info.Size() != ballast {
 		t.Errorf("the ballast was not taken again: %v", err)
 	}
 	if got, err := openReader(t, path).Verify(t.Context()); err != nil || got.Records != int64(admitted+open+1) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+
+	"github.com/plumbline/plumbline/internal/core"
 )
 
 // indexEvery is how many entries are indexed at a time, and the most that a reader looks through one by one. The more,
@@ -13,16 +15,58 @@ const indexEvery = 1024
 // unindexed is the condition of the entries that the indexes do not hold yet.
 const unindexed = "e.id > (SELECT value FROM state WHERE name = 'indexed')"
 
-// index adds the next entries to the tables that searching and the ledger's start read. It runs in the writer goroutine,
-// between commits, in a transaction of its own: one that fails leaves the entries to the next.
-func (l *Log) index() error {
+// step is a step of an exchange, which is recorded once.
+type step struct {
+	exchange string
+	kind     core.RecordKind
+}
+
+// tail is what the writer knows of the entries that are not indexed yet.
+type tail struct {
+	indexed int64             // id of the last entry that is
+	steps   []step            // of the entries after it, one by one; zero where an entry has none
+	seen    map[step]struct{} // the same
+}
+
+// add takes the steps of entries that were committed.
+func (t *tail) add(steps []step) { t.steps = append(t.steps, steps...) }
+
+// shift notes that n more entries are indexed.
+func (t *tail) shift(n int) {
+	for _, s := range t.steps[:n] {
+		delete(t.seen, s)
+	}
+	t.steps = append(t.steps[:0], t.steps[n:]...)
+	t.indexed += int64(n)
+}
+
+// recorded reports whether a step is in the log. The exchanges of intents and denials are new: for those the tail is
+// enough, since nobody tries again for longer. So it is for a step whose exchange began there.
+func (l *Log) recorded(ctx context.Context, s step) (bool, error) {
+	if _, ok := l.tail.seen[s]; ok || s.kind == core.RecordIntent || s.kind == core.RecordDeny {
+		return ok, nil
+	}
+	if _, ok := l.tail.seen[step{s.exchange, core.RecordIntent}]; ok {
+		return false, nil
+	}
+	var n int
+	const query = "SELECT count(*) FROM by_exchange WHERE exchange = ? AND kind = ?"
+	err := l.conn.QueryRowContext(ctx, query, s.exchange, s.kind).Scan(&n)
+	return n > 0, err
+}
+
+// index adds the next n entries to the tables that searching and the ledger's start read. It runs in the writer
+// goroutine, between commits, in a transaction of its own: one that fails leaves the entries to the next.
+func (l *Log) index(n int) error {
 	ctx := context.Background()
 	if _, err := l.begin.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}
-	from := sql.Named("from", l.indexed)
-	to := sql.Named("to", l.indexed+indexEvery)
+	from := sql.Named("from", l.tail.indexed)
+	to := sql.Named("to", l.tail.indexed+int64(n))
 	for _, statement := range []string{
+		`INSERT INTO by_exchange SELECT exchange, kind, id FROM entries WHERE id > @from AND id <= @to AND exchange <> ''
+			ORDER BY exchange, kind ON CONFLICT DO NOTHING`,
 		`INSERT INTO by_user SELECT user, id FROM entries WHERE id > @from AND id <= @to AND user <> '' ORDER BY user, id`,
 		`INSERT INTO spans SELECT max(id), min(id), min(time), max(time) FROM entries WHERE id > @from AND id <= @to`,
 		`INSERT INTO charges SELECT admitted, id, user, team, app, model, requests, input_tokens, output_tokens, cost
@@ -36,8 +80,22 @@ func (l *Log) index() error {
 	if _, err := l.commit.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}
-	l.indexed += indexEvery
+	l.tail.shift(n)
 	return nil
+}
+
+// indexRest indexes what earlier writers left, so that the tail is this writer's own.
+func (l *Log) indexRest(last int64) error {
+	for {
+		n := int(min(last-l.tail.indexed, indexEvery))
+		if n <= 0 {
+			return nil
+		}
+		l.tail.steps = make([]step, n)
+		if err := l.index(n); err != nil {
+			return err
+		}
+	}
 }
 
 // sinceTerm and untilTerm bound the id named %s to the runs of entries that hold times from, or before, the argument.
@@ -55,6 +113,9 @@ type indexProblem struct{ problem, statement string }
 
 // indexGaps find entries, of a range of ids, that an index does not hold as they are.
 var indexGaps = []indexProblem{
+	{"its step is recorded twice, or the index of exchanges does not hold it", `SELECT min(e.id) FROM entries AS e
+		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.exchange <> ''
+		AND NOT EXISTS (SELECT 1 FROM by_exchange AS x WHERE x.exchange = e.exchange AND x.kind = e.kind AND x.entry = e.id)`},
 	{"the index of persons does not hold it", `SELECT min(e.id) FROM entries AS e
 		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.user <> ''
 		AND NOT EXISTS (SELECT 1 FROM by_user AS u WHERE u.user = e.user AND u.entry = e.id)`},
@@ -71,6 +132,9 @@ var indexGaps = []indexProblem{
 
 // indexSurplus finds what an index holds and no entry does.
 var indexSurplus = []indexProblem{
+	{"the index of exchanges holds it under another one", `SELECT min(x.entry) FROM by_exchange AS x
+		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = x.entry AND e.exchange = x.exchange AND e.kind = x.kind
+			AND NOT (` + unindexed + `))`},
 	{"the index of persons holds it under another one", `SELECT min(u.entry) FROM by_user AS u
 		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = u.entry AND e.user = u.user AND NOT (` + unindexed + `))`},
 	{"the index of charges holds another charge", `SELECT min(c.entry) FROM charges AS c

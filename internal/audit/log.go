@@ -76,8 +76,7 @@ type Log struct {
 	commit *sql.Stmt
 	writer writer
 	grown  int64 // bytes since the last checkpoint was asked for
-	// last is the newest entry's id, indexed that of the last one that the indexes hold.
-	last, indexed int64
+	tail   tail
 
 	mu      sync.Mutex
 	waiting []*pending
@@ -188,10 +187,13 @@ func (l *Log) register(ctx context.Context) error {
 		}
 	}
 	const ends = "SELECT coalesce(max(id), 0), (SELECT value FROM state WHERE name = 'indexed') FROM entries"
-	if err := l.conn.QueryRowContext(ctx, ends).Scan(&l.last, &l.indexed); err != nil {
+	if err := l.conn.QueryRowContext(ctx, ends).Scan(&l.writer.inherited, &l.tail.indexed); err != nil {
 		return err
 	}
-	l.writer.inherited = l.last
+	if err := l.indexRest(l.writer.inherited); err != nil {
+		return err
+	}
+	l.tail.seen = map[step]struct{}{}
 	l.writer.name = rand.Text()
 	added, err := l.conn.ExecContext(ctx, "INSERT INTO writers (name, started) VALUES (?, ?)",
 		l.writer.name, l.o.Now().UnixMicro())

@@ -84,19 +84,27 @@ func (r *Reader) Search(ctx context.Context, q Query) (entries []Entry, next str
 	return entries, next, nil
 }
 
-// statement is the statement without its end, and its values.
+// statement is the statement without its end, and its values. Where an index helps, it gives the entries that it holds,
+// and the others are looked through.
 func (q Query) statement() (string, []any, error) {
 	where, args, err := q.where("e.id")
-	if err != nil || q.User == "" {
-		return selectEntry + where, args, err
-	}
-	byUser, userArgs, err := q.where("u.entry")
 	if err != nil {
 		return "", nil, err
 	}
-	return "SELECT u.entry, w.name, e.seq, e.leaf, e.record FROM by_user AS u CROSS JOIN entries AS e ON e.id = u.entry " +
-		"JOIN writers AS w ON w.id = e.writer WHERE " + byUser + " AND u.user = ? " +
-		"UNION ALL " + selectEntry + where + " AND " + unindexed, slices.Concat(userArgs, []any{q.User}, args), nil
+	index, value := "by_exchange AS i CROSS JOIN entries AS e ON e.id = i.entry JOIN writers AS w ON w.id = e.writer WHERE i.exchange = ?", q.Exchange
+	switch {
+	case q.Exchange != "":
+	case q.User != "":
+		index, value = "by_user AS i CROSS JOIN entries AS e ON e.id = i.entry JOIN writers AS w ON w.id = e.writer WHERE i.user = ?", q.User
+	default:
+		return selectEntry + where, args, nil
+	}
+	indexed, indexedArgs, err := q.where("i.entry")
+	if err != nil {
+		return "", nil, err
+	}
+	return "SELECT i.entry, w.name, e.seq, e.leaf, e.record FROM " + index + " AND " + indexed +
+		" UNION ALL " + selectEntry + where + " AND " + unindexed, slices.Concat([]any{value}, indexedArgs, args), nil
 }
 
 // where is the condition and its values. id is the expression for the entry's id that bounds what is looked through.
@@ -109,10 +117,8 @@ func (q Query) where(id string) (string, []any, error) {
 		terms = append(terms, term)
 		args = append(args, values...)
 	}
-	if q.Exchange != "" {
-		add("e.exchange = ? AND e.exchange <> ''", q.Exchange) // the empty string lets SQLite use the partial index
-	}
 	for _, f := range []struct{ column, value string }{
+		{"exchange", q.Exchange},
 		{"user", q.User},
 		{"team", q.Team},
 		{"app", q.App},

@@ -62,11 +62,11 @@ func (l *Log) closeCrashed(ctx context.Context, intents []core.Record) error {
 	return nil
 }
 
-// openIntents reads only what was written since the last Recover: everything before has its outcome.
+// openIntents reads only what was written since the last Recover: everything before has its outcome. All of it is indexed.
 func (l *Log) openIntents(ctx context.Context) ([]core.Record, error) {
 	const query = `SELECT record FROM entries AS i
 		WHERE i.id > (SELECT value FROM state WHERE name = 'recovered') AND i.id <= ? AND i.kind = 'intent'
-		AND NOT EXISTS (SELECT 1 FROM entries AS o WHERE o.exchange = i.exchange AND o.kind = 'outcome' AND o.exchange <> '')
+		AND NOT EXISTS (SELECT 1 FROM by_exchange AS o WHERE o.exchange = i.exchange AND o.kind = 'outcome')
 		ORDER BY i.id`
 	rows, err := l.side.QueryContext(ctx, query, l.writer.inherited)
 	if err != nil {

@@ -89,7 +89,10 @@ func TestVerifyFindsWrongIndexes(t *testing.T) {
 		{"charge of another", `UPDATE charges SET user = 'mallory' WHERE entry = 8`, 8, "index of charges does not"},
 		{"charge moved", `UPDATE charges SET admitted = 1 WHERE entry = 8`, 8, "index of charges does not"},
 		{"charge added", `INSERT INTO charges SELECT 1, entry, user, team, app, model, 9, 9, 9, 9 FROM charges WHERE entry = 8`, 8, "another charge"},
-		{"index claims more", `UPDATE state SET value = 1100 WHERE name = 'indexed'`, 1025, "index of persons does not"},
+		{"index claims more", `UPDATE state SET value = 1100 WHERE name = 'indexed'`, 1025, "index of exchanges does not"},
+		{"step recorded twice", `UPDATE by_exchange SET entry = 2 WHERE entry = 4`, 4, "recorded twice"},
+		{"exchange missing", `DELETE FROM by_exchange WHERE entry = 7`, 7, "index of exchanges does not"},
+		{"exchange added", `INSERT INTO by_exchange VALUES ('x', 'deny', 5)`, 5, "under another one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "audit.db")

@@ -39,8 +39,8 @@ func (l *Log) write() {
 
 		for chunk := range slices.Chunk(batch, maxBatch) {
 			l.store(chunk)
-			if l.last-l.indexed >= indexEvery && l.trouble.Load() == nil { // room on a full disk is for outcomes
-				if err := l.index(); err != nil {
+			if len(l.tail.steps) >= indexEvery && l.trouble.Load() == nil { // room on a full disk is for outcomes
+				if err := l.index(indexEvery); err != nil {
 					_ = l.fail(err)
 				}
 			}
@@ -102,37 +102,56 @@ func settle(batch []*pending, err error) {
 	}
 }
 
-// transact writes records in one transaction. One that the database refuses for its own sake keeps its error and takes
-// no number; the others are not held up by it.
-func (l *Log) transact(batch []*pending) error {
+// transact writes records in one transaction. One that is recorded already, or that the database refuses for its own sake,
+// keeps its error and takes no number; the others are not held up by it.
+func (l *Log) transact(batch []*pending) (err error) {
 	ctx := context.Background() // a transaction is not left half-way because one of its callers has gone
 	started := l.o.Now()
 	if _, err := l.begin.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}
 	seq, size := l.writer.seq, int64(0)
+	steps := make([]step, 0, len(batch))
+	defer func() {
+		if err != nil {
+			for _, s := range steps {
+				delete(l.tail.seen, s)
+			}
+		}
+	}()
 	for _, p := range batch {
+		var s step
+		if p.err = nil; p.row.exchange != "" {
+			s = step{p.row.exchange, p.row.kind}
+			twice, err := l.recorded(ctx, s)
+			if err != nil {
+				return l.rollback(ctx, err)
+			}
+			if twice {
+				p.err = ErrDuplicate
+				continue
+			}
+		}
 		leaf := LeafHash(p.row.canonical, l.writer.name, seq+1)
 		_, err := l.add.ExecContext(ctx, p.row.args(l.writer.id, seq+1, leaf[:])...)
-		switch {
-		case err == nil:
-			p.err = nil
-			seq++
-			size += int64(len(p.row.canonical)) + overhead
-		case sqlite.IsUnique(err):
-			p.err = ErrDuplicate
-		case sqlite.IsOwnFault(err):
+		if sqlite.IsOwnFault(err) {
 			p.err = fmt.Errorf("audit: a record cannot be stored: %w", err)
-		default:
+			continue
+		}
+		if err != nil {
 			return l.rollback(ctx, err)
 		}
+		l.tail.seen[s] = struct{}{}
+		steps = append(steps, s)
+		seq++
+		size += int64(len(p.row.canonical)) + overhead
 	}
 	if _, err := l.commit.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}
 	written := int(seq - l.writer.seq)
 	l.writer.seq = seq
-	l.last += int64(written)
+	l.tail.add(steps)
 	l.dirty.Store(true)
 	if l.grown += size; l.grown >= checkpointBytes {
 		l.grown = 0

@@ -30,12 +30,17 @@ CREATE TABLE entries (
     record   BLOB    NOT NULL        -- last, so that reading a column never reads the record's overflow pages
 ) STRICT;
 
--- Each step of an exchange is recorded once, whatever was tried again.
-CREATE UNIQUE INDEX entries_step ON entries (exchange, kind) WHERE exchange <> '';
+-- What is derived from the entries is added in bulk, for many of them at a time: kept with each commit it would double the
+-- bytes that a commit writes. state.indexed says up to which entry these tables go; those after it are few, and are read
+-- one by one.
 
--- What is only searched and summed is added in bulk, for many entries at a time: kept with each commit it would double
--- the bytes that a commit writes. state.indexed says up to which entry these tables go; those after it are few, and are
--- read one by one.
+-- Each step of an exchange is recorded once, whatever was tried again.
+CREATE TABLE by_exchange (
+    exchange TEXT    NOT NULL,
+    kind     TEXT    NOT NULL,
+    entry    INTEGER NOT NULL,       -- entries.id
+    PRIMARY KEY (exchange, kind)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE by_user (
     user  TEXT    NOT NULL,
