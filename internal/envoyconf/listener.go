@@ -44,9 +44,9 @@ const (
 var (
 	requestAttributes = []string{
 		"connection.uri_san_peer_certificate", "connection.mtls", "connection.sha256_peer_certificate_digest",
-		"source.address", "request.id", "xds.route_name", "xds.cluster_name",
+		"source.address",
 	}
-	responseAttributes = []string{"response.code_details", "response.flags", "upstream.address"}
+	responseAttributes = []string{"response.code_details"}
 )
 
 func newListener(o Options, listen netip.AddrPort, up upstream) (*listenerv3.Listener, error) {
