@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 
 	"github.com/plumbline/plumbline/internal/app"
@@ -20,6 +21,9 @@ func (serveCmd) Run(s *session) error {
 	if _, set := s.variable("GOGC"); !set {
 		debug.SetGCPercent(gcPercent)
 	}
+	if _, set := s.variable("GOMAXPROCS"); !set {
+		runtime.GOMAXPROCS(processors(runtime.GOMAXPROCS(0), runtime.NumCPU(), cfg.ExtProc.Listen == ""))
+	}
 	a, err := app.New(s.ctx, app.Options{Config: cfg, Build: version(), Log: s.logger(cfg.Log)})
 	if err != nil {
 		return err
@@ -30,6 +34,16 @@ func (serveCmd) Run(s *session) error {
 // gcPercent lets the heap grow to five times of what is alive before it is collected. What is alive is some tens of MiB,
 // and an exchange leaves little behind: memory is cheaper here than the CPU time of the collector.
 const gcPercent = 400
+
+// processors is on how many cores Plumbline runs at a time, given what it may use and what there is. An Envoy at the other
+// end of a Unix socket shares the machine, and does about as much for an exchange: each gets half. On all cores both
+// would only wait for each other and lose their caches. What a container's limit leaves is for Plumbline alone.
+func processors(usable, cores int, besideEnvoy bool) int {
+	if !besideEnvoy || usable < cores {
+		return usable
+	}
+	return max(1, cores/2)
+}
 
 // logger writes to where talk goes.
 func (s *session) logger(c config.Log) *slog.Logger {
