@@ -63,7 +63,7 @@ func TestReferenceOfMetrics(t *testing.T) {
 	}
 	page := "# Metrics\n\n<!-- Generated: go test ./internal/telemetry -update -->\n\n" +
 		"Served at `/metrics` of the ops listener, with Go's own and the process's. Times are in seconds, sizes in bytes. Labels\n" +
-		"are of closed sets: a model without a price is `other`. Histograms are classic and native.\n\n" +
+		"are of closed sets: a model without a price is `other`. Histograms are classic, those without labels native too.\n\n" +
 		"| metric | type | labels | |\n|---|---|---|---|\n"
 	for _, f := range families {
 		if !strings.HasPrefix(f.GetName(), "plumbline_") {
