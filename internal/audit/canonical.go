@@ -185,6 +185,11 @@ func (e *encoder) usage(u *core.Usage) {
 	e.intUnlessZero("reasoning_tokens", u.ReasoningTokens)
 	e.intUnlessZero("audio_input_tokens", u.AudioInputTokens)
 	e.intUnlessZero("audio_output_tokens", u.AudioOutputTokens)
+	e.intUnlessZero("image_input_tokens", u.ImageInputTokens)
+	e.intUnlessZero("image_output_tokens", u.ImageOutputTokens)
+	e.intUnlessZero("images", u.Images)
+	e.intUnlessZero("characters", u.Characters)
+	e.intUnlessZero("audio_ms", u.AudioMillis)
 	e.trueOnly("estimated", u.Estimated)
 	e.close()
 }

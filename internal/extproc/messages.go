@@ -66,6 +66,10 @@ func answerHead(m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) gate.A
 			head.ContentType = value
 		case "content-encoding":
 			head.ContentEncoding = value
+		default:
+			if strings.HasPrefix(v.GetKey(), "x-ratelimit-") {
+				head.RateLimits = append(head.RateLimits, [2]string{v.GetKey(), value})
+			}
 		}
 	}
 	if details := attribute(m, "response.code_details"); details != viaUpstream {

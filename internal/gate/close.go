@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -19,6 +20,9 @@ func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
 		defer x.gate.leases.remove(x)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), x.gate.o.CloseTimeout)
 		defer cancel()
+		if x.answer.reader != nil {
+			defer x.answer.reader.Close()
+		}
 		switch x.hold.recorded {
 		case recordedUnknown:
 			x.appendOutcome(ctx, core.FinishNotForwarded, core.Charge{}, seen{})
@@ -137,7 +141,7 @@ func (x *Exchange) usage() core.Usage {
 	}
 	estimated := core.Usage{InputTokens: x.request.CountInput(), Estimated: true}
 	if x.answer.reader != nil {
-		estimated.OutputTokens = x.answer.reader.CountDelivered()
+		estimated = x.answer.reader.Counted()
 	}
 	held := x.hold.reservation.Held
 	estimated.InputTokens = min(estimated.InputTokens, held.InputTokens)
@@ -150,8 +154,10 @@ func (x *Exchange) usage() core.Usage {
 // provider's fault, of which a limit must be neither evaded nor used up for good.
 func (x *Exchange) believable(u core.Usage) bool {
 	held := x.hold.reservation.Held
-	most := max(x.hold.model.ContextWindow, held.InputTokens, held.OutputTokens)
+	most := max(cmp.Or(x.hold.model.ContextWindow, unknownContext), x.hold.model.MaxOutput, held.InputTokens, held.OutputTokens)
 	switch {
+	case u.AudioMillis > 0 && u.TotalTokens() == 0: // audio that is paid by the minute
+		return u.AudioMillis <= mostAudio.Milliseconds() && x.used(u).Validate() == nil
 	case u.InputTokens <= 0 || u.InputTokens > most:
 		return false
 	case u.OutputTokens <= 0:
@@ -160,12 +166,24 @@ func (x *Exchange) believable(u core.Usage) bool {
 	return u.OutputTokens/max(x.request.Choices, 1) <= most && x.used(u).Validate() == nil
 }
 
-// used is what the exchange is charged: the request itself always, tokens and cost as used.
+const (
+	// unknownContext stands for the context of a model of which it is not known, in tokens.
+	unknownContext = 1 << 20
+	// mostAudio is more than any file lasts that a provider takes.
+	mostAudio = 24 * time.Hour
+)
+
+// used is what the exchange is charged: the request itself always, tokens and cost as used, on the terms on which it was
+// served.
 func (x *Exchange) used(u core.Usage) quota.Amounts {
 	if x.request == nil {
 		return quota.Amounts{}
 	}
-	return quota.Amounts{Requests: 1, InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Cost: x.hold.model.Cost(u)}
+	model := x.hold.model
+	if x.answer.reader != nil {
+		model = model.On(x.answer.reader.ServedTerms())
+	}
+	return quota.Amounts{Requests: 1, InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Cost: model.Cost(u)}
 }
 
 func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge core.Charge, s seen) {
@@ -204,7 +222,9 @@ func (x *Exchange) void(ctx context.Context) {
 // charge is the record's form of amounts.
 func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.judged.facts.At) }
 
-// cost is the price of tokens of the exchange's model.
+// cost is the price of the exchange with so many tokens.
 func (x *Exchange) cost(input, output int64) core.MicroUSD {
-	return x.hold.model.Cost(core.Usage{InputTokens: input, OutputTokens: output})
+	u := x.request.Units()
+	u.InputTokens, u.OutputTokens = input, output
+	return x.hold.model.Cost(u)
 }

@@ -20,6 +20,8 @@ type AnswerHead struct {
 	Status          int
 	ContentType     string
 	ContentEncoding string
+	// RateLimits are the provider's own x-ratelimit-… headers, name and value.
+	RateLimits [][2]string
 	// Local says that Envoy itself answered in the provider's place, and why (response.code_details).
 	Local string
 }
@@ -52,9 +54,12 @@ func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (Hea
 	}
 	x.answer.reader = openai.NewAnswer(options)
 	edits := HeaderEdits{Remove: removedFromAnswers, Set: [][2]string{{"x-plumbline-request-id", x.id}}}
-	if x.filtersModels() {
+	if x.answer.reader.Decodes() {
+		edits.Remove = append([]string{"content-length", "content-encoding"}, edits.Remove...)
+	} else if x.filtersModels() {
 		edits.Remove = append([]string{"content-length"}, edits.Remove...)
 	}
+	edits.Set = append(edits.Set, rateLimits(x.hold.reservation.Standings, h.RateLimits, x.gate.o.Now())...)
 	if v := x.judged.verdict; v.Action == core.ActionWarn {
 		edits.Set = append(edits.Set, [2]string{"x-plumbline-notice", x.id + "; code=" + string(v.Reason)})
 	}

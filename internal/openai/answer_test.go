@@ -317,8 +317,8 @@ func TestOverlongAnswers(t *testing.T) {
 		out, _ := s.Write(piece, false)
 		total += len(out)
 	}
-	if total != 4<<20 || len(s.kept) != 0 || s.CountDelivered() < 4<<20 {
-		t.Errorf("%d bytes passed, %d kept, %d tokens", total, len(s.kept), s.CountDelivered())
+	if total != 4<<20 || len(s.stream.kept) != 0 || s.CountDelivered() < 4<<20 {
+		t.Errorf("%d bytes passed, %d kept, %d tokens", total, len(s.stream.kept), s.CountDelivered())
 	}
 	if cut := s.Cut(core.ReasonQuotaExhausted); cut != nil {
 		t.Errorf("cut inside an event: %q", cut)

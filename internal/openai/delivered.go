@@ -35,6 +35,7 @@ type run struct {
 	choice, index int64
 	kind          textKind
 	text          []byte // not counted yet
+	brought       int    // the length of all that came of it
 }
 
 type textKind int
@@ -43,9 +44,12 @@ const (
 	textContent textKind = iota
 	textRefusal
 	textReasoning
+	textSummary // of a reasoning
 	textCall
+	textName // of a call
 	textTranscript
-	textRaw // what could not be read
+	textRaw   // what could not be read
+	textSound // no text: audio as base64
 )
 
 // reset forgets what was delivered, to count it anew.
@@ -67,20 +71,56 @@ func (d *delivered) quoted(choice, index int64, kind textKind, v []byte) {
 	}
 	r := d.run(choice, index, kind)
 	before := len(r.text)
-	r.text, _ = jsontext.AppendUnquote(r.text, v)
+	r.unquote(v)
 	d.grew(r, before)
 }
 
-// raw adds bytes as they are.
+// rest adds what is not yet there of a text, given the JSON string that holds the whole of it, and reports whether there
+// was anything.
+func (d *delivered) rest(choice, index int64, kind textKind, v []byte) bool {
+	if d.closed {
+		return false
+	}
+	r := d.run(choice, index, kind)
+	if len(v)-len(`""`) <= r.brought { // escapes only make it longer
+		return false
+	}
+	before := len(r.text)
+	r.unquote(v)
+	unseen := len(r.text) - before - r.brought
+	if unseen <= 0 {
+		r.text = r.text[:before]
+		return false
+	}
+	r.text = append(r.text[:before], r.text[before+r.brought:]...)
+	d.grew(r, before)
+	return true
+}
+
+// unquote appends the text of a JSON string; of one that is none, its bytes.
+func (r *run) unquote(v []byte) {
+	before := len(r.text)
+	var err error
+	if r.text, err = jsontext.AppendUnquote(r.text, v); err != nil {
+		r.text = append(r.text[:before], v[1:len(v)-1]...)
+	}
+}
+
+// raw adds bytes that could not be read.
 func (d *delivered) raw(b []byte) {
 	if len(b) > maxRaw {
 		d.frame(int64(len(b)))
 		return
 	}
+	d.plain(textRaw, b)
+}
+
+// plain adds bytes as they are.
+func (d *delivered) plain(kind textKind, b []byte) {
 	if d.closed {
 		return
 	}
-	r := d.run(0, 0, textRaw)
+	r := d.run(0, 0, kind)
 	before := len(r.text)
 	r.text = append(r.text, b...)
 	d.grew(r, before)
@@ -88,6 +128,7 @@ func (d *delivered) raw(b []byte) {
 
 func (d *delivered) grew(r *run, before int) {
 	n := len(r.text) - before
+	r.brought += n
 	d.bound += int64(n)
 	if d.pending += n; d.pending > maxPending && !d.bounded {
 		for i := range d.runs {

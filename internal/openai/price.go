@@ -4,8 +4,6 @@ import (
 	_ "embed"
 	"fmt"
 	"maps"
-	"math"
-	"math/bits"
 	"slices"
 	"sync"
 
@@ -14,21 +12,49 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// Model is what is known of a model. Prices are for a million tokens.
+// Model is what is known of a model. All prices are in whole micro-dollars.
 type Model struct {
 	Name string `json:"name"`
-	// Input and Output are required. A price that is zero among the others means that there is no such discount or
-	// extra charge: cached input costs as input, audio as text.
-	Input       core.MicroUSD `json:"input"`
-	CachedInput core.MicroUSD `json:"cached_input,omitzero"`
-	Output      core.MicroUSD `json:"output"`
-	AudioInput  core.MicroUSD `json:"audio_input,omitzero"`
-	AudioOutput core.MicroUSD `json:"audio_output,omitzero"`
-	// ContextWindow and MaxOutput are in tokens.
-	ContextWindow int64 `json:"context_window"`
-	MaxOutput     int64 `json:"max_output"`
+	Rates
+	// Flex and Priority are the prices of the service tiers of these names; nil: as Rates.
+	Flex     *Rates `json:"flex,omitzero"`
+	Priority *Rates `json:"priority,omitzero"`
+	// Long is what a call with a long input costs, nil for a model to which that makes no difference.
+	Long *LongRates `json:"long,omitzero"`
+	// Images are the prices of a picture by size and quality, e.g. "1024x1024/hd", of a model that is paid by the picture.
+	Images map[string]core.MicroUSD `json:"images,omitzero"`
+	// Characters is for a million characters that are spoken, Minute for a minute of audio that is heard, Request for
+	// each call.
+	Characters core.MicroUSD `json:"characters,omitzero"`
+	Minute     core.MicroUSD `json:"minute,omitzero"`
+	Request    core.MicroUSD `json:"request,omitzero"`
+	// Free says that the provider asks nothing for the model, which no price by itself does.
+	Free bool `json:"free,omitzero"`
+	// ContextWindow and MaxOutput are in tokens; 0 where the model has none, or it is not known.
+	ContextWindow int64 `json:"context_window,omitzero"`
+	MaxOutput     int64 `json:"max_output,omitzero"`
 	// Reasoning says that the model spends output tokens that it does not show.
 	Reasoning bool `json:"reasoning,omitzero"`
+
+	image core.MicroUSD // of a picture, once that is known
+}
+
+// Rates are prices for a million tokens. One that is zero among CachedInput and those after Output means that there is no
+// such discount or extra charge: cached input costs as input, audio and pictures as text.
+type Rates struct {
+	Input       core.MicroUSD `json:"input,omitzero"`
+	CachedInput core.MicroUSD `json:"cached_input,omitzero"`
+	Output      core.MicroUSD `json:"output,omitzero"`
+	AudioInput  core.MicroUSD `json:"audio_input,omitzero"`
+	AudioOutput core.MicroUSD `json:"audio_output,omitzero"`
+	ImageInput  core.MicroUSD `json:"image_input,omitzero"`
+	ImageOutput core.MicroUSD `json:"image_output,omitzero"`
+}
+
+// LongRates hold for all tokens of a call with more input tokens than Above.
+type LongRates struct {
+	Above int64 `json:"above"`
+	Rates
 }
 
 // PriceTable is a dated table of models. It never changes.
@@ -57,14 +83,17 @@ func DefaultPrices() *PriceTable { return defaultPrices() }
 // maxPrice bounds prices: ten thousand dollars for a million tokens.
 const maxPrice core.MicroUSD = 10_000_000_000
 
-// ParsePrices reads a table from JSON: {"version", "source", "models": [{"name", "input", "output", …}]}, prices in whole
-// micro-dollars for a million tokens. Unknown and repeated names, missing prices and impossible figures are errors.
+// priceFile is the form of a price table.
+type priceFile struct {
+	Version string  `json:"version"`
+	Source  string  `json:"source"`
+	Models  []Model `json:"models"`
+}
+
+// ParsePrices reads a table from JSON: {"version", "source", "models": [{"name", "input", "output", …}]}, with the members
+// of Model. Unknown and repeated names, missing prices and impossible figures are errors.
 func ParsePrices(data []byte) (*PriceTable, error) {
-	var file struct {
-		Version string  `json:"version"`
-		Source  string  `json:"source"`
-		Models  []Model `json:"models"`
-	}
+	var file priceFile
 	if err := json.Unmarshal(data, &file, json.RejectUnknownMembers(true)); err != nil {
 		return nil, fmt.Errorf("reading prices: %w", err)
 	}
@@ -88,16 +117,65 @@ func (m Model) check() error {
 	if m.Name == "" {
 		return fmt.Errorf("it has no name")
 	}
-	if m.Input <= 0 || m.Output <= 0 {
-		return fmt.Errorf("input and output need a price above zero: nothing is free")
-	}
-	for _, p := range []core.MicroUSD{m.Input, m.CachedInput, m.Output, m.AudioInput, m.AudioOutput} {
-		if p < 0 || p > maxPrice {
-			return fmt.Errorf("%d is no price in micro-dollars for a million tokens", p)
+	prices := []core.MicroUSD{m.Characters, m.Minute, m.Request}
+	for _, r := range []*Rates{&m.Rates, m.Flex, m.Priority, m.longRates()} {
+		if r == nil {
+			continue
 		}
+		if err := r.check(m.Input > 0, m.Output > 0); err != nil {
+			return err
+		}
+		prices = append(prices, r.Input, r.CachedInput, r.Output, r.AudioInput, r.AudioOutput, r.ImageInput, r.ImageOutput)
 	}
-	if m.ContextWindow <= 0 || m.MaxOutput <= 0 {
-		return fmt.Errorf("context_window and max_output must be above zero")
+	for _, p := range m.Images {
+		if p == 0 {
+			return fmt.Errorf("a picture needs a price above zero: nothing is free")
+		}
+		prices = append(prices, p)
+	}
+	paid := false
+	for _, p := range prices {
+		if p < 0 || p > maxPrice {
+			return fmt.Errorf("%d is no price in micro-dollars", p)
+		}
+		paid = paid || p > 0
+	}
+	byPiece := m.Characters > 0 || m.Minute > 0 || len(m.Images) > 0
+	switch {
+	case m.Free && paid:
+		return fmt.Errorf("it is free and has a price")
+	case m.Free:
+	case m.Input == 0 && !byPiece:
+		return fmt.Errorf("input needs a price above zero: nothing is free")
+	case m.Output == 0 && m.MaxOutput > 0 && !byPiece:
+		return fmt.Errorf("output needs a price above zero, or max_output none: nothing is free")
+	case m.Output > 0 && m.MaxOutput == 0:
+		return fmt.Errorf("a model with a price of its output needs max_output")
+	}
+	if m.ContextWindow < 0 || m.MaxOutput < 0 {
+		return fmt.Errorf("context_window and max_output must not be negative")
+	}
+	if m.Long != nil && m.Long.Above <= 0 {
+		return fmt.Errorf("long needs a number of tokens above which it holds")
+	}
+	return nil
+}
+
+func (m Model) longRates() *Rates {
+	if m.Long == nil {
+		return nil
+	}
+	return &m.Long.Rates
+}
+
+// check holds the rates of a tier to what the model has a price for, and discounts to being none the other way round:
+// more use must not cost less.
+func (r Rates) check(input, output bool) error {
+	switch {
+	case (r.Input > 0) != input || (r.Output > 0) != output:
+		return fmt.Errorf("each tier needs the prices of input and output that the model has: nothing is free")
+	case r.CachedInput > r.Input:
+		return fmt.Errorf("cached_input is above input")
 	}
 	return nil
 }
@@ -135,7 +213,9 @@ const (
 // WithUnknown gives the table with a price for models that it does not name, per million tokens.
 func (t *PriceTable) WithUnknown(input, output core.MicroUSD) *PriceTable {
 	with := *t
-	with.unknown = Model{Input: input, Output: output, ContextWindow: unknownContextWindow, MaxOutput: unknownMaxOutput}
+	with.unknown = Model{
+		Rates: Rates{Input: input, Output: output}, ContextWindow: unknownContextWindow, MaxOutput: unknownMaxOutput,
+	}
 	return &with
 }
 
@@ -155,50 +235,4 @@ func cutDate(name, pattern string) (string, bool) {
 		}
 	}
 	return name[:at], true
-}
-
-// Cost is the price of what was used, rounded up once. It does not overflow: what would is the largest amount there is.
-func (m Model) Cost(u core.Usage) core.MicroUSD {
-	audioIn := clamp(u.AudioInputTokens, u.InputTokens)
-	cached := clamp(u.CachedInputTokens, u.InputTokens-audioIn)
-	audioOut := clamp(u.AudioOutputTokens, u.OutputTokens)
-	var sum wide
-	sum.add(max(u.InputTokens, 0)-audioIn-cached, m.Input)
-	sum.add(cached, priceOr(m.CachedInput, m.Input))
-	sum.add(audioIn, priceOr(m.AudioInput, m.Input))
-	sum.add(max(u.OutputTokens, 0)-audioOut, m.Output)
-	sum.add(audioOut, priceOr(m.AudioOutput, m.Output))
-	return sum.perMillion()
-}
-
-// clamp is part, at least 0 and at most whole.
-func clamp(part, whole int64) int64 { return max(min(part, whole), 0) }
-
-func priceOr(p, other core.MicroUSD) core.MicroUSD {
-	if p == 0 {
-		return other
-	}
-	return p
-}
-
-// wide is a sum of products in 128 bits.
-type wide struct{ hi, lo uint64 }
-
-func (w *wide) add(tokens int64, price core.MicroUSD) {
-	hi, lo := bits.Mul64(uint64(tokens), uint64(price))
-	var carry uint64
-	w.lo, carry = bits.Add64(w.lo, lo, 0)
-	w.hi, _ = bits.Add64(w.hi, hi, carry)
-}
-
-// perMillion divides by a million, rounding up.
-func (w wide) perMillion() core.MicroUSD {
-	const million = 1_000_000
-	lo, carry := bits.Add64(w.lo, million-1, 0)
-	hi := w.hi + carry
-	if hi >= million {
-		return math.MaxInt64
-	}
-	q, _ := bits.Div64(hi, lo, million)
-	return core.MicroUSD(min(q, math.MaxInt64))
 }

@@ -193,8 +193,9 @@ func TestReplaceAnswer(t *testing.T) {
 		{"a switch of protocols", AnswerOptions{Status: 101}, "", core.ReasonUpstreamError},
 		{"no route", AnswerOptions{Status: 404}, "route_not_found", core.ReasonEndpointNotAllowed},
 		{"compressed JSON is read", AnswerOptions{Status: 200, ContentEncoding: "gzip"}, "", ""},
-		{"compressed stream", AnswerOptions{Status: 200, ContentType: "text/event-stream", ContentEncoding: "gzip"}, "", core.ReasonUpstreamError},
-		{"compressed list", AnswerOptions{Status: 200, ContentEncoding: "br", FilterModels: func(string) bool { return true }}, "", core.ReasonUpstreamError},
+		{"a compressed stream is read", AnswerOptions{Status: 200, ContentType: "text/event-stream", ContentEncoding: "gzip"}, "", ""},
+		{"a compressed list is read", AnswerOptions{Status: 200, ContentEncoding: "br", FilterModels: func(string) bool { return true }}, "", ""},
+		{"compressed twice", AnswerOptions{Status: 200, ContentEncoding: "gzip, br"}, "", core.ReasonUpstreamError},
 		{"unknown compression", AnswerOptions{Status: 200, ContentEncoding: "lzma"}, "", core.ReasonUpstreamError},
 	} {
 		got := ReplaceAnswer(tt.o, tt.local)

@@ -23,11 +23,10 @@ func ReplaceAnswer(o AnswerOptions, local string) *core.Error {
 			Reason: core.ReasonUpstreamRejected,
 			Public: "The provider refused the key that Plumbline sent. Yours is fine: tell the operator of this gateway.",
 		}
-	case encoded(o.ContentEncoding) && (isEventStream(o.ContentType) || o.FilterModels != nil || decoderOf(o.ContentEncoding) == nil):
-		// Neither a stream that may have to be cut nor a list that is to be filtered can be changed under compression.
+	case encoded(o.ContentEncoding) && decoderOf(o.ContentEncoding) == nil: // what cannot be read cannot be charged
 		return &core.Error{
 			Reason: core.ReasonUpstreamError,
-			Public: "The provider compressed its answer in a way that cannot be read as it passes, although it was asked not to.",
+			Public: "The provider compressed its answer in a way that is not known, although it was asked not to.",
 		}
 	}
 	return nil
@@ -59,6 +58,13 @@ func localReply(status int, details string) *core.Error {
 func isEventStream(contentType string) bool {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.EqualFold(strings.TrimSpace(media), "text/event-stream")
+}
+
+// isJSON reports whether a content type is JSON, or none: what says nothing of itself is read as an object.
+func isJSON(contentType string) bool {
+	media, _, _ := strings.Cut(contentType, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	return media == "" || media == "application/json" || strings.HasSuffix(media, "+json")
 }
 
 // encoded reports whether a content encoding is one at all.
