@@ -137,6 +137,42 @@ func TestCutFinishesOpenChoices(t *testing.T) {
 	}
 }
 
+// Every kind of stream can be cut after any byte and is whole for the client: it gets whole events only, the last of which
+// says why, where its kind has one for that. Sequence numbers go on rising.
+func TestCutOfEachKindAfterAnyByte(t *testing.T) {
+	for name, tt := range streams {
+		for at := range len(tt.body) - 1 {
+			a := streamed(AnswerOptions{Request: asked(tt.endpoint)})
+			first, _ := a.Write([]byte(tt.body[:at]), false)
+			out := append([]byte(nil), first...)
+			if a.Complete() {
+				break
+			}
+			out = append(out, a.Cut(core.ReasonQuotaExhausted)...)
+			chunks, done := events(t, out)
+			switch a.doc.kind {
+			case kindCompletion:
+				last := chunks[len(chunks)-1]
+				if !done || last["object"] != "text_completion" {
+					t.Fatalf("%s, cut at %d: %v", name, at, last)
+				}
+			case kindResponse:
+				last := chunks[len(chunks)-1]
+				if done || last["type"] != "response.incomplete" {
+					t.Fatalf("%s, cut at %d: %v", name, at, last)
+				}
+				if n := len(chunks); n > 1 && name == "response" && last["sequence_number"].(float64) != float64(n-1) {
+					t.Fatalf("%s, cut at %d: number %v of event %d", name, at, last["sequence_number"], n)
+				}
+			default:
+				if done || len(chunks) != strings.Count(tt.body[:at], "\n\n") || !strings.HasSuffix(string(out), ": plumbline quota_exhausted\n\n") {
+					t.Fatalf("%s, cut at %d: %q", name, at, out)
+				}
+			}
+		}
+	}
+}
+
 func TestCutOfWhatCannotBeCut(t *testing.T) {
 	a := NewAnswer(AnswerOptions{Request: &Request{}, Status: 200, ContentType: "application/json"})
 	a.Write([]byte(`{"id":`), false)
@@ -148,54 +184,4 @@ func TestCutOfWhatCannotBeCut(t *testing.T) {
 	if got := a.Cut(core.ReasonUserBlocked); got != nil {
 		t.Errorf("after the end: %q", got)
 	}
-}
-
-// However a stream is cut into pieces, the client gets the same bytes and the same is counted.
-func FuzzAnswerSplits(f *testing.F) {
-	whole := chunk(`{"content":"Hi there"}`, `,"usage":null`) + usageChunk + doneEvent
-	f.Add([]byte(whole), []byte{1, 2, 3}, true)
-	f.Add([]byte(strings.ReplaceAll(whole, "\n", "\r\n")), []byte{200, 1, 1}, true)
-	f.Add([]byte(strings.ReplaceAll(whole, "\n", "\r")), []byte{90}, false)
-	f.Add([]byte("data: {\"choices\":[],\"usage\":{}}\r\n\r\n\n\r\r\ndata: x"), []byte{0, 5}, true)
-	f.Add([]byte("\xef\xbb\xbfdata: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":\"\\u00e9\"}}]}}]}\n\n"), []byte{4}, false)
-	f.Fuzz(func(t *testing.T, stream, sizes []byte, strip bool) {
-		read := func(sizes []byte) (*Answer, string) {
-			a := streamed(AnswerOptions{StripUsage: strip})
-			var out []byte
-			rest := stream
-			for i := 0; len(sizes) > 0 && len(rest) > 0; i++ {
-				n := min(int(sizes[i%len(sizes)]), len(rest))
-				if n == 0 && i > 2*len(stream) {
-					break
-				}
-				forward, changed := a.Write(rest[:n:n], false)
-				if !changed && string(forward) != string(rest[:n]) {
-					t.Fatal("unchanged, and another piece")
-				}
-				out = append(out, forward...)
-				rest = rest[n:]
-			}
-			forward, _ := a.Write(rest, true)
-			return a, string(append(out, forward...))
-		}
-		one, want := read(nil)
-		many, got := read(sizes)
-		if got != want {
-			t.Fatalf("in pieces %q, at once %q", got, want)
-		}
-		if !strip && got != string(stream) {
-			t.Fatalf("%q became %q", stream, got)
-		}
-		u1, ok1 := one.Usage()
-		u2, ok2 := many.Usage()
-		if u1 != u2 || ok1 != ok2 || one.Complete() != many.Complete() || one.ServedModel() != many.ServedModel() {
-			t.Fatalf("in pieces %+v %v %v, at once %+v %v %v", u2, ok2, many.Complete(), u1, ok1, one.Complete())
-		}
-		if one.DeliveredBound() != many.DeliveredBound() || one.CountDelivered() != many.CountDelivered() {
-			t.Fatalf("in pieces %d tokens, at once %d", many.CountDelivered(), one.CountDelivered())
-		}
-		if one.CountDelivered() > one.DeliveredBound() {
-			t.Fatal("more tokens than the bound")
-		}
-	})
 }
