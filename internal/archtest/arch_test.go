@@ -58,6 +58,8 @@ var homes = map[string][]string{
 	"github.com/alecthomas/kong":                {"internal/cli"},
 	"github.com/goccy/go-yaml":                  {"internal/yamldoc", "internal/envoyconf"},
 	"github.com/tiktoken-go/tokenizer":          {"internal/openai"},
+	"github.com/andybalholm/brotli":             {"internal/openai"},
+	"github.com/klauspost/compress":             {"internal/openai"},
 	"github.com/google/uuid":                    {"internal/gate", "internal/app"},
 	"github.com/envoyproxy/protoc-gen-validate": {},
 }

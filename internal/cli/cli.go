@@ -56,6 +56,7 @@ type commands struct {
 	Limit  limitCmd   `cmd:"" help:"Limits on requests, tokens, cost and concurrency." set:"kind=limit"`
 	Key    keyCmd     `cmd:"" help:"App keys (pl_…)."`
 	Token  tokenCmd   `cmd:"" help:"Plumbline's own signed tokens."`
+	Prices pricesCmd  `cmd:"" help:"Price tables."`
 	Judge  judgeCmd   `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
 	Audit  auditCmd   `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd    `cmd:"" help:"Follow the audit live."`

@@ -276,12 +276,13 @@ func (a *Answer) Complete() bool {
 		return a.ended && (a.inflate == nil || a.inflate.ended)
 	case formatEvents:
 		return a.whole || a.doc.final
+	default:
+		if a.lost {
+			return a.ended
+		}
+		a.readJSON()
+		return a.whole
 	}
-	if a.lost {
-		return a.ended
-	}
-	a.readJSON()
-	return a.whole
 }
 
 // DeliveredBound is an upper bound on the tokens of the output so far, without a tokenizer.

@@ -35,9 +35,10 @@ func (a *Answer) Cut(reason core.Reason) []byte {
 	case kindResponse:
 		out = append(out, "event: response.incomplete\n"...)
 		return appendData(out, a.lastEvent(reason))
+	default:
+		out = appendData(out, a.lastChunk(reason))
+		return append(out, "data: [DONE]\n\n"...)
 	}
-	out = appendData(out, a.lastChunk(reason))
-	return append(out, "data: [DONE]\n\n"...)
 }
 
 // appendData appends the data of an event, and the end of it.
@@ -168,6 +169,7 @@ func usedUp(r core.Reason) bool {
 	case core.ReasonQuotaExhausted, core.ReasonRateLimited, core.ReasonConcurrencyLimit, core.ReasonRequestTooLarge,
 		core.ReasonGovernanceDown, core.ReasonOverloaded:
 		return true
+	default:
+		return false
 	}
-	return false
 }

@@ -151,7 +151,9 @@ func TestJSONOfEachKind(t *testing.T) {
 		},
 		{
 			"response with a call", "responses",
-			`{"id":"x","output":[{"type":"function_call","arguments":"` + quickFox + `","name":"f"}]}`, core.Usage{}, false, 9 + tokensPerCall + 1,
+			`{"id":"x","output":[{"type":"function_call","arguments":"` + quickFox + `","name":"f"}]}`,
+			core.Usage{},
+			false, 9 + tokensPerCall + 1,
 		},
 		{"completion", "completions", `{"id":"x","choices":[{"text":"` + quickFox + `","index":0}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`, core.Usage{InputTokens: 1, OutputTokens: 2}, true, 9},
 		{"message before its index", "chat.completions", `{"id":"x","choices":[{"message":{"content":"` + quickFox + `"},"index":3}]}`, core.Usage{}, false, 9},
@@ -160,7 +162,8 @@ func TestJSONOfEachKind(t *testing.T) {
 		{
 			"pictures", "images.edits",
 			`{"id":"x","created":7,"data":[{"b64_json":"AA\"]}"},{"url":"data"}],"size":"1024x1024","quality":"low","usage":{"input_tokens":10,"input_tokens_details":{"image_tokens":4,"text_tokens":6},"output_tokens":544,"output_tokens_details":{"image_tokens":544,"text_tokens":0}}}`,
-			core.Usage{InputTokens: 10, ImageInputTokens: 4, OutputTokens: 544, ImageOutputTokens: 544, Images: 2}, true, 2 * 272,
+			core.Usage{InputTokens: 10, ImageInputTokens: 4, OutputTokens: 544, ImageOutputTokens: 544, Images: 2},
+			true, 2 * 272,
 		},
 		{"pictures without usage", "images.generations", `{"id":"x","data":[{"url":"u"}]}`, core.Usage{}, false, 6240},
 		{"transcript", "audio.transcriptions", `{"id":"x","text":"` + quickFox + `","usage":{"type":"duration","seconds":7}}`, core.Usage{AudioMillis: 7000}, true, 9},

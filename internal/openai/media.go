@@ -157,8 +157,9 @@ func (r *Request) Units() core.Usage {
 		return core.Usage{Characters: characters(r)}
 	case kindTranscript:
 		return core.Usage{AudioMillis: r.size.audioTokens * maxMillisPerToken}
+	default:
+		return core.Usage{}
 	}
-	return core.Usage{}
 }
 
 // maxMillisPerToken is the most that a token of speech stands for.

@@ -72,7 +72,7 @@ func TestSDKReadsCutStreamsOfEachKind(t *testing.T) {
 		"audio.transcriptions": `data: {"type":"transcript.text.delta","delta":"Hello"}`,
 	} {
 		c := client(t, cutStream(endpoint, head+"\n\n", core.ReasonQuotaExhausted))
-		n := 0
+		var n int
 		if endpoint == "images.generations" {
 			n = len(drain(t, c.Images.GenerateStreaming(t.Context(), sdk.ImageGenerateParams{Prompt: "x"})))
 		} else {

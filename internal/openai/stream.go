@@ -59,7 +59,8 @@ func (s *stream) write(chunk []byte, end bool) (forward []byte, changed bool) {
 		start = len(in)
 	}
 	if rest := in[start:]; held || len(rest) > 0 {
-		s.kept, s.spare = append(s.spare[:0], rest...), s.kept
+		s.spare = append(s.spare[:0], rest...)
+		s.kept, s.spare = s.spare, s.kept
 		changed = true
 	}
 	if done > 0 {
