@@ -165,6 +165,7 @@ func TestJSONOfEachKind(t *testing.T) {
 			core.Usage{InputTokens: 10, ImageInputTokens: 4, OutputTokens: 544, ImageOutputTokens: 544, Images: 2},
 			true, 2 * 272,
 		},
+		{"no pictures", "images.generations", `{"id":"x","data":[ ],"usage":{"input_tokens":1,"output_tokens":0}}`, core.Usage{InputTokens: 1}, true, 0},
 		{"pictures without usage", "images.generations", `{"id":"x","data":[{"url":"u"}]}`, core.Usage{}, false, 6240},
 		{"transcript", "audio.transcriptions", `{"id":"x","text":"` + quickFox + `","usage":{"type":"duration","seconds":7}}`, core.Usage{AudioMillis: 7000}, true, 9},
 		{"verbose transcript", "audio.translations", `{"id":"x","task":"translate","duration":8.470000267028809,"text":"` + quickFox + `","segments":[{"text":"again"}]}`, core.Usage{AudioMillis: 8470}, true, 9},
@@ -303,7 +304,7 @@ func TestLargeDataIsNotKept(t *testing.T) {
 func TestStreamGoesOnAfterALongEvent(t *testing.T) {
 	for _, end := range []string{"\n", "\r\n", "\r"} {
 		a := streamed(AnswerOptions{StripUsage: true})
-		head := "data: {\"x\":\"" + strings.Repeat("a", maxEvent)
+		head := "data: {\"x\":\"" + strings.Repeat("a", maxEvent+300_000)
 		tail := "a\"}\n\n" + usageChunk + chunk(`{"content":"Hi"}`, "")
 		long := strings.ReplaceAll(head+tail, "\n", end)
 		got := feed(a, []byte(long), 100_000)
