@@ -157,6 +157,7 @@ func TestJSONOfEachKind(t *testing.T) {
 		},
 		{"completion", "completions", `{"id":"x","choices":[{"text":"` + quickFox + `","index":0}],"usage":{"prompt_tokens":1,"completion_tokens":2}}`, core.Usage{InputTokens: 1, OutputTokens: 2}, true, 9},
 		{"message before its index", "chat.completions", `{"id":"x","choices":[{"message":{"content":"` + quickFox + `"},"index":3}]}`, core.Usage{}, false, 9},
+		{"messages before their indices", "chat.completions", `{"id":"x","choices":[{"message":{"content":"a"},"index":1},{"message":{"content":"b"},"index":0}]}`, core.Usage{}, false, 2},
 		{"embeddings", "embeddings", `{"id":"x","data":[{"embedding":[0.25,-1e-5]},{"embedding":"AAAA"}],"usage":{"prompt_tokens":8,"total_tokens":8}}`, core.Usage{InputTokens: 8}, true, 0},
 		{"moderation", "moderations", `{"id":"x","results":[{"flagged":false}]}`, core.Usage{}, false, 0},
 		{
