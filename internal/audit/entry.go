@@ -115,15 +115,15 @@ func text(s string) string {
 }
 
 // args are the values of the insert statement, in its order.
-func (r *row) args(writer int64, seq uint64, leaf []byte) []any {
+func (r *row) args(position Position, writer int64, seq uint64, leaf []byte) []any {
 	c := &r.settled
 	return []any{
-		writer, int64(seq), leaf, r.time, string(r.kind), r.exchange, r.user, r.team, r.app, r.action, r.reason, r.model,
+		int64(position), writer, int64(seq), leaf, r.time, string(r.kind), r.exchange, r.user, r.team, r.app, r.action, r.reason, r.model,
 		c[0], c[1], c[2], c[3], c[4], r.canonical,
 	}
 }
 
 // insert writes one entry. See row.args.
-const insert = `INSERT INTO entries (writer, seq, leaf, time, kind, exchange, user, team, app, action, reason, model,
+const insert = `INSERT INTO entries (id, writer, seq, leaf, time, kind, exchange, user, team, app, action, reason, model,
 	admitted, requests, input_tokens, output_tokens, cost, record)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`

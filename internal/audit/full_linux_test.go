@@ -46,13 +46,19 @@ func TestFullDisk(t *testing.T) {
 	t.Logf("%s", out)
 }
 
+// diskSize holds the two halves of the journal, the ballast, what fills it up, and 4 MiB of records.
+const (
+	diskSize   = "size=24m"
+	fillerSize = 14 << 20
+)
+
 func fullDisk(t *testing.T) {
 	disk := t.TempDir()
 	// What is mounted here must not show outside.
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		t.Fatalf("may not mount: %v", err)
 	}
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=10m"); err != nil {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, diskSize); err != nil {
 		t.Fatalf("may not mount: %v", err)
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(disk, 0)) })
@@ -80,7 +86,7 @@ func empty(t *testing.T, disk string) {
 // fillByOutcomes: the outcome that finds the disk full is written all the same, in the ballast's room, and so once.
 func fillByOutcomes(t *testing.T, disk, path string) {
 	log := openLog(t, audit.Options{Path: path, Ballast: 2 << 20})
-	must(t, os.WriteFile(filepath.Join(disk, "filler"), make([]byte, 4<<20), 0o600))
+	must(t, os.WriteFile(filepath.Join(disk, "filler"), make([]byte, fillerSize), 0o600))
 	n := 0
 	for ; log.Healthy() == nil; n++ {
 		if err := log.Append(t.Context(), outcomeRecord(n)); err != nil {
@@ -99,7 +105,7 @@ func fillAndFree(t *testing.T, disk, path string, durability audit.Durability) {
 	log := openLog(t, audit.Options{Path: path, Durability: durability, Ballast: ballast})
 	must(t, log.Healthy())
 	filler := filepath.Join(disk, "filler")
-	must(t, os.WriteFile(filler, make([]byte, 4<<20), 0o600))
+	must(t, os.WriteFile(filler, make([]byte, fillerSize), 0o600))
 
 	admitted := 0
 	var refused error
@@ -141,7 +147,7 @@ func fillAndFree(t *testing.T, disk, path string, durability audit.Durability) {
 	var st syscall.Statfs_t
 	must(t, syscall.Statfs(disk, &st))
 	if grow := ballast*3/2 - int64(st.Bavail)*st.Bsize; grow > 0 {
-		must(t, os.Truncate(filler, 4<<20-grow))
+		must(t, os.Truncate(filler, fillerSize-grow))
 	}
 	<-time.After(time.Second)
 	if err := log.Healthy(); !errors.Is(err, audit.ErrUnavailable) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/sqlite"
@@ -35,14 +36,17 @@ func (l *Log) Healthy() error {
 
 // fail notes that writing failed and returns the trouble that callers are told of.
 func (l *Log) fail(err error) *trouble {
+	if t, ok := errors.AsType[*trouble](err); ok {
+		return t
+	}
 	t := &trouble{cause: err, outcomes: true}
 	switch {
-	case sqlite.IsSync(err):
+	case sqlite.IsSync(err) || errors.Is(err, errSync):
 		// After a failed sync the system may have dropped pages of earlier records, and a later sync succeeds all the
 		// same: nothing that is written to this file from now on can be promised.
 		t.cause = fmt.Errorf("the disk did not take what was written; check it, then start Plumbline again: %w", err)
 		t.outcomes, t.final = false, true
-	case sqlite.IsFull(err):
+	case sqlite.IsFull(err) || isFull(err):
 		t.cause = fmt.Errorf("the disk is full or takes no more writes; %d bytes must be free: %w", l.room.needed(), err)
 		if released := l.room.release(); released != nil {
 			t.cause = errors.Join(t.cause, released)
@@ -101,7 +105,12 @@ func (l *Log) check() {
 	}
 }
 
-// probe makes a commit. It runs in the writer goroutine.
+// isFull reports whether a write of the journal failed for want of room.
+func isFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG)
+}
+
+// probe makes a commit. The mover runs it.
 func (l *Log) probe() error {
 	_, err := l.conn.ExecContext(context.Background(), "UPDATE state SET value = value + 1 WHERE name = 'probe'")
 	return err

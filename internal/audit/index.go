@@ -21,23 +21,38 @@ type step struct {
 	kind     core.RecordKind
 }
 
-// tail is what the writer knows of the entries that are not indexed yet.
+// tail is what the writer knows of the records that are not indexed yet.
 type tail struct {
-	indexed int64             // id of the last entry that is
-	steps   []step            // of the entries after it, one by one; zero where an entry has none
-	seen    map[step]struct{} // the same
+	last  Position          // of the last record that is
+	steps []step            // of the records after it, one by one; zero where a record has none
+	seen  map[step]struct{} // the same
 }
 
-// add takes the steps of entries that were committed.
-func (t *tail) add(steps []step) { t.steps = append(t.steps, steps...) }
+// add takes the step of the next record.
+func (t *tail) add(s step) {
+	t.steps = append(t.steps, s)
+	t.seen[s] = struct{}{}
+}
 
-// shift notes that n more entries are indexed.
-func (t *tail) shift(n int) {
+// cut takes back all steps but the first n.
+func (t *tail) cut(n int) {
+	for _, s := range t.steps[n:] {
+		delete(t.seen, s)
+	}
+	t.steps = t.steps[:n]
+}
+
+// shift notes that the records up to last are indexed.
+func (t *tail) shift(last Position) {
+	n := int(last - t.last)
+	if n == 0 {
+		return
+	}
 	for _, s := range t.steps[:n] {
 		delete(t.seen, s)
 	}
 	t.steps = append(t.steps[:0], t.steps[n:]...)
-	t.indexed += int64(n)
+	t.last = last
 }
 
 // recorded reports whether a step is in the log. The exchanges of intents and denials are new: for those the tail is
@@ -51,19 +66,20 @@ func (l *Log) recorded(ctx context.Context, s step) (bool, error) {
 	}
 	var n int
 	const query = "SELECT count(*) FROM by_exchange WHERE exchange = ? AND kind = ?"
-	err := l.conn.QueryRowContext(ctx, query, s.exchange, s.kind).Scan(&n)
+	err := l.side.QueryRowContext(ctx, query, s.exchange, s.kind).Scan(&n)
 	return n > 0, err
 }
 
-// index adds the next n entries to the tables that searching and the ledger's start read. It runs in the writer
-// goroutine, between commits, in a transaction of its own: one that fails leaves the entries to the next.
+// index adds the next n entries to the tables that searching and the ledger's start read. The mover does
+// it between commits, in a transaction of its own: one that fails leaves the entries to the next.
 func (l *Log) index(n int) error {
 	ctx := context.Background()
 	if _, err := l.begin.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}
-	from := sql.Named("from", l.tail.indexed)
-	to := sql.Named("to", l.tail.indexed+int64(n))
+	indexed := l.indexed.Load()
+	from := sql.Named("from", indexed)
+	to := sql.Named("to", indexed+int64(n))
 	for _, statement := range []string{
 		`INSERT INTO by_exchange SELECT exchange, kind, id FROM entries WHERE id > @from AND id <= @to AND exchange <> ''
 			ORDER BY exchange, kind ON CONFLICT DO NOTHING`,
@@ -80,18 +96,17 @@ func (l *Log) index(n int) error {
 	if _, err := l.commit.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}
-	l.tail.shift(n)
+	l.indexed.Store(indexed + int64(n))
 	return nil
 }
 
 // indexRest indexes what earlier writers left, so that the tail is this writer's own.
-func (l *Log) indexRest(last int64) error {
+func (l *Log) indexRest(last Position) error {
 	for {
-		n := int(min(last-l.tail.indexed, indexEvery))
+		n := int(min(int64(last)-l.indexed.Load(), indexEvery))
 		if n <= 0 {
 			return nil
 		}
-		l.tail.steps = make([]step, n)
 		if err := l.index(n); err != nil {
 			return err
 		}

@@ -23,7 +23,7 @@ type Durability string
 const (
 	// Strict: synced to the disk before Append returns.
 	Strict Durability = "strict"
-	// CrashSafe: written before Append returns, synced about once a second.
+	// CrashSafe: written before Append returns, synced within about a second.
 	CrashSafe Durability = "crash-safe"
 )
 
@@ -49,14 +49,15 @@ const (
 
 // Options are what a log is made of. Path and Durability are required.
 type Options struct {
-	// Path is the log's file. Beside it lie its companions: -wal and -shm, .lock, and .ballast.
+	// Path is the log's file. Beside it lie its companions: -wal and -shm, .journal-1 and .journal-2, .lock, and .ballast.
 	Path       string
 	Durability Durability
 	// Ballast is how many bytes are kept for outcomes on a full disk, 32 MiB if zero.
 	Ballast int64
 	Now     func() time.Time // time.Now if nil
 	Logger  *slog.Logger     // discards if nil
-	// Committed, if set, is told of each commit: how many records it held and how long it took. It must not block.
+	// Committed, if set, is told of each group that became durable: how many records it held and how long it took. It must
+	// not block.
 	Committed func(records int, took time.Duration)
 }
 
@@ -66,26 +67,36 @@ type Log struct {
 	lock *lock
 	file *watched
 	room *ballast
-	db   *sql.DB // the writer's one connection
-	side *sql.DB // checkpoints, and the reading at the start
+	db   *sql.DB // the mover's one connection
+	side *sql.DB // checkpoints, and reading
+	// journal is written by the writer goroutine and emptied by the mover.
+	journal *journal
+	indexed atomic.Int64 // position up to which the tables are indexed
 
 	// Of the writer goroutine alone.
+	writer writer
+	tail   tail
+
+	// Of the mover alone.
 	conn   *sql.Conn
 	begin  *sql.Stmt
 	add    *sql.Stmt
 	commit *sql.Stmt
-	writer writer
-	grown  int64 // bytes since the last checkpoint was asked for
-	tail   tail
+	taken  []numbered // from the journal, not yet in the tables
+	stored Position   // of the last record in the tables
+	grown  int64      // bytes since the last checkpoint was asked for
 
 	mu      sync.Mutex
 	waiting []*pending
-	tasks   []func() // run by the writer goroutine between commits
+	tasks   []func(error) // for the mover, told whether all that was recorded is in the tables
 	closed  bool
 
-	wake       chan struct{} // holds a token when waiting, tasks or closed have changed
+	wake       chan struct{} // holds a token when waiting or closed have changed
+	enough     chan struct{} // holds a token when it is time to move
+	asked      chan struct{} // holds a token when there are tasks
 	checkpoint chan struct{} // holds a token when the WAL has grown
 	written    chan struct{} // closed when the writer goroutine has ended
+	moved      chan struct{} // closed when the mover has ended
 	stop       chan struct{} // ends the other goroutines
 	others     sync.WaitGroup
 	dirty      atomic.Bool // written to since the last checkpoint
@@ -98,9 +109,10 @@ type Log struct {
 type writer struct {
 	id   int64
 	name string
-	seq  uint64 // of the last record written
+	seq  uint64   // of the last record written
+	last Position // of the last record written
 	// inherited is the last entry of earlier writers.
-	inherited int64
+	inherited Position
 }
 
 // pending is a record on its way into the log.
@@ -126,29 +138,29 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		o:          o,
 		room:       &ballast{path: o.Path + ".ballast", size: o.Ballast},
 		wake:       make(chan struct{}, 1),
+		enough:     make(chan struct{}, 1),
+		asked:      make(chan struct{}, 1),
 		checkpoint: make(chan struct{}, 1),
 		written:    make(chan struct{}),
+		moved:      make(chan struct{}),
 		stop:       make(chan struct{}),
 	}
 	if err := l.open(ctx); err != nil {
 		return nil, errors.Join(err, l.release())
 	}
 	go l.write()
+	go l.move()
 	l.others.Go(l.watch)
 	l.others.Go(l.checkpoints)
 	return l, nil
 }
 
 func (l *Log) open(ctx context.Context) error {
-	so := sqlite.Options{ManualCheckpoint: true}
-	switch l.o.Durability {
-	case Strict:
-		so.Synchronous = sqlite.SynchronousFull
-	case CrashSafe:
-		so.Synchronous = sqlite.SynchronousNormal
-	default:
+	if l.o.Durability != Strict && l.o.Durability != CrashSafe {
 		return fmt.Errorf("audit: durability %q: want %s or %s", l.o.Durability, Strict, CrashSafe)
 	}
+	// Each commit is synced: the journal is written over after it.
+	so := sqlite.Options{ManualCheckpoint: true, Synchronous: sqlite.SynchronousFull}
 	var err error
 	if l.lock, err = acquire(l.o.Path + ".lock"); err != nil {
 		return err
@@ -166,10 +178,17 @@ func (l *Log) open(ctx context.Context) error {
 	if l.conn, err = l.db.Conn(ctx); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
+	if err := l.takeOver(ctx); err != nil {
+		return fmt.Errorf("audit: taking over the journal of %s: %w", l.o.Path, err)
+	}
 	if err := l.register(ctx); err != nil {
 		return fmt.Errorf("audit: starting to write to %s: %w", l.o.Path, err)
 	}
-	if l.file, err = watch(l.o.Path, l.o.Path+"-wal"); err != nil {
+	if l.journal, err = openJournal(l.o.Path, l.o.Durability == Strict); err != nil {
+		return err
+	}
+	journals := journalPaths(l.o.Path)
+	if l.file, err = watch(l.o.Path, l.o.Path+"-wal", journals[0], journals[1]); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	if err := l.room.fill(); err != nil {
@@ -187,13 +206,16 @@ func (l *Log) register(ctx context.Context) error {
 		}
 	}
 	const ends = "SELECT coalesce(max(id), 0), (SELECT value FROM state WHERE name = 'indexed') FROM entries"
-	if err := l.conn.QueryRowContext(ctx, ends).Scan(&l.writer.inherited, &l.tail.indexed); err != nil {
+	var indexed int64
+	if err := l.conn.QueryRowContext(ctx, ends).Scan(&l.writer.inherited, &indexed); err != nil {
 		return err
 	}
+	l.indexed.Store(indexed)
 	if err := l.indexRest(l.writer.inherited); err != nil {
 		return err
 	}
-	l.tail.seen = map[step]struct{}{}
+	l.writer.last, l.stored = l.writer.inherited, l.writer.inherited
+	l.tail = tail{last: l.writer.inherited, seen: map[step]struct{}{}}
 	l.writer.name = rand.Text()
 	added, err := l.conn.ExecContext(ctx, "INSERT INTO writers (name, started) VALUES (?, ?)",
 		l.writer.name, l.o.Now().UnixMicro())
@@ -241,26 +263,14 @@ func (l *Log) enqueue(records ...*pending) error {
 	switch {
 	case l.closed:
 		return ErrClosed
+	case l.journal.owed.Load() >= maxOwed && records[0].row.kind != core.RecordOutcome:
+		return fmt.Errorf("%w: %d records wait to be put into the tables already", ErrUnavailable, maxOwed)
 	case len(l.waiting) >= maxWaiting:
 		return fmt.Errorf("%w: %d records wait for the disk already", ErrUnavailable, len(l.waiting))
 	}
 	l.waiting = append(l.waiting, records...)
 	signal(l.wake)
 	return nil
-}
-
-// do has the writer goroutine run task between commits, and waits for it.
-func (l *Log) do(task func() error) error {
-	done := make(chan error, 1)
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
-		return ErrClosed
-	}
-	l.tasks = append(l.tasks, func() { done <- task() })
-	signal(l.wake)
-	l.mu.Unlock()
-	return <-done
 }
 
 // signal leaves a token in c unless one is there.
@@ -278,7 +288,7 @@ func (l *Log) Close(ctx context.Context) error {
 	signal(l.wake)
 	l.mu.Unlock()
 	select {
-	case <-l.written:
+	case <-l.moved:
 	case <-ctx.Done():
 		return fmt.Errorf("audit: closing: %w", ctx.Err())
 	}
@@ -305,6 +315,9 @@ func (l *Log) release() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if l.journal != nil {
+		errs = append(errs, l.journal.close())
 	}
 	if l.lock != nil {
 		errs = append(errs, l.lock.release())

@@ -40,8 +40,12 @@ type Query struct {
 	After string
 }
 
-// Reader reads a log, also while another process writes it. Its methods are safe for concurrent use.
-type Reader struct{ db *sql.DB }
+// Reader reads a log, also while another process writes it: every record that is durable, in the tables or still in the
+// journal. Its methods are safe for concurrent use.
+type Reader struct {
+	path string
+	db   *sql.DB
+}
 
 // OpenReader opens the log at path, which must exist, and never changes it.
 func OpenReader(ctx context.Context, path string) (*Reader, error) {
@@ -55,7 +59,7 @@ func OpenReader(ctx context.Context, path string) (*Reader, error) {
 	if err := sqlite.CheckSchema(ctx, db, migrations.SQLiteAudit); err != nil {
 		return nil, errors.Join(fmt.Errorf("audit: %s: %w", path, err), db.Close())
 	}
-	return &Reader{db}, nil
+	return &Reader{path, db}, nil
 }
 
 // Close lets go of the file.
@@ -69,14 +73,26 @@ func (r *Reader) Search(ctx context.Context, q Query) (entries []Entry, next str
 		limit = defaultLimit
 	}
 	limit = min(limit, maxLimit)
-	statement, args, err := q.statement()
+	recent, err := r.recent(ctx)
 	if err != nil {
 		return nil, "", err
 	}
+	last := recent.after + Position(len(recent.entries))
+	if q.After != "" {
+		position, err := strconv.ParseInt(q.After, 10, 64)
+		if err != nil {
+			return nil, "", ErrCursor
+		}
+		last = min(last, Position(position)-1)
+	}
+	matching := q.filter(recent.entries, last)
+	statement, args := q.statement(min(last, recent.after))
 	entries, err = r.read(ctx, statement+" ORDER BY 1 DESC LIMIT ?", append(args, limit+1)...)
 	if err != nil {
 		return nil, "", fmt.Errorf("audit: searching: %w", err)
 	}
+	slices.Reverse(matching)
+	entries = append(matching, entries...)
 	if len(entries) > limit {
 		entries = entries[:limit]
 		next = strconv.FormatInt(int64(entries[limit-1].Position), 10)
@@ -84,35 +100,49 @@ func (r *Reader) Search(ctx context.Context, q Query) (entries []Entry, next str
 	return entries, next, nil
 }
 
-// statement is the statement without its end, and its values. Where an index helps, it gives the entries that it holds,
-// and the others are looked through.
-func (q Query) statement() (string, []any, error) {
-	where, args, err := q.where("e.id")
-	if err != nil {
-		return "", nil, err
+// filter gives the entries up to a position that match.
+func (q Query) filter(entries []Entry, last Position) []Entry {
+	var out []Entry
+	for _, e := range entries {
+		if e.Position <= last && q.matches(columnsOf(e.Record)) {
+			out = append(out, e)
+		}
 	}
+	return out
+}
+
+func (q Query) matches(c columns) bool {
+	for _, f := range [...]struct{ want, got string }{
+		{q.Exchange, c.exchange}, {q.User, c.user}, {q.Team, c.team}, {q.App, c.app}, {q.Model, c.model},
+		{string(q.Kind), string(c.kind)}, {string(q.Action), c.action}, {string(q.Reason), c.reason},
+	} {
+		if f.want != "" && f.want != f.got {
+			return false
+		}
+	}
+	return (q.Since.IsZero() || c.time >= q.Since.UnixMicro()) && (q.Until.IsZero() || c.time < q.Until.UnixMicro())
+}
+
+// statement is the statement for entries up to a position, without its end, and its values. Where an index helps, it gives
+// the entries that it holds, and the others are looked through.
+func (q Query) statement(last Position) (string, []any) {
+	where, args := q.where("e.id", last)
 	index, value := "by_exchange AS i CROSS JOIN entries AS e ON e.id = i.entry JOIN writers AS w ON w.id = e.writer WHERE i.exchange = ?", q.Exchange
 	switch {
 	case q.Exchange != "":
 	case q.User != "":
 		index, value = "by_user AS i CROSS JOIN entries AS e ON e.id = i.entry JOIN writers AS w ON w.id = e.writer WHERE i.user = ?", q.User
 	default:
-		return selectEntry + where, args, nil
+		return selectEntry + where, args
 	}
-	indexed, indexedArgs, err := q.where("i.entry")
-	if err != nil {
-		return "", nil, err
-	}
+	indexed, indexedArgs := q.where("i.entry", last)
 	return "SELECT i.entry, w.name, e.seq, e.leaf, e.record FROM " + index + " AND " + indexed +
-		" UNION ALL " + selectEntry + where + " AND " + unindexed, slices.Concat([]any{value}, indexedArgs, args), nil
+		" UNION ALL " + selectEntry + where + " AND " + unindexed, slices.Concat([]any{value}, indexedArgs, args)
 }
 
 // where is the condition and its values. id is the expression for the entry's id that bounds what is looked through.
-func (q Query) where(id string) (string, []any, error) {
-	var (
-		terms = []string{"TRUE"}
-		args  []any
-	)
+func (q Query) where(id string, last Position) (string, []any) {
+	terms, args := []string{id + " <= ?"}, []any{last}
 	add := func(term string, values ...any) {
 		terms = append(terms, term)
 		args = append(args, values...)
@@ -139,23 +169,13 @@ func (q Query) where(id string) (string, []any, error) {
 		at := q.Until.UnixMicro()
 		add("e.time < ? AND "+fmt.Sprintf(untilTerm, id), at, at, at)
 	}
-	if q.After != "" {
-		position, err := strconv.ParseInt(q.After, 10, 64)
-		if err != nil {
-			return "", nil, ErrCursor
-		}
-		add(id+" < ?", position)
-	}
-	return strings.Join(terms, " AND "), args, nil
+	return strings.Join(terms, " AND "), args
 }
 
 // End is the position of the last record, zero for an empty log.
 func (r *Reader) End(ctx context.Context) (Position, error) {
-	var p Position
-	if err := r.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM entries").Scan(&p); err != nil {
-		return 0, fmt.Errorf("audit: %w", err)
-	}
-	return p, nil
+	recent, err := r.recent(ctx)
+	return recent.after + Position(len(recent.entries)), err
 }
 
 // Tail calls fn for each record after the given position, in order and each once, and goes on with those that come in
@@ -164,7 +184,7 @@ func (r *Reader) Tail(ctx context.Context, after Position, fn func(Entry) error)
 	tick := time.NewTicker(tailEvery)
 	defer tick.Stop()
 	for {
-		entries, err := r.read(ctx, selectEntry+"e.id > ? ORDER BY e.id LIMIT ?", after, maxLimit)
+		entries, err := r.following(ctx, after)
 		if err != nil {
 			return fmt.Errorf("audit: following: %w", err)
 		}
@@ -183,6 +203,77 @@ func (r *Reader) Tail(ctx context.Context, after Position, fn func(Entry) error)
 		case <-tick.C:
 		}
 	}
+}
+
+// following gives the first entries after a position, at most maxLimit.
+func (r *Reader) following(ctx context.Context, after Position) ([]Entry, error) {
+	recent, err := r.recent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	entries, err := r.read(ctx, selectEntry+"e.id > ? AND e.id <= ? ORDER BY e.id LIMIT ?", after, recent.after, maxLimit)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range recent.entries {
+		if e.Position > after && len(entries) < maxLimit {
+			entries = append(entries, e)
+		}
+	}
+	return entries, nil
+}
+
+// recent is what the journal held and the tables did not at one moment: the entries after a position.
+type recent struct {
+	after   Position
+	entries []Entry
+}
+
+// rereads bounds how often the journal is read again because it was moved into the tables meanwhile.
+const rereads = 5
+
+// recent reads the end of the log. The journal is read first: what is moved out of it meanwhile is then in the tables.
+func (r *Reader) recent(ctx context.Context) (recent, error) {
+	var out recent
+	for try := range rereads {
+		if err := r.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM entries").Scan(&out.after); err != nil {
+			return out, fmt.Errorf("audit: %w", err)
+		}
+		frames, gap, err := readJournal(r.path, out.after)
+		if err != nil {
+			return out, err
+		}
+		if gap && try < rereads-1 {
+			continue // read the tables again: they hold more now
+		}
+		for i, f := range frames {
+			if i == 0 || f.writer != frames[i-1].writer {
+				known, err := r.knows(ctx, f.writer)
+				if err != nil {
+					return out, err
+				}
+				if !known {
+					break // of another log
+				}
+			}
+			e := Entry{Position: f.position, Writer: f.writer, Seq: f.seq, Leaf: LeafHash(f.canonical, f.writer, f.seq), Canonical: f.canonical}
+			if e.Record, err = Decode(f.canonical); err != nil {
+				return out, fmt.Errorf("entry %d: %w", e.Position, err)
+			}
+			out.entries = append(out.entries, e)
+		}
+		break
+	}
+	return out, nil
+}
+
+// knows reports whether a writer is one of this log's.
+func (r *Reader) knows(ctx context.Context, writer string) (bool, error) {
+	var n int
+	if err := r.db.QueryRowContext(ctx, "SELECT count(*) FROM writers WHERE name = ?", writer).Scan(&n); err != nil {
+		return false, fmt.Errorf("audit: %w", err)
+	}
+	return n > 0, nil
 }
 
 // selectEntry begins a statement for read.

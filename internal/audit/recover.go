@@ -118,6 +118,9 @@ func (l *Log) Charges(ctx context.Context, since time.Time, fn func(p core.Princ
 		WHERE admitted >= @since
 		UNION ALL SELECT admitted, user, team, app, model, requests, input_tokens, output_tokens, cost FROM entries AS e
 		WHERE admitted >= @since AND ` + unindexed + ` ORDER BY admitted`
+	if err := l.do(func() error { return nil }); err != nil {
+		return fmt.Errorf("audit: reading charges: %w", err)
+	}
 	rows, err := l.side.QueryContext(ctx, query, sql.Named("since", since.UnixMicro()))
 	if err != nil {
 		return fmt.Errorf("audit: reading charges: %w", err)

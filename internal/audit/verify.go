@@ -55,12 +55,39 @@ func (r *Reader) Verify(ctx context.Context) (Verified, error) {
 			seen.Writers = int64(len(last))
 		}
 		if len(page) == 0 {
-			return seen, r.verifyIndexes(ctx, indexSurplus)
+			if err := r.verifyIndexes(ctx, indexSurplus); err != nil {
+				return seen, err
+			}
+			more, err := r.verifyJournal(ctx, from, last, &seen)
+			if err != nil || !more {
+				return seen, err
+			}
+			continue
 		}
 		if err := r.verifyIndexes(ctx, indexGaps, sql.Named("from", start), sql.Named("to", from)); err != nil {
 			return seen, err
 		}
 	}
+}
+
+// verifyJournal checks the entries that the tables do not hold yet. more reports that the tables hold others by now.
+func (r *Reader) verifyJournal(ctx context.Context, from Position, last map[string]uint64, seen *Verified) (more bool, err error) {
+	recent, err := r.recent(ctx)
+	if err != nil {
+		return false, fmt.Errorf("audit: verifying: %w", err)
+	}
+	if recent.after > from {
+		return true, nil
+	}
+	for _, e := range recent.entries {
+		if want := last[e.Writer] + 1; e.Seq != want {
+			return false, &BadEntryError{e.Position, e.Writer, e.Seq, fmt.Sprintf("number %d was expected: records are missing", want)}
+		}
+		last[e.Writer] = e.Seq
+		seen.Records++
+	}
+	seen.Writers = int64(len(last))
+	return false, nil
 }
 
 // verifyIndexes returns the first entry with one of the problems as a *BadEntryError.

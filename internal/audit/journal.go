@@ -1,0 +1,258 @@
+package audit
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+)
+
+// segmentSize is how much of each segment is written when it is made: what goes there later needs no new room on the
+// disk. A segment grows when it has to.
+const segmentSize = 2 << 20
+
+// frameHead is the length of a frame's body and its CRC-32C, four bytes each, little-endian like all numbers of a frame.
+// The body is the position, the number, the length of the writer's name in one byte, the name and the canonical record.
+const (
+	frameHead = 8
+	bodyHead  = 17
+	maxName   = 255
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// journal is where records become durable: two files that are appended to in turn. While the records of one are moved into
+// the log's tables, new ones go to the other. A segment is written over from its start once its records are in the
+// tables; that what follows the new frames is old shows by its positions.
+type journal struct {
+	sync bool // each group, before it counts as written
+	// owed is how many records are in the journal and not yet in the tables.
+	owed atomic.Int64
+
+	mu     sync.Mutex
+	active *segment
+	other  *segment
+	fresh  []numbered // the records of the active segment
+	buffer []byte
+}
+
+type segment struct {
+	f   *os.File
+	end int64 // where the next group goes
+}
+
+// numbered is a record with its place in the log.
+type numbered struct {
+	row
+	position Position
+	seq      uint64
+}
+
+// journalPaths are the names of the segments of the log at path.
+func journalPaths(path string) [2]string { return [2]string{path + ".journal-1", path + ".journal-2"} }
+
+// openJournal opens the segments for writing, after whatever they held was moved into the tables.
+func openJournal(path string, sync bool) (*journal, error) {
+	j := &journal{sync: sync}
+	for i, p := range journalPaths(path) {
+		f, err := openSegment(p)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("audit: %w", err), j.close())
+		}
+		if i == 0 {
+			j.active = &segment{f: f}
+		} else {
+			j.other = &segment{f: f}
+		}
+	}
+	return j, nil
+}
+
+// openSegment gives an empty segment: what it held is not read again, also not as what follows some later record.
+func openSegment(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, max(0, segmentSize-info.Size())), info.Size())
+	}
+	if err == nil {
+		_, err = f.WriteAt(make([]byte, frameHead), 0)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+func (j *journal) close() error {
+	var errs []error
+	for _, s := range []*segment{j.active, j.other} {
+		if s != nil {
+			errs = append(errs, s.f.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// errSync: what was written could not be forced to the disk.
+var errSync = errors.New("audit: the journal could not be synced")
+
+// write makes records durable, all of them or, with an error, none.
+func (j *journal) write(writer string, records []numbered) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.buffer = j.buffer[:0]
+	for i := range records {
+		j.buffer = appendFrame(j.buffer, writer, &records[i])
+	}
+	if _, err := j.active.f.WriteAt(j.buffer, j.active.end); err != nil {
+		return err
+	}
+	if j.sync {
+		if err := datasync(j.active.f); err != nil {
+			return fmt.Errorf("%w: %w", errSync, err)
+		}
+	}
+	j.active.end += int64(len(j.buffer))
+	j.fresh = append(j.fresh, records...)
+	j.owed.Add(int64(len(records)))
+	return nil
+}
+
+// take gives the records of the active segment and lets new ones go to the other. It must not be called before the
+// records that it gave last are in the tables, and synced: their segment is the one that is written over.
+func (j *journal) take() []numbered {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.fresh) == 0 {
+		return nil
+	}
+	taken := j.fresh
+	j.fresh = nil
+	j.active, j.other = j.other, j.active
+	j.active.end = 0
+	return taken
+}
+
+func appendFrame(b []byte, writer string, r *numbered) []byte {
+	at := len(b)
+	b = append(b, make([]byte, frameHead)...)
+	b = binary.LittleEndian.AppendUint64(b, uint64(r.position))
+	b = binary.LittleEndian.AppendUint64(b, r.seq)
+	b = append(b, byte(len(writer)))
+	b = append(b, writer...)
+	b = append(b, r.canonical...)
+	body := b[at+frameHead:]
+	binary.LittleEndian.PutUint32(b[at:], uint32(len(body)))
+	binary.LittleEndian.PutUint32(b[at+4:], crc32.Checksum(body, castagnoli))
+	return b
+}
+
+// frame is a record as the journal holds it.
+type frame struct {
+	position  Position
+	seq       uint64
+	writer    string
+	canonical []byte
+}
+
+// readJournal gives the frames that follow position after without a gap, in order. gap reports that later ones are there,
+// too: either what lies between was moved into the tables while the segments were read, or it was lost with the power.
+func readJournal(path string, after Position) (frames []frame, gap bool, err error) {
+	var runs [][]frame
+	for _, p := range journalPaths(path) {
+		run, err := readSegment(p)
+		if err != nil {
+			return nil, false, fmt.Errorf("audit: reading the journal: %w", err)
+		}
+		if len(run) > 0 {
+			runs = append(runs, run)
+		}
+	}
+	slices.SortFunc(runs, func(a, b []frame) int { return int(a[0].position - b[0].position) })
+	for _, run := range runs {
+		for _, f := range run {
+			switch {
+			case f.position <= after:
+			case f.position == after+1:
+				frames = append(frames, f)
+				after++
+			default:
+				return frames, true, nil
+			}
+		}
+	}
+	return frames, false, nil
+}
+
+// readSegment reads frames up to the first that is not whole or does not follow the one before it: from there on the
+// segment is older, or its writer died.
+func readSegment(path string) ([]frame, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var frames []frame
+	for r := bufio.NewReaderSize(f, 64<<10); ; {
+		next, err := readFrame(r)
+		if errors.Is(err, errNoFrame) || len(frames) > 0 && next.position != frames[len(frames)-1].position+1 {
+			return frames, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		frames = append(frames, next)
+	}
+}
+
+var errNoFrame = errors.New("no whole frame")
+
+func readFrame(r io.Reader) (frame, error) {
+	var head [frameHead]byte
+	if err := readFull(r, head[:]); err != nil {
+		return frame{}, err
+	}
+	size := binary.LittleEndian.Uint32(head[:])
+	if size < bodyHead || size > bodyHead+maxName+maxRecord {
+		return frame{}, errNoFrame
+	}
+	body := make([]byte, size)
+	if err := readFull(r, body); err != nil {
+		return frame{}, err
+	}
+	name := int(body[bodyHead-1])
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(head[4:]) || bodyHead+name > len(body) {
+		return frame{}, errNoFrame
+	}
+	return frame{
+		position:  Position(binary.LittleEndian.Uint64(body)), //nolint:gosec // written from a Position
+		seq:       binary.LittleEndian.Uint64(body[8:]),
+		writer:    string(body[bodyHead : bodyHead+name]),
+		canonical: body[bodyHead+name:],
+	}, nil
+}
+
+func readFull(r io.Reader, b []byte) error {
+	_, err := io.ReadFull(r, b)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return errNoFrame
+	}
+	return err
+}
