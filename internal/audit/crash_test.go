@@ -24,7 +24,7 @@ func appendUntilKilled(args []string) error {
 		return err
 	}
 	ctx := context.Background()
-	log, err := audit.Open(ctx, audit.Options{Path: args[0], Durability: audit.Durability(args[1]), Ballast: 64 << 10})
+	log, err := audit.Open(ctx, audit.Options{Path: args[0], Durability: audit.Durability(args[1]), Ballast: 64 << 10, Journal: 256 << 10})
 	if err != nil {
 		return err
 	}

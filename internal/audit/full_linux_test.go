@@ -46,9 +46,9 @@ func TestFullDisk(t *testing.T) {
 	t.Logf("%s", out)
 }
 
-// diskSize holds the two halves of the journal, the ballast, what fills it up, and 4 MiB of records.
+// diskSize holds the two files of the journal, the ballast, what fills it up, and 4 MiB of records.
 const (
-	diskSize   = "size=24m"
+	diskSize   = "size=22m"
 	fillerSize = 14 << 20
 )
 

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -14,9 +15,9 @@ import (
 	"sync/atomic"
 )
 
-// segmentSize is how much of each segment is written when it is made: what goes there later needs no new room on the
-// disk. A segment grows when it has to.
-const segmentSize = 2 << 20
+// journalSize is the default size of a segment. All of it is written when it is made: what goes there later needs no new
+// room on the disk. One half is for anything, the other for the outcomes of what was admitted.
+const journalSize = 8 << 20
 
 // frameHead is the length of a frame's body and its CRC-32C, four bytes each, little-endian like all numbers of a frame.
 // The body is the position, the number, the length of the writer's name in one byte, the name and the canonical record.
@@ -32,7 +33,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // the log's tables, new ones go to the other. A segment is written over from its start once its records are in the
 // tables; that what follows the new frames is old shows by its positions.
 type journal struct {
-	sync bool // each group, before it counts as written
+	sync bool  // each group, before it counts as written
+	size int64 // of a segment, in bytes
 	// owed is how many records are in the journal and not yet in the tables.
 	owed atomic.Int64
 
@@ -59,10 +61,10 @@ type numbered struct {
 func journalPaths(path string) [2]string { return [2]string{path + ".journal-1", path + ".journal-2"} }
 
 // openJournal opens the segments for writing, after whatever they held was moved into the tables.
-func openJournal(path string, sync bool) (*journal, error) {
-	j := &journal{sync: sync}
+func openJournal(path string, size int64, sync bool) (*journal, error) {
+	j := &journal{sync: sync, size: size}
 	for i, p := range journalPaths(path) {
-		f, err := openSegment(p)
+		f, err := openSegment(p, size)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("audit: %w", err), j.close())
 		}
@@ -76,14 +78,14 @@ func openJournal(path string, sync bool) (*journal, error) {
 }
 
 // openSegment gives an empty segment: what it held is not read again, also not as what follows some later record.
-func openSegment(path string) (*os.File, error) {
+func openSegment(path string, size int64) (*os.File, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	info, err := f.Stat()
 	if err == nil {
-		_, err = f.WriteAt(make([]byte, max(0, segmentSize-info.Size())), info.Size())
+		_, err = f.WriteAt(make([]byte, max(0, size-info.Size())), info.Size())
 	}
 	if err == nil {
 		_, err = f.WriteAt(make([]byte, frameHead), 0)
@@ -132,6 +134,13 @@ func (j *journal) write(writer string, records []numbered) error {
 	return nil
 }
 
+// crowded reports whether the active segment has room for outcomes only.
+func (j *journal) crowded() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.active.end >= j.size/2
+}
+
 // take gives the records of the active segment and lets new ones go to the other. It must not be called before the
 // records that it gave last are in the tables, and synced: their segment is the one that is written over.
 func (j *journal) take() []numbered {
@@ -169,33 +178,40 @@ type frame struct {
 	canonical []byte
 }
 
-// readJournal gives the frames that follow position after without a gap, in order. gap reports that later ones are there,
-// too: either what lies between was moved into the tables while the segments were read, or it was lost with the power.
-func readJournal(path string, after Position) (frames []frame, gap bool, err error) {
-	var runs [][]frame
+// runs are the frames of each segment, the older first.
+type runs [][]frame
+
+func readJournal(path string) (runs, error) {
+	var out runs
 	for _, p := range journalPaths(path) {
 		run, err := readSegment(p)
 		if err != nil {
-			return nil, false, fmt.Errorf("audit: reading the journal: %w", err)
+			return nil, fmt.Errorf("audit: reading the journal: %w", err)
 		}
 		if len(run) > 0 {
-			runs = append(runs, run)
+			out = append(out, run)
 		}
 	}
-	slices.SortFunc(runs, func(a, b []frame) int { return int(a[0].position - b[0].position) })
-	for _, run := range runs {
+	slices.SortFunc(out, func(a, b []frame) int { return cmp.Compare(a[0].position, b[0].position) })
+	return out, nil
+}
+
+// after gives the frames that follow a position without a gap. gap reports that later ones are there, too: what lies between
+// was moved into the tables and written over while the segments were read, or it was lost with the power.
+func (r runs) after(last Position) (frames []frame, gap bool) {
+	for _, run := range r {
 		for _, f := range run {
 			switch {
-			case f.position <= after:
-			case f.position == after+1:
+			case f.position <= last:
+			case f.position == last+1:
 				frames = append(frames, f)
-				after++
+				last++
 			default:
-				return frames, true, nil
+				return frames, true
 			}
 		}
 	}
-	return frames, false, nil
+	return frames, false
 }
 
 // readSegment reads frames up to the first that is not whole or does not follow the one before it: from there on the

@@ -30,7 +30,7 @@ func numberedRecord(t testing.TB, n int) numbered {
 // journalOf writes the records from..to-1 for a writer into the journal at path, each in a group of its own.
 func journalOf(t testing.TB, path, writer string, from, to int) *journal {
 	t.Helper()
-	j, err := openJournal(path, false)
+	j, err := openJournal(path, 64<<10, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +46,11 @@ func journalOf(t testing.TB, path, writer string, from, to int) *journal {
 // positions are those of the frames that follow after.
 func positions(t *testing.T, path string, after Position) (out []Position, gap bool) {
 	t.Helper()
-	frames, gap, err := readJournal(path, after)
+	journal, err := readJournal(path)
 	if err != nil {
 		t.Fatal(err)
 	}
+	frames, gap := journal.after(after)
 	for _, f := range frames {
 		out = append(out, f.position)
 	}
@@ -125,7 +126,7 @@ func TestASegmentIsWrittenOver(t *testing.T) {
 func openOn(t *testing.T, path string) (*Log, string) {
 	t.Helper()
 	var said bytes.Buffer
-	l, err := Open(t.Context(), Options{Path: path, Durability: CrashSafe, Ballast: 64 << 10, Logger: slog.New(slog.NewTextHandler(&said, nil))})
+	l, err := Open(t.Context(), Options{Path: path, Durability: CrashSafe, Ballast: 64 << 10, Journal: 1 << 20, Logger: slog.New(slog.NewTextHandler(&said, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}

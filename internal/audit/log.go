@@ -54,6 +54,8 @@ type Options struct {
 	Durability Durability
 	// Ballast is how many bytes are kept for outcomes on a full disk, 32 MiB if zero.
 	Ballast int64
+	// Journal is the size of each of the two files of the journal in bytes, 8 MiB if zero.
+	Journal int64
 	Now     func() time.Time // time.Now if nil
 	Logger  *slog.Logger     // discards if nil
 	// Committed, if set, is told of each group that became durable: how many records it held and how long it took. It must
@@ -94,6 +96,7 @@ type Log struct {
 	wake       chan struct{} // holds a token when waiting or closed have changed
 	enough     chan struct{} // holds a token when it is time to move
 	asked      chan struct{} // holds a token when there are tasks
+	emptied    chan struct{} // holds a token when the mover has emptied the journal, or could not
 	checkpoint chan struct{} // holds a token when the WAL has grown
 	written    chan struct{} // closed when the writer goroutine has ended
 	moved      chan struct{} // closed when the mover has ended
@@ -134,12 +137,16 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 	if o.Ballast == 0 {
 		o.Ballast = ballastSize
 	}
+	if o.Journal == 0 {
+		o.Journal = journalSize
+	}
 	l := &Log{
 		o:          o,
 		room:       &ballast{path: o.Path + ".ballast", size: o.Ballast},
 		wake:       make(chan struct{}, 1),
 		enough:     make(chan struct{}, 1),
 		asked:      make(chan struct{}, 1),
+		emptied:    make(chan struct{}, 1),
 		checkpoint: make(chan struct{}, 1),
 		written:    make(chan struct{}),
 		moved:      make(chan struct{}),
@@ -184,7 +191,7 @@ func (l *Log) open(ctx context.Context) error {
 	if err := l.register(ctx); err != nil {
 		return fmt.Errorf("audit: starting to write to %s: %w", l.o.Path, err)
 	}
-	if l.journal, err = openJournal(l.o.Path, l.o.Durability == Strict); err != nil {
+	if l.journal, err = openJournal(l.o.Path, l.o.Journal, l.o.Durability == Strict); err != nil {
 		return err
 	}
 	journals := journalPaths(l.o.Path)
@@ -263,8 +270,6 @@ func (l *Log) enqueue(records ...*pending) error {
 	switch {
 	case l.closed:
 		return ErrClosed
-	case l.journal.owed.Load() >= maxOwed && records[0].row.kind != core.RecordOutcome:
-		return fmt.Errorf("%w: %d records wait to be put into the tables already", ErrUnavailable, maxOwed)
 	case len(l.waiting) >= maxWaiting:
 		return fmt.Errorf("%w: %d records wait for the disk already", ErrUnavailable, len(l.waiting))
 	}

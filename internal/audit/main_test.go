@@ -39,6 +39,9 @@ func openLog(t *testing.T, o audit.Options) *audit.Log {
 	if o.Ballast == 0 {
 		o.Ballast = 64 << 10
 	}
+	if o.Journal == 0 {
+		o.Journal = 1 << 20
+	}
 	log, err := audit.Open(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)

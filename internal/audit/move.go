@@ -15,8 +15,6 @@ const (
 	// less each costs.
 	moveEvery = 1024
 	moveAfter = 500 * time.Millisecond
-	// maxOwed bounds the records that wait in the journal while the tables cannot take them. Outcomes go on.
-	maxOwed = 16 * moveEvery
 
 	// checkpointBytes of records are moved between two checkpoints, or checkpointEvery passes.
 	checkpointBytes = 4 << 20
@@ -46,6 +44,7 @@ func (l *Log) move() {
 		l.tasks = nil
 		l.mu.Unlock()
 		err := l.empty()
+		signal(l.emptied)
 		for _, task := range tasks {
 			task(err)
 		}
@@ -181,10 +180,11 @@ func (l *Log) takeOver(ctx context.Context) error {
 	if err := l.conn.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM entries").Scan(&last); err != nil {
 		return err
 	}
-	frames, gap, err := readJournal(l.o.Path, last)
+	journal, err := readJournal(l.o.Path)
 	if err != nil {
 		return err
 	}
+	frames, gap := journal.after(last)
 	tx, err := l.conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err

@@ -77,7 +77,7 @@ func (r *Reader) Search(ctx context.Context, q Query) (entries []Entry, next str
 	if err != nil {
 		return nil, "", err
 	}
-	last := recent.after + Position(len(recent.entries))
+	last := recent.end()
 	if q.After != "" {
 		position, err := strconv.ParseInt(q.After, 10, 64)
 		if err != nil {
@@ -85,30 +85,20 @@ func (r *Reader) Search(ctx context.Context, q Query) (entries []Entry, next str
 		}
 		last = min(last, Position(position)-1)
 	}
-	matching := q.filter(recent.entries, last)
+	if entries, err = recent.search(q, last, limit+1); err != nil {
+		return nil, "", fmt.Errorf("audit: searching: %w", err)
+	}
 	statement, args := q.statement(min(last, recent.after))
-	entries, err = r.read(ctx, statement+" ORDER BY 1 DESC LIMIT ?", append(args, limit+1)...)
+	older, err := r.read(ctx, statement+" ORDER BY 1 DESC LIMIT ?", append(args, limit+1-len(entries))...)
 	if err != nil {
 		return nil, "", fmt.Errorf("audit: searching: %w", err)
 	}
-	slices.Reverse(matching)
-	entries = append(matching, entries...)
+	entries = append(entries, older...)
 	if len(entries) > limit {
 		entries = entries[:limit]
 		next = strconv.FormatInt(int64(entries[limit-1].Position), 10)
 	}
 	return entries, next, nil
-}
-
-// filter gives the entries up to a position that match.
-func (q Query) filter(entries []Entry, last Position) []Entry {
-	var out []Entry
-	for _, e := range entries {
-		if e.Position <= last && q.matches(columnsOf(e.Record)) {
-			out = append(out, e)
-		}
-	}
-	return out
 }
 
 func (q Query) matches(c columns) bool {
@@ -175,7 +165,7 @@ func (q Query) where(id string, last Position) (string, []any) {
 // End is the position of the last record, zero for an empty log.
 func (r *Reader) End(ctx context.Context) (Position, error) {
 	recent, err := r.recent(ctx)
-	return recent.after + Position(len(recent.entries)), err
+	return recent.end(), err
 }
 
 // Tail calls fn for each record after the given position, in order and each once, and goes on with those that come in
@@ -215,54 +205,79 @@ func (r *Reader) following(ctx context.Context, after Position) ([]Entry, error)
 	if err != nil {
 		return nil, err
 	}
-	for _, e := range recent.entries {
-		if e.Position > after && len(entries) < maxLimit {
+	for _, f := range recent.frames {
+		if f.position <= after || len(entries) == maxLimit {
+			continue
+		}
+		e, err := f.entry()
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+// recent is what the journal held and the tables did not at one moment: the records after a position.
+type recent struct {
+	after  Position
+	frames []frame
+}
+
+func (r *recent) end() Position { return r.after + Position(len(r.frames)) }
+
+// search gives the newest entries up to a position that match, at most limit of them.
+func (r *recent) search(q Query, last Position, limit int) (entries []Entry, err error) {
+	for _, f := range slices.Backward(r.frames) {
+		if f.position > last {
+			continue
+		}
+		if len(entries) == limit {
+			break
+		}
+		e, err := f.entry()
+		if err != nil {
+			return nil, err
+		}
+		if q.matches(columnsOf(e.Record)) {
 			entries = append(entries, e)
 		}
 	}
 	return entries, nil
 }
 
-// recent is what the journal held and the tables did not at one moment: the entries after a position.
-type recent struct {
-	after   Position
-	entries []Entry
+func (f *frame) entry() (Entry, error) {
+	rec, err := Decode(f.canonical)
+	if err != nil {
+		return Entry{}, fmt.Errorf("entry %d: %w", f.position, err)
+	}
+	return Entry{f.position, f.writer, f.seq, LeafHash(f.canonical, f.writer, f.seq), f.canonical, rec}, nil
 }
 
-// rereads bounds how often the journal is read again because it was moved into the tables meanwhile.
+// rereads bounds how often the journal is read again because its segments were of different moments.
 const rereads = 5
 
 // recent reads the end of the log. The journal is read first: what is moved out of it meanwhile is then in the tables.
 func (r *Reader) recent(ctx context.Context) (recent, error) {
 	var out recent
-	for try := range rereads {
-		if err := r.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM entries").Scan(&out.after); err != nil {
-			return out, fmt.Errorf("audit: %w", err)
-		}
-		frames, gap, err := readJournal(r.path, out.after)
+	for try, gap := 0, true; gap && try < rereads; try++ {
+		journal, err := readJournal(r.path)
 		if err != nil {
 			return out, err
 		}
-		if gap && try < rereads-1 {
-			continue // read the tables again: they hold more now
+		if err := r.db.QueryRowContext(ctx, "SELECT coalesce(max(id), 0) FROM entries").Scan(&out.after); err != nil {
+			return out, fmt.Errorf("audit: %w", err)
 		}
-		for i, f := range frames {
-			if i == 0 || f.writer != frames[i-1].writer {
-				known, err := r.knows(ctx, f.writer)
-				if err != nil {
-					return out, err
-				}
-				if !known {
-					break // of another log
-				}
-			}
-			e := Entry{Position: f.position, Writer: f.writer, Seq: f.seq, Leaf: LeafHash(f.canonical, f.writer, f.seq), Canonical: f.canonical}
-			if e.Record, err = Decode(f.canonical); err != nil {
-				return out, fmt.Errorf("entry %d: %w", e.Position, err)
-			}
-			out.entries = append(out.entries, e)
+		out.frames, gap = journal.after(out.after)
+	}
+	for i, f := range out.frames {
+		if i > 0 && f.writer == out.frames[i-1].writer {
+			continue
 		}
-		break
+		if known, err := r.knows(ctx, f.writer); err != nil || !known { // unknown ones are of another log
+			out.frames = out.frames[:i]
+			return out, err
+		}
 	}
 	return out, nil
 }

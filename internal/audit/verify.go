@@ -79,11 +79,11 @@ func (r *Reader) verifyJournal(ctx context.Context, from Position, last map[stri
 	if recent.after > from {
 		return true, nil
 	}
-	for _, e := range recent.entries {
-		if want := last[e.Writer] + 1; e.Seq != want {
-			return false, &BadEntryError{e.Position, e.Writer, e.Seq, fmt.Sprintf("number %d was expected: records are missing", want)}
+	for _, f := range recent.frames {
+		if want := last[f.writer] + 1; f.seq != want {
+			return false, &BadEntryError{f.position, f.writer, f.seq, fmt.Sprintf("number %d was expected: records are missing", want)}
 		}
-		last[e.Writer] = e.Seq
+		last[f.writer] = f.seq
 		seen.Records++
 	}
 	seen.Writers = int64(len(last))

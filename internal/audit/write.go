@@ -22,6 +22,7 @@ func (l *Log) write() {
 		l.waiting = spare[:0]
 		l.mu.Unlock()
 
+		l.awaitRoom()
 		l.tail.shift(Position(l.indexed.Load()))
 		for chunk := range slices.Chunk(batch, maxBatch) {
 			l.store(chunk)
@@ -37,15 +38,27 @@ func (l *Log) write() {
 	}
 }
 
+// awaitRoom holds back what comes while the mover is behind: the second half of a segment is kept for outcomes, should the
+// disk turn out to be full. In trouble only they get here.
+func (l *Log) awaitRoom() {
+	for l.journal.crowded() && l.trouble.Load() == nil {
+		signal(l.enough)
+		<-l.emptied
+	}
+}
+
 // store writes records and tells each caller how it went. When the disk is full, the ballast makes room and the outcomes
 // are tried again: what was admitted must be closed, what was not can be refused.
 func (l *Log) store(batch []*pending) {
-	err := l.append(batch)
-	if err == nil {
-		settle(batch, nil)
-		return
+	t := l.trouble.Load()
+	if t == nil {
+		err := l.append(batch)
+		if err == nil {
+			settle(batch, nil)
+			return
+		}
+		t = l.fail(err)
 	}
-	t := l.fail(err)
 	if !t.outcomes {
 		settle(batch, t)
 		return
