@@ -10,9 +10,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 // journalSize is the default size of a segment. All of it is written when it is made: what goes there later needs no new
@@ -45,9 +47,12 @@ type journal struct {
 	buffer []byte
 }
 
+// segment is a file that is mapped into memory: a call of the system for each group would cost more than all else that is
+// done for it. The system keeps what was stored there when the process dies.
 type segment struct {
-	f   *os.File
-	end int64 // where the next group goes
+	f      *os.File
+	mapped []byte
+	end    int64 // where the next group goes
 }
 
 // numbered is a record with its place in the log.
@@ -63,22 +68,19 @@ func journalPaths(path string) [2]string { return [2]string{path + ".journal-1",
 // openJournal opens the segments for writing, after whatever they held was moved into the tables.
 func openJournal(path string, size int64, sync bool) (*journal, error) {
 	j := &journal{sync: sync, size: size}
-	for i, p := range journalPaths(path) {
-		f, err := openSegment(p, size)
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("audit: %w", err), j.close())
-		}
-		if i == 0 {
-			j.active = &segment{f: f}
-		} else {
-			j.other = &segment{f: f}
-		}
+	paths := journalPaths(path)
+	var err error
+	if j.active, err = openSegment(paths[0], size); err == nil {
+		j.other, err = openSegment(paths[1], size)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("audit: %w", err), j.close())
 	}
 	return j, nil
 }
 
 // openSegment gives an empty segment: what it held is not read again, also not as what follows some later record.
-func openSegment(path string, size int64) (*os.File, error) {
+func openSegment(path string, size int64) (*segment, error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
@@ -93,17 +95,38 @@ func openSegment(path string, size int64) (*os.File, error) {
 	if err == nil {
 		err = f.Sync()
 	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
+	s := &segment{f: f}
+	if err == nil {
+		s.mapped, err = syscall.Mmap(int(f.Fd()), 0, int(size), syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
 	}
-	return f, nil
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	return s, nil
+}
+
+// put stores b at the segment's end, beyond its mapped part by a write. A file that was cut, or a disk that fails, shows
+// as a fault of the memory: it is an error here, and not the end of the process.
+func (s *segment) put(b []byte) (err error) {
+	if s.end+int64(len(b)) > int64(len(s.mapped)) {
+		_, err := s.f.WriteAt(b, s.end)
+		return err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("storing into %s: %v", s.f.Name(), cause)
+		}
+	}()
+	copy(s.mapped[s.end:], b)
+	return nil
 }
 
 func (j *journal) close() error {
 	var errs []error
 	for _, s := range []*segment{j.active, j.other} {
 		if s != nil {
-			errs = append(errs, s.f.Close())
+			errs = append(errs, syscall.Munmap(s.mapped), s.f.Close())
 		}
 	}
 	return errors.Join(errs...)
@@ -120,7 +143,7 @@ func (j *journal) write(writer string, records []numbered) error {
 	for i := range records {
 		j.buffer = appendFrame(j.buffer, writer, &records[i])
 	}
-	if _, err := j.active.f.WriteAt(j.buffer, j.active.end); err != nil {
+	if err := j.active.put(j.buffer); err != nil {
 		return err
 	}
 	if j.sync {

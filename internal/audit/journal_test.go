@@ -34,7 +34,6 @@ func journalOf(t testing.TB, path, writer string, from, to int) *journal {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = j.close() })
 	for n := from; n < to; n++ {
 		if err := j.write(writer, []numbered{numberedRecord(t, n)}); err != nil {
 			t.Fatal(err)
@@ -61,6 +60,7 @@ func positions(t *testing.T, path string, after Position) (out []Position, gap b
 func TestJournalEndsAtTheFirstFrameThatIsNotWhole(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.db")
 	j := journalOf(t, path, "w", 1, 5)
+	defer j.close()
 	segment := journalPaths(path)[0]
 	whole, err := os.ReadFile(segment)
 	if err != nil {
@@ -99,6 +99,7 @@ func TestJournalEndsAtTheFirstFrameThatIsNotWhole(t *testing.T) {
 func TestASegmentIsWrittenOver(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.db")
 	j := journalOf(t, path, "w", 1, 9)
+	defer j.close()
 	if taken := j.take(); len(taken) != 8 {
 		t.Fatalf("took %d records", len(taken))
 	}
@@ -119,6 +120,32 @@ func TestASegmentIsWrittenOver(t *testing.T) {
 	}
 	if got, gap := positions(t, path, 0); len(got) != 0 || !gap {
 		t.Errorf("after 0: %v, gap %v; want none and a gap", got, gap)
+	}
+}
+
+// TestACutSegmentIsAnError: a file that somebody else has cut must not end the process.
+func TestACutSegmentIsAnError(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.db")
+	j := journalOf(t, path, "w", 1, 3)
+	defer j.close()
+	if err := os.Truncate(journalPaths(path)[0], 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.write("w", []numbered{numberedRecord(t, 3)}); err == nil || !strings.Contains(err.Error(), "storing into") {
+		t.Errorf("got %v, want an error", err)
+	}
+}
+
+// TestASegmentGrows: what does not fit is written behind the mapped part, and is read as the rest is.
+func TestASegmentGrows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.db")
+	j := journalOf(t, path, "w", 1, 400)
+	defer j.close()
+	if j.active.end < 3*j.size/2 || !j.crowded() {
+		t.Fatalf("only %d bytes were written", j.active.end)
+	}
+	if got, gap := positions(t, path, 0); len(got) != 399 || gap {
+		t.Errorf("%d frames, gap %v; want 399", len(got), gap)
 	}
 }
 
@@ -198,6 +225,9 @@ func TestWhatWasLeftOutStaysOut(t *testing.T) {
 		if err := j.write(name, []numbered{numberedRecord(t, n)}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if err := j.close(); err != nil {
+		t.Fatal(err)
 	}
 	// The first segment is lost with the power, and the second is not.
 	if err := os.WriteFile(journalPaths(path)[0], nil, 0o600); err != nil {

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -34,7 +33,7 @@ func (r room) tighter(o room) bool {
 // Standings count the exchange's own hold as used.
 func rateLimits(standings []quota.Standing, provider [][2]string, now time.Time) [][2]string {
 	var headers [][2]string
-	var policy, state []string
+	var policy, state []byte
 	for _, kind := range []string{"requests", "tokens"} {
 		tightest, ok := providersRoom(provider, kind)
 		for _, s := range standings {
@@ -51,18 +50,27 @@ func rateLimits(standings []quota.Standing, provider [][2]string, now time.Time)
 				[2]string{"x-ratelimit-remaining-" + kind, strconv.FormatInt(tightest.left, 10)},
 				[2]string{"x-ratelimit-reset-" + kind, tightest.reset})
 		}
-		item := fmt.Sprintf(`"%s";q=%d;qu="%[1]s"`, kind, tightest.limit)
-		if tightest.window > 0 {
-			item += ";w=" + strconv.FormatInt(tightest.window, 10)
+		if len(policy) > 0 {
+			policy, state = append(policy, ", "...), append(state, ", "...)
 		}
-		policy = append(policy, item)
-		state = append(state, fmt.Sprintf(`"%s";r=%d;t=%d`, kind, tightest.left, tightest.seconds))
+		policy = appendItem(policy, kind, "q", tightest.limit)
+		policy = append(append(append(policy, `;qu="`...), kind...), '"')
+		if tightest.window > 0 {
+			policy = strconv.AppendInt(append(policy, ";w="...), tightest.window, 10)
+		}
+		state = appendItem(state, kind, "r", tightest.left)
+		state = strconv.AppendInt(append(state, ";t="...), tightest.seconds, 10)
 	}
 	if len(policy) > 0 {
-		headers = append(headers,
-			[2]string{"ratelimit-policy", strings.Join(policy, ", ")}, [2]string{"ratelimit", strings.Join(state, ", ")})
+		headers = append(headers, [2]string{"ratelimit-policy", string(policy)}, [2]string{"ratelimit", string(state)})
 	}
 	return headers
+}
+
+// appendItem begins an item of a RateLimit header: its name and first parameter.
+func appendItem(b []byte, kind, parameter string, value int64) []byte {
+	b = append(append(append(b, '"'), kind...), '"', ';')
+	return strconv.AppendInt(append(append(b, parameter...), '='), value, 10)
 }
 
 // ourRoom is what one of our limits leaves, if it refuses and is of the kind.
@@ -89,21 +97,16 @@ func ourRoom(s quota.Standing, kind string, now time.Time) (room, bool) {
 	}
 	return room{
 		limit: l.Value, left: max(l.Value-s.Used, 0), reset: resetIn(until), seconds: wholeSeconds(until),
-		window: windowSeconds(l, now), ours: true,
+		window: windowSeconds(s), ours: true,
 	}, true
 }
 
-// windowSeconds is the length of a limit's window, of a calendar one that of now.
-func windowSeconds(l quota.Limit, now time.Time) int64 {
-	if l.Window == quota.WindowMinute {
+// windowSeconds is the length of a limit's window.
+func windowSeconds(s quota.Standing) int64 {
+	if s.Limit.Window == quota.WindowMinute {
 		return 60
 	}
-	zone, err := time.LoadLocation(l.Zone)
-	if err != nil {
-		zone = time.UTC
-	}
-	start, end := quota.Bounds(l.Window, zone, now)
-	return wholeSeconds(end.Sub(start))
+	return wholeSeconds(s.Reset.Sub(s.Since))
 }
 
 // providersRoom reads the provider's headers of one kind. Figures that are none say nothing.

@@ -16,6 +16,13 @@ func standing(d quota.Dimension, w quota.Window, value, used int64, reset time.D
 	if reset != 0 {
 		s.Reset = noon.Add(reset)
 	}
+	if w != quota.WindowMinute && w != quota.WindowNone {
+		s.Since, _ = quota.Bounds(w, time.UTC, noon)
+		_, s.Reset = quota.Bounds(w, time.UTC, noon)
+		if until := noon.Add(reset); until.Before(s.Reset) {
+			s.Since, s.Reset = s.Since.Add(until.Sub(s.Reset)), until // as long a window, which ends then
+		}
+	}
 	return s
 }
 

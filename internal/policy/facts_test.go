@@ -289,6 +289,33 @@ func BenchmarkDecide(b *testing.B) {
 	}
 }
 
+// TestFactsAreWhatEncodingJSONMakes compares the bytes that are written by hand.
+func TestFactsAreWhatEncodingJSONMakes(t *testing.T) {
+	type written struct {
+		Version int          `json:"v"`
+		At      time.Time    `json:"at"`
+		Priced  bool         `json:"priced"`
+		Tasks   []string     `json:"tasks,omitempty"`
+		Quota   policy.Quota `json:"quota,omitzero"`
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		f := anyFacts.Draw(t, "facts")
+		f.Tasks = append(f.Tasks, rapid.SliceOf(rapid.String()).Draw(t, "tasks")...)
+		at := f.At.UTC().Truncate(time.Microsecond)
+		if y := at.Year(); y < 0 || y > 9999 {
+			at = time.Time{}
+		}
+		want, err := json.Marshal(written{1, at, f.Priced, f.Tasks, f.Quota})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rec core.Record
+		if f.AddTo(&rec); string(rec.Facts) != string(want) {
+			t.Errorf("\n got %s\nwant %s", rec.Facts, want)
+		}
+	})
+}
+
 func BenchmarkAddTo(b *testing.B) {
 	_, f := benchmarkSubject(b)
 	var rec core.Record

@@ -101,6 +101,8 @@ type Standing struct {
 	Limit Limit
 	// Used is posted plus pending, the call's own hold included.
 	Used int64
+	// Since is when the calendar window began, zero for the sliding minute and for concurrency.
+	Since time.Time
 	// Reset is when the window ends, or when the sliding minute will next let something go (for a refused call: enough
 	// for it); zero for concurrency and for an unused minute.
 	Reset time.Time

@@ -25,6 +25,9 @@ func bucketOf(l *quota.Limit, at time.Time) int64 {
 func (ln *line) standing(at time.Time, need int64) quota.Standing {
 	bucket := bucketOf(ln.limit, at)
 	s := quota.Standing{Limit: *ln.limit, Used: ln.counter.used(bucket), Reset: ln.counter.end}
+	if start := ln.counter.key.Start; start != 0 {
+		s.Since = time.Unix(start, 0).UTC()
+	}
 	if ln.limit.Window == quota.WindowMinute {
 		if leaves, ok := ln.counter.letsGo(bucket, need); ok {
 			s.Reset = quota.BucketLeaves(leaves)

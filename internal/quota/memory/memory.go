@@ -216,7 +216,7 @@ func (l *Ledger) Standings(
 	for i, m := range l.matches {
 		c, ok := l.counters.byKey[m.Key]
 		if !ok {
-			c = &counter{end: m.End} // unused
+			c = &counter{key: m.Key, end: m.End} // unused
 		}
 		ln := line{limit: m.Limit, counter: c}
 		all[i] = ln.standing(at, 1)

@@ -124,7 +124,7 @@ func (m *model) standing(l *quota.Limit, s quota.Subject, pinned, at time.Time, 
 			}
 		}
 	default:
-		_, st.Reset = m.bounds(l, pinned)
+		st.Since, st.Reset = m.bounds(l, pinned)
 	}
 	return st
 }

@@ -185,7 +185,7 @@ func (w *walk) compare(rt *rapid.T) {
 }
 
 func equalStanding(a, b quota.Standing) bool {
-	return a.Limit == b.Limit && a.Used == b.Used && a.Reset.Equal(b.Reset)
+	return a.Limit == b.Limit && a.Used == b.Used && a.Since.Equal(b.Since) && a.Reset.Equal(b.Reset)
 }
 
 // end lets all leases pass: nothing may be pending, and what is posted is the sum of what was settled.
