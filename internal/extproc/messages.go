@@ -9,6 +9,7 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/plumbline/plumbline/internal/gate"
@@ -161,13 +162,36 @@ func pieceResponse(p gate.Piece) *extprocv3.CommonResponse {
 // metadataNamespace is under which Envoy's access log finds the exchange; see internal/envoyconf.
 const metadataNamespace = "plumbline"
 
-// metadata names the exchange to Envoy, so that its access log can be joined with the audit.
-func metadata(x *gate.Exchange) *structpb.Struct {
-	named := &structpb.Struct{Fields: map[string]*structpb.Value{
-		"exchange": structpb.NewStringValue(x.ID()),
-		"reason":   structpb.NewStringValue(string(x.Reason())),
-	}}
-	return &structpb.Struct{Fields: map[string]*structpb.Value{metadataNamespace: structpb.NewStructValue(named)}}
+// Numbers of the fields that withMetadata writes: dynamic_metadata of ext_proc's ProcessingResponse, and those of
+// google.protobuf.Struct and Value.
+const (
+	fieldMetadata    = 8
+	fieldFields      = 1
+	fieldKey         = 1
+	fieldValue       = 2
+	fieldStringValue = 3
+	fieldStructValue = 5
+)
+
+// withMetadata names the exchange to Envoy, so that its access log can be joined with the audit. The field is appended as
+// bytes: two maps of a Struct would cost more to encode than all the rest of an exchange's replies.
+func withMetadata(r *extprocv3.ProcessingResponse, x *gate.Exchange) *extprocv3.ProcessingResponse {
+	named := appendEntry(nil, "exchange", fieldStringValue, []byte(x.ID()))
+	named = appendEntry(named, "reason", fieldStringValue, []byte(x.Reason()))
+	all := appendEntry(nil, metadataNamespace, fieldStructValue, named)
+	r.ProtoReflect().SetUnknown(appendField(nil, fieldMetadata, all))
+	return r
+}
+
+// appendEntry appends an entry of a Struct's map, of a value of the kind that a field of Value has.
+func appendEntry(b []byte, key string, kind protowire.Number, value []byte) []byte {
+	entry := appendField(nil, fieldKey, []byte(key))
+	entry = appendField(entry, fieldValue, appendField(nil, kind, value))
+	return appendField(b, fieldFields, entry)
+}
+
+func appendField(b []byte, number protowire.Number, content []byte) []byte {
+	return protowire.AppendBytes(protowire.AppendTag(b, number, protowire.BytesType), content)
 }
 
 // immediate is a finished reply. The status is always set: Envoy reads an unset one as 200.

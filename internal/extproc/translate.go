@@ -135,12 +135,11 @@ func (t *translation) requestHeaders(ctx context.Context, m *extprocv3.Processin
 	if reply != nil {
 		return t.refuse(reply)
 	}
-	return &extprocv3.ProcessingResponse{
-		DynamicMetadata: metadata(exchange),
+	return withMetadata(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_RequestHeaders{
 			RequestHeaders: &extprocv3.HeadersResponse{Response: admissionResponse(admission, t.headers)},
 		},
-	}
+	}, exchange)
 }
 
 // requestBody admits the whole body, which Envoy buffered.
@@ -151,12 +150,11 @@ func (t *translation) requestBody(ctx context.Context, b *extprocv3.HttpBody) *e
 	if reply != nil {
 		return t.refuse(reply)
 	}
-	return &extprocv3.ProcessingResponse{
-		DynamicMetadata: metadata(t.exchange),
+	return withMetadata(&extprocv3.ProcessingResponse{
 		Response: &extprocv3.ProcessingResponse_RequestBody{
 			RequestBody: &extprocv3.BodyResponse{Response: admissionResponse(admission, t.headers)},
 		},
-	}
+	}, t.exchange)
 }
 
 // refuse sends a finished reply in place of whatever would come.
@@ -165,7 +163,7 @@ func (t *translation) refuse(r *openai.Reply) *extprocv3.ProcessingResponse {
 	t.releaseBody()
 	response := immediate(r)
 	if t.exchange != nil {
-		response.DynamicMetadata = metadata(t.exchange)
+		response = withMetadata(response, t.exchange)
 	}
 	return response
 }
