@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -114,16 +115,16 @@ func text(s string) string {
 	return string([]rune(s))
 }
 
-// args are the values of the insert statement, in its order.
-func (r *row) args(position Position, writer int64, seq uint64, leaf []byte) []any {
+// appendArgs appends the values of one row of the insert statement, in its order.
+func (r *row) appendArgs(args []any, position Position, writer int64, seq uint64, leaf []byte) []any {
 	c := &r.settled
-	return []any{
-		int64(position), writer, int64(seq), leaf, r.time, string(r.kind), r.exchange, r.user, r.team, r.app, r.action, r.reason, r.model,
-		c[0], c[1], c[2], c[3], c[4], r.canonical,
-	}
+	return append(args, int64(position), writer, int64(seq), leaf, r.time, string(r.kind), r.exchange, r.user, r.team, r.app,
+		r.action, r.reason, r.model, c[0], c[1], c[2], c[3], c[4], r.canonical)
 }
 
-// insert writes one entry. See row.args.
-const insert = `INSERT INTO entries (id, writer, seq, leaf, time, kind, exchange, user, team, app, action, reason, model,
-	admitted, requests, input_tokens, output_tokens, cost, record)
-	VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`
+// insert is the statement that writes some entries. See row.appendArgs.
+func insert(rows int) string {
+	const values = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	return `INSERT INTO entries (id, writer, seq, leaf, time, kind, exchange, user, team, app, action, reason, model,
+		admitted, requests, input_tokens, output_tokens, cost, record) VALUES ` + strings.Repeat(values+", ", rows-1) + values
+}

@@ -80,13 +80,15 @@ type Log struct {
 	tail   tail
 
 	// Of the mover alone.
-	conn   *sql.Conn
-	begin  *sql.Stmt
-	add    *sql.Stmt
-	commit *sql.Stmt
-	taken  []numbered // from the journal, not yet in the tables
-	stored Position   // of the last record in the tables
-	grown  int64      // bytes since the last checkpoint was asked for
+	conn    *sql.Conn
+	begin   *sql.Stmt
+	addOne  *sql.Stmt
+	addMany *sql.Stmt // rowsAtOnce rows
+	commit  *sql.Stmt
+	args    []any      // of the statements that add, for the next time
+	taken   []numbered // from the journal, not yet in the tables
+	stored  Position   // of the last record in the tables
+	grown   int64      // bytes since the last checkpoint was asked for
 
 	mu      sync.Mutex
 	waiting []*pending
@@ -206,7 +208,7 @@ func (l *Log) open(ctx context.Context) error {
 
 // register enters this process as a new writer and prepares its statements.
 func (l *Log) register(ctx context.Context) error {
-	for stmt, query := range map[**sql.Stmt]string{&l.begin: "BEGIN IMMEDIATE", &l.add: insert, &l.commit: "COMMIT"} {
+	for stmt, query := range map[**sql.Stmt]string{&l.begin: "BEGIN IMMEDIATE", &l.addOne: insert(1), &l.addMany: insert(rowsAtOnce), &l.commit: "COMMIT"} {
 		var err error
 		if *stmt, err = l.conn.PrepareContext(ctx, query); err != nil { //nolint:sqlclosecheck // release closes it
 			return err
@@ -308,7 +310,7 @@ func (l *Log) Close(ctx context.Context) error {
 // release lets go of everything that open took. The last connection to close moves the WAL into the file.
 func (l *Log) release() error {
 	var errs []error
-	for _, s := range []*sql.Stmt{l.begin, l.add, l.commit} {
+	for _, s := range []*sql.Stmt{l.begin, l.addOne, l.addMany, l.commit} {
 		if s != nil {
 			errs = append(errs, s.Close())
 		}

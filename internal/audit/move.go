@@ -16,6 +16,9 @@ const (
 	moveEvery = 1024
 	moveAfter = 500 * time.Millisecond
 
+	// rowsAtOnce is how many rows one statement inserts.
+	rowsAtOnce = 32
+
 	// checkpointBytes of records are moved between two checkpoints, or checkpointEvery passes.
 	checkpointBytes = 4 << 20
 	checkpointEvery = time.Second
@@ -100,14 +103,24 @@ func (l *Log) transact(records []numbered) error {
 		return l.rollback(ctx, err)
 	}
 	size := int64(0)
-	for i := range records {
-		r := &records[i]
-		leaf := LeafHash(r.canonical, l.writer.name, r.seq)
-		if _, err := l.add.ExecContext(ctx, r.args(r.position, l.writer.id, r.seq, leaf[:])...); err != nil {
+	for rest := records; len(rest) > 0; {
+		statement, n := l.addOne, 1
+		if len(rest) >= rowsAtOnce {
+			statement, n = l.addMany, rowsAtOnce
+		}
+		l.args = l.args[:0]
+		for i := range rest[:n] {
+			r := &rest[i]
+			leaf := LeafHash(r.canonical, l.writer.name, r.seq)
+			l.args = r.appendArgs(l.args, r.position, l.writer.id, r.seq, leaf[:])
+			size += int64(len(r.canonical)) + overhead
+		}
+		if _, err := statement.ExecContext(ctx, l.args...); err != nil {
 			return l.rollback(ctx, err)
 		}
-		size += int64(len(r.canonical)) + overhead
+		rest = rest[n:]
 	}
+	clear(l.args)
 	if _, err := l.commit.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}
@@ -207,7 +220,7 @@ func (l *Log) takeOver(ctx context.Context) error {
 		}
 		leaf := LeafHash(f.canonical, f.writer, f.seq)
 		r := row{columnsOf(rec), f.canonical}
-		if _, err := tx.ExecContext(ctx, insert, r.args(f.position, writer, f.seq, leaf[:])...); err != nil {
+		if _, err := tx.ExecContext(ctx, insert(1), r.appendArgs(nil, f.position, writer, f.seq, leaf[:])...); err != nil {
 			return fmt.Errorf("record %d of the journal: %w", f.position, err)
 		}
 		taken++
