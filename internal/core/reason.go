@@ -15,6 +15,7 @@ const (
 	ReasonExpiredCredential   Reason = "expired_credential"
 	ReasonRevokedCredential   Reason = "revoked_credential"
 	ReasonUnknownPrincipal    Reason = "unknown_principal" // a good credential for a person or app that does not exist
+	ReasonPrincipalPending    Reason = "principal_pending" // a person of a trusted issuer who is being created
 	ReasonUserBlocked         Reason = "user_blocked"
 
 	// What is called.
@@ -84,6 +85,7 @@ func Reasons() []ReasonDoc {
 		{ReasonExpiredCredential, "The credential has expired.", "Ask for a new one."},
 		{ReasonRevokedCredential, "The credential was revoked.", "Ask for a new one."},
 		{ReasonUnknownPrincipal, "The credential is good, but its user or app does not exist any more.", "Ask an administrator."},
+		{ReasonPrincipalPending, "The person is called by a trusted issuer for the first time and is being created.", "Retry in a moment; SDKs do by themselves."},
 		{ReasonUserBlocked, "The user is blocked.", "Ask an administrator."},
 		{ReasonEndpointNotAllowed, "The endpoint cannot be governed, or the path is not in its plain form.", "Use an endpoint that is governed."},
 		{ReasonInvalidBody, "The body is not what the endpoint takes: not strict JSON, a field of the wrong type, cut short.", "Mend the field that the error names."},

@@ -38,6 +38,7 @@ type snapshot struct {
 	signing    map[string]core.SigningKey
 	users      map[string]core.User
 	apps       map[string]core.App
+	teams      map[string]core.Team
 	revoked    func(tokenID, subject string, issuedAt time.Time) bool
 	generation uint64
 }
@@ -49,7 +50,11 @@ func (s *snapshot) SigningKey(id string) (core.SigningKey, bool) {
 }
 func (s *snapshot) User(id string) (core.User, bool) { u, ok := s.users[id]; return u, ok }
 func (s *snapshot) App(id string) (core.App, bool)   { a, ok := s.apps[id]; return a, ok }
-func (s *snapshot) Generation() uint64               { return s.generation }
+func (s *snapshot) Team(id string) (core.Team, bool) {
+	t, ok := s.teams[id]
+	return t, ok
+}
+func (s *snapshot) Generation() uint64 { return s.generation }
 func (s *snapshot) Revoked(id, sub string, issued time.Time) bool {
 	return s.revoked != nil && s.revoked(id, sub, issued)
 }
@@ -110,7 +115,7 @@ func newWorld(t testing.TB) *world {
 	v, err := NewVerifier(Options{
 		Issuer: ownIssuer, Audience: ourAudience,
 		Issuers: []Trust{{
-			Issuer: otherIssuer, Audience: "api://plumbline", Types: []string{"JWT", ""},
+			Issuer: otherIssuer, Audiences: []string{"api://plumbline"}, Types: []string{"JWT", ""},
 			Keys: func() *KeySet { return w.other },
 		}},
 		Credentials: func() Credentials { return w.known },
@@ -252,7 +257,7 @@ func keySetOf(t testing.TB, jwks ...map[string]any) *KeySet {
 
 func keySetJSON(t testing.TB, jwks ...map[string]any) []byte {
 	t.Helper()
-	doc, err := json.Marshal(map[string]any{"keys": jwks})
+	doc, err := json.Marshal(map[string]any{"keys": append([]map[string]any{}, jwks...)})
 	if err != nil {
 		t.Fatal(err)
 	}

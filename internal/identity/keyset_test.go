@@ -117,7 +117,7 @@ func TestParseKeySetRefuses(t *testing.T) {
 		many[i] = edit(ed, m{"kid": strconv.Itoa(i)})
 	}
 	refused["too many"] = keySetJSON(t, many...)
-	refused["too long"] = keySetJSON(t, edit(ed, m{"x5c": []string{strings.Repeat("A", maxKeySet)}}))
+	refused["too long"] = keySetJSON(t, edit(ed, m{"x5c": []string{strings.Repeat("A", MaxKeySet)}}))
 	for name, doc := range refused {
 		if set, err := ParseKeySet(doc, everyAlgorithm); err == nil {
 			t.Errorf("%s: accepted, %d keys", name, set.Len())

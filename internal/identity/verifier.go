@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -24,18 +25,9 @@ type Credentials interface {
 	Revoked(tokenID, subject string, issuedAt time.Time) bool
 	User(id string) (core.User, bool)
 	App(id string) (core.App, bool)
+	Team(id string) (core.Team, bool)
 	// Generation must change whenever any of the above may answer differently.
 	Generation() uint64
-}
-
-// Trust is an issuer other than Plumbline itself whose tokens are believed. Their sub is the id of a user.
-type Trust struct {
-	// Issuer is the exact iss, and Audience what aud must contain.
-	Issuer, Audience string
-	// Types are the allowed values of typ. An empty one allows tokens without typ.
-	Types []string
-	// Keys gives the key set in force. It must answer from memory, be safe for concurrent use and not give nil.
-	Keys func() *KeySet
 }
 
 // Options are what a verifier is made of.
@@ -69,17 +61,8 @@ type Verifier struct {
 	issuers     map[string]*trust
 	credentials func() Credentials
 	now         func() time.Time
-	maxLifetime time.Duration
 	leeway      time.Duration
 	verified    *cache
-}
-
-// trust is an issuer as the verifier sees it.
-type trust struct {
-	issuer, audience string
-	types            []string
-	own              bool           // keys are those of Credentials
-	keys             func() *KeySet // nil for own
 }
 
 // NewVerifier checks the options.
@@ -100,21 +83,19 @@ func NewVerifier(o Options) (*Verifier, error) {
 		issuers:     make(map[string]*trust, 1+len(o.Issuers)),
 		credentials: o.Credentials,
 		now:         o.Now,
-		maxLifetime: o.MaxLifetime,
 		leeway:      o.Leeway,
 		verified:    newCache(o.CacheSize),
 	}
-	own := &trust{issuer: o.Issuer, audience: o.Audience, types: []string{typeAccess}, own: true}
+	own := &trust{
+		issuer: o.Issuer, audiences: []string{o.Audience}, types: []string{typeAccess}, maxLifetime: o.MaxLifetime, own: true,
+	}
 	if err := v.trust(own); err != nil {
 		return nil, err
 	}
 	for _, i := range o.Issuers {
-		t := &trust{issuer: i.Issuer, audience: i.Audience, keys: i.Keys}
-		for _, typ := range i.Types {
-			t.types = append(t.types, mediaType(typ))
-		}
-		if t.keys == nil || len(t.types) == 0 {
-			return nil, fmt.Errorf("identity: issuer %q: Keys and Types are required", i.Issuer)
+		t, err := trusted(i, o.MaxLifetime)
+		if err != nil {
+			return nil, err
 		}
 		if err := v.trust(t); err != nil {
 			return nil, err
@@ -124,7 +105,7 @@ func NewVerifier(o Options) (*Verifier, error) {
 }
 
 func (v *Verifier) trust(t *trust) error {
-	if t.issuer == "" || t.audience == "" {
+	if t.issuer == "" || len(t.audiences) == 0 || slices.Contains(t.audiences, "") {
 		return errors.New("identity: an issuer and its audience must not be empty")
 	}
 	if _, double := v.issuers[t.issuer]; double {
@@ -139,6 +120,8 @@ type Session struct {
 	Principal core.Principal
 	// Expires is when the credential ends, leeway included; zero is never.
 	Expires time.Time
+	// Task is the one task that the credential is for, empty for all that are assigned. It need not exist.
+	Task string
 
 	token *token   // what was verified, nil for an app key
 	key   [32]byte // the hash of the app key
@@ -148,7 +131,9 @@ type Session struct {
 type token struct {
 	trust   *trust
 	kid     string
-	claims  claims
+	key     *Key // that verified it
+	id      string
+	names   names
 	issued  time.Time
 	expires time.Time // leeway included
 
@@ -181,7 +166,7 @@ func (v *Verifier) Still(s *Session) *core.Error {
 		_, _, denied := v.key(known, s.key)
 		return denied
 	}
-	if !s.token.trust.holds(known, s.token.kid) {
+	if !s.token.trust.holds(known, s.token.kid, s.token.key) {
 		return refuse(core.ReasonRevokedCredential, wordsRevoked, errSigningKeyGone)
 	}
 	_, denied := v.principal(known, s.token)
@@ -251,18 +236,27 @@ func (v *Verifier) authenticateToken(credential string) (*Session, *core.Error) 
 	if !ok || t.generation != known.Generation() || t.keys != t.trust.keySet() {
 		var err error
 		if t, err = v.verify(known, credential); err != nil {
-			if errors.Is(err, errExpired) {
-				return nil, refuse(core.ReasonExpiredCredential, wordsExpired, err)
-			}
 			return nil, refuseToken(err)
 		}
 		v.verified.put(hash, t)
 	}
 	principal, denied := v.principal(known, t)
 	if denied != nil {
-		return nil, denied
+		return nil, t.provision(denied)
 	}
-	return &Session{Principal: principal, Expires: t.expires, token: t}, nil
+	return &Session{Principal: principal, Expires: t.expires, Task: t.names.task, token: t}, nil
+}
+
+// provision asks for the user whom a token names and nobody knows, if the issuer may bring people along. The request is
+// refused in either case: nobody passes who is not in the store.
+func (t *token) provision(denied *core.Error) *core.Error {
+	if t.trust.provision == nil || !errors.Is(denied, errUserUnknown) {
+		return denied
+	}
+	if !t.trust.provision(core.User{ID: t.names.user, Team: t.names.team}) {
+		return denied
+	}
+	return refuse(core.ReasonPrincipalPending, wordsPending, errUserPending)
 }
 
 // verify reads a token, checks its signature and what it says. The order matters: what an unverified token says selects
@@ -283,22 +277,29 @@ func (v *Verifier) verify(known Credentials, credential string) (*token, error) 
 	if !slices.Contains(issuer.types, mediaType(form.typ)) {
 		return nil, errTyp
 	}
+	now := v.now()
 	keys := issuer.keySet()
 	key, err := issuer.key(known, keys, form.kid)
 	if err != nil {
+		if issuer.missing != nil && said.judge(issuer, now, v.leeway) == nil { // what would be refused anyway is not worth a look for new keys
+			issuer.missing(form.kid)
+		}
 		return nil, err
 	}
 	if err := form.verify(key); err != nil {
 		return nil, err
 	}
-	if err := said.judge(issuer, v.now(), v.maxLifetime, v.leeway); err != nil {
+	if err := said.judge(issuer, now, v.leeway); err != nil {
 		return nil, err
 	}
 	t := &token{
-		trust: issuer, kid: form.kid, claims: said,
+		trust: issuer, kid: form.kid, key: key, id: said.id,
 		expires:    time.Unix(said.expires, 0).Add(v.leeway),
 		generation: known.Generation(),
 		keys:       keys,
+	}
+	if t.names, err = issuer.names(&said, form.payload); err != nil {
+		return nil, err
 	}
 	if said.issued != 0 {
 		t.issued = time.Unix(said.issued, 0)
@@ -309,34 +310,36 @@ func (v *Verifier) verify(known Credentials, credential string) (*token, error) 
 // principal gives whom a verified token stands for now.
 func (v *Verifier) principal(known Credentials, t *token) (core.Principal, *core.Error) {
 	switch {
-	case known.Revoked(t.claims.id, t.claims.subject, t.issued):
+	case known.Revoked(t.id, cmp.Or(t.names.user, t.names.app), t.issued):
 		return core.Principal{}, refuse(core.ReasonRevokedCredential, wordsRevoked, errTokenRevoked)
 	case !v.now().Before(t.expires):
 		return core.Principal{}, refuse(core.ReasonExpiredCredential, wordsExpired, errExpired)
 	}
-	p := core.Principal{Method: core.MethodToken, Issuer: t.trust.issuer, Credential: t.claims.id}
-	switch {
-	case !t.trust.own: // others know nothing of Plumbline's apps
-		p.User = t.claims.subject
-	case t.claims.kind == kindApp:
-		p.App = t.claims.subject
-	default:
-		p.User, p.App = t.claims.subject, t.claims.app
-	}
-	return complete(known, p)
+	return complete(known, core.Principal{
+		User: t.names.user, App: t.names.app, Team: t.names.team,
+		Method: core.MethodToken, Issuer: t.trust.issuer, Credential: t.id,
+	})
 }
 
-// complete looks up whom a credential names, and adds the team: the user's, else the app's.
+// complete looks up whom a credential names. The team is the user's; a user who has none is in the one that the credential
+// names, if it exists, or else in the app's.
 func complete(known Credentials, p core.Principal) (core.Principal, *core.Error) {
 	if p.IsZero() {
 		return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errNobody)
 	}
+	claimed := p.Team
+	p.Team = ""
 	if p.App != "" {
 		app, ok := known.App(p.App)
 		if !ok {
 			return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errAppUnknown)
 		}
 		p.Team = app.Team
+	}
+	if claimed != "" {
+		if team, ok := known.Team(claimed); ok {
+			p.Team = team.ID
+		}
 	}
 	if p.User != "" {
 		user, ok := known.User(p.User)
@@ -350,37 +353,4 @@ func complete(known Credentials, p core.Principal) (core.Principal, *core.Error)
 		}
 	}
 	return p, nil
-}
-
-// keySet gives the key set in force, nil for Plumbline's own keys.
-func (t *trust) keySet() *KeySet {
-	if t.own {
-		return nil
-	}
-	return t.keys()
-}
-
-// key gives the key that may verify a token of this issuer.
-func (t *trust) key(known Credentials, keys *KeySet, kid string) (*Key, error) {
-	if !t.own {
-		if key, ok := keys.Key(kid); ok {
-			return key, nil
-		}
-		return nil, errKid
-	}
-	stored, ok := known.SigningKey(kid)
-	if !ok {
-		return nil, errKid
-	}
-	return ownKey(stored)
-}
-
-// holds reports whether the key that verified a token is still one of the issuer's.
-func (t *trust) holds(known Credentials, kid string) bool {
-	if t.own {
-		_, ok := known.SigningKey(kid)
-		return ok
-	}
-	_, ok := t.keys().Key(kid)
-	return ok
 }

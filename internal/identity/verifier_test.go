@@ -19,7 +19,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 			MaxLifetime: time.Hour, Leeway: time.Second,
 		}
 	}
-	other := Trust{Issuer: otherIssuer, Audience: "a", Types: []string{"JWT"}, Keys: func() *KeySet { return &KeySet{} }}
+	other := Trust{Issuer: otherIssuer, Audiences: []string{"a"}, Types: []string{"JWT"}, Keys: func() *KeySet { return &KeySet{} }}
 	for name, change := range map[string]func(*Options){
 		"an empty issuer":          func(o *Options) { o.Issuer = "" },
 		"an empty audience":        func(o *Options) { o.Audience = "" },
@@ -34,7 +34,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 		"another's empty issuer":   func(o *Options) { other := other; other.Issuer = ""; o.Issuers = []Trust{other} },
 		"another's empty audience": func(o *Options) {
 			other := other
-			other.Audience = ""
+			other.Audiences = []string{"a", ""}
 			o.Issuers = []Trust{other}
 		},
 		"another without types": func(o *Options) { other := other; other.Types = nil; o.Issuers = []Trust{other} },

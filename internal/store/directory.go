@@ -18,6 +18,7 @@ type Snapshot struct {
 	objects     Objects
 	users       map[string]core.User
 	apps        map[string]core.App
+	teams       map[string]core.Team
 	keys        map[[32]byte]core.AppKey
 	signing     map[string]core.SigningKey
 	revoked     map[string]bool      // token ids
@@ -36,6 +37,7 @@ func newSnapshot(o Objects, version uint64) (*Snapshot, error) {
 		version: version, objects: o, limits: limits,
 		users: index(o.Users, func(u core.User) string { return u.ID }),
 		apps:  index(o.Apps, func(a core.App) string { return a.ID }),
+		teams: index(o.Teams, func(t core.Team) string { return t.ID }),
 		keys:  index(o.Keys, func(k core.AppKey) [32]byte { return k.Hash }),
 		signing: index(o.SigningKeys, func(k core.SigningKey) string {
 			return k.ID
@@ -78,6 +80,9 @@ func (s *Snapshot) User(id string) (core.User, bool) { u, ok := s.users[id]; ret
 
 // App gives an app by id.
 func (s *Snapshot) App(id string) (core.App, bool) { a, ok := s.apps[id]; return a, ok }
+
+// Team gives a team by id.
+func (s *Snapshot) Team(id string) (core.Team, bool) { t, ok := s.teams[id]; return t, ok }
 
 // AppKey gives an app key by its hash, expired and revoked ones included.
 func (s *Snapshot) AppKey(hash [32]byte) (core.AppKey, bool) { k, ok := s.keys[hash]; return k, ok }
