@@ -44,6 +44,7 @@ type App struct {
 	audit     *audit.Log
 	refusals  *audit.Refusals
 	trail     *trail
+	issuers   *issuers
 	ledger    *memory.Ledger
 	keeper    *keeper
 	extproc   *extproc.Server
@@ -86,6 +87,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.rebuildLedger(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.openIssuers(metrics); err != nil {
+		return nil, err
+	}
 	ledger := timedLedger{a.ledger, metrics}
 	g, err := a.newGate(rules, prices, people, ledger, metrics)
 	if err != nil {
@@ -112,6 +116,8 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return a.ops.serve(background) })
+	group.Go(func() error { return ignoreCancel(a.issuers.run(background)) })
+	a.issuers.await(ctx)
 	group.Go(func() error {
 		defer stopBackground()
 		return a.listener.Serve(ctx, a.cfg.Shutdown.Grace)

@@ -132,6 +132,7 @@ func (a *App) newAuthenticator() (gate.Authenticator, error) {
 	}
 	return identity.NewVerifier(identity.Options{
 		Issuer: a.cfg.Identity.Issuer, Audience: a.cfg.Identity.Audience,
+		Issuers:     a.issuers.trusted,
 		Credentials: func() identity.Credentials { return a.directory.Snapshot() },
 		Now:         time.Now, MaxLifetime: a.cfg.Identity.MaxLifetime, Leeway: a.cfg.Identity.Leeway,
 	})

@@ -14,6 +14,7 @@ type checkCmd struct {
 	Conf   checkConfigCmd `cmd:"" name:"config" help:"Check the configuration: file, environment and flags."`
 	Policy checkPolicyCmd `cmd:"" help:"Check a policy document."`
 	Envoy  checkEnvoyCmd  `cmd:"" help:"Have Envoy itself check a configuration."`
+	Keys   checkKeysCmd   `cmd:"" name:"jwks" help:"Fetch the keys of trusted issuers, and say what each is worth."`
 }
 
 type checkConfigCmd struct{}
@@ -27,6 +28,9 @@ func (checkConfigCmd) Run(s *session) error {
 		return s.problems(err)
 	}
 	if _, err := app.LoadPrices(cfg.Prices); err != nil {
+		return s.problems(err)
+	}
+	if err := app.CheckIssuers(cfg.Identity); err != nil {
 		return s.problems(err)
 	}
 	fmt.Fprintln(s.out, "the configuration is good")

@@ -45,7 +45,7 @@ type commands struct {
 
 	Serve  serveCmd   `cmd:"" help:"Govern traffic until stopped."`
 	Demo   demoCmd    `cmd:"" help:"Start Envoy, Plumbline and a stand-in provider, and run a tour."`
-	Check  checkCmd   `cmd:"" help:"Check the configuration, a policy or an Envoy configuration."`
+	Check  checkCmd   `cmd:"" help:"Check the configuration, a policy, an Envoy configuration or the keys of issuers."`
 	Conf   confCmd    `cmd:"" name:"config" help:"Show the configuration."`
 	Envoy  envoyCmd   `cmd:"" name:"envoy-config" help:"Print an Envoy configuration."`
 	Apply  applyCmd   `cmd:"" help:"Create or replace the objects of a file, all or none."`
@@ -55,7 +55,7 @@ type commands struct {
 	Task   taskCmd    `cmd:"" help:"Work that people are assigned." set:"kind=task"`
 	Limit  limitCmd   `cmd:"" help:"Limits on requests, tokens, cost and concurrency." set:"kind=limit"`
 	Key    keyCmd     `cmd:"" help:"App keys (pl_…)."`
-	Token  tokenCmd   `cmd:"" help:"Plumbline's own signed tokens."`
+	Token  tokenCmd   `cmd:"" help:"Signed tokens: Plumbline's own, and what would be made of any."`
 	Prices pricesCmd  `cmd:"" help:"Price tables."`
 	Judge  judgeCmd   `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
 	Audit  auditCmd   `cmd:"" help:"Search and verify the audit."`
@@ -64,10 +64,10 @@ type commands struct {
 }
 
 // Main runs the command line args and gives the exit status. It is the whole program.
-func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var c commands
 	if len(args) == 0 { // somebody who wants to know what there is
-		Main(ctx, []string{"--help"}, env, stderr, stderr)
+		Main(ctx, []string{"--help"}, env, stdin, stderr, stderr)
 		return exitUsage
 	}
 	exited := -1
@@ -84,7 +84,7 @@ func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int
 		fmt.Fprintf(stderr, "plumbline: %v\nRun %s --help.\n", err, commandOf(err))
 		return exitUsage
 	}
-	s := &session{ctx: ctx, env: env, flags: &c, out: stdout, talk: stderr}
+	s := &session{ctx: ctx, env: env, flags: &c, in: stdin, out: stdout, talk: stderr}
 	return s.status(parsed.Run(s))
 }
 
@@ -119,6 +119,7 @@ type session struct {
 	ctx   context.Context
 	env   []string
 	flags *commands
+	in    io.Reader
 	out   io.Writer // data
 	talk  io.Writer // everything else
 }

@@ -73,6 +73,7 @@ func (c keyRevokeCmd) Run(s *session) error {
 type tokenCmd struct {
 	Issue  tokenIssueCmd  `cmd:"" help:"Sign a token for a person or an app."`
 	Revoke tokenRevokeCmd `cmd:"" help:"End one token, or all of a person that were issued so far."`
+	Show   tokenShowCmd   `cmd:"" name:"inspect" help:"Say what would be made of a token, and why."`
 }
 
 type tokenIssueCmd struct {

@@ -90,6 +90,7 @@ func (i Identity) check(problem func(setting, message string)) {
 	if i.Leeway < 0 || i.Leeway > maxLeeway {
 		problem("identity.leeway", "must be from 0 to "+maxLeeway.String())
 	}
+	i.checkIssuers(problem)
 }
 
 func (p Provider) check(problem func(setting, message string)) {

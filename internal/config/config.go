@@ -60,6 +60,7 @@ type Identity struct {
 	Audience    string        `json:"audience" doc:"The aud that a token must contain."`
 	MaxLifetime time.Duration `json:"max_lifetime" doc:"Longest time between a token's issue and its expiry."`
 	Leeway      time.Duration `json:"leeway" doc:"Clock difference that is forgiven, at most 30s."`
+	Issuers     []Issuer      `json:"issuers" doc:"Identity providers whose tokens are believed beside Plumbline's own. In the file only; what each entry holds stands below."`
 }
 
 // Provider is the credential for the provider.

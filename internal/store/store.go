@@ -93,6 +93,9 @@ type Store interface {
 
 	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
+	// Provision must create the user, and before it the team unless its id is empty; those that exist must stay as they
+	// are, whatever they hold. It must refuse as Put does, and do all of it or nothing.
+	Provision(ctx context.Context, user core.User, team core.Team) error
 	// Load must give everything as of one moment, each kind as List orders it, with the version of that moment.
 	Load(ctx context.Context) (Objects, uint64, error)
 	// Version is the number of the last change, 0 before the first. It must be cheap: it is polled.

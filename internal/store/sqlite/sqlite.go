@@ -120,6 +120,23 @@ func (s *Store) Apply(ctx context.Context, o store.Objects) error {
 	})
 }
 
+// Provision implements store.Store.
+func (s *Store) Provision(ctx context.Context, user core.User, team core.Team) error {
+	o := store.Objects{Users: []core.User{user}}
+	if team.ID != "" {
+		o.Teams = []core.Team{team}
+	}
+	if err := o.Validate(); err != nil {
+		return err
+	}
+	return s.change(ctx, func(tx *sql.Tx) error {
+		if err := putMissing(ctx, tx, teams, o.Teams); err != nil {
+			return err
+		}
+		return putMissing(ctx, tx, users, o.Users)
+	})
+}
+
 // Load implements store.Store.
 func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error) {
 	tx, err := s.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})

@@ -34,6 +34,7 @@ func Run(t *testing.T, db Database) {
 		{"apply takes references in any order", applyAll},
 		{"apply is all or nothing", applyNothing},
 		{"apply refuses an id twice", applyTwice},
+		{"provisioning creates and changes nothing", provisioning},
 		{"the feed tells every change", feed},
 		{"what changes nothing is no change", nothingChanges},
 		{"expired revocations go", expiry},
