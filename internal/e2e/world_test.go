@@ -68,6 +68,7 @@ type setup struct {
 	policy   string
 	objects  string // in place of the ordinary ones
 	settings map[string]string
+	config   string // a configuration file's content, below the settings
 	provider provider.Options
 	upstream string // in place of the stand-in
 	envoy    envoyconf.Options
@@ -127,7 +128,11 @@ func (w *world) config(dir string, s setup) config.Config {
 	for name, value := range s.settings {
 		flags[name] = value
 	}
-	cfg, _, err := config.Load(config.LoadOptions{Flags: flags, ReadFile: os.ReadFile})
+	o := config.LoadOptions{Flags: flags, ReadFile: os.ReadFile}
+	if s.config != "" {
+		o.Path = writeFile(w.t, dir, "config.yaml", s.config)
+	}
+	cfg, _, err := config.Load(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
