@@ -21,13 +21,14 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// The surroundings of every test: one clock, one installation, one other issuer.
+// The surroundings of every test: one clock, one installation, two other issuers.
 const (
-	ownIssuer   = "https://plumbline.test"
-	otherIssuer = "https://idp.test"
-	ourAudience = "plumbline"
-	maxLifetime = 12 * time.Hour
-	leeway      = 10 * time.Second
+	ownIssuer    = "https://plumbline.test"
+	otherIssuer  = "https://idp.test"
+	secondIssuer = "https://second.test"
+	ourAudience  = "plumbline"
+	maxLifetime  = 12 * time.Hour
+	leeway       = 10 * time.Second
 )
 
 var start = time.Unix(1_800_000_000, 0)
@@ -62,6 +63,7 @@ func (s *snapshot) Revoked(id, sub string, issued time.Time) bool {
 // keyring holds private keys by the kid under which their public halves are known, made once for all tests.
 type keyring struct {
 	ed, otherEd        ed25519.PrivateKey
+	secondEd           ed25519.PrivateKey
 	ec, otherEC, ec384 *ecdsa.PrivateKey
 	rsa                *rsa.PrivateKey
 }
@@ -74,11 +76,12 @@ var keys = sync.OnceValue(func() *keyring {
 		return k
 	}
 	k := &keyring{
-		ed:      ed25519.NewKeyFromSeed(make([]byte, 32)),
-		otherEd: ed25519.NewKeyFromSeed([]byte(strings.Repeat("o", 32))),
-		ec:      must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-		otherEC: must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-		ec384:   must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
+		ed:       ed25519.NewKeyFromSeed(make([]byte, 32)),
+		otherEd:  ed25519.NewKeyFromSeed([]byte(strings.Repeat("o", 32))),
+		secondEd: ed25519.NewKeyFromSeed([]byte(strings.Repeat("2", 32))),
+		ec:       must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
+		otherEC:  must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
+		ec384:    must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 	}
 	var err error
 	if k.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
@@ -112,11 +115,17 @@ func newWorld(t testing.TB) *world {
 		jwkOf(k.otherEC.Public(), "other-ec", "ES256"),
 		jwkOf(k.rsa.Public(), "other-rs", "RS256"),
 		jwkOf(k.rsa.Public(), "other-ps", "PS256"))
+	second := keySetOf(t,
+		jwkOf(k.secondEd.Public(), "other-ed", "EdDSA"), jwkOf(k.ec384.Public(), "other-ec", "ES384"), jwkOf(k.secondEd.Public(), "second-ed", ""))
 	v, err := NewVerifier(Options{
 		Issuer: ownIssuer, Audience: ourAudience,
 		Issuers: []Trust{{
 			Issuer: otherIssuer, Audiences: []string{"api://plumbline"}, Types: []string{"JWT", ""},
 			Keys: func() *KeySet { return w.other },
+		}, {
+			// It has the first one's ids for keys of its own, and its audience.
+			Issuer: secondIssuer, Audiences: []string{"api://plumbline", "api://second"}, Types: []string{"JWT"},
+			Keys: func() *KeySet { return second },
 		}},
 		Credentials: func() Credentials { return w.known },
 		Now:         func() time.Time { return w.now },
