@@ -125,6 +125,20 @@ func TestThirdPartyLibrariesStayAtHome(t *testing.T) {
 	}
 }
 
+// TestVerifierKnowsNoNetwork guards that a token is verified from memory: what fetches keys stands in a package of its own.
+func TestVerifierKnowsNoNetwork(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.short() != "internal/identity" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported == "net" || strings.HasPrefix(imported, "net/") || imported == "os" {
+				t.Errorf("%s imports %s: keys are fetched in internal/identity/jwks", p.short(), imported)
+			}
+		}
+	}
+}
+
 func TestEveryPackageSaysWhatItIsFor(t *testing.T) {
 	for _, p := range packages(t) {
 		if p.Doc == "" && len(p.GoFiles) > 0 {

@@ -190,6 +190,12 @@ func TestProvisioning(t *testing.T) {
 		t.Errorf("changes %v, want %v", changes, want)
 	}
 
+	t.Run("the SDK waits by itself", func(t *testing.T) {
+		client := w.in(t).sdk(idp.Token(idp.Claims("xan", nil), nil))
+		if _, err := client.Chat.Completions.New(t.Context(), ask("gpt-4o", "Hello.")); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("a name that no user can have", func(t *testing.T) {
 		w.in(t).unnamed(call{auth: []string{idp.Token(idp.Claims("Zoë O'Hara", nil), nil)}, body: body}, unknown)
 	})
