@@ -14,6 +14,7 @@ func TestPublicAddresses(t *testing.T) {
 		"240.0.0.1": false, "255.255.255.255": false, "192.0.2.1": false, "203.0.113.9": false, "192.0.0.8": false,
 		"::": false, "::1": false, "fe80::1": false, "fe80::1%eth0": false, "fc00::1": false, "fd12:3456::1": false, "ff02::1": false,
 		"::ffff:127.0.0.1": false, "::ffff:169.254.169.254": false, "::127.0.0.1": false, "64:ff9b::a9fe:a9fe": false, "64:ff9b:1::1": false,
+		"::ffff:100.64.0.1": false, "::ffff:198.18.0.1": false, "2001:db8::1%eth0": false, "fec0::1%eth0": false,
 		"2002:7f00:1::": false, "2001::1": false, "2001:db8::1": false, "fec0::1": false, "fd00:ec2::254": false,
 	} {
 		if got := isPublic(netip.MustParseAddr(address)); got != want {
