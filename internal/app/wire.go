@@ -140,7 +140,7 @@ func (a *App) newAuthenticator() (gate.Authenticator, error) {
 // anyone lets everybody in under one name, for authn: none.
 type anyone struct{}
 
-func (anyone) Authenticate(context.Context, []string) (*identity.Session, *core.Error) {
+func (anyone) Authenticate(context.Context, identity.Evidence) (*identity.Session, *core.Error) {
 	return &identity.Session{Principal: core.Principal{App: "anonymous"}}, nil
 }
 

@@ -19,11 +19,22 @@ const (
 	wordsExpired  = "This credential has expired. Ask for a new one."
 	wordsRevoked  = "This credential was revoked. Ask for a new one."
 	wordsNobody   = "This credential is good, but the person or app that it names is not known here. Ask your administrator to add it."
+	wordsOther    = "This credential belongs to another app or person than the workload that sends it. Use the workload's own."
+	wordsBound    = "This token is bound to a client certificate, and the connection did not prove that one. Send it from the workload that it was issued to."
+	wordsWorkload = "The identity that the mesh gives this workload cannot be read. Ask your administrator to check its certificate."
+	wordsUnmapped = "The mesh says which workload calls, but not for which app or person. Ask your administrator to map it (identity.mesh.ids)."
 	wordsBlocked  = "Your access is blocked. Ask your administrator about the reason and how to appeal."
 )
 
 func refuse(reason core.Reason, words string, cause error) *core.Error {
 	return &core.Error{Reason: reason, Public: words, Cause: cause}
+}
+
+// named is a refusal of somebody who is known: the credential itself was good.
+func named(p core.Principal, reason core.Reason, words string, cause error) *core.Error {
+	e := refuse(reason, words, cause)
+	e.Principal = p
+	return e
 }
 
 func refuseToken(cause error) *core.Error {
@@ -63,6 +74,10 @@ var (
 	errClaimText      = errors.New("token claims: a text that is missing, too long, not printable or not NFC")
 	errClaimAudience  = errors.New("token claims: aud is not a string or a list of strings")
 	errClaimBound     = errors.New("token claims: cnf binds the token to a key that was not proven")
+	errBound          = errors.New("token: bound to a certificate that the connection did not prove")
+	errClaimActor     = errors.New("token claims: act names nobody")
+	errOtherWorkload  = errors.New("credential: of another app or user than its workload's")
+	errUnmapped       = errors.New("mesh: no rule matches the workload's id")
 	errClaimKind      = errors.New("token claims: unknown kind of subject")
 	errClaimID        = errors.New("token claims: jti missing")
 	errIssuer         = errors.New("token claims: iss is not a trusted issuer")

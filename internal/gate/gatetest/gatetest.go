@@ -55,6 +55,7 @@ type World struct {
 	steps    map[[2]string]bool // exchange and kind of each record
 	posted   quota.Amounts
 	refusals int
+	named    map[core.Reason]bool
 	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger.
 	// It may also panic, or wait for ctx to end.
 	Fail func(ctx context.Context, step string) error
@@ -87,6 +88,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	w := &World{
 		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{},
+		named: map[core.Reason]bool{},
 	}
 	w.Classify = classifier.Classify
 	if o.Policy != "" {
@@ -265,8 +267,8 @@ func (d *directory) Limits() *quota.LimitSet                { return d.limits }
 
 type authenticator struct{ w *World }
 
-func (authenticator) Authenticate(_ context.Context, values []string) (*identity.Session, *core.Error) {
-	if len(values) != 1 || values[0] != Credential {
+func (authenticator) Authenticate(_ context.Context, e identity.Evidence) (*identity.Session, *core.Error) {
+	if values := e.Authorization; len(values) != 1 || values[0] != Credential {
 		return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
 	}
 	return &identity.Session{Principal: core.Principal{User: User, Team: "support", Method: core.MethodAppKey}}, nil
@@ -284,6 +286,18 @@ func (r refusals) Add(core.Reason, string, netip.Addr, time.Time) {
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
 	r.w.refusals++
+}
+
+// AddNamed has the first of a reason recorded and sums the others, as audit.Refusals does within its span.
+func (r refusals) AddNamed(reason core.Reason, _ core.Principal, _ netip.Addr, _ time.Time) bool {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	if !r.w.named[reason] {
+		r.w.named[reason] = true
+		return true
+	}
+	r.w.refusals++
+	return false
 }
 
 type classifierFunc func(*intent.View) core.Intent
