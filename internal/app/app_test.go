@@ -233,7 +233,7 @@ func TestCredentialsOfNobodyAreRefused(t *testing.T) {
 	if _, _, err := CreateKey(t.Context(), a.Store(), "helpdesk", "", 0); err == nil {
 		t.Error("a key that never expires was made")
 	}
-	if _, _, _, err := IssueToken(t.Context(), a.Store(), a.cfg.Identity, "no-such-user", "", time.Hour); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := IssueToken(t.Context(), a.Store(), a.cfg.Identity, identity.IssueRequest{User: "no-such-user", Lifetime: time.Hour}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a token for a user that does not exist: %v", err)
 	}
 }

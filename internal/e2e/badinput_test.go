@@ -35,11 +35,9 @@ func TestCredentials(t *testing.T) {
 	body := chatBody("gpt-4o", onTask, nil)
 	st, ctx := w.app.Store(), store.WithActor(t.Context(), "test")
 
-	token, _, _, err := app.IssueToken(ctx, st, w.cfg.Identity, "ann", "", time.Hour)
-	must(t, err)
-	revokedToken, tokenID, _, err := app.IssueToken(ctx, st, w.cfg.Identity, "ann", "", time.Hour)
-	must(t, err)
-	must(t, app.RevokeToken(ctx, st, w.cfg.Identity, tokenID, ""))
+	token, _ := w.issue(identity.IssueRequest{User: "ann"})
+	revokedToken, tokenID := w.issue(identity.IssueRequest{User: "ann"})
+	must(t, app.RevokeToken(ctx, st, w.cfg.Identity, core.Revocation{TokenID: tokenID}))
 	ownKeys, _, err := st.Load(ctx)
 	must(t, err)
 	ownKey := ownKeys.SigningKeys[0]
@@ -68,13 +66,11 @@ func TestCredentials(t *testing.T) {
 	blocked := w.newKey("helpdesk", "mallory")
 	must(t, st.Users().Put(ctx, core.User{ID: "mallory", Team: "support", Blocked: true}))
 	must(t, st.Users().Put(ctx, core.User{ID: "gone", Created: time.Now()}))
-	orphan, _, _, err := app.IssueToken(ctx, st, w.cfg.Identity, "gone", "", time.Hour)
-	must(t, err)
+	orphan, _ := w.issue(identity.IssueRequest{User: "gone"})
 	must(t, st.Users().Delete(ctx, "gone"))
 	must(t, st.Users().Put(ctx, core.User{ID: "carl", Created: time.Now()}))
-	subject, _, _, err := app.IssueToken(ctx, st, w.cfg.Identity, "carl", "", time.Hour)
-	must(t, err)
-	must(t, app.RevokeToken(ctx, st, w.cfg.Identity, "", "carl"))
+	subject, _ := w.issue(identity.IssueRequest{User: "carl"})
+	must(t, app.RevokeToken(ctx, st, w.cfg.Identity, core.Revocation{Subject: "carl"}))
 	w.refresh()
 
 	refused := func(reason core.Reason, header map[string]string) refusal {
@@ -158,8 +154,7 @@ func TestRevocationCutsAStream(t *testing.T) {
 	ctx := store.WithActor(t.Context(), "test")
 	secret, key, err := app.CreateKey(ctx, w.app.Store(), "helpdesk", "ann", time.Hour)
 	must(t, err)
-	token, tokenID, _, err := app.IssueToken(ctx, w.app.Store(), w.cfg.Identity, "ann", "", time.Hour)
-	must(t, err)
+	token, tokenID := w.issue(identity.IssueRequest{User: "ann"})
 	blocked, err := w.app.Store().Users().Get(ctx, "ben")
 	must(t, err)
 	blocked.Blocked = true
@@ -171,7 +166,7 @@ func TestRevocationCutsAStream(t *testing.T) {
 		reason           core.Reason
 	}{
 		{"key", secret, func() error { return app.RevokeKey(ctx, w.app.Store(), key.ID) }, core.ReasonRevokedCredential},
-		{"token", token, func() error { return app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, tokenID, "") }, core.ReasonRevokedCredential},
+		{"token", token, func() error { return app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, core.Revocation{TokenID: tokenID}) }, core.ReasonRevokedCredential},
 		{"user", user, func() error { return w.app.Store().Users().Put(ctx, blocked) }, core.ReasonUserBlocked},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -21,6 +21,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
 	"github.com/plumbline/plumbline/internal/envoyconf"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 	"github.com/plumbline/plumbline/internal/testkit"
@@ -187,6 +188,18 @@ func (w *world) newKey(appID, user string) string {
 	}
 	w.refresh()
 	return secret
+}
+
+// issue signs a token of an hour that is in force at once.
+func (w *world) issue(r identity.IssueRequest) (token, id string) {
+	w.t.Helper()
+	r.Lifetime = time.Hour
+	token, kept, err := app.IssueToken(store.WithActor(w.t.Context(), "test"), w.app.Store(), w.cfg.Identity, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.refresh()
+	return token, kept.ID
 }
 
 // refresh brings changes to the store into force now.

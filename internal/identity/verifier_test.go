@@ -135,7 +135,7 @@ func TestPrincipals(t *testing.T) {
 				t.Fatalf("%s, %s: %v", c.name, round, denied)
 			}
 			seen := Session{Principal: got.Principal, Expires: got.Expires}
-			if diff := cmp.Diff(c.want, seen, cmp.AllowUnexported(Session{}, token{})); diff != "" {
+			if diff := cmp.Diff(c.want, seen, cmp.AllowUnexported(Session{}, token{}, peer{})); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", c.name, round, diff)
 			}
 		}

@@ -81,6 +81,9 @@ func (s *Store) SigningKeys() store.Table[core.SigningKey] {
 	return table[core.SigningKey]{s, signingKeys}
 }
 
+// Tokens implements store.Store.
+func (s *Store) Tokens() store.Table[core.IssuedToken] { return table[core.IssuedToken]{s, tokens} }
+
 // Version implements store.Store.
 func (s *Store) Version(ctx context.Context) (uint64, error) { return version(ctx, s.read) }
 

@@ -69,6 +69,15 @@ func objectsInTheDump() []core.OwnedObject {
 	}
 }
 
+// tokensInTheDump are the issued tokens that the dumps since the third hold.
+func tokensInTheDump(dump string) []core.IssuedToken {
+	if dump < "schema_0003.sql" {
+		return nil
+	}
+	at := func(hour int) time.Time { return time.Date(2026, 3, 11, hour, 0, 0, 123_456_000, time.UTC) }
+	return []core.IssuedToken{{ID: "JTI2", User: "ben", App: "ide", Session: "sid-1", Created: at(15), Expires: at(16)}}
+}
+
 func TestUpgradeKeepsEverything(t *testing.T) {
 	dumps, err := filepath.Glob("testdata/schema_*.sql")
 	if err != nil {
@@ -103,6 +112,10 @@ func TestUpgradeKeepsEverything(t *testing.T) {
 				if diff := cmp.Diff(want, got); err != nil || diff != "" {
 					t.Errorf("whose an object is after the upgrade, %v (-want +got):\n%s", err, diff)
 				}
+			}
+			tokens, err := st.Tokens().List(t.Context(), store.Page{})
+			if diff := cmp.Diff(tokensInTheDump(filepath.Base(dump)), tokens); err != nil || diff != "" {
+				t.Errorf("issued tokens after the upgrade, %v (-want +got):\n%s", err, diff)
 			}
 			// The file is in use as any other: numbers go on, references hold.
 			if err := st.Users().Delete(t.Context(), "ann@example.com"); !errors.Is(err, store.ErrConflict) {

@@ -37,6 +37,7 @@ func Run(t *testing.T, db Database) {
 		{"the feed tells every change", feed},
 		{"what changes nothing is no change", nothingChanges},
 		{"expired revocations go", expiry},
+		{"issued tokens are kept until they expired", issuedTokens},
 		{"versions grow while many write", versionsGrow},
 		{"load is of one moment", loadIsOfOneMoment},
 		{"tasks are of one moment", tasksAreOfOneMoment},
