@@ -13,6 +13,7 @@ import (
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/store"
 )
 

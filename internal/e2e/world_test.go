@@ -4,6 +4,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -59,9 +60,10 @@ type world struct {
 	provider *provider.Provider
 	audit    *audit.Reader
 	log      *syncBuffer
-	key      string // ann's app key
-	upstream string // the provider's URL
-	stop     func() // stops Plumbline, once; the end of the test does
+	key      string      // ann's app key
+	upstream string      // the provider's URL
+	client   *tls.Config // how callers connect, nil for without TLS
+	stop     func()      // stops Plumbline, once; the end of the test does
 }
 
 // setup says how a world differs from the ordinary one.

@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"google.golang.org/grpc/metadata"
+	grpcmetadata "google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/peer"
 )
 
@@ -27,8 +27,8 @@ func caller(ctx context.Context, m *extprocv3.ProcessingRequest) (workload, cert
 		return "", ""
 	}
 	// Several ids are joined to what is none: which of them is meant cannot be told.
-	ids := metadata.ValueFromIncomingContext(ctx, metadataWorkload)
-	clients := metadata.ValueFromIncomingContext(ctx, metadataClients)
+	ids := grpcmetadata.ValueFromIncomingContext(ctx, metadataWorkload)
+	clients := grpcmetadata.ValueFromIncomingContext(ctx, metadataClients)
 	if len(clients) == 1 && clients[0] == clientsVerified && isTrue(m, "connection.mtls") {
 		certificate = attribute(m, "connection.sha256_peer_certificate_digest")
 		if id := attribute(m, "connection.uri_san_peer_certificate"); id != "" {
