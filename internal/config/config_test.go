@@ -356,6 +356,14 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// property is a part of a JSON Schema.
+type property struct {
+	Description string
+	Type        string
+	Default     any
+	Properties  map[string]*property
+}
+
 func TestSchemaIsStrict(t *testing.T) {
 	b, err := config.Schema()
 	if err != nil {
@@ -364,14 +372,7 @@ func TestSchemaIsStrict(t *testing.T) {
 	var s struct {
 		AdditionalProperties *bool
 		Required             []string
-		Properties           map[string]struct {
-			Description string
-			Properties  map[string]struct {
-				Description string
-				Type        string
-				Default     any
-			}
-		}
+		Properties           map[string]*property
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
 		t.Fatal(err)
@@ -380,13 +381,14 @@ func TestSchemaIsStrict(t *testing.T) {
 		t.Error("the schema allows keys that do not exist, or asks for some")
 	}
 	for _, setting := range config.Default().Settings() {
-		group, name, grouped := strings.Cut(setting.Name, ".")
-		described := s.Properties[group].Description
-		if grouped {
-			described = s.Properties[group].Properties[name].Description
+		at := &property{Properties: s.Properties}
+		for name := range strings.SplitSeq(setting.Name, ".") {
+			if at = at.Properties[name]; at == nil {
+				t.Fatalf("the schema has no %s", setting.Name)
+			}
 		}
-		if described != setting.Doc {
-			t.Errorf("%s is described %q", setting.Name, described)
+		if at.Description != setting.Doc {
+			t.Errorf("%s is described %q", setting.Name, at.Description)
 		}
 	}
 	if timeout := s.Properties["extproc"].Properties["message_timeout"]; timeout.Type != "string" || timeout.Default != "2s" {
