@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,9 +30,10 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// Credential is the one that is good, User who sends it and Key the provider key.
+// Credential is the one that is good, Revoked one that was, User who sends both and Key the provider key.
 const (
 	Credential = "Bearer good"
+	Revoked    = "Bearer revoked"
 	User       = "ann"
 	Key        = "sk-provider"
 )
@@ -268,10 +270,14 @@ func (d *directory) Limits() *quota.LimitSet                { return d.limits }
 type authenticator struct{ w *World }
 
 func (authenticator) Authenticate(_ context.Context, e identity.Evidence) (*identity.Session, *core.Error) {
-	if values := e.Authorization; len(values) != 1 || values[0] != Credential {
-		return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
+	p := core.Principal{User: User, Team: "support", Method: core.MethodAppKey}
+	switch strings.Join(e.Authorization, ", ") {
+	case Credential:
+		return &identity.Session{Principal: p}, nil
+	case Revoked:
+		return nil, &core.Error{Reason: core.ReasonRevokedCredential, Public: "It was revoked.", Principal: p}
 	}
-	return &identity.Session{Principal: core.Principal{User: User, Team: "support", Method: core.MethodAppKey}}, nil
+	return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
 }
 
 func (a authenticator) Still(*identity.Session) *core.Error {
