@@ -20,6 +20,7 @@ import (
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/extproc"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
@@ -200,6 +201,21 @@ func LoadPrices(c config.Prices) (*openai.PriceTable, error) {
 		table = table.WithUnknown(core.MicroUSD(c.UnknownInput), core.MicroUSD(c.UnknownOutput))
 	}
 	return table, nil
+}
+
+// LoadMesh reads which identities of the mesh are believed, and for whom they stand. All problems are reported at once.
+func LoadMesh(c config.Mesh) (identity.Mesh, error) {
+	m := identity.Mesh{DummyKey: c.DummyKey}
+	var errs []error
+	for i, text := range c.IDs {
+		rule, err := identity.ParseMeshRule(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("identity.mesh.ids[%d]: %w", i, err))
+			continue
+		}
+		m.Rules = append(m.Rules, rule)
+	}
+	return m, errors.Join(errs...)
 }
 
 // AuditPath and StorePath are the two files of the embedded mode.

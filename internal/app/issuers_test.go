@@ -125,7 +125,7 @@ func (r *ring) call(t *testing.T, entry config.Issuer, files map[string]string) 
 		t.Fatal(err)
 	}
 	header, claims := strings.TrimSpace(files["header.json"]), strings.TrimSpace(files["claims.json"])
-	session, denied := v.Authenticate(t.Context(), []string{"Bearer " + r.sign(t, header, claims)})
+	session, denied := v.Authenticate(t.Context(), identity.Evidence{Authorization: []string{"Bearer " + r.sign(t, header, claims)}})
 	if denied != nil {
 		t.Fatalf("%v\nkeys: %+v", denied, set.Reports())
 	}
@@ -158,10 +158,10 @@ func encode(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
 // everybody knows every user, one app and one team.
 type everybody struct{}
 
-func (everybody) AppKey([32]byte) (core.AppKey, bool)       { return core.AppKey{}, false }
-func (everybody) SigningKey(string) (core.SigningKey, bool) { return core.SigningKey{}, false }
-func (everybody) Revoked(string, string, time.Time) bool    { return false }
-func (everybody) User(id string) (core.User, bool)          { return core.User{ID: id}, true }
+func (everybody) AppKey([32]byte) (core.AppKey, bool)            { return core.AppKey{}, false }
+func (everybody) SigningKey(string) (core.SigningKey, bool)      { return core.SigningKey{}, false }
+func (everybody) Revoked(string, string, string, time.Time) bool { return false }
+func (everybody) User(id string) (core.User, bool)               { return core.User{ID: id}, true }
 func (everybody) App(id string) (core.App, bool) {
 	return core.App{ID: id, Team: "support"}, id == "helpdesk"
 }

@@ -177,6 +177,7 @@ func TestProblems(t *testing.T) {
 	const secret = "sk-secret"
 	disk := files{
 		"empty": "\n", "unused.yaml": "provider:\n  key: " + secret + "\n",
+		"plain.yaml": `identity: {issuers: [{issuer: i, audiences: [a], jwks_url: "http://a.test/keys"}]}`,
 		"issuers.yaml": `identity:
   issuers:
     - issuer: ""
@@ -261,6 +262,10 @@ issuers.yaml:16:18: identity.issuers[2].jwks_file: ca_file and allow_private_add
 issuers.yaml:17:7: identity.issuers[2]: unknown key "secret"
 issuers.yaml:18:14: identity.issuers[2].types: must name one
 issuers.yaml:19:15: identity.issuers[2].create: people are created, but user.claim does not say who`},
+		"issuers over plain HTTP": {
+			config.LoadOptions{Path: "plain.yaml"},
+			`plain.yaml:1:60: identity.issuers[0].jwks_url: must begin with https:// and name a host, and hold no user, password or fragment`,
+		},
 		"issuers from elsewhere": {
 			config.LoadOptions{Env: []string{"PLUMBLINE_IDENTITY_ISSUERS=https://a.test"}},
 			`PLUMBLINE_IDENTITY_ISSUERS: cannot be set from text`,
@@ -450,6 +455,14 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// property is a part of a JSON Schema.
+type property struct {
+	Description string
+	Type        string
+	Default     any
+	Properties  map[string]*property
+}
+
 func TestSchemaIsStrict(t *testing.T) {
 	b, err := config.Schema()
 	if err != nil {
@@ -458,14 +471,7 @@ func TestSchemaIsStrict(t *testing.T) {
 	var s struct {
 		AdditionalProperties *bool
 		Required             []string
-		Properties           map[string]struct {
-			Description string
-			Properties  map[string]struct {
-				Description string
-				Type        string
-				Default     any
-			}
-		}
+		Properties           map[string]*property
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
 		t.Fatal(err)
@@ -474,13 +480,14 @@ func TestSchemaIsStrict(t *testing.T) {
 		t.Error("the schema allows keys that do not exist, or asks for some")
 	}
 	for _, setting := range config.Default().Settings() {
-		group, name, grouped := strings.Cut(setting.Name, ".")
-		described := s.Properties[group].Description
-		if grouped {
-			described = s.Properties[group].Properties[name].Description
+		at := &property{Properties: s.Properties}
+		for name := range strings.SplitSeq(setting.Name, ".") {
+			if at = at.Properties[name]; at == nil {
+				t.Fatalf("the schema has no %s", setting.Name)
+			}
 		}
-		if described != setting.Doc {
-			t.Errorf("%s is described %q", setting.Name, described)
+		if at.Description != setting.Doc {
+			t.Errorf("%s is described %q", setting.Name, at.Description)
 		}
 	}
 	if timeout := s.Properties["extproc"].Properties["message_timeout"]; timeout.Type != "string" || timeout.Default != "2s" {

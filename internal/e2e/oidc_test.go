@@ -96,7 +96,17 @@ func TestIdentityProvider(t *testing.T) {
 		{"an unknown app", idp.Token(claims(map[string]any{"azp": "nowhere"}), nil), unknown},
 		{"somebody unknown", idp.Token(idp.Claims("zoe", map[string]any{"azp": "helpdesk"}), nil), unknown},
 	} {
-		t.Run(c.name, func(t *testing.T) { w.in(t).unnamed(call{auth: []string{c.token}, body: body}, c.want) })
+		t.Run(c.name, func(t *testing.T) {
+			w, call := w.in(t), call{auth: []string{c.token}, body: body}
+			if c.want.reason == core.ReasonInvalidCredential {
+				w.unnamed(call, c.want)
+				return
+			}
+			// The credential itself is good: the first refusal is recorded by name.
+			if _, rec := w.refused(call, c.want); rec.Principal.User == "" || rec.Principal.Issuer != idp.Issuer {
+				t.Errorf("the record names %+v", rec.Principal)
+			}
+		})
 	}
 	if n := stranger.Fetches(); n != 0 {
 		t.Errorf("a token made Plumbline fetch the keys of a stranger %d times", n)
@@ -197,7 +207,7 @@ func TestProvisioning(t *testing.T) {
 		}
 	})
 	t.Run("a name that no user can have", func(t *testing.T) {
-		w.in(t).unnamed(call{auth: []string{idp.Token(idp.Claims("Zoë O'Hara", nil), nil)}, body: body}, unknown)
+		w.in(t).refused(call{auth: []string{idp.Token(idp.Claims("Zoë O'Hara", nil), nil)}, body: body}, unknown)
 	})
 	t.Run("a team that does not exist", func(t *testing.T) {
 		w := w.in(t)
@@ -211,7 +221,7 @@ func TestProvisioning(t *testing.T) {
 		w := w.in(t)
 		must(t, w.app.Store().Users().Put(t.Context(), core.User{ID: "eve", Blocked: true, Created: time.Now()}))
 		w.refresh()
-		w.unnamed(call{auth: []string{idp.Token(idp.Claims("eve", nil), nil)}, body: body},
+		w.refused(call{auth: []string{idp.Token(idp.Claims("eve", nil), nil)}, body: body},
 			refusal{403, "permission_error", "user_blocked", "", core.ReasonUserBlocked, noRetry})
 	})
 }

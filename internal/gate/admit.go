@@ -72,6 +72,9 @@ func (x *Exchange) read(body []byte) *core.Error {
 		return err
 	}
 	x.request = request
+	if len(request.Objects) > 0 {
+		return notOwned(request.Objects[0])
+	}
 	x.hold.model, _ = x.pinned.prices.Model(request.Model)
 	return nil
 }

@@ -20,12 +20,15 @@ const (
 // claims are the claims of a token, read strictly but not yet believed. Times are in seconds since 1970, 0 when absent.
 type claims struct {
 	issuer, subject, id        string
+	session                    string     // sid (OpenID Connect Front-Channel Logout §3)
+	actor                      string     // of act
+	bound                      thumbprint // of cnf, zero when absent
 	kind, app                  string
 	audience                   []string
 	expires, issued, notBefore int64
 }
 
-var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", "events", claimKind, claimApp}
+var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "act", "cnf", "events", claimKind, claimApp}
 
 // parseClaims reads the payload of a token. The presence of iss, sub and exp is part of the form; what they say is not
 // judged here.
@@ -51,9 +54,12 @@ func parseClaims(payload []byte) (claims, error) {
 			c.notBefore, err = seconds(value)
 		case "iat":
 			c.issued, err = seconds(value)
+		case "sid":
+			c.session, err = identifier(value)
+		case "act":
+			c.actor, err = actor(value)
 		case "cnf":
-			// A token that is bound to a key (RFC 7800) is worth nothing without proof of that key.
-			err = errClaimBound
+			c.bound, err = bound(value)
 		case "events":
 			// Logout tokens and the like (RFC 8417) have the issuer, the keys and often the audience of a credential.
 			err = errClaimEvent

@@ -41,6 +41,7 @@ type snapshot struct {
 	apps       map[string]core.App
 	teams      map[string]core.Team
 	revoked    func(tokenID, subject string, issuedAt time.Time) bool
+	ended      string // the session whose tokens are revoked
 	generation uint64
 }
 
@@ -51,13 +52,10 @@ func (s *snapshot) SigningKey(id string) (core.SigningKey, bool) {
 }
 func (s *snapshot) User(id string) (core.User, bool) { u, ok := s.users[id]; return u, ok }
 func (s *snapshot) App(id string) (core.App, bool)   { a, ok := s.apps[id]; return a, ok }
-func (s *snapshot) Team(id string) (core.Team, bool) {
-	t, ok := s.teams[id]
-	return t, ok
-}
-func (s *snapshot) Generation() uint64 { return s.generation }
-func (s *snapshot) Revoked(id, sub string, issued time.Time) bool {
-	return s.revoked != nil && s.revoked(id, sub, issued)
+func (s *snapshot) Team(id string) (core.Team, bool) { t, ok := s.teams[id]; return t, ok }
+func (s *snapshot) Generation() uint64               { return s.generation }
+func (s *snapshot) Revoked(id, session, sub string, issued time.Time) bool {
+	return session != "" && session == s.ended || s.revoked != nil && s.revoked(id, sub, issued)
 }
 
 // keyring holds private keys by the kid under which their public halves are known, made once for all tests.
@@ -140,7 +138,7 @@ func newWorld(t testing.TB) *world {
 
 // call authenticates one bearer credential.
 func (w *world) call(credential string) (*Session, *core.Error) {
-	return w.Authenticate(context.Background(), []string{"Bearer " + credential})
+	return w.Authenticate(context.Background(), Evidence{Authorization: []string{"Bearer " + credential}})
 }
 
 // addKey makes an app key.

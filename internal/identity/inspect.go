@@ -63,7 +63,7 @@ func (v *Verifier) Inspect(credential string) Inspection {
 		return i.refused(refuseToken(err))
 	}
 	i.Key = t.kid
-	principal, denied := v.principal(known, t)
+	principal, denied := v.principal(known, t, peer{})
 	if denied != nil {
 		return i.refused(denied)
 	}

@@ -21,11 +21,22 @@ const (
 	wordsNobody   = "This credential is good, but the person or app that it names is not known here. Ask your administrator to add it."
 	wordsRole     = "This token is good, but its owner has none of the roles that may use this service. Ask whoever gives out roles."
 	wordsPending  = "This is the first request of this person, whose account is being set up. Send the request again in a moment."
+	wordsOther    = "This credential belongs to another app or person than the workload that sends it. Use the workload's own."
+	wordsBound    = "This token is bound to a client certificate, and the connection did not prove that one. Send it from the workload that it was issued to."
+	wordsWorkload = "The identity that the mesh gives this workload cannot be read. Ask your administrator to check its certificate."
+	wordsUnmapped = "The mesh says which workload calls, but not for which app or person. Ask your administrator to map it (identity.mesh.ids)."
 	wordsBlocked  = "Your access is blocked. Ask your administrator about the reason and how to appeal."
 )
 
 func refuse(reason core.Reason, words string, cause error) *core.Error {
 	return &core.Error{Reason: reason, Public: words, Cause: cause}
+}
+
+// named is a refusal of somebody who is known: the credential itself was good.
+func named(p core.Principal, reason core.Reason, words string, cause error) *core.Error {
+	e := refuse(reason, words, cause)
+	e.Principal = p
+	return e
 }
 
 func refuseToken(cause error) *core.Error {
@@ -89,4 +100,8 @@ var (
 	errExpiryMissing   = errors.New("token claims: exp missing")
 	errTokenRevoked    = errors.New("token: revoked")
 	errSigningKeyGone  = errors.New("token: its signing key was removed")
+	errBound           = errors.New("token: bound to a certificate that the connection did not prove")
+	errClaimActor      = errors.New("token claims: act names nobody")
+	errOtherWorkload   = errors.New("credential: of another app or user than its workload's")
+	errUnmapped        = errors.New("mesh: no rule matches the workload's id")
 )

@@ -41,9 +41,10 @@ type trust struct {
 	types       []string
 	maxLifetime time.Duration
 	claims      Mapping
-	own         bool             // keys are those of Credentials
-	keys        func() *KeySet   // nil for own
-	missing     func(kid string) // may be nil, as provision
+	own         bool                       // keys are those of Credentials
+	verifies    func(core.SigningKey) bool // of own: whether a key still does
+	keys        func() *KeySet             // nil for own
+	missing     func(kid string)           // may be nil, as provision
 	provision   func(core.User) bool
 }
 
@@ -88,7 +89,7 @@ func (t *trust) key(known Credentials, keys *KeySet, kid string) (*Key, error) {
 		return nil, errKid
 	}
 	stored, ok := known.SigningKey(kid)
-	if !ok {
+	if !ok || !t.verifies(stored) {
 		return nil, errKid
 	}
 	return ownKey(stored)
@@ -97,8 +98,8 @@ func (t *trust) key(known Credentials, keys *KeySet, kid string) (*Key, error) {
 // holds reports whether the key that verified a token is still one of the issuer's.
 func (t *trust) holds(known Credentials, kid string, key *Key) bool {
 	if t.own {
-		_, ok := known.SigningKey(kid)
-		return ok
+		stored, ok := known.SigningKey(kid)
+		return ok && t.verifies(stored)
 	}
 	now, ok := t.keys().Key(kid)
 	return ok && now.same(key)

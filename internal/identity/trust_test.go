@@ -272,3 +272,84 @@ func TestInspect(t *testing.T) {
 		}
 	}
 }
+
+// A token of another issuer and the mesh speak together: each names what the other does not, both must agree, and a token
+// that is bound to a certificate needs it.
+func TestTokenOfAnIssuerInTheMesh(t *testing.T) {
+	w := mapped(t, Mapping{User: Claim{Name: "sub"}, Team: Claim{Name: "team"}}, func(i *Trust) {
+		i.Provision = func(u core.User) bool { return u.ID == "zoe" }
+	})
+	rule, err := ParseMeshRule("spiffe://prod.test/sa/{sa} app={sa} team=mesh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mesh = Mesh{Rules: []MeshRule{rule}}
+	certificate := strings.Repeat("ab", 32)
+	bound := with(otherClaims, `"cnf":{"x5t#S256":"`+b64(strings.Repeat("\xab", 32))+`"}`)
+	for _, c := range []struct {
+		name, claims, workload, certificate string
+		want                                core.Principal
+		cause                               error
+	}{
+		{"the user of the token, the app of the mesh", otherClaims, "desk", "", core.Principal{User: "ana", App: "desk", Team: "law"}, nil},
+		{"a team of the token before the app's and the mesh's", with(but(otherClaims, `"ana"`, `"ben"`), `"team":"ops"`), "desk", "", core.Principal{User: "ben", App: "desk", Team: "ops"}, nil},
+		{"an unknown team of the token", with(but(otherClaims, `"ana"`, `"ben"`), `"team":"nowhere"`), "desk", "", core.Principal{User: "ben", App: "desk", Team: "tools"}, nil},
+		{"an unknown app of the mesh", otherClaims, "nowhere", "", core.Principal{}, errAppUnknown},
+		{"somebody who is created", but(otherClaims, `"ana"`, `"zoe"`), "desk", "", core.Principal{}, errUserPending},
+		{"bound, and the certificate", bound, "desk", certificate, core.Principal{User: "ana", App: "desk", Team: "law"}, nil},
+		{"bound, and another certificate", bound, "desk", strings.Repeat("ac", 32), core.Principal{}, errBound},
+		{"bound, and none", bound, "", "", core.Principal{}, errBound},
+	} {
+		e := Evidence{Authorization: []string{"Bearer " + from(otherHeader, c.claims)}, Certificate: c.certificate}
+		if c.workload != "" {
+			e.Workload = "spiffe://prod.test/sa/" + c.workload
+			c.want.Workload = e.Workload
+		}
+		session, denied := w.Authenticate(t.Context(), e)
+		if c.cause != nil {
+			if !errors.Is(denied, c.cause) {
+				t.Errorf("%s: %+v, %v, want %v", c.name, session, denied, c.cause)
+			}
+			continue
+		}
+		c.want.Method, c.want.Issuer = core.MethodToken, otherIssuer
+		if denied != nil {
+			t.Errorf("%s: %v", c.name, denied)
+		} else if diff := cmp.Diff(c.want, session.Principal); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+	}
+	other := mapped(t, Mapping{User: Claim{Name: "sub"}, App: Claim{Name: "azp"}}, nil)
+	other.mesh = w.mesh
+	e := Evidence{Authorization: []string{"Bearer " + from(otherHeader, with(otherClaims, `"azp":"desk"`))}, Workload: "spiffe://prod.test/sa/thief"}
+	if _, denied := other.Authenticate(t.Context(), e); !errors.Is(denied, errOtherWorkload) {
+		t.Errorf("a token of another app than the workload's: %v", denied)
+	}
+}
+
+// Sessions of another issuer end with their sid, and subjects by the ids that they have here.
+func TestRevocationOfAnIssuersTokens(t *testing.T) {
+	w := mapped(t, Mapping{User: Claim{Name: "oid"}}, nil)
+	token := from(otherHeader, with(otherClaims, `"oid":"ben","sid":"s1","iat":1800000000`))
+	session, denied := w.call(token)
+	if denied != nil {
+		t.Fatal(denied)
+	}
+	for name, revoke := range map[string]func(){
+		"by session": func() { w.known.ended = "s1" },
+		"by subject": func() { w.known.revoked = func(_, sub string, _ time.Time) bool { return sub == "ben" } },
+	} {
+		w.known.ended, w.known.revoked = "", nil
+		revoke()
+		if denied := w.Still(session); denied == nil || denied.Reason != core.ReasonRevokedCredential {
+			t.Errorf("%s: Still: %v", name, denied)
+		}
+		if _, denied := w.call(token); denied == nil || denied.Principal.User != "ben" {
+			t.Errorf("%s: %v", name, denied)
+		}
+	}
+	w.known.ended, w.known.revoked = "", func(_, sub string, _ time.Time) bool { return sub == "ana" }
+	if _, denied := w.call(token); denied != nil {
+		t.Errorf("sub names nobody here: %v", denied)
+	}
+}

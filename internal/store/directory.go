@@ -22,6 +22,7 @@ type Snapshot struct {
 	keys        map[[32]byte]core.AppKey
 	signing     map[string]core.SigningKey
 	revoked     map[string]bool      // token ids
+	ended       map[string]bool      // sessions
 	revokedFrom map[string]time.Time // by subject: tokens issued before are revoked
 	byUser      map[string][]int     // tasks, as indexes into objects.Tasks
 	byTeam      map[string][]int
@@ -42,12 +43,15 @@ func newSnapshot(o Objects, version uint64) (*Snapshot, error) {
 		signing: index(o.SigningKeys, func(k core.SigningKey) string {
 			return k.ID
 		}),
-		revoked: map[string]bool{}, revokedFrom: map[string]time.Time{},
+		revoked: map[string]bool{}, ended: map[string]bool{}, revokedFrom: map[string]time.Time{},
 		byUser: map[string][]int{}, byTeam: map[string][]int{},
 	}
 	for _, r := range o.Revocations {
 		if r.TokenID != "" {
 			s.revoked[r.TokenID] = true
+		}
+		if r.Session != "" {
+			s.ended[r.Session] = true
 		}
 		if r.Subject != "" && r.IssuedBefore.After(s.revokedFrom[r.Subject]) {
 			s.revokedFrom[r.Subject] = r.IssuedBefore
@@ -93,9 +97,13 @@ func (s *Snapshot) SigningKey(id string) (core.SigningKey, bool) {
 	return k, ok
 }
 
-// Revoked reports whether a token was revoked: by its id, or with all of its subject that were issued before a time.
-func (s *Snapshot) Revoked(tokenID, subject string, issuedAt time.Time) bool {
-	if tokenID != "" && s.revoked[tokenID] {
+// SigningKeys gives every signing key, retired ones included. The slice is shared and must not be changed.
+func (s *Snapshot) SigningKeys() []core.SigningKey { return s.objects.SigningKeys }
+
+// Revoked reports whether a token was revoked: by its id, with all of its session, or with all of its subject that were
+// issued before a time.
+func (s *Snapshot) Revoked(tokenID, session, subject string, issuedAt time.Time) bool {
+	if tokenID != "" && s.revoked[tokenID] || session != "" && s.ended[session] {
 		return true
 	}
 	from, ok := s.revokedFrom[subject]

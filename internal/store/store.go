@@ -90,6 +90,12 @@ type Store interface {
 	// changes by System with the action "expire".
 	Revocations() Table[core.Revocation]
 	SigningKeys() Table[core.SigningKey]
+	// Tokens holds what is kept of the tokens that were issued. It must drop expired ones as Revocations does. No request
+	// needs them, so that they are no part of Load and Apply.
+	Tokens() Table[core.IssuedToken]
+	// Ownership holds whose the objects at the provider are. Deleting a user or an app must forget what belongs to it by
+	// the same commit: an id that is given again must not inherit.
+	Ownership() Ownership
 
 	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
@@ -137,6 +143,8 @@ func PutAction(object any) string {
 		if !o.Revoked.IsZero() {
 			return "revoke"
 		}
+		return "issue"
+	case core.IssuedToken:
 		return "issue"
 	case core.Revocation:
 		return "revoke"

@@ -50,7 +50,6 @@ func NewClient(o ClientOptions) (*Client, error) {
 		dialer.Control = publicOnly
 	}
 	return &Client{o.URL, &http.Client{
-		Timeout:       fetchTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			DialContext:            dialer.DialContext,
@@ -78,6 +77,8 @@ func CheckURL(s string) error {
 
 // Fetch gets the document, of at most identity.MaxKeySet bytes.
 func (c *Client) Fetch(ctx context.Context) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("jwks: %w", err)
@@ -93,6 +94,9 @@ func (c *Client) Fetch(ctx context.Context) ([]byte, error) {
 		return nil, fmt.Errorf("jwks: the issuer answered with status %d", res.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(res.Body, identity.MaxKeySet+1))
+	if err == nil {
+		err = ctx.Err() // a server that sees the connection go may still end its answer in order
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("jwks: reading the key set: %w", err)

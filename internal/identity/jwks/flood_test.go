@@ -18,13 +18,13 @@ import (
 // people knows one user and no credentials.
 type people struct{}
 
-func (people) AppKey([32]byte) (core.AppKey, bool)       { return core.AppKey{}, false }
-func (people) SigningKey(string) (core.SigningKey, bool) { return core.SigningKey{}, false }
-func (people) Revoked(string, string, time.Time) bool    { return false }
-func (people) User(id string) (core.User, bool)          { return core.User{ID: id}, id == "ana" }
-func (people) App(string) (core.App, bool)               { return core.App{}, false }
-func (people) Team(string) (core.Team, bool)             { return core.Team{}, false }
-func (people) Generation() uint64                        { return 1 }
+func (people) AppKey([32]byte) (core.AppKey, bool)            { return core.AppKey{}, false }
+func (people) SigningKey(string) (core.SigningKey, bool)      { return core.SigningKey{}, false }
+func (people) Revoked(string, string, string, time.Time) bool { return false }
+func (people) User(id string) (core.User, bool)               { return core.User{ID: id}, id == "ana" }
+func (people) App(string) (core.App, bool)                    { return core.App{}, false }
+func (people) Team(string) (core.Team, bool)                  { return core.Team{}, false }
+func (people) Generation() uint64                             { return 1 }
 
 // trusting gives a verifier that trusts a provider, with its keys in force.
 func trusting(tb testing.TB, p *oidc.Provider) (*identity.Verifier, *jwks.Source) {
@@ -67,7 +67,7 @@ func TestRotationOverHTTPS(t *testing.T) {
 	p := oidc.Start(t)
 	v, _ := trusting(t, p)
 	call := func(token string) *core.Error {
-		_, denied := v.Authenticate(t.Context(), []string{"Bearer " + token})
+		_, denied := v.Authenticate(t.Context(), identity.Evidence{Authorization: []string{"Bearer " + token}})
 		return denied
 	}
 	old := p.Token(p.Claims("ana", nil), nil)
@@ -96,9 +96,9 @@ func BenchmarkForgedKids(b *testing.B) {
 	p := oidc.Start(b)
 	v, _ := trusting(b, p)
 	claims := p.Claims("ana", nil)
-	forged := make([][]string, 4096)
+	forged := make([]identity.Evidence, 4096)
 	for i := range forged {
-		forged[i] = []string{"Bearer " + p.Token(claims, map[string]any{"kid": fmt.Sprint("forged-", i)})}
+		forged[i].Authorization = []string{"Bearer " + p.Token(claims, map[string]any{"kid": fmt.Sprint("forged-", i)})}
 	}
 	before := p.Fetches()
 	took := make([]time.Duration, 0, 1<<20)
