@@ -94,7 +94,9 @@ func (i *Issuer) check(path string, problem func(setting, message string)) {
 		at("max_lifetime", "must be positive")
 	}
 	for _, c := range []struct{ key, claim, prefix string }{
-		{"user", i.User.Claim, i.User.Prefix}, {"app", i.App.Claim, i.App.Prefix}, {"task", i.Task.Claim, i.Task.Prefix},
+		{"user", i.User.Claim, i.User.Prefix},
+		{"app", i.App.Claim, i.App.Prefix},
+		{"task", i.Task.Claim, i.Task.Prefix},
 		{"team", i.Team.Claim, i.Team.Prefix},
 	} {
 		if c.claim == "" && c.prefix != "" {

@@ -89,24 +89,27 @@ func ParseKeySet(data []byte, allowed []string) (*KeySet, error) {
 
 // add takes a key into the set, or notes why it is of no use.
 func (s *KeySet) add(object jsontext.Value, allowed []string) error {
-	var j jwk
-	key, err := (*Key)(nil), errKeyForm
-	if json.Unmarshal(object, &j) == nil {
-		key, err = j.key(allowed)
-	}
+	j, key, useless := usable(object, allowed)
 	report := KeyReport{ID: j.Kid, Type: strings.TrimSuffix(j.Kty+" "+j.Crv, " "), Use: j.Use}
-	if err != nil {
-		report.Ignored = err.Error()
-		s.reports = append(s.reports, report)
-		return nil
+	if useless != nil {
+		report.Ignored = useless.Error()
+	} else {
+		if _, double := s.keys[j.Kid]; double {
+			return errSetDouble
+		}
+		s.keys[j.Kid] = key
+		report.Algorithms = key.algorithms()
 	}
-	if _, double := s.keys[j.Kid]; double {
-		return errSetDouble
-	}
-	s.keys[j.Kid] = key
-	report.Algorithms = key.algorithms()
 	s.reports = append(s.reports, report)
 	return nil
+}
+
+func usable(object jsontext.Value, allowed []string) (j jwk, key *Key, err error) {
+	if json.Unmarshal(object, &j) != nil {
+		return j, nil, errKeyForm
+	}
+	key, err = j.key(allowed)
+	return j, key, err
 }
 
 // secretNames are the members of private and symmetric keys (RFC 7518 §6). That they are there is enough to know.

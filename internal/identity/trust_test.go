@@ -254,8 +254,12 @@ func TestInspect(t *testing.T) {
 	want := Inspection{
 		Header: []Member{{"alg", `"EdDSA"`}, {"typ", `"JWT"`}, {"kid", `"other-ed"`}, {Name: "x5t"}},
 		Claims: []Member{
-			{"iss", `"https://idp.test"`}, {"sub", `"ana"`}, {"aud", `"api://plumbline"`}, {"exp", "1800003600"},
-			{"who", `{"id":"ben"}`}, {Name: "phone"},
+			{"iss", `"https://idp.test"`},
+			{"sub", `"ana"`},
+			{"aud", `"api://plumbline"`},
+			{"exp", "1800003600"},
+			{"who", `{"id":"ben"}`},
+			{Name: "phone"},
 		},
 		Issuer: otherIssuer, Key: "other-ed",
 		Principal: &core.Principal{User: "ben", Method: core.MethodToken, Issuer: otherIssuer},
@@ -318,6 +322,16 @@ func TestTokenOfAnIssuerInTheMesh(t *testing.T) {
 		} else if diff := cmp.Diff(c.want, session.Principal); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, diff)
 		}
+	}
+	// A person whom the mesh alone names is not the issuer's to bring along.
+	app := mapped(t, Mapping{App: Claim{Name: "azp"}}, func(i *Trust) { i.Provision = func(core.User) bool { return true } })
+	if rule, err = ParseMeshRule("spiffe://prod.test/user/{u} user={u}"); err != nil {
+		t.Fatal(err)
+	}
+	app.mesh = Mesh{Rules: []MeshRule{rule}}
+	robot := Evidence{Authorization: []string{"Bearer " + from(otherHeader, with(otherClaims, `"azp":"desk"`))}, Workload: "spiffe://prod.test/user/zoe"}
+	if _, denied := app.Authenticate(t.Context(), robot); !errors.Is(denied, errUserUnknown) {
+		t.Errorf("somebody unknown to all but the mesh: %v", denied)
 	}
 	other := mapped(t, Mapping{User: Claim{Name: "sub"}, App: Claim{Name: "azp"}}, nil)
 	other.mesh = w.mesh

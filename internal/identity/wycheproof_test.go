@@ -129,7 +129,7 @@ func wycheproofKeys(private, public json.RawMessage, hmac bool) func(kid string)
 func amongOthers(key json.RawMessage) json.RawMessage {
 	other, err := json.Marshal([]any{
 		jwkOf(keys().otherEd.Public(), "decoy", "EdDSA"), edit(jwkOf(keys().rsa.Public(), "encrypts", "RSA-OAEP"), map[string]any{"use": "enc"}),
-		json.RawMessage(key), jwkOf(keys().ec384.Public(), "decoy-2", ""),
+		key, jwkOf(keys().ec384.Public(), "decoy-2", ""),
 	})
 	if err != nil {
 		return nil

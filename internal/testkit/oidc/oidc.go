@@ -75,7 +75,7 @@ func (p *Provider) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(p.Document())
+	_, _ = w.Write(p.Document()) // whoever hung up notices
 }
 
 // Fetches is how often the key set was asked for.
