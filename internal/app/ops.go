@@ -56,7 +56,7 @@ func newOps(ctx context.Context, c config.Ops, p opsParts) (*ops, error) {
 		}
 		w.Header().Set("Content-Type", "application/jwk-set+json")
 		w.Header().Set("Cache-Control", "public, max-age=60") // a key that was rotated in is known within a minute
-		_, _ = w.Write(set)
+		_, _ = w.Write(set)                                   // whoever asked may be gone
 	})
 	if c.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)
