@@ -62,6 +62,15 @@ func TestIdentityProvider(t *testing.T) {
 		}
 	})
 
+	t.Run("the metric of its keys", func(t *testing.T) {
+		for _, p := range []*oidc.Provider{idp, second} {
+			at := w.in(t).metric(`plumbline_jwks_last_success_timestamp_seconds{issuer="` + p.Issuer + `"}`)
+			if age := time.Since(time.UnixMilli(int64(at * 1e3))); age < -time.Second || age > time.Minute {
+				t.Errorf("the keys of %s were last fetched %v ago", p.Issuer, age)
+			}
+		}
+	})
+
 	refused := func(reason core.Reason) refusal {
 		return refusal{401, "invalid_request_error", "invalid_api_key", "", reason, badBearer}
 	}
