@@ -20,6 +20,7 @@ import (
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/extproc"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
@@ -44,6 +45,7 @@ type App struct {
 	audit     *audit.Log
 	refusals  *audit.Refusals
 	trail     *trail
+	issuers   *issuers
 	ledger    *memory.Ledger
 	keeper    *keeper
 	extproc   *extproc.Server
@@ -86,6 +88,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.rebuildLedger(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.openIssuers(metrics); err != nil {
+		return nil, err
+	}
 	ledger := timedLedger{a.ledger, metrics}
 	g, err := a.newGate(rules, prices, people, ledger, metrics)
 	if err != nil {
@@ -112,6 +117,8 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return a.ops.serve(background) })
+	group.Go(func() error { return ignoreCancel(a.issuers.run(background)) })
+	a.issuers.await(ctx)
 	group.Go(func() error {
 		defer stopBackground()
 		return a.listener.Serve(ctx, a.cfg.Shutdown.Grace)
@@ -194,6 +201,21 @@ func LoadPrices(c config.Prices) (*openai.PriceTable, error) {
 		table = table.WithUnknown(core.MicroUSD(c.UnknownInput), core.MicroUSD(c.UnknownOutput))
 	}
 	return table, nil
+}
+
+// LoadMesh reads which identities of the mesh are believed, and for whom they stand. All problems are reported at once.
+func LoadMesh(c config.Mesh) (identity.Mesh, error) {
+	m := identity.Mesh{DummyKey: c.DummyKey}
+	var errs []error
+	for i, text := range c.IDs {
+		rule, err := identity.ParseMeshRule(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("identity.mesh.ids[%d]: %w", i, err))
+			continue
+		}
+		m.Rules = append(m.Rules, rule)
+	}
+	return m, errors.Join(errs...)
 }
 
 // AuditPath and StorePath are the two files of the embedded mode.

@@ -18,6 +18,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/store"
 )
@@ -233,7 +234,7 @@ func TestCredentialsOfNobodyAreRefused(t *testing.T) {
 	if _, _, err := CreateKey(t.Context(), a.Store(), "helpdesk", "", 0); err == nil {
 		t.Error("a key that never expires was made")
 	}
-	if _, _, _, err := IssueToken(t.Context(), a.Store(), a.cfg.Identity, "no-such-user", "", time.Hour); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := IssueToken(t.Context(), a.Store(), a.cfg.Identity, identity.IssueRequest{User: "no-such-user", Lifetime: time.Hour}); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a token for a user that does not exist: %v", err)
 	}
 }

@@ -22,22 +22,41 @@ type ops struct {
 	server   *http.Server
 }
 
-// newOps opens the address. ready reports what keeps Plumbline from governing, nil when nothing does.
-func newOps(ctx context.Context, c config.Ops, registry *prometheus.Registry, ready func() error, log *slog.Logger) (*ops, error) {
+// opsParts are what ops shows.
+type opsParts struct {
+	registry *prometheus.Registry
+	ready    func() error           // what keeps Plumbline from governing, nil when nothing does
+	keys     func() ([]byte, error) // the public signing keys, as a JSON Web Key Set
+	log      *slog.Logger
+}
+
+// newOps opens the address.
+func newOps(ctx context.Context, c config.Ops, p opsParts) (*ops, error) {
 	lis, err := new(net.ListenConfig).Listen(ctx, "tcp", c.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("ops.listen: cannot listen on %s: %w (set ops.listen or PLUMBLINE_OPS_LISTEN to another address)", c.Listen, err)
 	}
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(p.registry, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if err := ready(); err != nil {
-			log.Warn("not ready", "error", err)
+		if err := p.ready(); err != nil {
+			p.log.Warn("not ready", "error", err)
 			http.Error(w, "not ready: "+err.Error(), http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ready")
+	})
+	mux.HandleFunc("GET /.well-known/jwks.json", func(w http.ResponseWriter, _ *http.Request) {
+		set, err := p.keys()
+		if err != nil {
+			p.log.Error("the public signing keys cannot be shown", "error", err)
+			http.Error(w, "the keys cannot be shown", http.StatusInternalServerError)
+			return
+		}
+		w.Header().Set("Content-Type", "application/jwk-set+json")
+		w.Header().Set("Cache-Control", "public, max-age=60") // a key that was rotated in is known within a minute
+		_, _ = w.Write(set)                                   // whoever asked may be gone
 	})
 	if c.Pprof {
 		mux.HandleFunc("GET /debug/pprof/", pprof.Index)

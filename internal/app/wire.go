@@ -130,8 +130,13 @@ func (a *App) newAuthenticator() (gate.Authenticator, error) {
 		a.log.Warn("authentication is OFF (identity.authn: none): everybody is let in, as app anonymous")
 		return anyone{}, nil
 	}
+	mesh, err := LoadMesh(a.cfg.Identity.Mesh)
+	if err != nil {
+		return nil, err
+	}
 	return identity.NewVerifier(identity.Options{
 		Issuer: a.cfg.Identity.Issuer, Audience: a.cfg.Identity.Audience,
+		Issuers: a.issuers.trusted, Mesh: mesh,
 		Credentials: func() identity.Credentials { return a.directory.Snapshot() },
 		Now:         time.Now, MaxLifetime: a.cfg.Identity.MaxLifetime, Leeway: a.cfg.Identity.Leeway,
 	})
@@ -140,7 +145,7 @@ func (a *App) newAuthenticator() (gate.Authenticator, error) {
 // anyone lets everybody in under one name, for authn: none.
 type anyone struct{}
 
-func (anyone) Authenticate(context.Context, []string) (*identity.Session, *core.Error) {
+func (anyone) Authenticate(context.Context, identity.Evidence) (*identity.Session, *core.Error) {
 	return &identity.Session{Principal: core.Principal{App: "anonymous"}}, nil
 }
 
@@ -154,8 +159,13 @@ func (a *App) listen(ctx context.Context, registry *prometheus.Registry) (err er
 	if err != nil {
 		return err
 	}
-	a.ops, err = newOps(ctx, a.cfg.Ops, registry, a.ready, a.log)
+	a.ops, err = newOps(ctx, a.cfg.Ops, opsParts{registry: registry, ready: a.ready, keys: a.publicKeys, log: a.log})
 	return err
+}
+
+// publicKeys are the keys with which others verify Plumbline's own tokens.
+func (a *App) publicKeys() ([]byte, error) {
+	return identity.PublicKeySet(a.directory.Snapshot().SigningKeys(), time.Now(), TokenLife(a.cfg.Identity))
 }
 
 // ready reports what keeps Plumbline from governing.

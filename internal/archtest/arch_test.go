@@ -27,7 +27,7 @@ var layers = [][]string{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
-	{"internal/gate", "internal/audit"},
+	{"internal/gate", "internal/audit", "internal/identity/jwks"},
 	{"internal/extproc", "internal/quota/memory", "internal/store/sqlite"},
 	{"internal/app"},
 	{"internal/demo/provider"},
@@ -120,6 +120,20 @@ func TestThirdPartyLibrariesStayAtHome(t *testing.T) {
 				if (imported == library || strings.HasPrefix(imported, library+"/")) && !slices.Contains(allowed, p.short()) {
 					t.Errorf("%s imports %s, which stays in %v", p.short(), imported, allowed)
 				}
+			}
+		}
+	}
+}
+
+// TestVerifierKnowsNoNetwork guards that a token is verified from memory: what fetches keys stands in a package of its own.
+func TestVerifierKnowsNoNetwork(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.short() != "internal/identity" {
+			continue
+		}
+		for _, imported := range p.Imports {
+			if imported == "net" || strings.HasPrefix(imported, "net/") || imported == "os" {
+				t.Errorf("%s imports %s: keys are fetched in internal/identity/jwks", p.short(), imported)
 			}
 		}
 	}

@@ -84,6 +84,8 @@ func (e *encoder) principal(p *core.Principal) {
 	e.string("method", string(p.Method))
 	e.stringUnlessEmpty("issuer", p.Issuer)
 	e.stringUnlessEmpty("credential", p.Credential)
+	e.stringUnlessEmpty("actor", p.Actor)
+	e.stringUnlessEmpty("workload", p.Workload)
 	e.close()
 }
 

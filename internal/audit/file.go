@@ -29,8 +29,11 @@ func acquire(path string) (*lock, error) {
 	return nil, errors.Join(fmt.Errorf("audit: locking %s: %w", path, err), f.Close())
 }
 
-// release keeps the file: removing it would let two processes lock two files of the same name.
-func (l *lock) release() error { return l.f.Close() }
+// release keeps the file: removing it would let two processes lock two files of the same name. It lets go of the lock
+// itself: a child that is being started has a copy of the descriptor for a moment, which closing alone would leave locked.
+func (l *lock) release() error {
+	return errors.Join(syscall.Flock(int(l.f.Fd()), syscall.LOCK_UN), l.f.Close())
+}
 
 // watched is the set of files that must stay as they are while they are written to.
 type watched struct {

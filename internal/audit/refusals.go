@@ -23,14 +23,17 @@ type Appender interface {
 type RefusalOptions struct {
 	// Every is how long a sum covers, 10 s if zero.
 	Every time.Duration
-	// MaxKeys bounds the sums held at a time, 4,096 if zero. What comes when they are used up is summed by reason alone.
-	MaxKeys int
-	Now     func() time.Time // time.Now if nil
-	Logger  *slog.Logger     // discards if nil
+	// MaxKeys bounds the sums held at a time, 4,096 if zero, and MaxNamed those of named callers, 1,024 if zero. What comes
+	// when they are used up is summed by reason alone.
+	MaxKeys  int
+	MaxNamed int
+	Now      func() time.Time // time.Now if nil
+	Logger   *slog.Logger     // discards if nil
 }
 
-// Refusals sums the refusals of callers that nobody could name. They can be a flood, so they are not recorded one by one
-// but one record for each reason, issuer and network (/24 or /48) in a span of time. It is safe for concurrent use.
+// Refusals sums the refusals of callers that were not let in. They can be a flood, so they are not recorded one by one but
+// one record for each reason, issuer and network (/24 or /48) in a span of time. Where the credential names somebody it is
+// one for each reason and principal, beside the first, which has a record of its own. It is safe for concurrent use.
 type Refusals struct {
 	log  Appender
 	o    RefusalOptions
@@ -38,15 +41,19 @@ type Refusals struct {
 	done chan struct{}
 	once sync.Once
 
-	mu   sync.Mutex
-	sums map[refusalKey]*core.Refusals
+	mu    sync.Mutex
+	sums  map[refusalKey]*core.Refusals
+	named int // how many of sums are of somebody
 }
 
 type refusalKey struct {
 	reason  core.Reason
 	issuer  string
 	network string
+	who     core.Principal // of it, the user and the app
 }
+
+func (k refusalKey) isNamed() bool { return !k.who.IsZero() }
 
 // NewRefusals starts to sum refusals, which go to log every o.Every. Close ends it.
 func NewRefusals(log Appender, o RefusalOptions) *Refusals {
@@ -55,6 +62,9 @@ func NewRefusals(log Appender, o RefusalOptions) *Refusals {
 	}
 	if o.MaxKeys <= 0 {
 		o.MaxKeys = 4096
+	}
+	if o.MaxNamed <= 0 {
+		o.MaxNamed = 1024
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -70,21 +80,46 @@ func NewRefusals(log Appender, o RefusalOptions) *Refusals {
 // Add counts one refusal. issuer is the one that the credential named if it is trusted, else empty; source may be
 // invalid when it is not known. It never waits for the log.
 func (r *Refusals) Add(reason core.Reason, issuer string, source netip.Addr, at time.Time) {
-	r.merge(refusalKey{reason, issuer, network(source)}, core.Refusals{Count: 1, First: at, Last: at})
-}
-
-// merge adds a sum to what is held under a key.
-func (r *Refusals) merge(key refusalKey, more core.Refusals) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.merge(refusalKey{reason: reason, issuer: issuer, network: network(source)}, core.Refusals{Count: 1, First: at, Last: at})
+}
+
+// AddNamed counts one refusal of somebody whose credential was good. It reports true for the first of a reason and principal
+// in a span, which the caller is to record; the others are summed here, whichever of the principal's credentials they came
+// with: neither calling more often nor with more credentials makes more records. It never waits for the log.
+func (r *Refusals) AddNamed(reason core.Reason, p core.Principal, source netip.Addr, at time.Time) (first bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key := refusalKey{reason: reason, who: core.Principal{User: p.User, App: p.App}}
+	switch sum := r.sums[key]; {
+	case sum == nil && !r.full(key):
+		r.sums[key] = &core.Refusals{Network: network(source)} // of none yet: the first is not summed
+		r.named++
+		return true
+	case sum != nil && sum.Network != network(source):
+		sum.Network = otherNetworks
+	}
+	r.merge(key, core.Refusals{Count: 1, First: at, Last: at})
+	return false
+}
+
+// merge adds a sum to what is held under a key. The lock is held.
+func (r *Refusals) merge(key refusalKey, more core.Refusals) {
 	sum := r.sums[key]
-	if sum == nil && len(r.sums) >= r.o.MaxKeys {
+	if sum == nil && r.full(key) {
 		key = refusalKey{reason: key.reason, network: otherNetworks}
 		sum = r.sums[key]
 	}
 	if sum == nil {
 		sum = &core.Refusals{Issuer: key.issuer, Network: key.network, First: more.First, Last: more.Last}
 		r.sums[key] = sum
+		if key.isNamed() {
+			r.named++
+		}
+	}
+	if sum.Count == 0 {
+		sum.First, sum.Last = more.First, more.Last
 	}
 	sum.Count += more.Count
 	if more.First.Before(sum.First) {
@@ -93,6 +128,14 @@ func (r *Refusals) merge(key refusalKey, more core.Refusals) {
 	if more.Last.After(sum.Last) {
 		sum.Last = more.Last
 	}
+}
+
+// full reports whether there is no room for another sum of the key's kind.
+func (r *Refusals) full(key refusalKey) bool {
+	if key.isNamed() {
+		return r.named >= r.o.MaxNamed
+	}
+	return len(r.sums)-r.named >= r.o.MaxKeys
 }
 
 // network is the part of an address that a sum keeps.
@@ -112,21 +155,33 @@ func network(a netip.Addr) string {
 func (r *Refusals) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	sums := r.sums
-	r.sums = make(map[refusalKey]*core.Refusals)
+	r.sums, r.named = make(map[refusalKey]*core.Refusals), 0
 	r.mu.Unlock()
 	var failed error
 	for key, sum := range sums {
+		if sum.Count == 0 { // the first, which has its own record, stayed the only one
+			continue
+		}
 		if failed == nil {
-			failed = r.log.Append(ctx, core.Record{Kind: core.RecordRefusals, Time: r.o.Now(), Reason: key.reason, Refusals: sum})
+			failed = r.log.Append(ctx, core.Record{
+				Kind: core.RecordRefusals, Time: r.o.Now(), Principal: key.who, Reason: key.reason, Refusals: sum,
+			})
 		}
 		if failed != nil {
-			r.merge(key, *sum)
+			r.keep(key, *sum)
 		}
 	}
 	if failed != nil {
 		return fmt.Errorf("audit: recording refusals: %w", failed)
 	}
 	return nil
+}
+
+// keep takes back a sum that could not be recorded.
+func (r *Refusals) keep(key refusalKey, sum core.Refusals) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.merge(key, sum)
 }
 
 func (r *Refusals) run() {

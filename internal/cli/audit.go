@@ -161,6 +161,9 @@ var recordHeader = []string{"TIME", "EXCHANGE", "KIND", "WHO", "WHAT", "VERDICT"
 
 func recordRow(r core.Record) []string {
 	who, what := r.Principal.Name(), r.Model
+	if r.Principal.Actor != "" {
+		who = r.Principal.Actor + " for " + who
+	}
 	switch {
 	case r.Admin != nil:
 		who, what = r.Admin.Actor, r.Admin.Action+" "+r.Admin.Object

@@ -14,6 +14,7 @@ type checkCmd struct {
 	Conf   checkConfigCmd `cmd:"" name:"config" help:"Check the configuration: file, environment and flags."`
 	Policy checkPolicyCmd `cmd:"" help:"Check a policy document."`
 	Envoy  checkEnvoyCmd  `cmd:"" help:"Have Envoy itself check a configuration."`
+	Keys   checkKeysCmd   `cmd:"" name:"jwks" help:"Fetch the keys of trusted issuers, and say what each is worth."`
 }
 
 type checkConfigCmd struct{}
@@ -27,6 +28,12 @@ func (checkConfigCmd) Run(s *session) error {
 		return s.problems(err)
 	}
 	if _, err := app.LoadPrices(cfg.Prices); err != nil {
+		return s.problems(err)
+	}
+	if err := app.CheckIssuers(cfg.Identity); err != nil {
+		return s.problems(err)
+	}
+	if _, err := app.LoadMesh(cfg.Identity.Mesh); err != nil {
 		return s.problems(err)
 	}
 	fmt.Fprintln(s.out, "the configuration is good")
@@ -92,33 +99,68 @@ func (s *session) envoyPath(flag string) string {
 
 type envoyCmd struct {
 	Standalone standaloneCmd `cmd:"" help:"Print the configuration of one Envoy before one provider."`
+	Gateway    gatewayCmd    `cmd:"" help:"Print that of an Envoy whose callers prove who they are by certificates of a mesh."`
+	Sidecar    sidecarCmd    `cmd:"" help:"Print that of an Envoy beside one program, which Plumbline is to know by its mesh identity."`
 }
 
-type standaloneCmd struct {
+// envoyFlags are those of every Envoy configuration.
+type envoyFlags struct {
 	Listen   string `help:"Address for callers." default:"${listen}"`
 	Upstream string `help:"The provider." default:"${upstream}"`
 	Socket   string `help:"Plumbline's socket. Default: that of the configuration." placeholder:"FILE" type:"path"`
 	KeyFile  string `help:"Have Envoy put the provider key in this file into requests." placeholder:"FILE" type:"path"`
 }
 
-func (c standaloneCmd) Run(s *session) error {
+// print renders a configuration. more adds what only one kind has.
+func (f envoyFlags) print(s *session, render func(envoyconf.Options) ([]byte, error), more func(*envoyconf.Options)) error {
 	cfg, _, err := s.config()
 	if err != nil {
 		return err
 	}
-	socket := c.Socket
+	socket := f.Socket
 	if socket == "" { // Envoy may start elsewhere
 		if socket, err = filepath.Abs(cfg.ExtProc.Socket); err != nil {
 			return err
 		}
 	}
-	data, err := envoyconf.Standalone(envoyconf.Options{
-		Listen: c.Listen, Upstream: c.Upstream, Socket: socket, ProviderKeyFile: c.KeyFile,
+	o := envoyconf.Options{
+		Listen: f.Listen, Upstream: f.Upstream, Socket: socket, ProviderKeyFile: f.KeyFile,
 		MessageTimeout: cfg.ExtProc.MessageTimeout, BodyLimit: int64(cfg.ExtProc.MaxBody),
-	})
+	}
+	more(&o)
+	data, err := render(o)
 	if err != nil {
 		return configError{err}
 	}
 	_, err = s.out.Write(data)
 	return err
+}
+
+type standaloneCmd struct{ envoyFlags }
+
+func (c standaloneCmd) Run(s *session) error {
+	return c.print(s, envoyconf.Standalone, func(*envoyconf.Options) {})
+}
+
+type gatewayCmd struct {
+	envoyFlags
+	Cert        string `help:"The listener's certificate and chain, in PEM." required:"" placeholder:"FILE" type:"path"`
+	Key         string `help:"Its private key." required:"" placeholder:"FILE" type:"path"`
+	ClientCA    string `help:"The certificate authorities of the trust domain." required:"" placeholder:"FILE" type:"path"`
+	TrustDomain string `help:"The trust domain whose workloads may connect, e.g. prod.example.com." required:""`
+}
+
+func (c gatewayCmd) Run(s *session) error {
+	return c.print(s, envoyconf.Gateway, func(o *envoyconf.Options) {
+		o.Clients = envoyconf.Clients{Certificate: c.Cert, Key: c.Key, Authorities: c.ClientCA, TrustDomain: c.TrustDomain}
+	})
+}
+
+type sidecarCmd struct {
+	envoyFlags
+	Workload string `help:"The program's SPIFFE id, e.g. spiffe://prod.example.com/ns/chat/sa/web." required:""`
+}
+
+func (c sidecarCmd) Run(s *session) error {
+	return c.print(s, envoyconf.Sidecar, func(o *envoyconf.Options) { o.Workload = c.Workload })
 }

@@ -43,31 +43,32 @@ type commands struct {
 	Set    map[string]string `help:"Set one setting, e.g. --set log.level=debug." placeholder:"KEY=VALUE" mapsep:"none"`
 	Output string            `help:"Form of the output: table, json or yaml." short:"o" enum:"table,json,yaml" default:"table" placeholder:"FORM"`
 
-	Serve  serveCmd   `cmd:"" help:"Govern traffic until stopped."`
-	Demo   demoCmd    `cmd:"" help:"Start Envoy, Plumbline and a stand-in provider, and run a tour."`
-	Check  checkCmd   `cmd:"" help:"Check the configuration, a policy or an Envoy configuration."`
-	Conf   confCmd    `cmd:"" name:"config" help:"Show the configuration."`
-	Envoy  envoyCmd   `cmd:"" name:"envoy-config" help:"Print an Envoy configuration."`
-	Apply  applyCmd   `cmd:"" help:"Create or replace the objects of a file, all or none."`
-	User   userCmd    `cmd:"" help:"People whose traffic is governed." set:"kind=person"`
-	Team   teamCmd    `cmd:"" help:"Teams of people." set:"kind=team"`
-	App    appCmd     `cmd:"" help:"Programs that call the provider." set:"kind=app"`
-	Task   taskCmd    `cmd:"" help:"Work that people are assigned." set:"kind=task"`
-	Limit  limitCmd   `cmd:"" help:"Limits on requests, tokens, cost and concurrency." set:"kind=limit"`
-	Key    keyCmd     `cmd:"" help:"App keys (pl_…)."`
-	Token  tokenCmd   `cmd:"" help:"Plumbline's own signed tokens."`
-	Prices pricesCmd  `cmd:"" help:"Price tables."`
-	Judge  judgeCmd   `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
-	Audit  auditCmd   `cmd:"" help:"Search and verify the audit."`
-	Tail   tailCmd    `cmd:"" help:"Follow the audit live."`
-	Banner versionCmd `cmd:"" name:"version" help:"Print the version."`
+	Serve  serveCmd      `cmd:"" help:"Govern traffic until stopped."`
+	Demo   demoCmd       `cmd:"" help:"Start Envoy, Plumbline and a stand-in provider, and run a tour."`
+	Check  checkCmd      `cmd:"" help:"Check the configuration, a policy, an Envoy configuration or the keys of issuers."`
+	Conf   confCmd       `cmd:"" name:"config" help:"Show the configuration."`
+	Envoy  envoyCmd      `cmd:"" name:"envoy-config" help:"Print an Envoy configuration."`
+	Apply  applyCmd      `cmd:"" help:"Create or replace the objects of a file, all or none."`
+	User   userCmd       `cmd:"" help:"People whose traffic is governed." set:"kind=person"`
+	Team   teamCmd       `cmd:"" help:"Teams of people." set:"kind=team"`
+	App    appCmd        `cmd:"" help:"Programs that call the provider." set:"kind=app"`
+	Task   taskCmd       `cmd:"" help:"Work that people are assigned." set:"kind=task"`
+	Limit  limitCmd      `cmd:"" help:"Limits on requests, tokens, cost and concurrency." set:"kind=limit"`
+	Key    keyCmd        `cmd:"" help:"App keys (pl_…)."`
+	Token  tokenCmd      `cmd:"" help:"Signed tokens: Plumbline's own, and what would be made of any."`
+	Sign   signingKeyCmd `cmd:"" name:"signing-key" help:"The keys that sign Plumbline's tokens."`
+	Prices pricesCmd     `cmd:"" help:"Price tables."`
+	Judge  judgeCmd      `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
+	Audit  auditCmd      `cmd:"" help:"Search and verify the audit."`
+	Tail   tailCmd       `cmd:"" help:"Follow the audit live."`
+	Banner versionCmd    `cmd:"" name:"version" help:"Print the version."`
 }
 
 // Main runs the command line args and gives the exit status. It is the whole program.
-func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int {
+func Main(ctx context.Context, args, env []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	var c commands
 	if len(args) == 0 { // somebody who wants to know what there is
-		Main(ctx, []string{"--help"}, env, stderr, stderr)
+		Main(ctx, []string{"--help"}, env, stdin, stderr, stderr)
 		return exitUsage
 	}
 	exited := -1
@@ -84,7 +85,7 @@ func Main(ctx context.Context, args, env []string, stdout, stderr io.Writer) int
 		fmt.Fprintf(stderr, "plumbline: %v\nRun %s --help.\n", err, commandOf(err))
 		return exitUsage
 	}
-	s := &session{ctx: ctx, env: env, flags: &c, out: stdout, talk: stderr}
+	s := &session{ctx: ctx, env: env, flags: &c, in: stdin, out: stdout, talk: stderr}
 	return s.status(parsed.Run(s))
 }
 
@@ -119,6 +120,7 @@ type session struct {
 	ctx   context.Context
 	env   []string
 	flags *commands
+	in    io.Reader
 	out   io.Writer // data
 	talk  io.Writer // everything else
 }

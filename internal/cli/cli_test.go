@@ -26,14 +26,20 @@ import (
 // plumbline runs one command in the test's process.
 func plumbline(t testing.TB, env []string, args ...string) (out, talk string, code int) {
 	t.Helper()
+	return plumblineReading(t, "", env, args...)
+}
+
+// plumblineReading is plumbline with something on standard input.
+func plumblineReading(t testing.TB, stdin string, env []string, args ...string) (out, talk string, code int) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
-	code = Main(t.Context(), args, env, &stdout, &stderr)
+	code = Main(t.Context(), args, env, strings.NewReader(stdin), &stdout, &stderr)
 	return stdout.String(), stderr.String(), code
 }
 
 // TestSessions replays what a person types. Each case is an archive: files, and a transcript in which a line that begins
 // with $ is a command, one with ! standard error, and the rest standard output. A command may begin with variables and
-// end in a file; $KEY and $TOKEN stand for the ids of the latest key and token.
+// end in a file to write or, with <, to read; $KEY and $TOKEN stand for the ids of the latest key and token.
 func TestSessions(t *testing.T) {
 	cases, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil || len(cases) == 0 {
@@ -118,6 +124,14 @@ func (p *person) run(command string) (out, talk string, code int) {
 	if c, file, ok := strings.Cut(command, " > "); ok {
 		command, target = c, strings.TrimSpace(file)
 	}
+	stdin := ""
+	if c, file, ok := strings.Cut(command, " < "); ok {
+		data, err := os.ReadFile(strings.TrimSpace(file))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		command, stdin = c, string(data)
+	}
 	for _, m := range word.FindAllStringSubmatch(command, -1) {
 		switch w := m[1] + m[2] + m[3]; {
 		case variable.MatchString(w) && len(args) == 0:
@@ -129,7 +143,7 @@ func (p *person) run(command string) (out, talk string, code int) {
 	if args[0] != "plumbline" {
 		p.t.Fatalf("not a command of plumbline: %s", command)
 	}
-	out, talk, code = plumbline(p.t, env, args[1:]...)
+	out, talk, code = plumblineReading(p.t, stdin, env, args[1:]...)
 	if id := keyID.FindString(talk + out); id != "" {
 		p.key = id
 	}
@@ -376,7 +390,7 @@ func TestTail(t *testing.T) {
 			out, talk := &lines{to: make(chan string, 1000)}, &lines{to: make(chan string, 1000)}
 			ended := make(chan int, 1)
 			go func() {
-				ended <- Main(ctx, append([]string{"tail"}, tt.args...), []string{"PLUMBLINE_DATA_DIR=" + dir}, out, talk)
+				ended <- Main(ctx, append([]string{"tail"}, tt.args...), []string{"PLUMBLINE_DATA_DIR=" + dir}, strings.NewReader(""), out, talk)
 			}()
 			talk.next(t)
 			for _, r := range records() {

@@ -49,20 +49,28 @@ type listing[T any] struct {
 
 func (l listing[T]) list(s *session) error {
 	return s.withStore(func(st store.Store) error {
-		all := []T{}
-		for page := (store.Page{Limit: 500}); ; {
-			some, err := l.table(st).List(s.ctx, page)
-			if err != nil {
-				return err
-			}
-			all = append(all, some...)
-			if len(some) < page.Limit {
-				break
-			}
-			page.After = l.row(some[len(some)-1])[0]
+		all, err := everything(s, l.table(st), func(o T) string { return l.row(o)[0] })
+		if err != nil {
+			return err
 		}
 		return s.print(all, l.header, func(i int) []string { return l.row(all[i]) })
 	})
+}
+
+// everything reads a table to its end, page by page.
+func everything[T any](s *session, from store.Table[T], id func(T) string) ([]T, error) {
+	all := []T{}
+	for page := (store.Page{Limit: 500}); ; {
+		some, err := from.List(s.ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+		if len(some) < page.Limit {
+			return all, nil
+		}
+		page.After = id(some[len(some)-1])
+	}
 }
 
 func (l listing[T]) show(s *session, id string) error {
@@ -179,7 +187,31 @@ func bind(ctx *kong.Context, kind objectKind) error {
 	return nil
 }
 
-type userCmd struct{ objectCmds[userPutCmd] }
+type userCmd struct {
+	objectCmds[userPutCmd]
+	Block   userBlockCmd   `cmd:"" help:"Refuse everything that a person asks, from now on."`
+	Unblock userUnblockCmd `cmd:"" help:"Let a person call again."`
+}
+
+type userBlockCmd struct {
+	ID string `arg:"" help:"The id."`
+}
+
+func (c userBlockCmd) Run(s *session) error {
+	return s.withStore(func(st store.Store) error {
+		return s.done(app.BlockUser(s.ctx, st, c.ID, true), "user %s is blocked", c.ID)
+	})
+}
+
+type userUnblockCmd struct {
+	ID string `arg:"" help:"The id."`
+}
+
+func (c userUnblockCmd) Run(s *session) error {
+	return s.withStore(func(st store.Store) error {
+		return s.done(app.BlockUser(s.ctx, st, c.ID, false), "user %s is not blocked", c.ID)
+	})
+}
 
 func (userCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, users) }
 

@@ -90,6 +90,16 @@ func (i Identity) check(problem func(setting, message string)) {
 	if i.Leeway < 0 || i.Leeway > maxLeeway {
 		problem("identity.leeway", "must be from 0 to "+maxLeeway.String())
 	}
+	i.checkIssuers(problem)
+	switch key := i.Mesh.DummyKey; {
+	case key == "":
+	case len(i.Mesh.IDs) == 0:
+		problem("identity.mesh.dummy_key", "is set, but without identity.mesh.ids nobody could call with it")
+	case strings.HasPrefix(key, "pl_") || strings.HasPrefix(key, "sk-") || strings.Contains(key, "."):
+		problem("identity.mesh.dummy_key", "must not look like a key or a token: it may neither begin with pl_ or sk- nor hold a dot")
+	case strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' || r == ',' }):
+		problem("identity.mesh.dummy_key", "must be printable ASCII without spaces and commas, as it goes into a header")
+	}
 }
 
 func (p Provider) check(problem func(setting, message string)) {

@@ -60,6 +60,14 @@ type Identity struct {
 	Audience    string        `json:"audience" doc:"The aud that a token must contain."`
 	MaxLifetime time.Duration `json:"max_lifetime" doc:"Longest time between a token's issue and its expiry."`
 	Leeway      time.Duration `json:"leeway" doc:"Clock difference that is forgiven, at most 30s."`
+	Issuers     []Issuer      `json:"issuers" doc:"Identity providers whose tokens are believed beside Plumbline's own. In the file only; what each entry holds stands below."`
+	Mesh        Mesh          `json:"mesh"`
+}
+
+// Mesh says which workloads of a service mesh are believed to be whom.
+type Mesh struct {
+	IDs      []string `json:"ids" doc:"Rules from SPIFFE ids to apps and people, tried in order: a pattern, then app=, user= or team=, as in spiffe://prod.example.com/ns/{ns}/sa/{sa} app={ns}.{sa}. Empty: the mesh proves nobody. See docs/how-to/mesh.md for what Envoy must be configured to do."`
+	DummyKey string   `json:"dummy_key" doc:"Bearer credential that stands for none, for SDKs that do not start without a key. Everybody may know it."`
 }
 
 // Provider is the credential for the provider.

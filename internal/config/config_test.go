@@ -82,6 +82,57 @@ func TestPrecedence(t *testing.T) {
 	}
 }
 
+// TestIssuers reads the shortest entry and the longest.
+func TestIssuers(t *testing.T) {
+	const file = `identity:
+  max_lifetime: 8h
+  issuers:
+    - {issuer: "https://a.test", audiences: [p], jwks_url: "https://a.test/keys"}
+    - issuer: https://b.test/
+      audiences: [p, q]
+      jwks_file: keys.json
+      algorithms: [PS512]
+      types: [at+jwt]
+      max_lifetime: 10m
+      user: {claim: email, lowercase: true}
+      app: {claim: azp, prefix: "corp-"}
+      team: {claim: /realm_access/groups, map: {"/support": support}}
+      roles: {claim: roles, require: [llm]}
+      task: {claim: task}
+      create: teams-and-users
+`
+	c, origins, err := config.Load(config.LoadOptions{Path: "a.yaml", ReadFile: files{"a.yaml": file}.read})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []config.Issuer{
+		{
+			Issuer: "https://a.test", Audiences: []string{"p"}, JWKSURL: "https://a.test/keys",
+			Algorithms: []config.Algorithm{"RS256", "ES256", "EdDSA"}, Types: []string{"", "JWT", "at+jwt"},
+			MaxLifetime: 8 * time.Hour, User: config.Claim{Claim: "sub"}, Create: config.CreateNone,
+		},
+		{
+			Issuer: "https://b.test/", Audiences: []string{"p", "q"}, JWKSFile: "keys.json",
+			Algorithms: []config.Algorithm{"PS512"}, Types: []string{"at+jwt"}, MaxLifetime: 10 * time.Minute,
+			User: config.Claim{Claim: "email", Lowercase: true}, App: config.Claim{Claim: "azp", Prefix: "corp-"},
+			Team:  config.TeamClaim{Claim: "/realm_access/groups", Map: map[string]string{"/support": "support"}},
+			Roles: config.RolesClaim{Claim: "roles", Require: []string{"llm"}}, Task: config.Claim{Claim: "task"},
+			Create: config.CreateTeams,
+		},
+	}
+	if diff := cmp.Diff(want, c.Identity.Issuers); diff != "" {
+		t.Error(diff)
+	}
+	if at := origins["identity.issuers"]; at.Name != "a.yaml:4:5" {
+		t.Errorf("the entries come from %+v", at)
+	}
+	for _, s := range c.Settings() {
+		if s.Name == "identity.issuers" && s.Value != "2 in the file" {
+			t.Errorf("the entries are shown as %q", s.Value)
+		}
+	}
+}
+
 func TestFileNamedByTheEnvironment(t *testing.T) {
 	o := config.LoadOptions{Env: []string{"PLUMBLINE_CONFIG=a.yaml"}, ReadFile: files{"a.yaml": "data_dir: /srv"}.read}
 	c, _, err := config.Load(o)
@@ -126,6 +177,28 @@ func TestProblems(t *testing.T) {
 	const secret = "sk-secret"
 	disk := files{
 		"empty": "\n", "unused.yaml": "provider:\n  key: " + secret + "\n",
+		"plain.yaml": `identity: {issuers: [{issuer: i, audiences: [a], jwks_url: "http://a.test/keys"}]}`,
+		"issuers.yaml": `identity:
+  issuers:
+    - issuer: ""
+    - issuer: plumbline
+      audiences: [""]
+      jwks_url: https://user:` + secret + `@a.test/keys
+      algorithms: [HS256]
+      max_lifetime: -1s
+      team: {map: {a: b}}
+      roles: {require: [a]}
+      app: {prefix: a}
+      create: teams-and-users
+    - issuer: plumbline
+      audiences: [a]
+      ca_file: ca.pem
+      jwks_file: keys.json
+      secret: ` + secret + `
+      types: []
+      create: users
+      app: {claim: azp}
+`,
 		"bad.yaml": `data_dir: ""
 extprok: {}
 extproc:
@@ -171,6 +244,32 @@ bad.yaml:17:17: provider.key: must be printable ASCII without spaces, as it goes
 bad.yaml:18:25: prices.unknown_input: set prices.unknown_input and prices.unknown_output, or neither: nothing is free
 bad.yaml:19:19: shutdown.grace: must be positive
 bad.yaml:20:14: log.level: "verbose" is not one of debug, info, warn, error`},
+		"issuers": {config.LoadOptions{Path: "issuers.yaml"}, `
+issuers.yaml:3:7: identity.issuers[0].audiences: must name an audience, and none that is empty
+issuers.yaml:3:7: identity.issuers[0].jwks_url: set jwks_url or jwks_file, one of them
+issuers.yaml:3:15: identity.issuers[0].issuer: must not be empty
+issuers.yaml:4:15: identity.issuers[1].issuer: is there twice; identity.issuer counts too
+issuers.yaml:5:18: identity.issuers[1].audiences: must name an audience, and none that is empty
+issuers.yaml:6:17: identity.issuers[1].jwks_url: must begin with https:// and name a host, and hold no user, password or fragment
+issuers.yaml:7:20: identity.issuers[1].algorithms[0]: "HS256" is not one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA; did you mean "RS256"?
+issuers.yaml:8:21: identity.issuers[1].max_lifetime: must be positive
+issuers.yaml:9:13: identity.issuers[1].team.claim: a map is given, but no claim
+issuers.yaml:10:14: identity.issuers[1].roles.claim: set roles.claim and roles.require, or neither
+issuers.yaml:11:12: identity.issuers[1].app.claim: a prefix is given, but no claim
+issuers.yaml:12:15: identity.issuers[1].create: teams are created, but team.claim does not say which
+issuers.yaml:13:15: identity.issuers[2].issuer: is there twice; identity.issuer counts too
+issuers.yaml:16:18: identity.issuers[2].jwks_file: ca_file and allow_private_addresses are for jwks_url
+issuers.yaml:17:7: identity.issuers[2]: unknown key "secret"
+issuers.yaml:18:14: identity.issuers[2].types: must name one
+issuers.yaml:19:15: identity.issuers[2].create: people are created, but user.claim does not say who`},
+		"issuers over plain HTTP": {
+			config.LoadOptions{Path: "plain.yaml"},
+			`plain.yaml:1:60: identity.issuers[0].jwks_url: must begin with https:// and name a host, and hold no user, password or fragment`,
+		},
+		"issuers from elsewhere": {
+			config.LoadOptions{Env: []string{"PLUMBLINE_IDENTITY_ISSUERS=https://a.test"}},
+			`PLUMBLINE_IDENTITY_ISSUERS: cannot be set from text`,
+		},
 		"unknown variables and flags": {config.LoadOptions{
 			Env:   []string{"PLUMBLINE_LOG_LEEVL=" + secret, "PLUMBLINE_OPS_PORT=80", "PLUMBLINE_CONFIGS=a"},
 			Flags: map[string]string{"log.lvel": secret, "x": "y"},
@@ -356,6 +455,14 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// property is a part of a JSON Schema.
+type property struct {
+	Description string
+	Type        string
+	Default     any
+	Properties  map[string]*property
+}
+
 func TestSchemaIsStrict(t *testing.T) {
 	b, err := config.Schema()
 	if err != nil {
@@ -364,14 +471,7 @@ func TestSchemaIsStrict(t *testing.T) {
 	var s struct {
 		AdditionalProperties *bool
 		Required             []string
-		Properties           map[string]struct {
-			Description string
-			Properties  map[string]struct {
-				Description string
-				Type        string
-				Default     any
-			}
-		}
+		Properties           map[string]*property
 	}
 	if err := json.Unmarshal(b, &s); err != nil {
 		t.Fatal(err)
@@ -380,13 +480,14 @@ func TestSchemaIsStrict(t *testing.T) {
 		t.Error("the schema allows keys that do not exist, or asks for some")
 	}
 	for _, setting := range config.Default().Settings() {
-		group, name, grouped := strings.Cut(setting.Name, ".")
-		described := s.Properties[group].Description
-		if grouped {
-			described = s.Properties[group].Properties[name].Description
+		at := &property{Properties: s.Properties}
+		for name := range strings.SplitSeq(setting.Name, ".") {
+			if at = at.Properties[name]; at == nil {
+				t.Fatalf("the schema has no %s", setting.Name)
+			}
 		}
-		if described != setting.Doc {
-			t.Errorf("%s is described %q", setting.Name, described)
+		if at.Description != setting.Doc {
+			t.Errorf("%s is described %q", setting.Name, at.Description)
 		}
 	}
 	if timeout := s.Properties["extproc"].Properties["message_timeout"]; timeout.Type != "string" || timeout.Default != "2s" {

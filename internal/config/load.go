@@ -100,7 +100,8 @@ func (l *loader) err() error {
 
 // problem reports a problem of a setting at the place that its value came from.
 func (l *loader) problem(setting, message string) {
-	origin := l.origins[setting]
+	list, _, _ := strings.Cut(setting, "[") // the parts of a list have no origin of their own
+	origin := l.origins[list]
 	switch origin.Source {
 	case SourceFile:
 		l.doc.Problem(setting, message)
@@ -225,6 +226,9 @@ func (l *loader) readSecrets() {
 func (c *Config) derive() {
 	if c.ExtProc.Socket == "" && c.ExtProc.Listen == "" {
 		c.ExtProc.Socket = filepath.Join(c.DataDir, "plumbline.sock")
+	}
+	for n := range c.Identity.Issuers {
+		c.Identity.Issuers[n].derive(c.Identity.MaxLifetime)
 	}
 }
 

@@ -82,7 +82,37 @@ func Reference() []byte {
 		}
 		fmt.Fprintf(&b, "| `%s`<br>`%s` | %s | %s | %s |\n", s.Name, s.Env, s.Type, value, s.Doc)
 	}
+	issuerReference(&b)
 	return []byte(b.String())
+}
+
+const issuerHead = `
+## identity.issuers
+
+Each entry is one identity provider. [How to trust yours](../how-to/identity-providers.md) has an entry for each of the
+usual ones.
+
+| key | value | default | |
+|---|---|---|---|
+`
+
+// issuerReference describes an entry of identity.issuers. Parts that several keys share are written once for each.
+func issuerReference(b *strings.Builder) {
+	b.WriteString(issuerHead)
+	var entry Issuer
+	entry.derive(0)
+	for _, f := range yamldoc.Fields(&entry) {
+		value := strings.ReplaceAll(yamldoc.Text(f.Value), ",", ", ")
+		switch {
+		case value == "" || value == "0s":
+			value = ""
+		case strings.HasPrefix(value, ","): // a list whose first item is empty
+			value = "`\"\"" + value + "`"
+		default:
+			value = "`" + value + "`"
+		}
+		fmt.Fprintf(b, "| `%s` | %s | %s | %s |\n", f.Path, yamldoc.TypeName(f.Value.Type()), value, f.Doc)
+	}
 }
 
 // Schema is the JSON Schema of the configuration file, for editors.

@@ -19,6 +19,9 @@ type Error struct {
 	Dimension string
 	// Reset is when trying again makes sense, zero when unknown or never.
 	Reset time.Time
+	// Principal is whom a refused credential names, when the credential itself was found good: revoked, expired, blocked.
+	// Zero when nobody can be named, or when the exchange knows its caller.
+	Principal Principal
 	// Cause is private: for the log only.
 	Cause error
 }

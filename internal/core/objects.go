@@ -51,10 +51,22 @@ type AppKey struct {
 	Revoked time.Time `json:"revoked,omitzero"`
 }
 
-// Revocation ends tokens before they expire: one token by its id, or all of a subject issued before a time.
+// IssuedToken is what is kept of a token that Plumbline signed: whom it is for, never the token itself.
+type IssuedToken struct {
+	ID      string    `json:"id"` // the token's jti
+	User    string    `json:"user,omitempty"`
+	App     string    `json:"app,omitempty"`
+	Session string    `json:"session,omitempty"` // the token's sid
+	Created time.Time `json:"created"`
+	Expires time.Time `json:"expires"`
+}
+
+// Revocation ends tokens before they expire: one token by its id, all of a session, or all of a subject issued before a
+// time.
 type Revocation struct {
 	ID           string    `json:"id"`
 	TokenID      string    `json:"token_id,omitempty"`
+	Session      string    `json:"session,omitempty"`
 	Subject      string    `json:"subject,omitempty"`
 	IssuedBefore time.Time `json:"issued_before,omitzero"`
 	Created      time.Time `json:"created"`
@@ -62,7 +74,8 @@ type Revocation struct {
 	Expires time.Time `json:"expires"`
 }
 
-// SigningKey is a key pair of Plumbline's own issuer. Private is PKCS #8 DER and never leaves the store but to sign.
+// SigningKey is a key pair of Plumbline's own issuer. Private is PKCS #8 DER, never leaves the store but to sign, and is
+// thrown away when the key retires.
 type SigningKey struct {
 	ID      string    `json:"id"` // the token's kid
 	Alg     string    `json:"alg"`

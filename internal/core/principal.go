@@ -19,6 +19,11 @@ type Principal struct {
 	Issuer string `json:"issuer,omitempty"`
 	// Credential names the credential that was used (a key's id or a token's jti). It is never the credential itself.
 	Credential string `json:"credential,omitempty"`
+	// Actor is who acts for the user or app, where the token says so (RFC 8693 §4.1: the outermost act). It has no rights
+	// of its own here.
+	Actor string `json:"actor,omitempty"`
+	// Workload is the SPIFFE id of the program that calls, as the mesh proved it, beside a credential or in place of one.
+	Workload string `json:"workload,omitempty"`
 }
 
 // IsZero reports whether nobody was authenticated.

@@ -15,6 +15,7 @@ const (
 	ReasonExpiredCredential   Reason = "expired_credential"
 	ReasonRevokedCredential   Reason = "revoked_credential"
 	ReasonUnknownPrincipal    Reason = "unknown_principal" // a good credential for a person or app that does not exist
+	ReasonPrincipalPending    Reason = "principal_pending" // a person of a trusted issuer who is being created
 	ReasonUserBlocked         Reason = "user_blocked"
 
 	// What is called.
@@ -80,10 +81,11 @@ func Reasons() []ReasonDoc {
 		{ReasonNone, "Nothing to object to.", ""},
 		{ReasonMissingCredential, "The request has no credential.", "Send an app key or a token: `Authorization: Bearer …`."},
 		{ReasonMultipleCredentials, "The request has more than one credential.", "Send one."},
-		{ReasonInvalidCredential, "The credential is malformed, foreign or wrongly signed.", "Check that it was copied whole and is one of Plumbline's."},
+		{ReasonInvalidCredential, "The credential is malformed, foreign or wrongly signed, bound to a certificate that the connection did not prove, or of another app or person than the workload that sends it.", "Check that it was copied whole, is one of Plumbline's, and belongs to the workload that sends it."},
 		{ReasonExpiredCredential, "The credential has expired.", "Ask for a new one."},
 		{ReasonRevokedCredential, "The credential was revoked.", "Ask for a new one."},
-		{ReasonUnknownPrincipal, "The credential is good, but its user or app does not exist any more.", "Ask an administrator."},
+		{ReasonUnknownPrincipal, "The credential is good, but its user or app does not exist, its owner has none of the roles that may call, or no rule says for whom the workload calls.", "Ask an administrator."},
+		{ReasonPrincipalPending, "The person is called by a trusted issuer for the first time and is being created.", "Retry in a moment; SDKs do by themselves."},
 		{ReasonUserBlocked, "The user is blocked.", "Ask an administrator."},
 		{ReasonEndpointNotAllowed, "The endpoint cannot be governed, or the path is not in its plain form.", "Use an endpoint that is governed."},
 		{ReasonInvalidBody, "The body is not what the endpoint takes: not strict JSON, a field of the wrong type, cut short.", "Mend the field that the error names."},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/store"
 )
 
@@ -40,7 +41,8 @@ func seed(ctx context.Context, a *app.App, c config.Identity) (credentials, erro
 			return credentials{}, err
 		}
 	}
-	if made.tokens["data-analyst"], _, _, err = app.IssueToken(ctx, st, c, "data-analyst", "", min(credentialLifetime, c.MaxLifetime)); err != nil {
+	analyst := identity.IssueRequest{User: "data-analyst", Lifetime: min(credentialLifetime, c.MaxLifetime)}
+	if made.tokens["data-analyst"], _, err = app.IssueToken(ctx, st, c, analyst); err != nil {
 		return credentials{}, err
 	}
 	secret, key, err := app.CreateKey(ctx, st, "helpdesk", "billing-agent", credentialLifetime)

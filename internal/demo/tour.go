@@ -91,7 +91,7 @@ func (r *running) stops() []stop {
 			refused(401, core.ReasonInvalidCredential), false,
 		},
 		{
-			"nobody", "with a revoked key",
+			"billing-agent", "with a revoked key",
 			call{Method: "POST", Path: chatPath, Credentials: []string{r.credentials.revoked}, Body: chat(model, onTask, nil)},
 			refused(401, core.ReasonRevokedCredential), false,
 		},

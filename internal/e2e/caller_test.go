@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"net"
@@ -88,11 +89,19 @@ func (c call) bytes() []byte {
 }
 
 // dial connects to Envoy.
-func (w *world) dial() net.Conn { return dial(w.t, w.envoy.URL) }
+func (w *world) dial() net.Conn {
+	w.t.Helper()
+	conn := dial(w.t, w.envoy.URL)
+	if w.client == nil {
+		return conn
+	}
+	return tls.Client(conn, w.client) // the handshake is with the first byte
+}
 
 func dial(t testing.TB, url string) net.Conn {
 	t.Helper()
-	c, err := net.DialTimeout("tcp", strings.TrimPrefix(url, "http://"), patience)
+	_, address, _ := strings.Cut(url, "://")
+	c, err := net.DialTimeout("tcp", address, patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,11 +113,19 @@ func dial(t testing.TB, url string) net.Conn {
 }
 
 // send makes a call and reads the whole answer.
-func (w *world) send(c call) response { return send(w.t, w.envoy.URL, c) }
+func (w *world) send(c call) response {
+	w.t.Helper()
+	return exchange(w.t, w.dial(), c)
+}
 
 func send(t testing.TB, url string, c call) response {
 	t.Helper()
-	conn := dial(t, url)
+	return exchange(t, dial(t, url), c)
+}
+
+// exchange makes a call on a connection, and ends it.
+func exchange(t testing.TB, conn net.Conn, c call) response {
+	t.Helper()
 	defer conn.Close()
 	go conn.Write(c.bytes()) // an answer may come before all of it was taken
 	r, err := readResponse(conn, c.method)
@@ -250,6 +267,18 @@ func (w *world) unnamed(c call, want refusal) apiError {
 		w.t.Errorf("the refusal of a caller whom nobody can name has %d records of its own", len(own))
 	}
 	w.untouched(before)
+	return e
+}
+
+// turnedAway makes a call with a credential that was good and is refused: it must have one record that names whom it is of,
+// when nothing of theirs was refused a moment ago.
+func (w *world) turnedAway(c call, want refusal, who string) apiError {
+	w.t.Helper()
+	must(w.t, w.app.FlushRefusals(w.t.Context()))
+	e, rec := w.refused(c, want)
+	if rec.Principal.User != who || rec.Principal.Credential == "" && rec.Principal.Method != core.MethodMesh {
+		w.t.Errorf("the audit names %+v, want %s", rec.Principal, who)
+	}
 	return e
 }
 

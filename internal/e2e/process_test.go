@@ -74,7 +74,7 @@ func serve(t testing.TB, s setup) *server {
 		"ops: {listen: \"127.0.0.1:0\"}\n"+
 		"policy: {file: "+writeFile(t, dir, "policy.yaml", allowAll)+"}\n"+
 		"prices: {unknown_input: 1000000, unknown_output: 2000000}\n"+
-		"provider: {key: \"file:"+writeFile(t, dir, "key", providerKey)+"\", inject_key: true}\n")
+		"provider: {key: \"file:"+writeFile(t, dir, "key", providerKey)+"\", inject_key: true}\n"+s.config)
 	must(t, os.Mkdir(data, 0o700))
 	cfg, _, err := config.Load(config.LoadOptions{Path: file, Flags: s.settings, ReadFile: os.ReadFile})
 	must(t, err)

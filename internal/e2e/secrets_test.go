@@ -13,6 +13,7 @@ import (
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/store"
 )
 
@@ -25,11 +26,9 @@ func TestNoSecretLeaks(t *testing.T) {
 	s.envoy.IdleTimeout = 500 * time.Millisecond
 	w := start(t, s)
 	ctx := store.WithActor(t.Context(), "test")
-	token, tokenID, _, err := app.IssueToken(ctx, w.app.Store(), w.cfg.Identity, "ann", "helpdesk", time.Hour)
-	must(t, err)
-	revoked, revokedID, _, err := app.IssueToken(ctx, w.app.Store(), w.cfg.Identity, "ben", "", time.Hour)
-	must(t, err)
-	must(t, app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, revokedID, ""))
+	token, tokenID := w.issue(identity.IssueRequest{User: "ann", App: "helpdesk"})
+	revoked, revokedID := w.issue(identity.IssueRequest{User: "ben"})
+	must(t, app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, core.Revocation{TokenID: revokedID}))
 	w.refresh()
 
 	const mark = "xylophonequasar" // of no vocabulary
@@ -89,7 +88,7 @@ func TestNoSecretLeaks(t *testing.T) {
 	// A stream that is cut, by the end of its credential.
 	cut := w.open(call{auth: []string{token}, body: body(provider.ModelLong, streamed)})
 	cut.until("line")
-	must(t, app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, tokenID, ""))
+	must(t, app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, core.Revocation{TokenID: tokenID}))
 	cut.until("[DONE]")
 	cut.close()
 	if n := w.refusals(core.ReasonInvalidCredential); n < 3 {

@@ -221,7 +221,7 @@ func TestCallersHeaders(t *testing.T) {
 	for _, name := range []string{
 		"x-forwarded-client-cert", "x-user", "x-user-id", "x-user-email", "X-Username", "x-plumbline-user", "x-plumbline-team",
 		"x-plumbline-app", "X-Plumbline-Anything", "x_plumbline_user", "openai-organization", "OpenAI-Project", "openai_organization",
-		"cookie", "proxy-authorization", "x-forwarded-for", "x-forwarded-user", "x-forwarded-email", "x-forwarded-host",
+		"cookie", "x-plumbline-workload", "x-plumbline-clients", "x-forwarded-for", "x-forwarded-user", "x-forwarded-email", "x-forwarded-host",
 		"x-real-ip", "forwarded", "x-request-id", "x-auth-request-user", "x-remote-user", "x-amzn-oidc-identity", "cf-access-jwt-assertion",
 	} {
 		c = c.with(name, mark)

@@ -4,6 +4,7 @@ package e2e
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"io"
 	"log/slog"
@@ -21,6 +22,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
 	"github.com/plumbline/plumbline/internal/envoyconf"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 	"github.com/plumbline/plumbline/internal/testkit"
@@ -58,9 +60,10 @@ type world struct {
 	provider *provider.Provider
 	audit    *audit.Reader
 	log      *syncBuffer
-	key      string // ann's app key
-	upstream string // the provider's URL
-	stop     func() // stops Plumbline, once; the end of the test does
+	key      string      // ann's app key
+	upstream string      // the provider's URL
+	client   *tls.Config // how callers connect, nil for without TLS
+	stop     func()      // stops Plumbline, once; the end of the test does
 }
 
 // setup says how a world differs from the ordinary one.
@@ -68,6 +71,7 @@ type setup struct {
 	policy   string
 	objects  string // in place of the ordinary ones
 	settings map[string]string
+	config   string // a configuration file's content, below the settings
 	provider provider.Options
 	upstream string // in place of the stand-in
 	envoy    envoyconf.Options
@@ -127,7 +131,11 @@ func (w *world) config(dir string, s setup) config.Config {
 	for name, value := range s.settings {
 		flags[name] = value
 	}
-	cfg, _, err := config.Load(config.LoadOptions{Flags: flags, ReadFile: os.ReadFile})
+	o := config.LoadOptions{Flags: flags, ReadFile: os.ReadFile}
+	if s.config != "" {
+		o.Path = writeFile(w.t, dir, "config.yaml", s.config)
+	}
+	cfg, _, err := config.Load(o)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -187,6 +195,18 @@ func (w *world) newKey(appID, user string) string {
 	}
 	w.refresh()
 	return secret
+}
+
+// issue signs a token of an hour that is in force at once.
+func (w *world) issue(r identity.IssueRequest) (token, id string) {
+	w.t.Helper()
+	r.Lifetime = time.Hour
+	token, kept, err := app.IssueToken(store.WithActor(w.t.Context(), "test"), w.app.Store(), w.cfg.Identity, r)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.refresh()
+	return token, kept.ID
 }
 
 // refresh brings changes to the store into force now.

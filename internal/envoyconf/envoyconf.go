@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -73,6 +74,21 @@ type Options struct {
 	ProviderKeyFile string
 	// TrustedCA is a file with the certificate authorities that may vouch for an https upstream.
 	TrustedCA string
+
+	// Clients has callers prove who they are, for Gateway.
+	Clients Clients
+	// Workload is the SPIFFE id of the one program that calls, for Sidecar.
+	Workload string
+}
+
+// Clients say how callers prove who they are: by a certificate of the mesh. Each field is required.
+type Clients struct {
+	// Certificate and Key are files with the listener's own certificate, and its chain, and private key.
+	Certificate, Key string
+	// Authorities is a file with the certificate authorities of the trust domain.
+	Authorities string
+	// TrustDomain is the one whose workloads may connect, "prod.example.com".
+	TrustDomain string
 }
 
 func (o Options) withDefaults() Options {
@@ -90,6 +106,60 @@ func (o Options) withDefaults() Options {
 // Standalone gives the bootstrap, as YAML with comments, of an Envoy that listens for plain HTTP, has Plumbline judge
 // each exchange over a Unix socket and forwards to one provider. Errors name the option at fault.
 func Standalone(o Options) ([]byte, error) {
+	if o.Clients != (Clients{}) || o.Workload != "" {
+		return nil, errors.New("a standalone Envoy knows nothing of who calls: use gateway or sidecar")
+	}
+	return bootstrap(o, "standalone")
+}
+
+// Gateway is Standalone for callers of a mesh, who connect by TLS: each must show a certificate of the trust domain, which
+// is verified, and Plumbline is told that it was.
+func Gateway(o Options) ([]byte, error) {
+	if o.Workload != "" {
+		return nil, errors.New("a gateway has many callers: a workload is for a sidecar")
+	}
+	if err := o.Clients.check(); err != nil {
+		return nil, err
+	}
+	return bootstrap(o, "gateway")
+}
+
+// Sidecar is Standalone for the one program that Envoy stands beside, by whose workload identity Plumbline is told to know
+// the caller. The listener must be on loopback: whoever reaches it is taken for that program.
+func Sidecar(o Options) ([]byte, error) {
+	if o.Clients != (Clients{}) {
+		return nil, errors.New("a sidecar's one caller shows no certificate: use gateway")
+	}
+	if !workloadForm.MatchString(o.Workload) {
+		return nil, errors.New("the workload must be a SPIFFE id like spiffe://prod.example.com/ns/chat/sa/web")
+	}
+	if listen, err := netip.ParseAddrPort(cmp.Or(o.Listen, DefaultListen)); err == nil && !listen.Addr().IsLoopback() {
+		return nil, errors.New("a sidecar listens on loopback: whoever reaches it is taken for its workload")
+	}
+	return bootstrap(o, "sidecar")
+}
+
+var (
+	trustDomainForm = regexp.MustCompile(`^[a-z0-9._-]{1,255}$`)
+	// workloadForm leaves out, among others, the percent sign, with which Envoy would put a caller's header in its place.
+	workloadForm = regexp.MustCompile(`^spiffe://[a-z0-9._-]{1,255}(/[A-Za-z0-9._-]+)+$`)
+)
+
+func (c Clients) check() error {
+	var problems []error
+	for _, file := range []struct{ name, path string }{{"certificate", c.Certificate}, {"key", c.Key}, {"file of authorities", c.Authorities}} {
+		if !filepath.IsAbs(file.path) {
+			problems = append(problems, fmt.Errorf("the %s %q of the listener is not an absolute path", file.name, file.path))
+		}
+	}
+	if !trustDomainForm.MatchString(c.TrustDomain) {
+		problems = append(problems, errors.New("the trust domain must be a name like prod.example.com"))
+	}
+	return errors.Join(problems...)
+}
+
+// bootstrap renders what the kinds of configuration have in common. command is the one that writes it.
+func bootstrap(o Options, command string) ([]byte, error) {
 	o = o.withDefaults()
 	listen, err := parseListen(o.Listen)
 	if err != nil {
@@ -128,7 +198,7 @@ func Standalone(o Options) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return marshal(b)
+	return marshal(b, command)
 }
 
 func (o Options) check() error {

@@ -37,7 +37,11 @@ const (
 	headersTimeout = 10 * time.Second
 	requestTimeout = 2 * time.Minute
 	connectionIdle = time.Hour
-	headerKB       = 60
+	// connectionLife is for how long a caller's certificate may be taken for good that ends meanwhile.
+	connectionLife = time.Hour
+	// handshakeTimeout ends callers that begin TLS and go no further.
+	handshakeTimeout = 10 * time.Second
+	headerKB         = 60
 )
 
 // requestAttributes come with the first message of an exchange, responseAttributes with the first of its answer.
@@ -58,16 +62,23 @@ func newListener(o Options, listen netip.AddrPort, up upstream) (*listenerv3.Lis
 	if err != nil {
 		return nil, err
 	}
+	chain := &listenerv3.FilterChain{Filters: []*listenerv3.Filter{{
+		Name:       "envoy.filters.network.http_connection_manager",
+		ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config},
+	}}}
+	if o.Clients != (Clients{}) {
+		if chain.TransportSocket, err = newClientTLS(o.Clients); err != nil {
+			return nil, err
+		}
+		chain.TransportSocketConnectTimeout = durationpb.New(handshakeTimeout)
+	}
 	return &listenerv3.Listener{
 		Name:    ListenerName,
 		Address: socketAddress(listen.Addr().String(), listen.Port()),
 		// With it a second Envoy would share the port in silence.
 		EnableReusePort:               wrapperspb.Bool(false),
 		PerConnectionBufferLimitBytes: wrapperspb.UInt32(connectionBuffer),
-		FilterChains: []*listenerv3.FilterChain{{Filters: []*listenerv3.Filter{{
-			Name:       "envoy.filters.network.http_connection_manager",
-			ConfigType: &listenerv3.Filter_TypedConfig{TypedConfig: config},
-		}}}},
+		FilterChains:                  []*listenerv3.FilterChain{chain},
 	}, nil
 }
 
@@ -110,6 +121,10 @@ func newManager(o Options, up upstream) (*hcmv3.HttpConnectionManager, error) {
 		RouteSpecifier:        &hcmv3.HttpConnectionManager_RouteConfig{RouteConfig: newRoutes(o, up)},
 		HttpFilters:           filters,
 		LocalReplyConfig:      replies,
+	}
+	if o.Clients != (Clients{}) {
+		// A certificate is verified when a connection begins, and not again.
+		m.CommonHttpProtocolOptions.MaxConnectionDuration = durationpb.New(connectionLife)
 	}
 	if o.AccessLog != "none" {
 		log, err := newAccessLog(o.AccessLog)
@@ -176,6 +191,7 @@ func newFilters(o Options) ([]*hcmv3.HttpFilter, error) {
 				ClusterName:      sidecarCluster,
 				SkipEnvoyHeaders: true,
 			}},
+			InitialMetadata: o.initialMetadata(),
 		},
 		ProcessingMode: &extprocv3.ProcessingMode{
 			RequestHeaderMode:   extprocv3.ProcessingMode_SEND,

@@ -7,20 +7,24 @@ import (
 )
 
 const (
-	managerPath = "$.static_resources.listeners[0].filter_chains[0].filters[0].typed_config"
+	chainPath   = "$.static_resources.listeners[0].filter_chains[0]"
+	managerPath = chainPath + ".filters[0].typed_config"
 	extprocPath = managerPath + ".http_filters[0].typed_config"
 	routePath   = managerPath + ".route_config.virtual_hosts[0]"
 )
 
 // comments say beside the settings why they are as they are.
 var comments = map[string][]string{
-	"$.static_resources": {
-		" An Envoy that has Plumbline judge each exchange before anything reaches the provider.",
-		" Written by `plumbline envoy-config standalone`. Whatever fails, nothing passes unseen.",
-	},
 	extprocPath + ".processing_mode": {
 		" failure_mode_allow stays false, which is the default: without Plumbline nothing passes.",
 		" BUFFERED holds the request's headers back until the whole prompt was judged.",
+	},
+	extprocPath + ".grpc_service.initial_metadata": {
+		" What Plumbline is told of every caller of this listener, and believes. Callers cannot send it.",
+	},
+	chainPath + ".transport_socket": {
+		" Each caller must show a certificate, and the authorities and the trust domain must be right: without any of the three",
+		" Plumbline would believe what callers say of themselves.",
 	},
 	extprocPath + ".message_timeout":         {" Plumbline answers 300ms before this passes; its extproc.message_timeout must be the same."},
 	extprocPath + ".mutation_rules":          {" A change that Plumbline may not make fails the request instead of being dropped."},
@@ -40,9 +44,9 @@ var comments = map[string][]string{
 	"$.static_resources.clusters[1].circuit_breakers": {" Each open event stream holds one request in both clusters. Envoy's default is 1024."},
 }
 
-// marshal gives m as YAML, with fields in the order of Envoy's own definition. Comments on what m does not have are left
-// out.
-func marshal(m proto.Message) ([]byte, error) {
+// marshal gives m as YAML, with fields in the order of Envoy's own definition, written by a command. Comments on what m does
+// not have are left out.
+func marshal(m proto.Message, command string) ([]byte, error) {
 	data, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
 	if err != nil {
 		return nil, err
@@ -51,7 +55,10 @@ func marshal(m proto.Message) ([]byte, error) {
 	if err := yaml.UnmarshalWithOptions(data, &tree, yaml.UseOrderedMap()); err != nil {
 		return nil, err
 	}
-	heads := yaml.CommentMap{}
+	heads := yaml.CommentMap{"$.static_resources": {yaml.HeadComment(
+		" An Envoy that has Plumbline judge each exchange before anything reaches the provider.",
+		" Written by `plumbline envoy-config "+command+"`. Whatever fails, nothing passes unseen.",
+	)}}
 	for path, lines := range comments {
 		heads[path] = []*yaml.Comment{yaml.HeadComment(lines...)}
 	}

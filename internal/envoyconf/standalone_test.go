@@ -25,7 +25,7 @@ import (
 	"github.com/plumbline/plumbline/internal/testkit"
 )
 
-var update = flag.Bool("update", false, "rewrite envoy/standalone.yaml")
+var update = flag.Bool("update", false, "rewrite the configurations in envoy/")
 
 // variants are the ways to render that the rules are asserted on.
 var variants = map[string]envoyconf.Options{
@@ -35,32 +35,46 @@ var variants = map[string]envoyconf.Options{
 	"key in Envoy":  {ProviderKeyFile: "/etc/hostname"},
 	"admin, no log": {AdminSocket: "/tmp/admin.sock", AccessLog: "none"},
 	"limits":        {BodyLimit: 1 << 20, MessageTimeout: 5e9, IdleTimeout: 60e9, Listen: "[::]:8080"},
+	"gateway":       {Clients: shipped["gateway.yaml"].Clients, Listen: "[::]:8443"},
+	"sidecar":       shipped["sidecar.yaml"],
 }
 
-func TestStandaloneGolden(t *testing.T) {
-	got, err := envoyconf.Standalone(envoyconf.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(testkit.Root(t), "envoy", "standalone.yaml")
-	if *update {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
+// shipped are the configurations in envoy/.
+var shipped = map[string]envoyconf.Options{
+	"standalone.yaml": {},
+	"gateway.yaml": {Listen: "0.0.0.0:10443", Clients: envoyconf.Clients{
+		Certificate: "/etc/envoy/tls/tls.crt", Key: "/etc/envoy/tls/tls.key", Authorities: "/etc/envoy/tls/ca.crt", TrustDomain: "prod.example.com",
+	}},
+	"sidecar.yaml": {Workload: "spiffe://prod.example.com/ns/chat/sa/web"},
+}
+
+func TestGolden(t *testing.T) {
+	for name, o := range shipped {
+		got := render(t, o)
+		file := filepath.Join(testkit.Root(t), "envoy", name)
+		if *update {
+			if err := os.WriteFile(file, got, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(file)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("envoy/standalone.yaml is not what is rendered now; make generate rewrites it:\n%s", diff)
+		if diff := cmp.Diff(string(want), string(got)); diff != "" {
+			t.Errorf("envoy/%s is not what is rendered now; make generate rewrites it:\n%s", name, diff)
+		}
 	}
 }
 
-func TestStandaloneIsAcceptedByEnvoy(t *testing.T) {
+func TestIsAcceptedByEnvoy(t *testing.T) {
 	binary := testkit.EnvoyBinary(t)
+	files := certificateFiles(t)
 	for name, o := range variants {
 		t.Run(name, func(t *testing.T) {
+			if o.Clients != (envoyconf.Clients{}) { // Envoy reads the files
+				o.Clients = files
+			}
 			if err := envoyproc.Validate(t.Context(), binary, render(t, o)); err != nil {
 				t.Error(err)
 			}
@@ -68,8 +82,8 @@ func TestStandaloneIsAcceptedByEnvoy(t *testing.T) {
 	}
 }
 
-// TestStandaloneIsSafe asserts, on what is rendered, each rule that keeps a request from passing unseen.
-func TestStandaloneIsSafe(t *testing.T) {
+// TestIsSafe asserts, on what is rendered, each rule that keeps a request from passing unseen.
+func TestIsSafe(t *testing.T) {
 	for name, o := range variants {
 		t.Run(name, func(t *testing.T) {
 			b := parse(t, render(t, o))
@@ -232,7 +246,14 @@ func TestNothingOfAnOptionBecomesStructure(t *testing.T) {
 
 func render(t *testing.T, o envoyconf.Options) []byte {
 	t.Helper()
-	config, err := envoyconf.Standalone(o)
+	kind := envoyconf.Standalone
+	switch {
+	case o.Clients != (envoyconf.Clients{}):
+		kind = envoyconf.Gateway
+	case o.Workload != "":
+		kind = envoyconf.Sidecar
+	}
+	config, err := kind(o)
 	if err != nil {
 		t.Fatal(err)
 	}

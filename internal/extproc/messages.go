@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,8 @@ func requestHead(m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) gate.
 			head.Method = value
 		case ":path":
 			head.Path = value
-		case "authorization", "api-key", "x-api-key":
+			head.Authorization = append(head.Authorization, queryCredentials(value)...)
+		case "authorization", "api-key", "x-api-key", "proxy-authorization":
 			head.Authorization = append(head.Authorization, value)
 		case "content-type":
 			head.ContentType = joined(head.ContentType, value)
@@ -54,6 +56,26 @@ func requestHead(m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) gate.
 	}
 	head.Source = sourceAddress(attribute(m, "source.address"))
 	return head
+}
+
+// queryCredentials are the credentials in a path's query (RFC 6750 §2.3 and what others take). They count as any other, so
+// that one beside the header is refused: it would go on to the provider.
+func queryCredentials(path string) (found []string) {
+	_, query, ok := strings.Cut(path, "?")
+	if !ok {
+		return nil
+	}
+	for pair := range strings.FieldsFuncSeq(query, func(r rune) bool { return r == '&' || r == ';' }) {
+		name, value, _ := strings.Cut(pair, "=")
+		if plain, err := url.QueryUnescape(name); err == nil {
+			name = plain
+		}
+		switch strings.ToLower(name) {
+		case "api_key", "api-key", "apikey", "access_token", "authorization":
+			found = append(found, value)
+		}
+	}
+	return found
 }
 
 // answerHead reads what the gate needs from an answer's headers and attributes.

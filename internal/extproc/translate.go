@@ -116,6 +116,7 @@ func (t *translation) translateAnswer(ctx context.Context, m *extprocv3.Processi
 func (t *translation) requestHeaders(ctx context.Context, m *extprocv3.ProcessingRequest, h *extprocv3.HttpHeaders) *extprocv3.ProcessingResponse {
 	t.headers = h.GetHeaders()
 	head := requestHead(m, h)
+	head.Workload, head.Certificate = caller(ctx, m)
 	exchange, reply := t.server.gate.Open(ctx, head)
 	t.exchange = exchange
 	if reply != nil {

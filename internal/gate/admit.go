@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/telemetry"
@@ -70,6 +72,9 @@ func (x *Exchange) read(body []byte) *core.Error {
 		return err
 	}
 	x.request = request
+	if len(request.Objects) > 0 {
+		return notOwned(request.Objects[0])
+	}
 	x.hold.model, _ = x.pinned.prices.Model(request.Model)
 	return nil
 }
@@ -92,7 +97,7 @@ func (x *Exchange) judge() {
 	f.Intent = x.gate.o.Classifier.Classify(view)
 	x.clock.lap(telemetry.StageIntent)
 
-	tasks := x.pinned.directory.Tasks(f.Principal)
+	tasks := tasksFor(x.session, x.pinned.directory.Tasks(f.Principal))
 	f.Tasks = make([]string, len(tasks))
 	for i, t := range tasks {
 		f.Tasks[i] = t.ID()
@@ -100,6 +105,17 @@ func (x *Exchange) judge() {
 	f.Deviation = x.gate.o.Scorer.Score(view, tasks)
 	x.clock.lap(telemetry.StageDeviation)
 	x.gate.o.Metrics.Judged(f.Intent, f.Deviation)
+}
+
+// tasksFor is the one task that the credential is for, where it is one of those that are assigned; else all of them. A
+// credential can only narrow.
+func tasksFor(s *identity.Session, assigned []*deviation.Task) []*deviation.Task {
+	for i, t := range assigned {
+		if t.ID() == s.Task {
+			return assigned[i : i+1]
+		}
+	}
+	return assigned
 }
 
 // decide asks the policy about the facts as they are.

@@ -33,7 +33,7 @@ import (
 
 // Authenticator proves who calls. See identity.Verifier.
 type Authenticator interface {
-	Authenticate(ctx context.Context, authorization []string) (*identity.Session, *core.Error)
+	Authenticate(ctx context.Context, e identity.Evidence) (*identity.Session, *core.Error)
 	// Still reports what has ended a session since it was opened: a revocation, a block, its expiry.
 	Still(*identity.Session) *core.Error
 }
@@ -60,9 +60,11 @@ type Recorder interface {
 	Append(ctx context.Context, rec core.Record) error
 }
 
-// RefusalCounter sums refusals of callers that nobody could name. See audit.Refusals.
+// RefusalCounter sums refusals that come before an exchange knows its caller. See audit.Refusals.
 type RefusalCounter interface {
 	Add(reason core.Reason, issuer string, source netip.Addr, at time.Time)
+	// AddNamed must report whether the refusal is to have a record of its own; it is summed otherwise.
+	AddNamed(reason core.Reason, p core.Principal, source netip.Addr, at time.Time) bool
 }
 
 // Options are what a gate is made of. Every field is required but ProviderKey and NoticeURL.
@@ -116,7 +118,10 @@ func New(o Options) (*Gate, error) {
 type Head struct {
 	Method, Path string
 	// Authorization holds every value of every header that carries a credential, as received.
-	Authorization   []string
+	Authorization []string
+	// Workload and Certificate are what the mesh says of the caller. See identity.Evidence.
+	Workload, Certificate string
+
 	ContentType     string
 	ContentEncoding string
 	// ContentLength is -1 when the caller did not say.

@@ -7,6 +7,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
@@ -44,7 +45,9 @@ func (x *Exchange) open(ctx context.Context) *core.Error {
 	}
 	x.pinned.directory = directory
 
-	session, denied := x.gate.o.Identity.Authenticate(ctx, x.head.Authorization)
+	session, denied := x.gate.o.Identity.Authenticate(ctx, identity.Evidence{
+		Authorization: x.head.Authorization, Workload: x.head.Workload, Certificate: x.head.Certificate,
+	})
 	x.clock.lap(telemetry.StageIdentity)
 	if denied != nil {
 		return denied

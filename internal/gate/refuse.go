@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -27,9 +28,7 @@ func (x *Exchange) refuse(ctx context.Context, e *core.Error) *openai.Reply {
 		// An intent may be in the log: Close adds that nothing was forwarded.
 	case x.hold.recorded == recordedDeny:
 		// It was refused before, and that is recorded.
-	case x.session == nil:
-		x.gate.o.Refusals.Add(e.Reason, "", x.head.Source, x.gate.o.Now())
-		x.gate.o.Metrics.RefusedAnonymous(e.Reason)
+	case x.session == nil && !x.countRefusal(e):
 		x.hold.recorded = recordedDeny
 	default:
 		if err := x.gate.o.Audit.Append(ctx, x.deny(e)); err != nil {
@@ -39,6 +38,19 @@ func (x *Exchange) refuse(ctx context.Context, e *core.Error) *openai.Reply {
 	}
 	x.judged.refused = e.Reason
 	return x.reply(e)
+}
+
+// countRefusal counts a refusal that comes before the exchange knows its caller, and reports whether it is to have a record
+// of its own. Such refusals can be a flood. Where nobody can be named they are summed; where the credential was good but is
+// revoked, expired or of somebody blocked, the first in a while is recorded and the others are summed.
+func (x *Exchange) countRefusal(e *core.Error) bool {
+	now := x.gate.o.Now()
+	x.gate.o.Metrics.RefusedAnonymous(e.Reason)
+	if e.Principal.IsZero() {
+		x.gate.o.Refusals.Add(e.Reason, "", x.head.Source, now)
+		return false
+	}
+	return x.gate.o.Refusals.AddNamed(e.Reason, e.Principal, x.head.Source, now)
 }
 
 // RefuseUnread gives the reply in place of Envoy's own to a request that Envoy refused before Plumbline saw it. Nobody is
@@ -58,6 +70,9 @@ func (g *Gate) RefuseUnread(source netip.Addr, h AnswerHead) *openai.Reply {
 // deny is the record of a refusal: intent and outcome in one.
 func (x *Exchange) deny(e *core.Error) core.Record {
 	rec := x.judgement(core.RecordDeny)
+	if x.session == nil {
+		rec.Principal = e.Principal
+	}
 	verdict := x.judged.verdict
 	if !verdict.Blocked() {
 		verdict = core.Verdict{Action: core.ActionBlock, Decided: core.ActionBlock, Reason: e.Reason, Rule: e.Rule}
@@ -106,6 +121,17 @@ func (x *Exchange) model() string {
 		return x.named
 	}
 	return x.request.Model
+}
+
+// notOwned refuses a request that names an object at the provider. Who made it is not known, and what it holds was not
+// judged with this request.
+func notOwned(object core.ObjectRef) *core.Error {
+	kind := strings.ReplaceAll(string(object.Kind), "_", " ")
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter,
+		Public: "The request names a " + kind + " that is kept at the provider, and all callers of this gateway share one " +
+			"account there. Send what it holds in the request itself.",
+	}
 }
 
 func bodyTooLarge(limit int64) *core.Error {

@@ -17,7 +17,7 @@ func BenchmarkAuthenticate(b *testing.B) {
 		"token refused (form)": good() + ".",
 		"token refused (kid)":  head(but(goodHeader, "own-ed", "forged")),
 	} {
-		header := []string{"Bearer " + credential}
+		header := Evidence{Authorization: []string{"Bearer " + credential}}
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -35,7 +35,7 @@ func BenchmarkAuthenticateFirst(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		header := []string{"Bearer " + signed}
+		header := Evidence{Authorization: []string{"Bearer " + signed}}
 		b.Run(alg, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
@@ -48,7 +48,7 @@ func BenchmarkAuthenticateFirst(b *testing.B) {
 
 func BenchmarkAuthenticateParallel(b *testing.B) {
 	w := newWorld(b)
-	header := []string{"Bearer " + good()}
+	header := Evidence{Authorization: []string{"Bearer " + good()}}
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			_, _ = w.Authenticate(context.Background(), header)

@@ -20,12 +20,15 @@ const (
 // claims are the claims of a token, read strictly but not yet believed. Times are in seconds since 1970, 0 when absent.
 type claims struct {
 	issuer, subject, id        string
+	session                    string     // sid (OpenID Connect Front-Channel Logout §3)
+	actor                      string     // of act
+	bound                      thumbprint // of cnf, zero when absent
 	kind, app                  string
 	audience                   []string
 	expires, issued, notBefore int64
 }
 
-var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "cnf", claimKind, claimApp}
+var claimNames = []string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "act", "cnf", "events", claimKind, claimApp}
 
 // parseClaims reads the payload of a token. The presence of iss, sub and exp is part of the form; what they say is not
 // judged here.
@@ -51,9 +54,15 @@ func parseClaims(payload []byte) (claims, error) {
 			c.notBefore, err = seconds(value)
 		case "iat":
 			c.issued, err = seconds(value)
+		case "sid":
+			c.session, err = identifier(value)
+		case "act":
+			c.actor, err = actor(value)
 		case "cnf":
-			// A token that is bound to a key (RFC 7800) is worth nothing without proof of that key.
-			err = errClaimBound
+			c.bound, err = bound(value)
+		case "events":
+			// Logout tokens and the like (RFC 8417) have the issuer, the keys and often the audience of a credential.
+			err = errClaimEvent
 		}
 		return err
 	})
@@ -99,14 +108,14 @@ func seconds(v jsontext.Value) (int64, error) {
 }
 
 // judge checks what verified claims say at a time.
-func (c *claims) judge(t *trust, now time.Time, maxLifetime, leeway time.Duration) error {
+func (c *claims) judge(t *trust, now time.Time, leeway time.Duration) error {
 	expires := time.Unix(c.expires, 0)
 	issued := now // when iat is absent, only the time that is left can be judged
 	if c.issued != 0 {
 		issued = time.Unix(c.issued, 0)
 	}
 	switch {
-	case !slices.Contains(c.audience, t.audience):
+	case !slices.ContainsFunc(c.audience, func(a string) bool { return slices.Contains(t.audiences, a) }):
 		return errAudience
 	case !now.Before(expires.Add(leeway)):
 		return errExpired
@@ -114,7 +123,7 @@ func (c *claims) judge(t *trust, now time.Time, maxLifetime, leeway time.Duratio
 		return errNotYet
 	case now.Add(leeway).Before(issued):
 		return errFuture
-	case expires.Sub(issued) > maxLifetime:
+	case expires.Sub(issued) > t.maxLifetime:
 		return errLifetime
 	case t.own:
 		return c.judgeOwn()

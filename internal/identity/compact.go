@@ -16,6 +16,7 @@ const (
 // compact is a token in JWS compact serialization (RFC 7515 §3.1), read strictly but not yet verified.
 type compact struct {
 	alg, kid, typ string
+	header        []byte
 	payload       []byte
 	signed        string // what the signature covers, as received
 	signature     []byte
@@ -47,7 +48,7 @@ func parseCompact(token string) (compact, error) {
 	if err1 != nil || err2 != nil || err3 != nil {
 		return compact{}, errTokenEncoding
 	}
-	c := compact{payload: payload, signed: token[:cut], signature: signature}
+	c := compact{header: header, payload: payload, signed: token[:cut], signature: signature}
 	return c, c.readHeader(header)
 }
 

@@ -21,13 +21,14 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// The surroundings of every test: one clock, one installation, one other issuer.
+// The surroundings of every test: one clock, one installation, two other issuers.
 const (
-	ownIssuer   = "https://plumbline.test"
-	otherIssuer = "https://idp.test"
-	ourAudience = "plumbline"
-	maxLifetime = 12 * time.Hour
-	leeway      = 10 * time.Second
+	ownIssuer    = "https://plumbline.test"
+	otherIssuer  = "https://idp.test"
+	secondIssuer = "https://second.test"
+	ourAudience  = "plumbline"
+	maxLifetime  = 12 * time.Hour
+	leeway       = 10 * time.Second
 )
 
 var start = time.Unix(1_800_000_000, 0)
@@ -38,7 +39,9 @@ type snapshot struct {
 	signing    map[string]core.SigningKey
 	users      map[string]core.User
 	apps       map[string]core.App
+	teams      map[string]core.Team
 	revoked    func(tokenID, subject string, issuedAt time.Time) bool
+	ended      string // the session whose tokens are revoked
 	generation uint64
 }
 
@@ -49,14 +52,16 @@ func (s *snapshot) SigningKey(id string) (core.SigningKey, bool) {
 }
 func (s *snapshot) User(id string) (core.User, bool) { u, ok := s.users[id]; return u, ok }
 func (s *snapshot) App(id string) (core.App, bool)   { a, ok := s.apps[id]; return a, ok }
+func (s *snapshot) Team(id string) (core.Team, bool) { t, ok := s.teams[id]; return t, ok }
 func (s *snapshot) Generation() uint64               { return s.generation }
-func (s *snapshot) Revoked(id, sub string, issued time.Time) bool {
-	return s.revoked != nil && s.revoked(id, sub, issued)
+func (s *snapshot) Revoked(id, session, sub string, issued time.Time) bool {
+	return session != "" && session == s.ended || s.revoked != nil && s.revoked(id, sub, issued)
 }
 
 // keyring holds private keys by the kid under which their public halves are known, made once for all tests.
 type keyring struct {
 	ed, otherEd        ed25519.PrivateKey
+	secondEd           ed25519.PrivateKey
 	ec, otherEC, ec384 *ecdsa.PrivateKey
 	rsa                *rsa.PrivateKey
 }
@@ -69,11 +74,12 @@ var keys = sync.OnceValue(func() *keyring {
 		return k
 	}
 	k := &keyring{
-		ed:      ed25519.NewKeyFromSeed(make([]byte, 32)),
-		otherEd: ed25519.NewKeyFromSeed([]byte(strings.Repeat("o", 32))),
-		ec:      must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-		otherEC: must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
-		ec384:   must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
+		ed:       ed25519.NewKeyFromSeed(make([]byte, 32)),
+		otherEd:  ed25519.NewKeyFromSeed([]byte(strings.Repeat("o", 32))),
+		secondEd: ed25519.NewKeyFromSeed([]byte(strings.Repeat("2", 32))),
+		ec:       must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
+		otherEC:  must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)),
+		ec384:    must(ecdsa.GenerateKey(elliptic.P384(), rand.Reader)),
 	}
 	var err error
 	if k.rsa, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
@@ -107,11 +113,17 @@ func newWorld(t testing.TB) *world {
 		jwkOf(k.otherEC.Public(), "other-ec", "ES256"),
 		jwkOf(k.rsa.Public(), "other-rs", "RS256"),
 		jwkOf(k.rsa.Public(), "other-ps", "PS256"))
+	second := keySetOf(t,
+		jwkOf(k.secondEd.Public(), "other-ed", "EdDSA"), jwkOf(k.ec384.Public(), "other-ec", "ES384"), jwkOf(k.secondEd.Public(), "second-ed", ""))
 	v, err := NewVerifier(Options{
 		Issuer: ownIssuer, Audience: ourAudience,
 		Issuers: []Trust{{
-			Issuer: otherIssuer, Audience: "api://plumbline", Types: []string{"JWT", ""},
+			Issuer: otherIssuer, Audiences: []string{"api://plumbline"}, Types: []string{"JWT", ""},
 			Keys: func() *KeySet { return w.other },
+		}, {
+			// It has the first one's ids for keys of its own, and its audience.
+			Issuer: secondIssuer, Audiences: []string{"api://plumbline", "api://second"}, Types: []string{"JWT"},
+			Keys: func() *KeySet { return second },
 		}},
 		Credentials: func() Credentials { return w.known },
 		Now:         func() time.Time { return w.now },
@@ -126,7 +138,7 @@ func newWorld(t testing.TB) *world {
 
 // call authenticates one bearer credential.
 func (w *world) call(credential string) (*Session, *core.Error) {
-	return w.Authenticate(context.Background(), []string{"Bearer " + credential})
+	return w.Authenticate(context.Background(), Evidence{Authorization: []string{"Bearer " + credential}})
 }
 
 // addKey makes an app key.
@@ -252,7 +264,7 @@ func keySetOf(t testing.TB, jwks ...map[string]any) *KeySet {
 
 func keySetJSON(t testing.TB, jwks ...map[string]any) []byte {
 	t.Helper()
-	doc, err := json.Marshal(map[string]any{"keys": jwks})
+	doc, err := json.Marshal(map[string]any{"keys": append([]map[string]any{}, jwks...)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
@@ -54,7 +55,7 @@ func generate(alg string) (crypto.Signer, error) {
 func ownKey(stored core.SigningKey) (*Key, error) {
 	public, err := x509.ParsePKIXPublicKey(stored.Public)
 	if err != nil {
-		return nil, errors.New("a stored signing key is damaged")
+		return nil, errKeyDamaged
 	}
 	return newKey(public, []string{stored.Alg})
 }
@@ -114,13 +115,18 @@ func isPair(private crypto.PrivateKey, public crypto.PublicKey) bool {
 type IssueRequest struct {
 	// User and App are their ids. With both, the app calls in the name of the user. At least one is set.
 	User, App string
+	// Session groups tokens that are revoked together (sid). Actor is who acts for the user or app (act, RFC 8693 §4.1).
+	// Both may be empty.
+	Session, Actor string
+	// Certificate binds the token to the client certificate with this SHA-256 (cnf, RFC 8705 §3.1). Zero: it is not bound.
+	Certificate [32]byte
 	// Lifetime is at least a second and at most the issuer's MaxLifetime; fractions of a second are dropped.
 	Lifetime time.Duration
 }
 
 // Issue signs a token. The id is the token's jti, by which it can be revoked.
 func (i *Issuer) Issue(r IssueRequest) (signed, id string, expires time.Time, err error) {
-	for _, name := range []string{r.User, r.App} {
+	for _, name := range []string{r.User, r.App, r.Session, r.Actor} {
 		if name != "" && !isIdentifier(name) {
 			return "", "", time.Time{}, errors.New("identity: ids in tokens have at most 255 bytes of printable text in NFC")
 		}
@@ -135,6 +141,15 @@ func (i *Issuer) Issue(r IssueRequest) (signed, id string, expires time.Time, er
 	id = rand.Text()
 	claims := jwt.MapClaims{
 		"iss": i.o.Issuer, "aud": i.o.Audience, "jti": id, "iat": issued.Unix(), "exp": expires.Unix(),
+	}
+	if r.Session != "" {
+		claims["sid"] = r.Session
+	}
+	if r.Actor != "" {
+		claims["act"] = map[string]string{"sub": r.Actor}
+	}
+	if r.Certificate != [32]byte{} {
+		claims["cnf"] = map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(r.Certificate[:])}
 	}
 	switch {
 	case r.User != "":

@@ -61,6 +61,27 @@ func newKey(public crypto.PublicKey, allowed []string) (*Key, error) {
 	return k, nil
 }
 
+// algorithms are the names of what the key verifies.
+func (k *Key) algorithms() []string {
+	names := make([]string, len(k.methods))
+	for i, m := range k.methods {
+		names[i] = m.Alg()
+	}
+	return names
+}
+
+// same reports whether two keys are the same key, however often it was published.
+func (k *Key) same(other *Key) bool {
+	if k == other {
+		return true
+	}
+	public, ok := k.public.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(other.public)
+}
+
+// Algorithms lists the names of the algorithms that there are.
+func Algorithms() []string { return (&Key{methods: methods}).algorithms() }
+
 func fits(m jwt.SigningMethod, public crypto.PublicKey) bool {
 	switch public := public.(type) {
 	case ed25519.PublicKey:

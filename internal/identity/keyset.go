@@ -1,28 +1,34 @@
 package identity
 
 import (
-	"crypto"
-	"crypto/ecdsa"
-	"crypto/ed25519"
-	"crypto/elliptic"
-	"crypto/rsa"
-	"encoding/base64"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-const (
-	maxKeySet     = 64 << 10
-	maxKeySetKeys = 32
+// MaxKeySet is the largest document of a key set, in bytes.
+const MaxKeySet = 64 << 10
+
+const maxKeySetKeys = 32
+
+// Why a whole key set is refused.
+var (
+	errSetSize   = fmt.Errorf("identity: key set: more than %d bytes", MaxKeySet)
+	errSetForm   = errors.New("identity: key set: not strict JSON of the expected form")
+	errSetKeys   = fmt.Errorf("identity: key set: more than %d keys", maxKeySetKeys)
+	errSetSecret = errors.New("identity: key set: holds private or symmetric key material")
+	errSetDouble = errors.New("identity: key set: two keys have the same id")
 )
 
 // KeySet holds the keys of one issuer by their ids. It does not change.
-type KeySet struct{ keys map[string]*Key }
+type KeySet struct {
+	keys    map[string]*Key
+	reports []KeyReport
+}
 
 // Key gives the key with an id.
 func (s *KeySet) Key(id string) (*Key, bool) {
@@ -33,137 +39,93 @@ func (s *KeySet) Key(id string) (*Key, bool) {
 // Len is the number of keys that can verify signatures.
 func (s *KeySet) Len() int { return len(s.keys) }
 
+// Reports says of every key of the document what it is worth, in the order of the document.
+func (s *KeySet) Reports() []KeyReport { return slices.Clone(s.reports) }
+
+// KeyReport says what one key of a set is worth. All but Algorithms and Ignored are the issuer's words.
+type KeyReport struct {
+	ID   string `json:"id"`
+	Type string `json:"type"` // kty, with the curve where there is one
+	Use  string `json:"use"`
+	// Algorithms are those that the key verifies; none when it is ignored.
+	Algorithms []string `json:"algorithms"`
+	// Ignored says why the key verifies nothing, empty when it does.
+	Ignored string `json:"ignored,omitempty"`
+}
+
 // ParseKeySet reads a JSON Web Key Set (RFC 7517 §5). allowed are the algorithms that the issuer may use; a key that
 // names one is pinned to it, a key that names none to those that fit its type.
 //
 // Keys that cannot verify a signature here are ignored, as issuers publish encryption keys beside the others: another
 // use, an unknown type, no id, no allowed algorithm, a weak or malformed key. The whole set is refused when it holds
-// private or symmetric material, when two usable keys share an id, and when it is too large (64 KiB, 32 keys).
+// private or symmetric material, when two usable keys share an id, and when it is too large (64 KiB, 32 keys). So is a
+// document without the member keys: an error page in JSON must not take every key away.
 func ParseKeySet(data []byte, allowed []string) (*KeySet, error) {
-	if len(data) > maxKeySet {
-		return nil, fmt.Errorf("identity: key set: more than %d bytes", maxKeySet)
+	if len(data) > MaxKeySet {
+		return nil, errSetSize
 	}
 	var doc struct {
-		Keys []jwk `json:"keys"`
+		Keys []jsontext.Value `json:"keys"`
 	}
-	if err := json.Unmarshal(data, &doc); err != nil {
-		return nil, errors.New("identity: key set: not strict JSON of the expected form")
+	if err := json.Unmarshal(data, &doc); err != nil || doc.Keys == nil {
+		return nil, errSetForm
 	}
 	if len(doc.Keys) > maxKeySetKeys {
-		return nil, fmt.Errorf("identity: key set: more than %d keys", maxKeySetKeys)
+		return nil, errSetKeys
+	}
+	for _, object := range doc.Keys {
+		if isSecret(object) {
+			return nil, errSetSecret
+		}
 	}
 	set := &KeySet{keys: make(map[string]*Key, len(doc.Keys))}
-	for _, j := range doc.Keys {
-		if j.isSecret() {
-			return nil, errors.New("identity: key set: holds private or symmetric key material")
+	for _, object := range doc.Keys {
+		if err := set.add(object, allowed); err != nil {
+			return nil, err
 		}
-		key, err := j.key(allowed)
-		if err != nil {
-			continue
-		}
-		if _, double := set.keys[j.Kid]; double {
-			return nil, errors.New("identity: key set: two keys have the same id")
-		}
-		set.keys[j.Kid] = key
 	}
 	return set, nil
 }
 
-// jwk is one JSON Web Key (RFC 7517 §4, RFC 7518 §6, RFC 8037 §2), as far as it matters here.
-type jwk struct {
-	Kty    string   `json:"kty"`
-	Kid    string   `json:"kid"`
-	Use    string   `json:"use"`
-	KeyOps []string `json:"key_ops"`
-	Alg    string   `json:"alg"`
-	Crv    string   `json:"crv"`
-	X      string   `json:"x"`
-	Y      string   `json:"y"`
-	N      string   `json:"n"`
-	E      string   `json:"e"`
-
-	// Private and symmetric members. That they are there is enough to know.
-	D   jsontext.Value `json:"d"`
-	P   jsontext.Value `json:"p"`
-	Q   jsontext.Value `json:"q"`
-	DP  jsontext.Value `json:"dp"`
-	DQ  jsontext.Value `json:"dq"`
-	QI  jsontext.Value `json:"qi"`
-	Oth jsontext.Value `json:"oth"`
-	K   jsontext.Value `json:"k"`
-}
-
-func (j *jwk) isSecret() bool {
-	return j.Kty == "oct" || j.D != nil || j.P != nil || j.Q != nil || j.DP != nil || j.DQ != nil || j.QI != nil ||
-		j.Oth != nil || j.K != nil
-}
-
-var (
-	errKeyUse  = errors.New("not for verifying signatures")
-	errKeyForm = errors.New("malformed key")
-)
-
-func (j *jwk) key(allowed []string) (*Key, error) {
-	if !isKid(j.Kid) || j.Use != "" && j.Use != "sig" || j.KeyOps != nil && !slices.Contains(j.KeyOps, "verify") {
-		return nil, errKeyUse
-	}
-	if j.Alg != "" {
-		if !slices.Contains(allowed, j.Alg) {
-			return nil, errKeyAlgorithm
+// add takes a key into the set, or notes why it is of no use.
+func (s *KeySet) add(object jsontext.Value, allowed []string) error {
+	j, key, useless := usable(object, allowed)
+	report := KeyReport{ID: j.Kid, Type: strings.TrimSuffix(j.Kty+" "+j.Crv, " "), Use: j.Use}
+	if useless != nil {
+		report.Ignored = useless.Error()
+	} else {
+		if _, double := s.keys[j.Kid]; double {
+			return errSetDouble
 		}
-		allowed = []string{j.Alg}
+		s.keys[j.Kid] = key
+		report.Algorithms = key.algorithms()
 	}
-	public, err := j.public()
-	if err != nil {
-		return nil, err
-	}
-	return newKey(public, allowed)
+	s.reports = append(s.reports, report)
+	return nil
 }
 
-func (j *jwk) public() (crypto.PublicKey, error) {
-	switch j.Kty {
-	case "OKP":
-		x, err := number(j.X)
-		if err != nil || j.Crv != "Ed25519" || len(x) != ed25519.PublicKeySize {
-			return nil, errKeyForm
-		}
-		return ed25519.PublicKey(x), nil
-	case "EC":
-		return j.ecdsa()
-	case "RSA":
-		n, err1 := number(j.N)
-		e, err2 := number(j.E)
-		if err1 != nil || err2 != nil || len(e) > 4 {
-			return nil, errKeyForm
-		}
-		return &rsa.PublicKey{N: new(big.Int).SetBytes(n), E: int(new(big.Int).SetBytes(e).Int64())}, nil
+func usable(object jsontext.Value, allowed []string) (j jwk, key *Key, err error) {
+	if json.Unmarshal(object, &j) != nil {
+		return j, nil, errKeyForm
 	}
-	return nil, errKeyForm
+	key, err = j.key(allowed)
+	return j, key, err
 }
 
-func (j *jwk) ecdsa() (*ecdsa.PublicKey, error) {
-	curves := map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()}
-	curve, ok := curves[j.Crv]
-	if !ok {
-		return nil, errKeyForm
-	}
-	size := (curve.Params().BitSize + 7) / 8
-	x, err1 := number(j.X)
-	y, err2 := number(j.Y)
-	if err1 != nil || err2 != nil || len(x) != size || len(y) != size {
-		return nil, errKeyForm
-	}
-	// SEC 1 §2.3.3: 4 says that both coordinates follow.
-	public, err := ecdsa.ParseUncompressedPublicKey(curve, slices.Concat([]byte{4}, x, y))
-	if err != nil {
-		return nil, errKeyForm
-	}
-	return public, nil
-}
+// secretNames are the members of private and symmetric keys (RFC 7518 §6). That they are there is enough to know.
+var secretNames = []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 
-func number(s string) ([]byte, error) {
-	if s == "" {
-		return nil, errKeyForm
+// isSecret reports whether a key holds what must not be published. Names in other letters count too: whoever reads them
+// without regard to case has the secret all the same.
+func isSecret(key jsontext.Value) bool {
+	if key.Kind() != '{' {
+		return false
 	}
-	return base64.RawURLEncoding.Strict().DecodeString(s)
+	secret := false
+	err := readObject(key, secretNames, func(name string, value jsontext.Value) error {
+		kty, _ := text(value)
+		secret = secret || slices.Contains(secretNames, name) || name == "kty" && kty == "oct"
+		return nil
+	})
+	return secret || err != nil
 }

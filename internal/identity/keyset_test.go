@@ -108,6 +108,10 @@ func TestParseKeySetRefuses(t *testing.T) {
 		"private RSA":             keySetJSON(t, edit(rs, m{"p": "AA"})),
 		"private RSA, null":       keySetJSON(t, edit(rs, m{"d": nil})),
 		"private, for encryption": keySetJSON(t, edit(rs, m{"use": "enc", "dq": "AA"})),
+		"private, in capitals":    keySetJSON(t, edit(ed, m{"D": "AA"})),
+		"symmetric, in capitals":  keySetJSON(t, m{"kty": "OCT", "kid": "s", "K": "AA"}),
+		"no keys":                 []byte(`{"error":"temporarily_unavailable"}`),
+		"null":                    []byte(`{"keys":null}`),
 		"symmetric":               keySetJSON(t, m{"kty": "oct", "kid": "s", "k": "AA"}),
 		"symmetric beside good":   keySetJSON(t, ed, m{"kty": "oct", "kid": "s"}),
 		"id twice":                keySetJSON(t, ed, rs),
@@ -117,7 +121,7 @@ func TestParseKeySetRefuses(t *testing.T) {
 		many[i] = edit(ed, m{"kid": strconv.Itoa(i)})
 	}
 	refused["too many"] = keySetJSON(t, many...)
-	refused["too long"] = keySetJSON(t, edit(ed, m{"x5c": []string{strings.Repeat("A", maxKeySet)}}))
+	refused["too long"] = keySetJSON(t, edit(ed, m{"x5c": []string{strings.Repeat("A", MaxKeySet)}}))
 	for name, doc := range refused {
 		if set, err := ParseKeySet(doc, everyAlgorithm); err == nil {
 			t.Errorf("%s: accepted, %d keys", name, set.Len())

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"crypto"
 	"strings"
 	"testing"
 
@@ -180,6 +181,39 @@ func issuerVectors() []vector {
 		{"signed by Plumbline, with Plumbline's kid", signEd(keys().ed, but(otherHeader, "other-ed", "own-ed"), otherClaims), errKid},
 		{"signed by Plumbline, with the issuer's kid", signEd(keys().ed, otherHeader, otherClaims), errSignature},
 		{"with the kid of another of its keys", from(but(otherHeader, "other-ed", "other-rs"), otherClaims), errAlg},
+	}
+}
+
+// crossVectors are tokens of one issuer passed off as another's. The two share ids of keys and an audience.
+func crossVectors() []vector {
+	k := keys()
+	second := func(header, claims string) string { return signEd(k.secondEd, header, claims) }
+	secondClaims := but(otherClaims, "idp.test", "second.test")
+	return []vector{
+		{"the second's own", second(otherHeader, secondClaims), nil},
+		{"the second's own, for its other audience", second(otherHeader, but(secondClaims, "api://plumbline", "api://second")), nil},
+		{"the first's iss under the second's key of the same id", second(otherHeader, otherClaims), errSignature},
+		{"the second's iss under the first's key of the same id", from(otherHeader, secondClaims), errSignature},
+		{"the first's iss under an id that only the second has", second(but(otherHeader, "other-ed", "second-ed"), otherClaims), errKid},
+		{"the second's iss under an id that only the first has", from(but(otherHeader, "other-ed", "other-rs"), secondClaims), errKid},
+		{"the second's iss under Plumbline's key", signEd(k.ed, otherHeader, secondClaims), errSignature},
+		{"the second's iss under Plumbline's key and id", signEd(k.ed, but(otherHeader, "other-ed", "own-ed"), secondClaims), errKid},
+		{"Plumbline's iss under the second's key", second(goodHeader, goodClaims), errSignature},
+		{"Plumbline's iss under the second's key and id", second(but(goodHeader, "own-ed", "second-ed"), goodClaims), errKid},
+		{"the first's for the second's audience", from(otherHeader, but(otherClaims, "api://plumbline", "api://second")), errAudience},
+		{"the first's for every audience but its own", from(otherHeader, but(otherClaims, `"api://plumbline"`, `["plumbline","api://second"]`)), errAudience},
+		{"the second's without typ, which only the first may", second(without(otherHeader, `"typ":"JWT"`), secondClaims), errTyp},
+		{"the second's by its curve, as the first's key of the same id", signEC(k.otherEC, crypto.SHA256, `{"alg":"ES256","typ":"JWT","kid":"other-ec"}`, secondClaims), errAlg},
+		{"the second's, with the first's curve named", signEC(k.ec384, crypto.SHA384, `{"alg":"ES256","typ":"JWT","kid":"other-ec"}`, secondClaims), errAlg},
+		{"the first's, by the second's key of the same id and another curve", signEC(k.ec384, crypto.SHA384, `{"alg":"ES384","typ":"JWT","kid":"other-ec"}`, otherClaims), errAlg},
+		{"both issuers", second(otherHeader, but(otherClaims, `"https://idp.test"`, `["https://idp.test","https://second.test"]`)), errClaimText},
+		{"iss twice", second(otherHeader, with(secondClaims, `"iss":"https://idp.test"`)), errJSON},
+		{"iss in a list", second(otherHeader, but(secondClaims, `"https://second.test"`, `["https://second.test"]`)), errClaimText},
+		{"iss with the other's host as its user", second(otherHeader, but(secondClaims, "https://second.test", "https://idp.test@second.test")), errIssuer},
+		{"the second's iss, the first's in the header", second(with(otherHeader, `"iss":"https://idp.test"`), secondClaims), nil},
+		{"a logout event of the second", second(otherHeader, with(secondClaims, `"events":{"http://schemas.openid.net/event/backchannel-logout":{}}`)), errClaimEvent},
+		{"an empty event", second(otherHeader, with(secondClaims, `"events":null`)), errClaimEvent},
+		{"events in other letters", second(otherHeader, with(secondClaims, `"Events":{}`)), errOtherCase},
 	}
 }
 

@@ -39,6 +39,7 @@ func TestVectors(t *testing.T) {
 		"time":           timeVectors(),
 		"audience":       audienceVectors(),
 		"foreign issuer": issuerVectors(),
+		"cross-issuer":   crossVectors(),
 	}
 	total, seen := 0, map[string]string{}
 	for group, vectors := range groups {

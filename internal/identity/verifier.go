@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -19,23 +20,15 @@ type Credentials interface {
 	AppKey(hash [32]byte) (core.AppKey, bool)
 	// SigningKey gives one of Plumbline's own signing keys, retired ones included. Its Private may be empty.
 	SigningKey(id string) (core.SigningKey, bool)
-	// Revoked reports whether a token was revoked: by its id, or with all tokens of its subject that were issued before
-	// a time. An empty tokenID must match no revocation; a zero issuedAt is before every time.
-	Revoked(tokenID, subject string, issuedAt time.Time) bool
+	// Revoked reports whether a token was revoked: by its id, with all of its session, or with all tokens of its subject
+	// that were issued before a time. An empty tokenID or session must match no revocation; a zero issuedAt is before
+	// every time.
+	Revoked(tokenID, session, subject string, issuedAt time.Time) bool
 	User(id string) (core.User, bool)
 	App(id string) (core.App, bool)
+	Team(id string) (core.Team, bool)
 	// Generation must change whenever any of the above may answer differently.
 	Generation() uint64
-}
-
-// Trust is an issuer other than Plumbline itself whose tokens are believed. Their sub is the id of a user.
-type Trust struct {
-	// Issuer is the exact iss, and Audience what aud must contain.
-	Issuer, Audience string
-	// Types are the allowed values of typ. An empty one allows tokens without typ.
-	Types []string
-	// Keys gives the key set in force. It must answer from memory, be safe for concurrent use and not give nil.
-	Keys func() *KeySet
 }
 
 // Options are what a verifier is made of.
@@ -44,6 +37,8 @@ type Options struct {
 	Issuer, Audience string
 	// Issuers are the other issuers that are trusted.
 	Issuers []Trust
+	// Mesh says how identities of the mesh are believed.
+	Mesh Mesh
 	// Credentials gives the snapshot in force, never nil.
 	Credentials func() Credentials
 	Now         func() time.Time
@@ -69,17 +64,9 @@ type Verifier struct {
 	issuers     map[string]*trust
 	credentials func() Credentials
 	now         func() time.Time
-	maxLifetime time.Duration
 	leeway      time.Duration
+	mesh        Mesh
 	verified    *cache
-}
-
-// trust is an issuer as the verifier sees it.
-type trust struct {
-	issuer, audience string
-	types            []string
-	own              bool           // keys are those of Credentials
-	keys             func() *KeySet // nil for own
 }
 
 // NewVerifier checks the options.
@@ -100,21 +87,21 @@ func NewVerifier(o Options) (*Verifier, error) {
 		issuers:     make(map[string]*trust, 1+len(o.Issuers)),
 		credentials: o.Credentials,
 		now:         o.Now,
-		maxLifetime: o.MaxLifetime,
 		leeway:      o.Leeway,
+		mesh:        o.Mesh,
 		verified:    newCache(o.CacheSize),
 	}
-	own := &trust{issuer: o.Issuer, audience: o.Audience, types: []string{typeAccess}, own: true}
+	own := &trust{
+		issuer: o.Issuer, audiences: []string{o.Audience}, types: []string{typeAccess}, maxLifetime: o.MaxLifetime, own: true,
+		verifies: func(k core.SigningKey) bool { return Verifies(k, v.now(), o.MaxLifetime+o.Leeway) },
+	}
 	if err := v.trust(own); err != nil {
 		return nil, err
 	}
 	for _, i := range o.Issuers {
-		t := &trust{issuer: i.Issuer, audience: i.Audience, keys: i.Keys}
-		for _, typ := range i.Types {
-			t.types = append(t.types, mediaType(typ))
-		}
-		if t.keys == nil || len(t.types) == 0 {
-			return nil, fmt.Errorf("identity: issuer %q: Keys and Types are required", i.Issuer)
+		t, err := trusted(i, o.MaxLifetime)
+		if err != nil {
+			return nil, err
 		}
 		if err := v.trust(t); err != nil {
 			return nil, err
@@ -124,7 +111,7 @@ func NewVerifier(o Options) (*Verifier, error) {
 }
 
 func (v *Verifier) trust(t *trust) error {
-	if t.issuer == "" || t.audience == "" {
+	if t.issuer == "" || len(t.audiences) == 0 || slices.Contains(t.audiences, "") {
 		return errors.New("identity: an issuer and its audience must not be empty")
 	}
 	if _, double := v.issuers[t.issuer]; double {
@@ -139,16 +126,21 @@ type Session struct {
 	Principal core.Principal
 	// Expires is when the credential ends, leeway included; zero is never.
 	Expires time.Time
+	// Task is the one task that the credential is for, empty for all that are assigned. It need not exist.
+	Task string
 
-	token *token   // what was verified, nil for an app key
+	token *token   // what was verified, nil for an app key and for the mesh alone
 	key   [32]byte // the hash of the app key
+	peer  peer     // what the mesh says
 }
 
 // token is a verified token: what of it must be looked at again each time.
 type token struct {
 	trust   *trust
 	kid     string
+	key     *Key // that verified it
 	claims  claims
+	names   names
 	issued  time.Time
 	expires time.Time // leeway included
 
@@ -157,34 +149,43 @@ type token struct {
 	keys       *KeySet
 }
 
-// Authenticate proves who calls. authorization are all Authorization header values of the request, exactly as received.
-// The session is nil when the error is not.
+// Authenticate proves who calls: by the credential, by the mesh, or by both. The session is nil when the error is not; the
+// error then names the principal if the credential itself was good.
 //
 // Reasons: missing_credential, multiple_credentials, invalid_credential, expired_credential, revoked_credential,
 // unknown_principal, user_blocked.
-func (v *Verifier) Authenticate(_ context.Context, authorization []string) (*Session, *core.Error) {
-	credential, denied := bearer(authorization)
+func (v *Verifier) Authenticate(_ context.Context, e Evidence) (*Session, *core.Error) {
+	p, denied := v.mesh.peer(e)
 	if denied != nil {
 		return nil, denied
 	}
-	if strings.HasPrefix(credential, appKeyPrefix) {
-		return v.authenticateKey(credential)
+	credential, denied := bearer(e.Authorization)
+	switch {
+	case v.mesh.isAbsent(credential, denied):
+		return v.authenticatePeer(p)
+	case denied != nil:
+		return nil, denied
+	case strings.HasPrefix(credential, appKeyPrefix):
+		return v.authenticateKey(credential, p)
 	}
-	return v.authenticateToken(credential)
+	return v.authenticateToken(credential, p)
 }
 
 // Still reports what has ended a session since Authenticate gave it: its expiry or revocation, the removal of its key,
 // user or app, a block of its user. It is made to be asked often and does not allocate while the answer is nil.
 func (v *Verifier) Still(s *Session) *core.Error {
 	known := v.credentials()
-	if s.token == nil {
-		_, _, denied := v.key(known, s.key)
+	switch {
+	case s.Principal.Method == core.MethodMesh:
+		_, denied := s.peer.principal(known)
 		return denied
-	}
-	if !s.token.trust.holds(known, s.token.kid) {
+	case s.token == nil:
+		_, _, denied := v.key(known, s.key, s.peer)
+		return denied
+	case !s.token.trust.holds(known, s.token.kid, s.token.key):
 		return refuse(core.ReasonRevokedCredential, wordsRevoked, errSigningKeyGone)
 	}
-	_, denied := v.principal(known, s.token)
+	_, denied := v.principal(known, s.token, s.peer)
 	return denied
 }
 
@@ -210,38 +211,37 @@ func bearer(authorization []string) (string, *core.Error) {
 	return credential, nil
 }
 
-func (v *Verifier) authenticateKey(credential string) (*Session, *core.Error) {
+func (v *Verifier) authenticateKey(credential string, p peer) (*Session, *core.Error) {
 	hash, ok := ParseAppKey(credential)
 	if !ok {
 		return nil, refuse(core.ReasonInvalidCredential, wordsTypo, errKeyChecksum)
 	}
-	principal, expires, denied := v.key(v.credentials(), hash)
+	principal, expires, denied := v.key(v.credentials(), hash, p)
 	if denied != nil {
 		return nil, denied
 	}
-	return &Session{Principal: principal, Expires: expires, key: hash}, nil
+	return &Session{Principal: principal, Expires: expires, key: hash, peer: p}, nil
 }
 
-// key gives whom an app key stands for now, and until when.
-func (v *Verifier) key(known Credentials, hash [32]byte) (core.Principal, time.Time, *core.Error) {
+// key gives whom an app key that a peer sends stands for now, and until when.
+func (v *Verifier) key(known Credentials, hash [32]byte, from peer) (core.Principal, time.Time, *core.Error) {
 	none := core.Principal{}
 	key, ok := known.AppKey(hash)
-	now := v.now()
-	switch {
-	case !ok:
+	if !ok {
 		return none, time.Time{}, refuse(core.ReasonInvalidCredential, wordsUnknown, errKeyUnknown)
-	case !key.Revoked.IsZero() && !now.Before(key.Revoked):
-		return none, time.Time{}, refuse(core.ReasonRevokedCredential, wordsRevoked, errKeyRevoked)
-	case !key.Expires.IsZero() && !now.Before(key.Expires):
-		return none, time.Time{}, refuse(core.ReasonExpiredCredential, wordsExpired, errKeyExpired)
 	}
-	principal, denied := complete(known, core.Principal{
-		User: key.User, App: key.App, Method: core.MethodAppKey, Credential: key.ID,
-	})
+	p, now := core.Principal{User: key.User, App: key.App, Method: core.MethodAppKey, Credential: key.ID}, v.now()
+	switch {
+	case !key.Revoked.IsZero() && !now.Before(key.Revoked):
+		return none, time.Time{}, named(p, core.ReasonRevokedCredential, wordsRevoked, errKeyRevoked)
+	case !key.Expires.IsZero() && !now.Before(key.Expires):
+		return none, time.Time{}, named(p, core.ReasonExpiredCredential, wordsExpired, errKeyExpired)
+	}
+	principal, denied := from.complete(known, p)
 	return principal, key.Expires, denied
 }
 
-func (v *Verifier) authenticateToken(credential string) (*Session, *core.Error) {
+func (v *Verifier) authenticateToken(credential string, p peer) (*Session, *core.Error) {
 	if len(credential) > maxToken { // before work is spent on it
 		return nil, refuseToken(errTokenSize)
 	}
@@ -250,23 +250,37 @@ func (v *Verifier) authenticateToken(credential string) (*Session, *core.Error) 
 	t, ok := v.verified.get(hash)
 	if !ok || t.generation != known.Generation() || t.keys != t.trust.keySet() {
 		var err error
-		if t, err = v.verify(known, credential); err != nil {
-			if errors.Is(err, errExpired) {
-				return nil, refuse(core.ReasonExpiredCredential, wordsExpired, err)
-			}
+		t, err = v.verify(known, credential)
+		switch {
+		case errors.Is(err, errExpired):
+			return nil, named(t.principal(), core.ReasonExpiredCredential, wordsExpired, err)
+		case err != nil:
 			return nil, refuseToken(err)
 		}
 		v.verified.put(hash, t)
 	}
-	principal, denied := v.principal(known, t)
+	principal, denied := v.principal(known, t, p)
 	if denied != nil {
-		return nil, denied
+		return nil, t.provision(denied)
 	}
-	return &Session{Principal: principal, Expires: t.expires, token: t}, nil
+	return &Session{Principal: principal, Expires: t.expires, Task: t.names.task, token: t, peer: p}, nil
+}
+
+// provision asks for the user whom a token names and nobody knows, if the issuer may bring people along. The request is
+// refused in either case: nobody passes who is not in the store.
+func (t *token) provision(denied *core.Error) *core.Error {
+	if t.trust.provision == nil || t.names.user == "" || !errors.Is(denied, errUserUnknown) {
+		return denied
+	}
+	if !t.trust.provision(core.User{ID: t.names.user, Team: t.names.team}) {
+		return denied
+	}
+	return named(denied.Principal, core.ReasonPrincipalPending, wordsPending, errUserPending)
 }
 
 // verify reads a token, checks its signature and what it says. The order matters: what an unverified token says selects
-// the issuer and its key and nothing more.
+// the issuer and its key and nothing more. A token that is signed by a trusted issuer, is for us and has expired comes
+// with the error.
 func (v *Verifier) verify(known Credentials, credential string) (*token, error) {
 	form, err := parseCompact(credential)
 	if err != nil {
@@ -283,19 +297,28 @@ func (v *Verifier) verify(known Credentials, credential string) (*token, error) 
 	if !slices.Contains(issuer.types, mediaType(form.typ)) {
 		return nil, errTyp
 	}
+	now := v.now()
 	keys := issuer.keySet()
 	key, err := issuer.key(known, keys, form.kid)
 	if err != nil {
+		if issuer.missing != nil && said.judge(issuer, now, v.leeway) == nil { // what would be refused anyway is not worth a look for new keys
+			issuer.missing(form.kid)
+		}
 		return nil, err
 	}
 	if err := form.verify(key); err != nil {
 		return nil, err
 	}
-	if err := said.judge(issuer, v.now(), v.maxLifetime, v.leeway); err != nil {
+	judged := said.judge(issuer, now, v.leeway)
+	if judged != nil && !errors.Is(judged, errExpired) {
+		return nil, judged
+	}
+	whom, err := issuer.names(&said, form.payload)
+	if err != nil {
 		return nil, err
 	}
 	t := &token{
-		trust: issuer, kid: form.kid, claims: said,
+		trust: issuer, kid: form.kid, key: key, claims: said, names: whom,
 		expires:    time.Unix(said.expires, 0).Add(v.leeway),
 		generation: known.Generation(),
 		keys:       keys,
@@ -303,84 +326,62 @@ func (v *Verifier) verify(known Credentials, credential string) (*token, error) 
 	if said.issued != 0 {
 		t.issued = time.Unix(said.issued, 0)
 	}
-	return t, nil
+	return t, judged
 }
 
-// principal gives whom a verified token stands for now.
-func (v *Verifier) principal(known Credentials, t *token) (core.Principal, *core.Error) {
-	switch {
-	case known.Revoked(t.claims.id, t.claims.subject, t.issued):
-		return core.Principal{}, refuse(core.ReasonRevokedCredential, wordsRevoked, errTokenRevoked)
+// principal gives whom a verified token that a peer sends stands for now. What it is bound to is checked here, and so each
+// time: a verification that is remembered says nothing of who sends the token now.
+func (v *Verifier) principal(known Credentials, t *token, from peer) (core.Principal, *core.Error) {
+	switch c := &t.claims; {
+	case known.Revoked(c.id, c.session, cmp.Or(t.names.user, t.names.app), t.issued):
+		return core.Principal{}, named(t.principal(), core.ReasonRevokedCredential, wordsRevoked, errTokenRevoked)
 	case !v.now().Before(t.expires):
-		return core.Principal{}, refuse(core.ReasonExpiredCredential, wordsExpired, errExpired)
+		return core.Principal{}, named(t.principal(), core.ReasonExpiredCredential, wordsExpired, errExpired)
+	case c.bound != thumbprint{} && c.bound != from.certificate:
+		return core.Principal{}, named(t.principal(), core.ReasonInvalidCredential, wordsBound, errBound)
 	}
-	p := core.Principal{Method: core.MethodToken, Issuer: t.trust.issuer, Credential: t.claims.id}
-	switch {
-	case !t.trust.own: // others know nothing of Plumbline's apps
-		p.User = t.claims.subject
-	case t.claims.kind == kindApp:
-		p.App = t.claims.subject
-	default:
-		p.User, p.App = t.claims.subject, t.claims.app
-	}
-	return complete(known, p)
+	return from.complete(known, t.principal())
 }
 
-// complete looks up whom a credential names, and adds the team: the user's, else the app's.
-func complete(known Credentials, p core.Principal) (core.Principal, *core.Error) {
+// principal gives whom a verified token names.
+func (t *token) principal() core.Principal {
+	return core.Principal{
+		User: t.names.user, App: t.names.app, Team: t.names.team,
+		Method: core.MethodToken, Issuer: t.trust.issuer, Credential: t.claims.id, Actor: t.claims.actor,
+	}
+}
+
+// complete looks up whom a credential and the mesh name. The team is the user's; a user who has none is in the one that
+// the credential claims, if it exists, or else in the app's, or else in what p has of the mesh.
+func complete(known Credentials, p core.Principal, claimed string) (core.Principal, *core.Error) {
 	if p.IsZero() {
 		return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errNobody)
 	}
 	if p.App != "" {
 		app, ok := known.App(p.App)
 		if !ok {
-			return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errAppUnknown)
+			return core.Principal{}, named(p, core.ReasonUnknownPrincipal, wordsNobody, errAppUnknown)
 		}
-		p.Team = app.Team
+		if app.Team != "" {
+			p.Team = app.Team
+		}
+	}
+	if claimed != "" {
+		if team, ok := known.Team(claimed); ok {
+			p.Team = team.ID
+		}
 	}
 	if p.User != "" {
 		user, ok := known.User(p.User)
 		switch {
 		case !ok:
-			return core.Principal{}, refuse(core.ReasonUnknownPrincipal, wordsNobody, errUserUnknown)
+			return core.Principal{}, named(p, core.ReasonUnknownPrincipal, wordsNobody, errUserUnknown)
 		case user.Blocked:
-			return core.Principal{}, refuse(core.ReasonUserBlocked, wordsBlocked, errUserBlocked)
+			p.Team = cmp.Or(user.Team, p.Team)
+			return core.Principal{}, named(p, core.ReasonUserBlocked, wordsBlocked, errUserBlocked)
 		case user.Team != "":
 			p.Team = user.Team
 		}
 	}
 	return p, nil
-}
-
-// keySet gives the key set in force, nil for Plumbline's own keys.
-func (t *trust) keySet() *KeySet {
-	if t.own {
-		return nil
-	}
-	return t.keys()
-}
-
-// key gives the key that may verify a token of this issuer.
-func (t *trust) key(known Credentials, keys *KeySet, kid string) (*Key, error) {
-	if !t.own {
-		if key, ok := keys.Key(kid); ok {
-			return key, nil
-		}
-		return nil, errKid
-	}
-	stored, ok := known.SigningKey(kid)
-	if !ok {
-		return nil, errKid
-	}
-	return ownKey(stored)
-}
-
-// holds reports whether the key that verified a token is still one of the issuer's.
-func (t *trust) holds(known Credentials, kid string) bool {
-	if t.own {
-		_, ok := known.SigningKey(kid)
-		return ok
-	}
-	_, ok := t.keys().Key(kid)
-	return ok
 }

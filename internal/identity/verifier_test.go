@@ -19,7 +19,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 			MaxLifetime: time.Hour, Leeway: time.Second,
 		}
 	}
-	other := Trust{Issuer: otherIssuer, Audience: "a", Types: []string{"JWT"}, Keys: func() *KeySet { return &KeySet{} }}
+	other := Trust{Issuer: otherIssuer, Audiences: []string{"a"}, Types: []string{"JWT"}, Keys: func() *KeySet { return &KeySet{} }}
 	for name, change := range map[string]func(*Options){
 		"an empty issuer":          func(o *Options) { o.Issuer = "" },
 		"an empty audience":        func(o *Options) { o.Audience = "" },
@@ -34,7 +34,7 @@ func TestNewVerifierRefuses(t *testing.T) {
 		"another's empty issuer":   func(o *Options) { other := other; other.Issuer = ""; o.Issuers = []Trust{other} },
 		"another's empty audience": func(o *Options) {
 			other := other
-			other.Audience = ""
+			other.Audiences = []string{"a", ""}
 			o.Issuers = []Trust{other}
 		},
 		"another without types": func(o *Options) { other := other; other.Types = nil; o.Issuers = []Trust{other} },
@@ -78,7 +78,7 @@ func TestAuthorizationHeader(t *testing.T) {
 		{"a provider's key", []string{"Bearer sk-proj-abcdefghijklmnopqrstuvwxyz"}, core.ReasonInvalidCredential},
 		{"a key of Plumbline's, cut short", []string{"Bearer " + key[:len(key)-1]}, core.ReasonInvalidCredential},
 	} {
-		session, denied := w.Authenticate(context.Background(), c.values)
+		session, denied := w.Authenticate(context.Background(), Evidence{Authorization: c.values})
 		switch {
 		case (denied == nil) != (c.want == ""), denied != nil && denied.Reason != c.want:
 			t.Errorf("%s: %v, want %q", c.name, denied, c.want)
@@ -135,7 +135,7 @@ func TestPrincipals(t *testing.T) {
 				t.Fatalf("%s, %s: %v", c.name, round, denied)
 			}
 			seen := Session{Principal: got.Principal, Expires: got.Expires}
-			if diff := cmp.Diff(c.want, seen, cmp.AllowUnexported(Session{}, token{})); diff != "" {
+			if diff := cmp.Diff(c.want, seen, cmp.AllowUnexported(Session{}, token{}, peer{})); diff != "" {
 				t.Errorf("%s, %s (-want +got):\n%s", c.name, round, diff)
 			}
 		}
@@ -155,7 +155,7 @@ type ending struct {
 }
 
 func TestTokenEnds(t *testing.T) {
-	user := body(with(goodClaims, `"pl_app":"desk"`))
+	user := body(with(goodClaims, `"pl_app":"desk","sid":"s1"`))
 	for _, e := range []ending{
 		{"expired", func(w *world) { w.now = start.Add(time.Hour + leeway) }, core.ReasonExpiredCredential, ""},
 		{"blocked", func(w *world) { w.known.users["ana"] = core.User{ID: "ana", Blocked: true} }, core.ReasonUserBlocked, ""},
@@ -167,6 +167,7 @@ func TestTokenEnds(t *testing.T) {
 		{"revoked by subject", func(w *world) {
 			w.known.revoked = func(_, sub string, issued time.Time) bool { return sub == "ana" && issued.Equal(start) }
 		}, core.ReasonRevokedCredential, ""},
+		{"revoked by session", func(w *world) { w.known.ended = "s1" }, core.ReasonRevokedCredential, ""},
 		{"signing key removed", func(w *world) {
 			delete(w.known.signing, "own-ed")
 			w.known.generation++ // as the contract says: a verification outlives anything but this
@@ -291,7 +292,7 @@ func FuzzAuthenticate(f *testing.F) {
 	f.Add("Basic eDp5")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, header string) {
-		session, denied := w.Authenticate(context.Background(), []string{header})
+		session, denied := w.Authenticate(context.Background(), Evidence{Authorization: []string{header}})
 		switch {
 		case (session == nil) == (denied == nil):
 			t.Fatalf("session %v with %v", session, denied)

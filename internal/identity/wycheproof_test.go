@@ -116,13 +116,25 @@ func wycheproofKeys(private, public json.RawMessage, hmac bool) func(kid string)
 		Keys json.RawMessage `json:"keys"`
 	}
 	if json.Unmarshal(document, &probe) == nil && probe.Keys == nil {
-		document = slices.Concat([]byte(`{"keys":[`), document, []byte(`]}`))
+		document = amongOthers(document)
 	}
 	set, err := ParseKeySet(document, everyAlgorithm)
 	if err != nil {
 		set = &KeySet{}
 	}
 	return set.Key
+}
+
+// amongOthers puts a key into the set of an issuer, between others that must not change what it verifies.
+func amongOthers(key json.RawMessage) json.RawMessage {
+	other, err := json.Marshal([]any{
+		jwkOf(keys().otherEd.Public(), "decoy", "EdDSA"), edit(jwkOf(keys().rsa.Public(), "encrypts", "RSA-OAEP"), map[string]any{"use": "enc"}),
+		key, jwkOf(keys().ec384.Public(), "decoy-2", ""),
+	})
+	if err != nil {
+		return nil
+	}
+	return slices.Concat([]byte(`{"keys":`), other, []byte(`}`))
 }
 
 // hmacKey makes a key that only tests can have.

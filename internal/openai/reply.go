@@ -68,6 +68,8 @@ func shapeOf(r core.Reason) shape {
 		return shape{status: http.StatusUnauthorized, kind: typeInvalidRequest, code: "invalid_api_key", challenge: challengeRequest}
 	case core.ReasonInvalidCredential, core.ReasonExpiredCredential, core.ReasonRevokedCredential, core.ReasonUnknownPrincipal:
 		return shape{status: http.StatusUnauthorized, kind: typeInvalidRequest, code: "invalid_api_key", challenge: challengeToken}
+	case core.ReasonPrincipalPending:
+		return shape{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "principal_pending", retry: retrySoon}
 	case core.ReasonUserBlocked:
 		return shape{status: http.StatusForbidden, kind: typePermission, code: "user_blocked", noRetry: true, notice: true}
 

@@ -50,6 +50,7 @@ var errorTable = map[core.Reason]string{
 	core.ReasonExpiredCredential:    `401 invalid_request_error/invalid_api_key www-authenticate=Bearer error="invalid_token"`,
 	core.ReasonRevokedCredential:    `401 invalid_request_error/invalid_api_key www-authenticate=Bearer error="invalid_token"`,
 	core.ReasonUnknownPrincipal:     `401 invalid_request_error/invalid_api_key www-authenticate=Bearer error="invalid_token"`,
+	core.ReasonPrincipalPending:     "503 service_unavailable_error/principal_pending retry-after-ms=600",
 	core.ReasonUserBlocked:          `403 permission_error/user_blocked link=<https://notice>; rel="help" x-should-retry=false`,
 	core.ReasonEndpointNotAllowed:   "403 invalid_request_error/endpoint_not_allowed",
 	core.ReasonInvalidBody:          "400 invalid_request_error/invalid_json",

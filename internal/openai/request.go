@@ -15,6 +15,9 @@ type Request struct {
 	Choices int64
 	// Prompt is every string that can reach the model.
 	Prompt core.Prompt
+	// Objects are the objects at the provider that the request names, e.g. the response that it goes on from. What they hold
+	// reaches the model and is not in Prompt: whoever forwards the request has to know that the caller may use them.
+	Objects []core.ObjectRef
 	// HasTools says that the model may call functions.
 	HasTools bool
 	// Opaque says that the prompt holds images or audio, which cannot be read.

@@ -18,9 +18,11 @@ type Snapshot struct {
 	objects     Objects
 	users       map[string]core.User
 	apps        map[string]core.App
+	teams       map[string]core.Team
 	keys        map[[32]byte]core.AppKey
 	signing     map[string]core.SigningKey
 	revoked     map[string]bool      // token ids
+	ended       map[string]bool      // sessions
 	revokedFrom map[string]time.Time // by subject: tokens issued before are revoked
 	byUser      map[string][]int     // tasks, as indexes into objects.Tasks
 	byTeam      map[string][]int
@@ -36,16 +38,20 @@ func newSnapshot(o Objects, version uint64) (*Snapshot, error) {
 		version: version, objects: o, limits: limits,
 		users: index(o.Users, func(u core.User) string { return u.ID }),
 		apps:  index(o.Apps, func(a core.App) string { return a.ID }),
+		teams: index(o.Teams, func(t core.Team) string { return t.ID }),
 		keys:  index(o.Keys, func(k core.AppKey) [32]byte { return k.Hash }),
 		signing: index(o.SigningKeys, func(k core.SigningKey) string {
 			return k.ID
 		}),
-		revoked: map[string]bool{}, revokedFrom: map[string]time.Time{},
+		revoked: map[string]bool{}, ended: map[string]bool{}, revokedFrom: map[string]time.Time{},
 		byUser: map[string][]int{}, byTeam: map[string][]int{},
 	}
 	for _, r := range o.Revocations {
 		if r.TokenID != "" {
 			s.revoked[r.TokenID] = true
+		}
+		if r.Session != "" {
+			s.ended[r.Session] = true
 		}
 		if r.Subject != "" && r.IssuedBefore.After(s.revokedFrom[r.Subject]) {
 			s.revokedFrom[r.Subject] = r.IssuedBefore
@@ -79,6 +85,9 @@ func (s *Snapshot) User(id string) (core.User, bool) { u, ok := s.users[id]; ret
 // App gives an app by id.
 func (s *Snapshot) App(id string) (core.App, bool) { a, ok := s.apps[id]; return a, ok }
 
+// Team gives a team by id.
+func (s *Snapshot) Team(id string) (core.Team, bool) { t, ok := s.teams[id]; return t, ok }
+
 // AppKey gives an app key by its hash, expired and revoked ones included.
 func (s *Snapshot) AppKey(hash [32]byte) (core.AppKey, bool) { k, ok := s.keys[hash]; return k, ok }
 
@@ -88,9 +97,13 @@ func (s *Snapshot) SigningKey(id string) (core.SigningKey, bool) {
 	return k, ok
 }
 
-// Revoked reports whether a token was revoked: by its id, or with all of its subject that were issued before a time.
-func (s *Snapshot) Revoked(tokenID, subject string, issuedAt time.Time) bool {
-	if tokenID != "" && s.revoked[tokenID] {
+// SigningKeys gives every signing key, retired ones included. The slice is shared and must not be changed.
+func (s *Snapshot) SigningKeys() []core.SigningKey { return s.objects.SigningKeys }
+
+// Revoked reports whether a token was revoked: by its id, with all of its session, or with all of its subject that were
+// issued before a time.
+func (s *Snapshot) Revoked(tokenID, session, subject string, issuedAt time.Time) bool {
+	if tokenID != "" && s.revoked[tokenID] || session != "" && s.ended[session] {
 		return true
 	}
 	from, ok := s.revokedFrom[subject]

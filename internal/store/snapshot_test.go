@@ -61,25 +61,31 @@ func TestRevoked(t *testing.T) {
 		{ID: "2", Subject: "ann", IssuedBefore: noon},
 		{ID: "3", Subject: "ann", IssuedBefore: noon.Add(-time.Hour)}, // an older one takes nothing back
 		{ID: "4", Subject: "jti-9", IssuedBefore: noon},
+		{ID: "5", Session: "sid-1"},
 	}})
 	for _, tt := range []struct {
 		name, token, subject string
 		issued               time.Time
 		want                 bool
+		session              string
 	}{
-		{"by id", "jti-1", "ben", noon.Add(time.Hour), true},
-		{"another id", "jti-2", "ben", noon.Add(-time.Hour), false},
-		{"of a subject, before", "jti-2", "ann", noon.Add(-time.Microsecond), true},
-		{"of a subject, at the time", "jti-2", "ann", noon, false},
-		{"of a subject, after", "jti-2", "ann", noon.Add(time.Second), false},
-		{"without an id, before", "", "ann", noon.Add(-time.Second), true},
-		{"without a time of issue", "jti-2", "ann", time.Time{}, true},
-		{"of another subject", "jti-2", "annie", noon.Add(-time.Hour), false},
-		{"without an id or a subject", "", "", time.Time{}, false},
-		{"a subject named like a revoked token", "jti-2", "jti-1", noon.Add(time.Hour), false},
-		{"a token named like a revoked subject", "jti-9", "ben", noon.Add(-time.Hour), false},
+		{"by id", "jti-1", "ben", noon.Add(time.Hour), true, ""},
+		{"another id", "jti-2", "ben", noon.Add(-time.Hour), false, ""},
+		{"of a subject, before", "jti-2", "ann", noon.Add(-time.Microsecond), true, ""},
+		{"of a subject, at the time", "jti-2", "ann", noon, false, ""},
+		{"of a subject, after", "jti-2", "ann", noon.Add(time.Second), false, ""},
+		{"without an id, before", "", "ann", noon.Add(-time.Second), true, ""},
+		{"without a time of issue", "jti-2", "ann", time.Time{}, true, ""},
+		{"of another subject", "jti-2", "annie", noon.Add(-time.Hour), false, ""},
+		{"without an id or a subject", "", "", time.Time{}, false, ""},
+		{"a subject named like a revoked token", "jti-2", "jti-1", noon.Add(time.Hour), false, ""},
+		{"a token named like a revoked subject", "jti-9", "ben", noon.Add(-time.Hour), false, ""},
+		{"by session", "jti-2", "ben", noon.Add(time.Hour), true, "sid-1"},
+		{"of another session", "jti-2", "ben", noon, false, "sid-2"},
+		{"a session named like a revoked token", "jti-2", "ben", noon, false, "jti-1"},
+		{"a token named like a revoked session", "sid-1", "sid-1", noon, false, ""},
 	} {
-		if got := s.Revoked(tt.token, tt.subject, tt.issued); got != tt.want {
+		if got := s.Revoked(tt.token, tt.session, tt.subject, tt.issued); got != tt.want {
 			t.Errorf("%s: %v, want %v", tt.name, got, tt.want)
 		}
 	}
@@ -142,7 +148,7 @@ func BenchmarkSnapshot(b *testing.B) {
 	s := snapshot(b, o)
 	p := core.Principal{User: "ann", Team: "red"}
 	for b.Loop() {
-		if _, ok := s.User(p.User); !ok || s.Revoked("jti-2", p.User, noon) || len(s.TasksFor(p)) != 4 {
+		if _, ok := s.User(p.User); !ok || s.Revoked("jti-2", "", p.User, noon) || len(s.TasksFor(p)) != 4 {
 			b.Fatal("wrong answer")
 		}
 	}

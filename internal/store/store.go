@@ -90,9 +90,18 @@ type Store interface {
 	// changes by System with the action "expire".
 	Revocations() Table[core.Revocation]
 	SigningKeys() Table[core.SigningKey]
+	// Tokens holds what is kept of the tokens that were issued. It must drop expired ones as Revocations does. No request
+	// needs them, so that they are no part of Load and Apply.
+	Tokens() Table[core.IssuedToken]
+	// Ownership holds whose the objects at the provider are. Deleting a user or an app must forget what belongs to it by
+	// the same commit: an id that is given again must not inherit.
+	Ownership() Ownership
 
 	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
+	// Provision must create the user, and before it the team unless its id is empty; those that exist must stay as they
+	// are, whatever they hold. It must refuse as Put does, and do all of it or nothing.
+	Provision(ctx context.Context, user core.User, team core.Team) error
 	// Load must give everything as of one moment, each kind as List orders it, with the version of that moment.
 	Load(ctx context.Context) (Objects, uint64, error)
 	// Version is the number of the last change, 0 before the first. It must be cheap: it is polled.
@@ -134,6 +143,8 @@ func PutAction(object any) string {
 		if !o.Revoked.IsZero() {
 			return "revoke"
 		}
+		return "issue"
+	case core.IssuedToken:
 		return "issue"
 	case core.Revocation:
 		return "revoke"

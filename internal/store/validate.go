@@ -217,8 +217,14 @@ func ValidateKey(k core.AppKey) error {
 func ValidateRevocation(r core.Revocation) error {
 	var p problems
 	p.id("id", r.ID)
-	if (r.TokenID == "") == (r.Subject == "") {
-		p.add("it must name a token or a subject, one of them")
+	named := 0
+	for _, what := range []string{r.TokenID, r.Session, r.Subject} {
+		if what != "" {
+			named++
+		}
+	}
+	if named != 1 {
+		p.add("it must name a token, a session or a subject, one of them")
 	}
 	if r.Subject != "" && r.IssuedBefore.IsZero() {
 		p.add("issued_before is missing")
@@ -227,11 +233,33 @@ func ValidateRevocation(r core.Revocation) error {
 	p.time("created", r.Created)
 	p.time("expires", r.Expires)
 	p.line("token_id", r.TokenID)
+	p.line("session", r.Session)
 	p.line("subject", r.Subject)
 	if r.Expires.IsZero() {
 		p.add("expires is missing")
 	}
 	return p.err("revocation", r.ID)
+}
+
+// ValidateToken reports all that is wrong with what is kept of an issued token.
+func ValidateToken(t core.IssuedToken) error {
+	var p problems
+	if t.ID == "" {
+		p.add("id is missing")
+	}
+	p.line("id", t.ID)
+	if t.User == "" && t.App == "" {
+		p.add("it must be for a user or an app")
+	}
+	p.reference("user", t.User)
+	p.reference("app", t.App)
+	p.line("session", t.Session)
+	p.time("created", t.Created)
+	p.time("expires", t.Expires)
+	if t.Expires.IsZero() {
+		p.add("expires is missing")
+	}
+	return p.err("token", t.ID)
 }
 
 // ValidateSigningKey reports all that is wrong with a signing key itself.
@@ -244,8 +272,8 @@ func ValidateSigningKey(k core.SigningKey) error {
 	p.line("alg", k.Alg)
 	p.time("created", k.Created)
 	p.time("retired", k.Retired)
-	if k.Alg == "" || len(k.Public) == 0 || len(k.Private) == 0 {
-		p.add("alg, public and private must not be empty")
+	if k.Alg == "" || len(k.Public) == 0 || len(k.Private) == 0 && k.Retired.IsZero() {
+		p.add("alg, public and, unless it is retired, private must not be empty")
 	}
 	return p.err("signing-key", k.ID)
 }

@@ -107,8 +107,9 @@ func TestValidate(t *testing.T) {
 
 		{"revocation", revocation(func(*core.Revocation) {}), ""},
 		{"revocation of a token", revocation(func(r *core.Revocation) { r.Subject, r.IssuedBefore, r.TokenID = "", time.Time{}, "jti" }), ""},
-		{"revocation of nothing", revocation(func(r *core.Revocation) { r.Subject = "" }), "token or a subject"},
-		{"revocation of both", revocation(func(r *core.Revocation) { r.TokenID = "jti" }), "token or a subject"},
+		{"revocation of a session", revocation(func(r *core.Revocation) { r.Subject, r.IssuedBefore, r.Session = "", time.Time{}, "sid" }), ""},
+		{"revocation of nothing", revocation(func(r *core.Revocation) { r.Subject = "" }), "a token, a session or a subject"},
+		{"revocation of both", revocation(func(r *core.Revocation) { r.TokenID = "jti" }), "a token, a session or a subject"},
 		{"revocation without a time", revocation(func(r *core.Revocation) { r.IssuedBefore = time.Time{} }), "issued_before"},
 		{"revocation of 1970", revocation(func(r *core.Revocation) { r.IssuedBefore = time.Unix(0, 0) }), "issued_before"},
 		{"revocation without an end", revocation(func(r *core.Revocation) { r.Expires = time.Time{} }), "expires"},

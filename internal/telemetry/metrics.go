@@ -74,6 +74,7 @@ type Metrics struct {
 	failClosed       *prometheus.CounterVec
 	refusals         *prometheus.CounterVec
 	policyInfo       *prometheus.GaugeVec
+	keysConfirmed    *prometheus.GaugeVec
 }
 
 // Build describes the running program.
@@ -119,8 +120,9 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
 	m.failClosed = b.counterVec("fail_closed_total", "Faults of Plumbline, by cause: requests that were refused because they could not be governed, and steps after a verdict that failed.", "cause")
-	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before a principal was known, by reason.", "reason")
+	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before their caller was let in, by reason: unknown, revoked, expired or blocked.", "reason")
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
+	m.keysConfirmed = b.gaugeVec("jwks_last_success_timestamp_seconds", "When the keys of a trusted issuer were last fetched, in seconds since 1970; 0 for never.", "issuer")
 	info := b.gaugeVec("build_info", "The running build; always 1.", "version", "revision", "go_version")
 	info.WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -210,7 +212,7 @@ func (m *Metrics) Decided(endpoint string, v core.Verdict, model string) {
 	m.requests.WithLabelValues(endpoint, string(v.Action), string(v.Reason), m.Model(model)).Inc()
 }
 
-// RefusedAnonymous counts a refusal before a principal was known.
+// RefusedAnonymous counts a refusal of a caller that was not let in.
 func (m *Metrics) RefusedAnonymous(r core.Reason) { m.refusals.WithLabelValues(string(r)).Inc() }
 
 // StageTook records how long a stage took.
@@ -264,4 +266,13 @@ func (m *Metrics) FailedClosed(cause string) { m.failClosed.WithLabelValues(caus
 func (m *Metrics) PolicyInForce(version, mode string) {
 	m.policyInfo.Reset()
 	m.policyInfo.WithLabelValues(version, mode).Set(1)
+}
+
+// KeysConfirmed states when a trusted issuer last gave its keys, zero for never. Issuers are those of the configuration.
+func (m *Metrics) KeysConfirmed(issuer string, at time.Time) {
+	seconds := 0.0
+	if !at.IsZero() {
+		seconds = float64(at.UnixMilli()) / 1e3
+	}
+	m.keysConfirmed.WithLabelValues(issuer).Set(seconds)
 }

@@ -38,6 +38,7 @@ func touched(t *testing.T) *prometheus.Registry {
 	m.FailedClosed("governance_unavailable")
 	m.RefusedAnonymous(core.ReasonMissingCredential)
 	m.PolicyInForce("v", "observe")
+	m.KeysConfirmed("https://idp.test", time.Time{})
 	m.Judged(core.Intent{Label: "work"}, core.Deviation{Score: .5})
 	return reg
 }

@@ -28,7 +28,7 @@ func EnvoyBinary(t testing.TB) string {
 	return path
 }
 
-// Envoy is a running Envoy with the standalone configuration.
+// Envoy is a running Envoy with one of Plumbline's configurations.
 type Envoy struct {
 	*envoyproc.Process
 	// URL is where callers connect, without a trailing slash.
@@ -37,20 +37,28 @@ type Envoy struct {
 	AccessLog string
 }
 
-// StartEnvoy starts a real Envoy with the standalone configuration of o, on a port that the kernel chooses, and stops it
-// at the end of the test. A log line that Envoy itself calls an error does not fail the test; a crash does.
+// StartEnvoy starts a real Envoy with the configuration of o (gateway or sidecar where o says who calls, else standalone),
+// on a port that the kernel chooses, and stops it at the end of the test. A log line that Envoy itself calls an error does
+// not fail the test; a crash does.
 func StartEnvoy(t testing.TB, o envoyconf.Options) *Envoy {
 	t.Helper()
 	o.Listen = "127.0.0.1:0"
 	if o.AccessLog == "" {
 		o.AccessLog = filepath.Join(t.TempDir(), "access.log")
 	}
-	config, err := envoyconf.Standalone(o)
+	render, scheme := envoyconf.Standalone, "http://"
+	switch {
+	case o.Clients != (envoyconf.Clients{}):
+		render, scheme = envoyconf.Gateway, "https://"
+	case o.Workload != "":
+		render = envoyconf.Sidecar
+	}
+	config, err := render(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := RunEnvoy(t, config)
-	return &Envoy{Process: p, URL: "http://" + p.Address(envoyconf.ListenerName), AccessLog: o.AccessLog}
+	return &Envoy{Process: p, URL: scheme + p.Address(envoyconf.ListenerName), AccessLog: o.AccessLog}
 }
 
 // RunEnvoy starts a real Envoy with any configuration and stops it at the end of the test.

@@ -77,7 +77,8 @@ func SetText(into any, text string) error {
 	return nil
 }
 
-// Text writes a value as documents do, a list with commas between its items. It is empty for maps and structs.
+// Text writes a value as documents do, a list with commas between its items. It is empty for maps and structs, and says
+// how many there are for a list of them.
 func Text(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
@@ -98,6 +99,9 @@ func Text(v reflect.Value) string {
 	}
 	switch v.Kind() {
 	case reflect.Slice:
+		if v.Len() > 0 && !isScalar(reflect.New(v.Type().Elem()).Elem()) {
+			return strconv.Itoa(v.Len()) + " in the file"
+		}
 		items := make([]string, v.Len())
 		for i := range items {
 			items[i] = Text(v.Index(i))

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -29,9 +30,10 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// Credential is the one that is good, User who sends it and Key the provider key.
+// Credential is the one that is good, Revoked one that was, User who sends both and Key the provider key.
 const (
 	Credential = "Bearer good"
+	Revoked    = "Bearer revoked"
 	User       = "ann"
 	Key        = "sk-provider"
 )
@@ -55,6 +57,7 @@ type World struct {
 	steps    map[[2]string]bool // exchange and kind of each record
 	posted   quota.Amounts
 	refusals int
+	named    map[core.Reason]bool
 	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger.
 	// It may also panic, or wait for ctx to end.
 	Fail func(ctx context.Context, step string) error
@@ -87,6 +90,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	w := &World{
 		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{},
+		named: map[core.Reason]bool{},
 	}
 	w.Classify = classifier.Classify
 	if o.Policy != "" {
@@ -265,11 +269,15 @@ func (d *directory) Limits() *quota.LimitSet                { return d.limits }
 
 type authenticator struct{ w *World }
 
-func (authenticator) Authenticate(_ context.Context, values []string) (*identity.Session, *core.Error) {
-	if len(values) != 1 || values[0] != Credential {
-		return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
+func (authenticator) Authenticate(_ context.Context, e identity.Evidence) (*identity.Session, *core.Error) {
+	p := core.Principal{User: User, Team: "support", Method: core.MethodAppKey}
+	switch strings.Join(e.Authorization, ", ") {
+	case Credential:
+		return &identity.Session{Principal: p}, nil
+	case Revoked:
+		return nil, &core.Error{Reason: core.ReasonRevokedCredential, Public: "It was revoked.", Principal: p}
 	}
-	return &identity.Session{Principal: core.Principal{User: User, Team: "support", Method: core.MethodAppKey}}, nil
+	return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
 }
 
 func (a authenticator) Still(*identity.Session) *core.Error {
@@ -284,6 +292,18 @@ func (r refusals) Add(core.Reason, string, netip.Addr, time.Time) {
 	r.w.mu.Lock()
 	defer r.w.mu.Unlock()
 	r.w.refusals++
+}
+
+// AddNamed has the first of a reason recorded and sums the others, as audit.Refusals does within its span.
+func (r refusals) AddNamed(reason core.Reason, _ core.Principal, _ netip.Addr, _ time.Time) bool {
+	r.w.mu.Lock()
+	defer r.w.mu.Unlock()
+	if !r.w.named[reason] {
+		r.w.named[reason] = true
+		return true
+	}
+	r.w.refusals++
+	return false
 }
 
 type classifierFunc func(*intent.View) core.Intent

@@ -36,6 +36,20 @@ func (o optional) Scan(value any) error {
 	return nil
 }
 
+// blob keeps bytes that may be none, where the column may not be NULL.
+type blob struct{ bytes *[]byte }
+
+func (b blob) Value() (driver.Value, error) { return append([]byte{}, *b.bytes...), nil }
+
+func (b blob) Scan(value any) error {
+	bytes, ok := value.([]byte)
+	if !ok {
+		return fmt.Errorf("bytes are kept as %T", value)
+	}
+	*b.bytes = append([]byte(nil), bytes...) // the driver reuses its own
+	return nil
+}
+
 // texts keeps a list of texts as JSON.
 type texts struct{ list *[]string }
 

@@ -130,15 +130,28 @@ var keys = kind[core.AppKey]{
 }
 
 var revocations = kind[core.Revocation]{
-	name: "revocation", table: "revocations", columns: []string{"id", "token_id", "subject", "issued_before", "created", "expires"},
+	name: "revocation", table: "revocations", columns: []string{"id", "token_id", "session", "subject", "issued_before", "created", "expires"},
 	expires: "expires",
 	id:      func(r core.Revocation) string { return r.ID }, validate: store.ValidateRevocation,
 	values: func(r core.Revocation) []any {
-		return []any{r.ID, r.TokenID, r.Subject, store.Micros(r.IssuedBefore), store.Micros(r.Created), store.Micros(r.Expires)}
+		return []any{r.ID, r.TokenID, r.Session, r.Subject, store.Micros(r.IssuedBefore), store.Micros(r.Created), store.Micros(r.Expires)}
 	},
 	scan: func(row scanner) (r core.Revocation, err error) {
-		err = row.Scan(&r.ID, &r.TokenID, &r.Subject, micros{&r.IssuedBefore}, micros{&r.Created}, micros{&r.Expires})
+		err = row.Scan(&r.ID, &r.TokenID, &r.Session, &r.Subject, micros{&r.IssuedBefore}, micros{&r.Created}, micros{&r.Expires})
 		return r, err
+	},
+}
+
+var tokens = kind[core.IssuedToken]{
+	name: "token", table: "issued_tokens", columns: []string{"id", "user", "app", "session", "created", "expires"},
+	expires: "expires",
+	id:      func(t core.IssuedToken) string { return t.ID }, validate: store.ValidateToken,
+	values: func(t core.IssuedToken) []any {
+		return []any{t.ID, t.User, t.App, t.Session, store.Micros(t.Created), store.Micros(t.Expires)}
+	},
+	scan: func(row scanner) (t core.IssuedToken, err error) {
+		err = row.Scan(&t.ID, &t.User, &t.App, &t.Session, micros{&t.Created}, micros{&t.Expires})
+		return t, err
 	},
 }
 
@@ -146,10 +159,10 @@ var signingKeys = kind[core.SigningKey]{
 	name: "signing-key", table: "signing_keys", columns: []string{"id", "alg", "public", "private", "created", "retired"},
 	id: func(k core.SigningKey) string { return k.ID }, validate: store.ValidateSigningKey,
 	values: func(k core.SigningKey) []any {
-		return []any{k.ID, k.Alg, k.Public, k.Private, store.Micros(k.Created), store.Micros(k.Retired)}
+		return []any{k.ID, k.Alg, k.Public, blob{&k.Private}, store.Micros(k.Created), store.Micros(k.Retired)}
 	},
 	scan: func(row scanner) (k core.SigningKey, err error) {
-		err = row.Scan(&k.ID, &k.Alg, &k.Public, &k.Private, micros{&k.Created}, micros{&k.Retired})
+		err = row.Scan(&k.ID, &k.Alg, &k.Public, blob{&k.Private}, micros{&k.Created}, micros{&k.Retired})
 		return k, err
 	},
 }

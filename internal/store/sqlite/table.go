@@ -253,6 +253,21 @@ func putAll[T any](ctx context.Context, tx *sql.Tx, k kind[T], objects []T) erro
 	return errors.Join(conflicts...)
 }
 
+// putMissing puts the objects that do not exist. The transaction holds the write lock: none can come to exist meanwhile.
+func putMissing[T any](ctx context.Context, tx *sql.Tx, k kind[T], objects []T) error {
+	for _, o := range objects {
+		var exists bool
+		err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM "+k.table+" WHERE id = ?)", k.id(o)).Scan(&exists)
+		if err == nil && !exists {
+			err = k.put(ctx, tx, o)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func loadAll[T any](ctx context.Context, q queryer, k kind[T], into *[]T) error {
 	rows, err := q.QueryContext(ctx, k.selects()+" ORDER BY id")
 	*into, err = collect(rows, err, k.scan)

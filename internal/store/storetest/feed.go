@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -23,11 +24,12 @@ func feed(t *testing.T, open func() store.Store) {
 	must(t, st.Keys().Put(ctx, key))
 	key.Revoked = made
 	must(t, st.Keys().Put(ctx, key))
-	must(t, st.Revocations().Put(ctx, objects().Revocations[1]))
+	must(t, st.Revocations().Put(ctx, objects().Revocations[2]))
 	signing := core.SigningKey{ID: "s", Alg: "EdDSA", Public: []byte{1}, Private: []byte{2}}
 	must(t, st.SigningKeys().Put(ctx, signing))
 	signing.Retired = made
 	must(t, st.SigningKeys().Put(ctx, signing))
+	must(t, st.Tokens().Put(ctx, core.IssuedToken{ID: "JTI", App: "ide", Expires: never}))
 	must(t, other.Users().Delete(ctx, "ann"))
 
 	want := []core.Change{
@@ -39,6 +41,7 @@ func feed(t *testing.T, open func() store.Store) {
 		{Actor: "cli:root", Action: "revoke", Object: "revocation/rev-2"},
 		{Actor: "cli:root", Action: "issue", Object: "signing-key/s"},
 		{Actor: "cli:root", Action: "retire", Object: "signing-key/s"},
+		{Actor: "cli:root", Action: "issue", Object: "token/JTI"},
 		{Actor: "cli:root", Action: "delete", Object: "user/ann"},
 	}
 	all, err := other.Changes(t.Context(), 0, 100)
@@ -140,6 +143,38 @@ func expiry(t *testing.T, open func() store.Store) {
 		{Actor: store.System, Action: "expire", Object: "revocation/d"},
 		{Actor: "cli:root", Action: "revoke", Object: "revocation/e"},
 	}, got)
+}
+
+// issuedTokens: they come back through their table, outlive whom they are for, are no part of a load, and go when others
+// are put after they expired.
+func issuedTokens(t *testing.T, open func() store.Store) {
+	st, other := open(), open()
+	ctx := t.Context()
+	want := []core.IssuedToken{
+		{ID: "A", User: "ann", App: "ide", Session: hostile, Created: made, Expires: never},
+		{ID: "B", App: "ide", Created: made, Expires: never},
+	}
+	for _, one := range want {
+		must(t, st.Tokens().Put(ctx, one))
+	}
+	loaded, _, err := other.Load(ctx)
+	must(t, err)
+	equal(t, "what is loaded", store.Objects{}, loaded)
+	throughTable(t, st.Tokens(), other.Tokens(), want, tokenID)
+
+	gone := core.IssuedToken{ID: "C", User: "ben", Created: made, Expires: made}
+	must(t, st.Tokens().Put(ctx, gone))
+	must(t, st.Tokens().Put(ctx, want[0]))
+	left, err := other.Tokens().List(ctx, store.Page{})
+	must(t, err)
+	equal(t, "what is left", want[:1], left)
+	for name, bad := range map[string]core.IssuedToken{
+		"nobody's": {ID: "D", Expires: never}, "without an end": {ID: "D", User: "ann"}, "without an id": {User: "ann", Expires: never},
+	} {
+		if err := st.Tokens().Put(ctx, bad); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
 }
 
 // versionsGrow: a reader that follows the feed by version misses nothing, whoever wrote.

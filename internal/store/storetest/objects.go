@@ -49,11 +49,13 @@ func objects() store.Objects {
 		},
 		Revocations: []core.Revocation{
 			{ID: "rev-1", TokenID: "018f3c1e-" + hostile, Created: made, Expires: never},
+			{ID: "rev-1s", Session: hostile, Created: made, Expires: never},
 			{ID: "rev-2", Subject: "ann@example.com", IssuedBefore: made, Created: made, Expires: never},
 		},
 		SigningKeys: []core.SigningKey{ // B comes before a, as bytes
 			{ID: "2026-B_z", Alg: "EdDSA", Public: []byte{0, 1, 0xff}, Private: []byte{0xff, 0, 'x'}, Created: made},
 			{ID: "2026-a", Alg: "ES256", Public: []byte{1}, Private: []byte{2}, Created: made, Retired: made.Add(time.Hour)},
+			{ID: "2026-b", Alg: "ES256", Public: []byte{1}, Created: made, Retired: made.Add(time.Hour)}, // its secret is thrown away
 		},
 	}
 }
@@ -75,4 +77,5 @@ func taskID(t core.Task) string             { return t.ID }
 func limitID(l quota.Limit) string          { return l.ID }
 func keyID(k core.AppKey) string            { return k.ID }
 func revocationID(r core.Revocation) string { return r.ID }
+func tokenID(t core.IssuedToken) string     { return t.ID }
 func signingKeyID(k core.SigningKey) string { return k.ID }

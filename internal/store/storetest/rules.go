@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -209,4 +210,43 @@ func applyTwice(t *testing.T, open func() store.Store) {
 	err := st.Apply(t.Context(), store.Objects{Users: []core.User{user("ann", ""), user("ben", ""), user("ann", "")}})
 	names(t, err, store.ErrInvalid, "ann", "twice")
 	isEmpty(t, st)
+}
+
+// provisioning: what exists stays as it is, a block among it; what is created is in the feed; a team that is not given
+// must exist.
+func provisioning(t *testing.T, open func() store.Store) {
+	st, other := open(), open()
+	ctx := store.WithActor(t.Context(), "issuer:https://idp.test")
+	at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
+	blocked := core.User{ID: "eve", Name: "Eve", Blocked: true, Created: at}
+	must(t, st.Users().Put(t.Context(), blocked))
+	must(t, st.Teams().Put(t.Context(), core.Team{ID: "law", Name: "Legal", Created: at}))
+
+	ana := core.User{ID: "ana", Team: "support", Created: at}
+	if err := st.Provision(ctx, ana, core.Team{}); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("a team that does not exist: %v", err)
+	}
+	if err := st.Provision(ctx, core.User{ID: "Not An Id"}, core.Team{ID: "new", Created: at}); !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("a user that is not valid: %v", err)
+	}
+	before, err := st.Version(t.Context())
+	must(t, err)
+	must(t, st.Provision(ctx, core.User{ID: "eve", Team: "law", Created: at.Add(time.Hour)}, core.Team{ID: "law", Created: at.Add(time.Hour)}))
+	must(t, st.Provision(ctx, ana, core.Team{ID: "support", Created: at}))
+	must(t, other.Provision(ctx, ana, core.Team{ID: "support", Created: at}))
+	must(t, st.Provision(ctx, core.User{ID: "ben", Team: "law", Created: at}, core.Team{}))
+
+	o, _, err := other.Load(t.Context())
+	must(t, err)
+	equal(t, "users", []core.User{ana, {ID: "ben", Team: "law", Created: at}, blocked}, o.Users)
+	equal(t, "teams", []core.Team{{ID: "law", Name: "Legal", Created: at}, {ID: "support", Created: at}}, o.Teams)
+	changes, err := other.Changes(t.Context(), before, 10)
+	must(t, err)
+	var told []string
+	for _, c := range changes {
+		told = append(told, c.Actor+" "+c.Action+" "+c.Object)
+	}
+	equal(t, "changes", []string{
+		"issuer:https://idp.test put team/support", "issuer:https://idp.test put user/ana", "issuer:https://idp.test put user/ben",
+	}, told)
 }
