@@ -55,6 +55,7 @@ func (e *encoder) record(r *core.Record) {
 	e.stringUnlessEmpty("endpoint", r.Endpoint)
 	e.stringUnlessEmpty("model", r.Model)
 	e.stringUnlessEmpty("served_model", r.ServedModel)
+	e.objects(r.Objects)
 	e.stringUnlessEmpty("policy_version", r.PolicyVersion)
 	e.intent(r.Intent)
 	e.deviation(r.Deviation)
@@ -85,6 +86,24 @@ func (e *encoder) principal(p *core.Principal) {
 	e.stringUnlessEmpty("issuer", p.Issuer)
 	e.stringUnlessEmpty("credential", p.Credential)
 	e.close()
+}
+
+func (e *encoder) objects(refs []core.ObjectRef) {
+	if len(refs) == 0 {
+		return
+	}
+	e.name("objects")
+	e.b = append(e.b, '[')
+	for i, ref := range refs {
+		if i > 0 {
+			e.b = append(e.b, ',')
+		}
+		e.open()
+		e.string("kind", string(ref.Kind))
+		e.string("id", ref.ID)
+		e.close()
+	}
+	e.b = append(e.b, ']')
 }
 
 func (e *encoder) intent(in *core.Intent) {

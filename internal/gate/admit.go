@@ -35,12 +35,18 @@ func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Err
 	if err := x.read(body); err != nil {
 		return Admission{}, err
 	}
+	if err := x.guard(ctx); err != nil {
+		return Admission{}, err
+	}
 	x.judge()
 	if err := x.decide(); err != nil {
 		return Admission{}, err
 	}
 	edits, err := x.reserve(ctx)
 	if err != nil {
+		return Admission{}, err
+	}
+	if err := x.beginTurn(ctx); err != nil {
 		return Admission{}, err
 	}
 	if err := x.recordIntent(ctx); err != nil {
@@ -56,24 +62,33 @@ func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Err
 	return x.forward(body, edits), nil
 }
 
-// read takes the request apart. Plain endpoints have no body.
+// read takes the request apart. Plain endpoints have no body, and few owned ones have.
 func (x *Exchange) read(body []byte) *core.Error {
 	defer x.clock.lap(telemetry.StageWire)
 	if int64(len(body)) > x.endpoint.BodyLimit {
 		return bodyTooLarge(x.endpoint.BodyLimit)
 	}
-	if x.endpoint.Class != openai.ClassGoverned {
+	switch x.endpoint.Class {
+	case openai.ClassOwned:
+		return x.readOwned(body)
+	case openai.ClassPlain, openai.ClassDenied:
 		return nil
+	case openai.ClassGoverned:
 	}
 	request, err := openai.ReadChat(body)
 	if err != nil {
 		return err
 	}
 	x.request = request
-	if len(request.Objects) > 0 {
-		return notOwned(request.Objects[0])
-	}
 	x.hold.model, _ = x.pinned.prices.Model(request.Model)
+	return nil
+}
+
+// readOwned reads the body of a request that makes or changes an object at the provider. No model reads what it lets pass.
+func (x *Exchange) readOwned(body []byte) *core.Error {
+	if x.endpoint.Object == core.ObjectConversation {
+		return openai.ReadConversation(body)
+	}
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 // Close charges and records the exchange, whatever ended it. Only the first call does anything. ctx may be dead: what
 // is owed runs within CloseTimeout of its own.
 //
-// The order is that of the loss contract: the outcome goes to the audit, which carries the settlement, then to the
+// The order is that of the loss contract: what the answer made at the provider gets its owner; the outcome goes to the audit, which carries the settlement, then to the
 // ledger, which is a cache of it.
 func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
 	x.once.Do(func() {
@@ -66,6 +66,7 @@ func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
 	}
 	used := x.used(seen.usage)
 	charge := x.charge(used)
+	x.keepObjects(ctx, seen)
 	x.appendOutcome(ctx, finish, charge, seen)
 	if x.hold.live {
 		x.hold.live = false
@@ -96,6 +97,8 @@ type seen struct {
 	model        string // as the provider named it
 	unattributed int64  // see core.Record
 	complete     bool
+	object       string // the id of what the answer made at the provider
+	context      int64  // see contextOf
 }
 
 // sum says what the answer came to. A fault in reading it must not lose the ending: the exchange is then charged what it
@@ -112,6 +115,7 @@ func (x *Exchange) sum() (s seen) {
 	s.usage, s.complete = x.usage(), x.answerComplete()
 	if r := x.answer.reader; r != nil {
 		s.model = r.ServedModel()
+		s.object, s.context = r.ObjectID(), x.contextOf()
 		if reported, ok := r.Usage(); ok && x.answer.cut != "" {
 			s.unattributed = max(0, reported.OutputTokens-s.usage.OutputTokens)
 		}
@@ -144,7 +148,7 @@ func (x *Exchange) usage() core.Usage {
 		estimated = x.answer.reader.Counted()
 	}
 	held := x.hold.reservation.Held
-	estimated.InputTokens = min(estimated.InputTokens, held.InputTokens)
+	estimated.InputTokens = min(x.withEarlier(estimated.InputTokens), held.InputTokens)
 	estimated.OutputTokens = min(estimated.OutputTokens, held.OutputTokens)
 	return estimated
 }

@@ -14,23 +14,21 @@ import (
 
 // reserve holds what the call may use at most, under every limit at once. First with the cheap bound on its input; when
 // that does not fit, with the counted input; when that does not fit either, with as much output as is left, which is
-// then written into the request. Plain endpoints reserve nothing.
+// then written into the request. Turns that are kept at the provider count with the input. Plain and owned endpoints reserve
+// nothing.
 func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 	if x.request == nil {
 		return openai.Edits{}, nil
 	}
 	defer x.clock.lap(telemetry.StageLedger)
 	edits := openai.Edits{IncludeUsage: x.request.Stream && !x.request.IncludeUsage && !x.head.BodyFixed}
-	output := quota.Output{
-		ModelMax: x.hold.model.MaxOutput, ClientMax: x.request.MaxOutputTokens, Choices: x.request.Choices,
-		Reasoning: x.hold.model.Reasoning, Stream: x.request.Stream && !x.head.BodyFixed,
-	}
+	output := x.output()
 	want, _ := quota.OutputReservation(output)
 
 	x.gate.leases.add(x) // first, so that there is no moment at which something is held and nobody keeps it
-	err := x.take(ctx, x.request.InputBound(), want)
+	err := x.take(ctx, x.withEarlier(x.request.InputBound()), want)
 	if needsLess(err) {
-		err = x.take(ctx, x.request.CountInput(), want)
+		err = x.take(ctx, x.withEarlier(x.request.CountInput()), want)
 	}
 	if needsLess(err) && !x.head.BodyFixed {
 		edits.MaxOutputTokens, err = x.reserveLess(ctx, output, err)
@@ -44,6 +42,14 @@ func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 	}
 	x.warnOfSoftLimits()
 	return edits, nil
+}
+
+// output is what is known of the length of the answer before it is there.
+func (x *Exchange) output() quota.Output {
+	return quota.Output{
+		ModelMax: x.hold.model.MaxOutput, ClientMax: x.request.MaxOutputTokens, Choices: x.request.Choices,
+		Reasoning: x.hold.model.Reasoning, Stream: x.request.Stream && !x.head.BodyFixed,
+	}
 }
 
 // needsLess reports whether a refusal might be none with fewer tokens.
@@ -72,7 +78,7 @@ func (x *Exchange) take(ctx context.Context, input, output int64) error {
 // reserveLess holds as much output as is left and gives the maximum, per choice, to write into the request. refusal is
 // returned when nothing useful is left.
 func (x *Exchange) reserveLess(ctx context.Context, output quota.Output, refusal error) (int64, error) {
-	input := x.request.CountInput()
+	input := x.withEarlier(x.request.CountInput())
 	standings, err := x.gate.o.Ledger.Standings(ctx, x.subject(), x.pinned.directory.Limits(), x.judged.facts.At)
 	if err != nil {
 		return 0, err

@@ -1,7 +1,9 @@
 package openai
 
 import (
+	"cmp"
 	"mime"
+	"slices"
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -14,8 +16,20 @@ type Class string
 const (
 	ClassGoverned Class = "governed" // read, judged, charged
 	ClassPlain    Class = "plain"    // no prompt in it; the answer is filtered
-	ClassOwned    Class = "owned"    // objects that all callers of one provider account share: denied until owners are known
+	ClassOwned    Class = "owned"    // objects that somebody made at the provider: for whoever made them
 	ClassDenied   Class = "denied"
+)
+
+// Access is what a request does to objects at the provider.
+type Access string
+
+// The kinds of access.
+const (
+	AccessNone   Access = ""
+	AccessMake   Access = "make"   // the answer says its id
+	AccessList   Access = "list"   // the answer holds those of everybody
+	AccessUse    Access = "use"    // the path names it
+	AccessDelete Access = "delete" // the same
 )
 
 // NameUnknown is the name of an endpoint that is not in the table.
@@ -33,6 +47,9 @@ type Endpoint struct {
 	Class    Class
 	// BodyLimit is the largest request body in bytes, 0 where none may be sent.
 	BodyLimit int64
+	// Access says what a request does to objects of the kind Object.
+	Access Access
+	Object core.ObjectKind
 }
 
 // Why an endpoint is denied, and the words that end every such refusal.
@@ -51,7 +68,10 @@ type family struct {
 	name      string
 	class     Class
 	bodyLimit int64
-	why       string   // for a denied one
+	why       string // for a denied one
+	access    Access
+	object    core.ObjectKind
+	query     []string // names that the query of an owned one may have
 	routes    []string // "METHOD METHOD /template"
 }
 
@@ -66,10 +86,11 @@ type route struct {
 type row struct {
 	endpoint Endpoint
 	denied   *core.Error // nil for an allowed one
+	query    []string
 }
 
-// routes is built once from the table and never changes.
-var routes = buildRoutes(families)
+// routes is built once from the tables and never changes.
+var routes = buildRoutes(slices.Concat(families, ownedFamilies))
 
 func buildRoutes(families []family) *route {
 	root := &route{}
@@ -79,8 +100,10 @@ func buildRoutes(families []family) *route {
 			template := fields[len(fields)-1]
 			node := root.descend(template)
 			for _, method := range fields[:len(fields)-1] {
-				e := Endpoint{Name: f.name, Method: method, Template: template, Class: f.class, BodyLimit: f.bodyLimit}
-				entry := row{endpoint: e}
+				e := Endpoint{
+					Name: f.name, Method: method, Template: template, Class: f.class, BodyLimit: f.bodyLimit, Access: f.access, Object: f.object,
+				}
+				entry := row{endpoint: e, query: f.query}
 				if f.why != "" {
 					entry.denied = notAllowed(method + " " + template + " " + f.why + ".")
 				}
@@ -114,9 +137,10 @@ func (n *route) descend(template string) *route {
 	return n
 }
 
-// Lookup finds the row of a method and a raw :path, which may carry a query, and the path's last parameter (the model of
-// "models.get"). Only an endpoint of class governed or plain comes without an error; the others come with
-// endpoint_not_allowed, and with the name "unknown" when there is no row.
+// Lookup finds the row of a method and a raw :path, which may carry a query, and what it names: the path's first parameter
+// (the model of "models.get", the object of an owned endpoint), or the object that a list goes on after. A denied endpoint
+// comes with endpoint_not_allowed, and with the name "unknown" when there is no row. An owned one comes with
+// unsupported_parameter when its query is not understood.
 //
 // Paths match exactly or not at all: percent-encoding, dot segments, empty segments, path parameters, backslashes and
 // anything but printable ASCII match no row, so that no spelling reaches the provider that was judged as another.
@@ -130,7 +154,7 @@ func Lookup(method, path string) (Endpoint, string, *core.Error) {
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		next := node.fixed[segment]
 		if next == nil && node.param != nil && plainSegment(segment) {
-			next, param = node.param, segment
+			next, param = node.param, cmp.Or(param, segment)
 		}
 		if next == nil {
 			return unknown, "", notAllowed("This path is not one of the OpenAI API's, or is not spelled exactly as there.")
@@ -145,11 +169,20 @@ func Lookup(method, path string) (Endpoint, string, *core.Error) {
 		denied := *found.denied
 		return found.endpoint, "", &denied
 	}
+	if found.endpoint.Class == ClassOwned {
+		after, err := ownedQuery(query, found.query)
+		return found.endpoint, cmp.Or(param, after), err
+	}
 	return found.endpoint, param, nil
 }
 
 // maxPath bounds paths and queries, in bytes.
 const maxPath = 1024
+
+// IsID reports whether s has the form that ids of objects at the provider have.
+func IsID(s string) bool { return len(s) <= maxID && plainSegment(s) }
+
+const maxID = 128
 
 // plainSegment reports whether s can stand for a path parameter: an id in characters that no server decodes.
 func plainSegment(s string) bool {

@@ -12,7 +12,7 @@ var families = []family{
 	{name: "models.get", class: ClassPlain, routes: []string{
 		"GET /v1/models/{model}",
 	}},
-	{name: "assistants", class: ClassOwned, why: whyOwned, routes: []string{
+	{name: "assistants", class: ClassDenied, why: whyOwned, routes: []string{
 		"GET POST /v1/assistants",
 		"DELETE GET POST /v1/assistants/{assistant_id}",
 	}},
@@ -30,7 +30,7 @@ var families = []family{
 		"GET /v1/batches/{batch_id}",
 		"POST /v1/batches/{batch_id}/cancel",
 	}},
-	{name: "chat.stored", class: ClassOwned, why: whyOwned, routes: []string{
+	{name: "chat.stored", class: ClassDenied, why: whyOwned, routes: []string{
 		"GET /v1/chat/completions",
 		"DELETE GET POST /v1/chat/completions/{completion_id}",
 		"GET /v1/chat/completions/{completion_id}/messages",
@@ -45,7 +45,7 @@ var families = []family{
 	{name: "completions", class: ClassDenied, why: whyUngoverned, routes: []string{
 		"POST /v1/completions",
 	}},
-	{name: "containers", class: ClassOwned, why: whyOwned, routes: []string{
+	{name: "containers", class: ClassDenied, why: whyOwned, routes: []string{
 		"GET POST /v1/containers",
 		"DELETE GET /v1/containers/{container_id}",
 		"GET POST /v1/containers/{container_id}/files",
@@ -58,18 +58,13 @@ var families = []family{
 	{name: "embeddings", class: ClassDenied, why: whyUngoverned, routes: []string{
 		"POST /v1/embeddings",
 	}},
-	{name: "evals", class: ClassOwned, why: whyOwned, routes: []string{
+	{name: "evals", class: ClassDenied, why: whyOwned, routes: []string{
 		"GET POST /v1/evals",
 		"DELETE GET POST /v1/evals/{eval_id}",
 		"GET POST /v1/evals/{eval_id}/runs",
 		"DELETE GET POST /v1/evals/{eval_id}/runs/{run_id}",
 		"GET /v1/evals/{eval_id}/runs/{run_id}/output_items",
 		"GET /v1/evals/{eval_id}/runs/{run_id}/output_items/{output_item_id}",
-	}},
-	{name: "files", class: ClassOwned, why: whyOwned, routes: []string{
-		"GET POST /v1/files",
-		"DELETE GET /v1/files/{file_id}",
-		"GET /v1/files/{file_id}/content",
 	}},
 	{name: "fine_tuning", class: ClassDenied, why: whyUnread, routes: []string{
 		"POST /v1/fine_tuning/alpha/graders/run",
@@ -177,12 +172,7 @@ var families = []family{
 		"POST /v1/responses/compact",
 		"POST /v1/responses/input_tokens",
 	}},
-	{name: "responses.stored", class: ClassOwned, why: whyOwned, routes: []string{
-		"DELETE GET /v1/responses/{response_id}",
-		"POST /v1/responses/{response_id}/cancel",
-		"GET /v1/responses/{response_id}/input_items",
-	}},
-	{name: "skills", class: ClassOwned, why: whyOwned, routes: []string{
+	{name: "skills", class: ClassDenied, why: whyOwned, routes: []string{
 		"GET POST /v1/skills",
 		"DELETE GET POST /v1/skills/{skill_id}",
 		"GET /v1/skills/{skill_id}/content",
@@ -190,7 +180,7 @@ var families = []family{
 		"DELETE GET /v1/skills/{skill_id}/versions/{version}",
 		"GET /v1/skills/{skill_id}/versions/{version}/content",
 	}},
-	{name: "threads", class: ClassOwned, why: whyOwned, routes: []string{
+	{name: "threads", class: ClassDenied, why: whyOwned, routes: []string{
 		"POST /v1/threads",
 		"POST /v1/threads/runs",
 		"DELETE GET POST /v1/threads/{thread_id}",
@@ -209,19 +199,7 @@ var families = []family{
 		"POST /v1/uploads/{upload_id}/complete",
 		"POST /v1/uploads/{upload_id}/parts",
 	}},
-	{name: "vector_stores", class: ClassOwned, why: whyOwned, routes: []string{
-		"GET POST /v1/vector_stores",
-		"DELETE GET POST /v1/vector_stores/{vector_store_id}",
-		"POST /v1/vector_stores/{vector_store_id}/file_batches",
-		"GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}",
-		"POST /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel",
-		"GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files",
-		"GET POST /v1/vector_stores/{vector_store_id}/files",
-		"DELETE GET POST /v1/vector_stores/{vector_store_id}/files/{file_id}",
-		"GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content",
-		"POST /v1/vector_stores/{vector_store_id}/search",
-	}},
-	{name: "videos", class: ClassOwned, why: whyOwned, routes: []string{
+	{name: "videos", class: ClassDenied, why: whyOwned, routes: []string{
 		"GET POST /v1/videos",
 		"POST /v1/videos/characters",
 		"GET /v1/videos/characters/{character_id}",

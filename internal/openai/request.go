@@ -18,6 +18,8 @@ type Request struct {
 	// Objects are the objects at the provider that the request names, e.g. the response that it goes on from. What they hold
 	// reaches the model and is not in Prompt: whoever forwards the request has to know that the caller may use them.
 	Objects []core.ObjectRef
+	// Unstored says that the client asked the provider not to keep the answer.
+	Unstored bool
 	// HasTools says that the model may call functions.
 	HasTools bool
 	// Opaque says that the prompt holds images or audio, which cannot be read.
