@@ -148,22 +148,21 @@ func (a *Answer) countedAudio() int64 {
 	return 1000 + a.out.tokens()*spokenMillisPerToken
 }
 
-// Units is what the request can use at most that is not counted in tokens.
+// Units is what the request can use at most besides plain tokens: what is not counted in tokens, and how many of its input
+// tokens are those of audio and of pictures, which have prices of their own.
 func (r *Request) Units() core.Usage {
+	u := core.Usage{AudioInputTokens: r.audioTokens(), ImageInputTokens: r.imageTokens()}
 	switch kindOf(r) {
 	case kindImage:
-		return core.Usage{Images: max(r.Choices, 1)}
+		u.Images = max(r.Choices, 1)
 	case kindSpeech:
-		return core.Usage{Characters: characters(r)}
+		u.Characters = characters(r)
 	case kindTranscript:
-		return core.Usage{AudioMillis: r.size.audioTokens * maxMillisPerToken}
+		u.AudioMillis = r.size.audioMillis
 	default:
-		return core.Usage{}
 	}
+	return u
 }
-
-// maxMillisPerToken is the most that a token of speech stands for.
-const maxMillisPerToken = 100
 
 // characters counts the characters of the text that is to be spoken.
 func characters(r *Request) int64 {

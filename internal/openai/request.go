@@ -37,6 +37,8 @@ type size struct {
 	textBytes, defBytes int64
 	images, lowImages   int64
 	audioTokens         int64
+	// audioMillis is how long the audio files last at most.
+	audioMillis int64
 }
 
 // splices are the places of a body where Rewrite may change it, as byte offsets.

@@ -42,7 +42,8 @@ var imageTokens = []struct {
 	{"o4-mini", 2642},
 	{"o1", 75 + 8*150},
 	{"o3", 75 + 8*150},
-	{"", 2833 + 8*5667}, // unknown: as the dearest
+	{"gpt-image-1", 65 + 8*129 + 6240}, // at high fidelity
+	{"", 2833 + 8*5667},                // unknown: as the dearest
 }
 
 func imageBound(model string) int64 {
@@ -69,11 +70,20 @@ func (r *Request) framing() int64 {
 	if r.size.defBytes > 0 {
 		n += tokensForFormat
 	}
+	return n + r.imageTokens() + r.audioTokens()
+}
+
+// imageTokens bounds the input tokens of the pictures, audioTokens those of the audio.
+func (r *Request) imageTokens() int64 {
 	image, low := imageBound(r.Model), int64(tokensPerLowImage)
 	if strings.HasPrefix(r.Model, "gpt-4o-mini") {
 		low = 2833
 	}
-	return n + r.size.images*image + r.size.lowImages*min(low, image) + r.size.audioTokens
+	return r.size.images*image + r.size.lowImages*min(low, image)
+}
+
+func (r *Request) audioTokens() int64 {
+	return r.size.audioTokens + r.size.audioMillis/millisPerToken
 }
 
 // CountInput counts the input tokens with the model's tokenizer, framing added. It is never above InputBound, and takes
