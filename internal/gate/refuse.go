@@ -120,6 +120,14 @@ func notOwned(object core.ObjectRef) *core.Error {
 	}
 }
 
+// notOffered refuses a service tier of which the price is not known for the model.
+func notOffered(r *openai.Request) *core.Error {
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter, Param: "service_tier",
+		Public: "The model has no price on the service tier " + r.Terms().Tier + ", and nothing is free. Ask for another tier.",
+	}
+}
+
 func bodyTooLarge(limit int64) *core.Error {
 	if limit == 0 {
 		return &core.Error{Reason: core.ReasonInvalidBody, Public: "This endpoint takes no request body. Send none."}
