@@ -75,20 +75,16 @@ func (x *Exchange) read(body []byte) *core.Error {
 		return nil
 	case openai.ClassGoverned:
 	}
-	request, err := openai.ReadChat(body)
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, allowance(x.pinned.policy.Requests()))
 	if err != nil {
 		return err
 	}
 	x.request = request
-	x.hold.model, _ = x.pinned.prices.Model(request.Model)
-	return nil
-}
-
-// readOwned reads the body of a request that makes or changes an object at the provider. No model reads what it lets pass.
-func (x *Exchange) readOwned(body []byte) *core.Error {
-	if x.endpoint.Object == core.ObjectConversation {
-		return openai.ReadConversation(body)
+	model, priced := x.pinned.prices.Model(request.Model)
+	if priced && !model.Offered(request.Terms()) {
+		return notOffered(request)
 	}
+	x.hold.model = model
 	return nil
 }
 
@@ -102,6 +98,9 @@ func (x *Exchange) judge() {
 	f.PriceVersion = x.pinned.prices.Version()
 	f.Model = x.model()
 	_, f.Priced = x.pinned.prices.Model(f.Model)
+	if x.objects.upload != "" {
+		f.Intent.Unscored, f.Deviation.Unscored = core.UnscoredOpaque, core.UnscoredOpaque
+	}
 	if x.request == nil {
 		return
 	}
@@ -163,6 +162,12 @@ func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 		return rec
 	}
 	x.judged.facts.AddTo(&rec)
+	if x.request != nil {
+		rec.Opaque = x.request.Unread()
+	}
+	if x.objects.upload != "" {
+		rec.Opaque = []string{x.objects.upload}
+	}
 	verdict := x.judged.verdict
 	rec.Verdict = &verdict
 	if verdict.Action != "" {

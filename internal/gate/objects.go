@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -32,8 +34,45 @@ type objects struct {
 	listed map[string]bool
 	// earlier is how many tokens of turns that are kept at the provider come before the request, at most.
 	earlier int64
+	// upload is the media type of a file that the request leaves with the provider.
+	upload string
 	// conversation is the one that the exchange adds a turn to, as it was before.
 	conversation core.OwnedObject
+}
+
+// readOwned reads the body of a request that makes or changes an object at the provider.
+func (x *Exchange) readOwned(body []byte) *core.Error {
+	switch x.endpoint.Object {
+	case core.ObjectConversation:
+		return openai.ReadConversation(body)
+	case core.ObjectFile:
+		if x.endpoint.Access != openai.AccessMake {
+			return nil
+		}
+		upload, err := openai.ReadUpload(x.head.ContentType, body)
+		if err != nil {
+			return err
+		}
+		x.objects.upload = upload.Media
+		return x.checkPurpose(upload.Purpose)
+	}
+	return nil
+}
+
+// checkPurpose refuses a file that the policy does not take. What is in it passes unread.
+func (x *Exchange) checkPurpose(purpose string) *core.Error {
+	if slices.Contains(x.pinned.policy.Requests().FilePurposes, policy.FilePurpose(purpose)) {
+		return nil
+	}
+	e := &core.Error{Reason: core.ReasonUnsupportedParameter, Param: "purpose", Rule: "requests.file_purposes"}
+	switch purpose {
+	case "batch", "evals":
+		e.Public = "Files for " + purpose + " hold prompts that would pass unread and uncharged, and are not taken. Send the prompts one by one."
+	default:
+		e.Public = "Files for " + purpose + " are not taken by the policy (" + e.Rule + "): what they hold is not judged. " +
+			"Send what is in it in the request itself."
+	}
+	return e
 }
 
 // guard refuses a request that has to do with an object which is not the caller's own. Whether it is another's or nobody's
@@ -220,7 +259,7 @@ func notFound(ref core.ObjectRef, inBody bool) *core.Error {
 	e := &core.Error{
 		Reason: core.ReasonObjectNotFound,
 		Public: fmt.Sprintf("No %s with this id was found. Ids are good for whoever made the object through this gateway: "+
-			"the same user, or the same app for nobody.", words(ref.Kind)),
+			"the same user, or the same app for nobody.", named(ref.Kind)),
 	}
 	if !inBody {
 		return e

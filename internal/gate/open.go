@@ -78,5 +78,5 @@ func (x *Exchange) checkHead() *core.Error {
 	case x.endpoint.Class == openai.ClassPlain, x.head.ContentLength == 0 && x.endpoint.Class == openai.ClassOwned:
 		return nil
 	}
-	return openai.CheckContent(x.head.ContentType, x.head.ContentEncoding)
+	return openai.CheckContent(x.endpoint, x.head.ContentType, x.head.ContentEncoding)
 }

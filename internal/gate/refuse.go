@@ -113,13 +113,21 @@ func (x *Exchange) model() string {
 func unread(object core.ObjectRef) *core.Error {
 	return &core.Error{
 		Reason: core.ReasonUnsupportedParameter,
-		Public: "The request names a " + words(object.Kind) + " that is kept at the provider, and what it holds would pass unread. " +
+		Public: "The request names a " + named(object.Kind) + " that is kept at the provider, and what it holds would pass unread. " +
 			"Send it in the request itself.",
 	}
 }
 
-// words are a kind of objects as people say it.
-func words(kind core.ObjectKind) string { return strings.ReplaceAll(string(kind), "_", " ") }
+// named is a kind of objects in words.
+func named(kind core.ObjectKind) string { return strings.ReplaceAll(string(kind), "_", " ") }
+
+// notOffered refuses a service tier of which the price is not known for the model.
+func notOffered(r *openai.Request) *core.Error {
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter, Param: "service_tier",
+		Public: "The model has no price on the service tier " + r.Terms().Tier + ", and nothing is free. Ask for another tier.",
+	}
+}
 
 func bodyTooLarge(limit int64) *core.Error {
 	if limit == 0 {

@@ -37,7 +37,7 @@ var ownedFamilies = []family{
 	{name: "files.list", class: ClassOwned, access: AccessList, object: core.ObjectFile, query: []string{"after", "order", "purpose"}, routes: []string{
 		"GET /v1/files",
 	}},
-	{name: "files.create", class: ClassDenied, why: whyUnread, routes: []string{
+	{name: "files.create", class: ClassOwned, access: AccessMake, object: core.ObjectFile, bodyLimit: maxMediaBody, form: true, routes: []string{
 		"POST /v1/files",
 	}},
 	{name: "files.get", class: ClassOwned, access: AccessUse, object: core.ObjectFile, routes: []string{
