@@ -24,7 +24,7 @@ func TestEndpoints(t *testing.T) {
 	}{
 		{"unknown", post("/v1/mind-reading"), "unknown"},
 		{"root", get("/"), "unknown"},
-		{"not governed yet", post("/v1/images/variations"), "images.variations"},
+		{"not governed yet", post("/v1/responses/compact"), "responses.tools"},
 		{"batches", post("/v1/batches"), "batches"},
 		{"vector stores", get("/v1/vector_stores"), "vector_stores"},
 		{"mints credentials", post("/v1/realtime/client_secrets"), "realtime"},
