@@ -55,6 +55,7 @@ func (e *encoder) record(r *core.Record) {
 	e.stringUnlessEmpty("endpoint", r.Endpoint)
 	e.stringUnlessEmpty("model", r.Model)
 	e.stringUnlessEmpty("served_model", r.ServedModel)
+	e.strings("opaque", r.Opaque)
 	e.stringUnlessEmpty("policy_version", r.PolicyVersion)
 	e.intent(r.Intent)
 	e.deviation(r.Deviation)
@@ -262,6 +263,22 @@ func (e *encoder) stringUnlessEmpty(name, s string) {
 	if s != "" {
 		e.string(name, s)
 	}
+}
+
+// strings writes a list, unless it is empty.
+func (e *encoder) strings(name string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	e.name(name)
+	e.b = append(e.b, '[')
+	for i, s := range list {
+		if i > 0 {
+			e.b = append(e.b, ',')
+		}
+		e.quote(s)
+	}
+	e.b = append(e.b, ']')
 }
 
 func (e *encoder) int(name string, n int64) {

@@ -46,6 +46,8 @@ type Record struct {
 	// Model is the one asked for, ServedModel the one the provider named in its answer.
 	Model       string `json:"model,omitempty"`
 	ServedModel string `json:"served_model,omitempty"`
+	// Opaque are the media types of what the request held that could not be judged, each once.
+	Opaque []string `json:"opaque,omitempty"`
 
 	PolicyVersion string     `json:"policy_version,omitempty"`
 	Intent        *Intent    `json:"intent,omitempty"`

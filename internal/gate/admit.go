@@ -65,12 +65,19 @@ func (x *Exchange) read(body []byte) *core.Error {
 	if x.endpoint.Class != openai.ClassGoverned {
 		return nil
 	}
-	request, err := openai.ReadChat(body)
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, allowance(x.pinned.policy.Requests()))
 	if err != nil {
 		return err
 	}
 	x.request = request
-	x.hold.model, _ = x.pinned.prices.Model(request.Model)
+	if len(request.Objects) > 0 {
+		return notOwned(request.Objects[0])
+	}
+	model, priced := x.pinned.prices.Model(request.Model)
+	if priced && !model.Offered(request.Terms()) {
+		return notOffered(request)
+	}
+	x.hold.model = model
 	return nil
 }
 
@@ -145,6 +152,9 @@ func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 		return rec
 	}
 	x.judged.facts.AddTo(&rec)
+	if x.request != nil {
+		rec.Opaque = x.request.Unread()
+	}
 	verdict := x.judged.verdict
 	rec.Verdict = &verdict
 	if verdict.Action != "" {

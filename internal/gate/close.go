@@ -104,7 +104,11 @@ func (x *Exchange) sum() (s seen) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			held := x.hold.reservation.Held
-			s = seen{usage: core.Usage{InputTokens: held.InputTokens, OutputTokens: held.OutputTokens, Estimated: true}}
+			s = seen{}
+			if x.request != nil {
+				s.usage = x.request.Units()
+			}
+			s.usage.InputTokens, s.usage.OutputTokens, s.usage.Estimated = held.InputTokens, held.OutputTokens, true
 			x.gate.o.Metrics.FailedClosed("answer_sum")
 			x.gate.o.Log.Error("an answer could not be summed up and is charged in full", "exchange", x.id, "type", fmt.Sprintf("%T", cause))
 		}
@@ -143,6 +147,10 @@ func (x *Exchange) usage() core.Usage {
 	if x.answer.reader != nil {
 		estimated = x.answer.reader.Counted()
 	}
+	if !x.answer.ended || !x.answerComplete() {
+		// What is paid by the piece is paid whether or not it was waited for.
+		estimated.Images, estimated.Characters = x.request.Units().Images, x.request.Units().Characters
+	}
 	held := x.hold.reservation.Held
 	estimated.InputTokens = min(estimated.InputTokens, held.InputTokens)
 	estimated.OutputTokens = min(estimated.OutputTokens, held.OutputTokens)
@@ -179,10 +187,11 @@ func (x *Exchange) used(u core.Usage) quota.Amounts {
 	if x.request == nil {
 		return quota.Amounts{}
 	}
-	model := x.hold.model
+	terms := x.request.Terms()
 	if x.answer.reader != nil {
-		model = model.On(x.answer.reader.ServedTerms())
+		terms = x.answer.reader.ServedTerms()
 	}
+	model := x.hold.model.On(terms)
 	return quota.Amounts{Requests: 1, InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Cost: model.Cost(u)}
 }
 
@@ -226,5 +235,5 @@ func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.judge
 func (x *Exchange) cost(input, output int64) core.MicroUSD {
 	u := x.request.Units()
 	u.InputTokens, u.OutputTokens = input, output
-	return x.hold.model.Cost(u)
+	return x.hold.model.On(x.request.BoundTerms()).Cost(u)
 }

@@ -91,7 +91,8 @@ func (x *Exchange) answerOptions(h AnswerHead) openai.AnswerOptions {
 		Request: x.request, Status: h.Status, ContentType: h.ContentType, ContentEncoding: h.ContentEncoding,
 	}
 	if x.request != nil {
-		o.StripUsage = x.request.Stream && !x.request.IncludeUsage
+		o.StripUsage = x.request.LacksUsage()
+		o.Terms = x.request.Terms()
 	}
 	if x.filtersModels() {
 		p := x.principal()

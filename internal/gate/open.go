@@ -73,5 +73,5 @@ func (x *Exchange) checkHead() *core.Error {
 	case x.endpoint.Class != openai.ClassGoverned:
 		return nil
 	}
-	return openai.CheckContent(x.head.ContentType, x.head.ContentEncoding)
+	return openai.CheckContent(x.endpoint, x.head.ContentType, x.head.ContentEncoding)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -106,6 +107,25 @@ func (x *Exchange) model() string {
 		return x.named
 	}
 	return x.request.Model
+}
+
+// notOwned refuses a request that names an object at the provider. Who made it is not known, and what it holds was not
+// judged with this request.
+func notOwned(object core.ObjectRef) *core.Error {
+	kind := strings.ReplaceAll(string(object.Kind), "_", " ")
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter,
+		Public: "The request names a " + kind + " that is kept at the provider, and all callers of this gateway share one " +
+			"account there. Send what it holds in the request itself.",
+	}
+}
+
+// notOffered refuses a service tier of which the price is not known for the model.
+func notOffered(r *openai.Request) *core.Error {
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter, Param: "service_tier",
+		Public: "The model has no price on the service tier " + r.Terms().Tier + ", and nothing is free. Ask for another tier.",
+	}
 }
 
 func bodyTooLarge(limit int64) *core.Error {

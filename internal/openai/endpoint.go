@@ -21,8 +21,12 @@ const (
 // NameUnknown is the name of an endpoint that is not in the table.
 const NameUnknown = "unknown"
 
-// maxJSONBody bounds JSON request bodies, in bytes.
-const maxJSONBody = 4 << 20
+// Bounds of request bodies, in bytes. What is judged of a body is at most maxJSONBody everywhere; images, audio and files in
+// base64 come on top where the endpoint takes them.
+const (
+	maxJSONBody  = 4 << 20
+	maxMediaBody = 32 << 20
+)
 
 // Endpoint is one row of the table of endpoints.
 type Endpoint struct {
@@ -33,6 +37,8 @@ type Endpoint struct {
 	Class    Class
 	// BodyLimit is the largest request body in bytes, 0 where none may be sent.
 	BodyLimit int64
+	// Form says that the body may be multipart/form-data.
+	Form bool
 }
 
 // Why an endpoint is denied, and the words that end every such refusal.
@@ -43,7 +49,8 @@ const (
 	whyMints      = "hands out credentials or settings that pass by the gateway"
 	whyAdmin      = "changes the provider account"
 
-	whatIsAllowed = " Allowed are POST /v1/chat/completions, GET /v1/models and GET /v1/models/{model}."
+	whatIsAllowed = " Allowed are POST to /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, " +
+		"/v1/moderations, /v1/images/generations and /v1/audio/speech, and GET /v1/models and /v1/models/{model}."
 )
 
 // family is a group of rows that share a name.
@@ -182,10 +189,10 @@ func notAllowed(what string) *core.Error {
 	return &core.Error{Reason: core.ReasonEndpointNotAllowed, Public: what + whatIsAllowed}
 }
 
-// CheckContent refuses a request body that is not JSON in UTF-8 without compression: what cannot be read as it stands
-// cannot be judged.
-func CheckContent(contentType, contentEncoding string) *core.Error {
-	if contentEncoding != "" && !strings.EqualFold(contentEncoding, "identity") {
+// CheckContent refuses a request body that the endpoint does not take: JSON in UTF-8, or the parts of a form where it
+// takes one, without compression. What cannot be read as it stands cannot be judged.
+func CheckContent(e Endpoint, contentType, contentEncoding string) *core.Error {
+	if encoded(contentEncoding) {
 		return &core.Error{
 			Reason: core.ReasonUnsupportedMediaType,
 			Public: "The request body is compressed (content-encoding). Send it as it is.",
@@ -195,13 +202,21 @@ func CheckContent(contentType, contentEncoding string) *core.Error {
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
-	if err == nil && media == "application/json" {
+	switch {
+	case err != nil:
+	case media == "application/json":
 		charset, given := params["charset"]
 		delete(params, "charset")
 		if len(params) == 0 && (!given || strings.EqualFold(charset, "utf-8")) {
 			return nil
 		}
+	case media == "multipart/form-data" && e.Form:
+		return nil
 	}
+	return notJSON()
+}
+
+func notJSON() *core.Error {
 	return &core.Error{
 		Reason: core.ReasonUnsupportedMediaType,
 		Public: "The request body must be JSON in UTF-8. Send content-type: application/json.",

@@ -3,7 +3,7 @@ package openai
 // families is the table of all endpoints of the public API, and of a few that it has besides. What is not in it is denied
 // as unknown. A route is its methods and its template.
 var families = []family{
-	{name: "chat.completions", class: ClassGoverned, bodyLimit: maxJSONBody, routes: []string{
+	{name: "chat.completions", class: ClassGoverned, bodyLimit: maxMediaBody, routes: []string{
 		"POST /v1/chat/completions",
 	}},
 	{name: "models.list", class: ClassPlain, routes: []string{
@@ -16,7 +16,7 @@ var families = []family{
 		"GET POST /v1/assistants",
 		"DELETE GET POST /v1/assistants/{assistant_id}",
 	}},
-	{name: "audio.speech", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "audio.speech", class: ClassGoverned, bodyLimit: maxJSONBody, routes: []string{
 		"POST /v1/audio/speech",
 	}},
 	{name: "audio.transcriptions", class: ClassDenied, why: whyUngoverned, routes: []string{
@@ -42,7 +42,7 @@ var families = []family{
 		"DELETE GET /v1/chatkit/threads/{thread_id}",
 		"GET /v1/chatkit/threads/{thread_id}/items",
 	}},
-	{name: "completions", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "completions", class: ClassGoverned, bodyLimit: maxJSONBody, routes: []string{
 		"POST /v1/completions",
 	}},
 	{name: "containers", class: ClassOwned, why: whyOwned, routes: []string{
@@ -55,7 +55,7 @@ var families = []family{
 	{name: "content_provenance_checks", class: ClassDenied, why: whyUngoverned, routes: []string{
 		"POST /v1/content_provenance_checks",
 	}},
-	{name: "embeddings", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "embeddings", class: ClassGoverned, bodyLimit: maxJSONBody, routes: []string{
 		"POST /v1/embeddings",
 	}},
 	{name: "evals", class: ClassOwned, why: whyOwned, routes: []string{
@@ -87,7 +87,7 @@ var families = []family{
 	{name: "images.edits", class: ClassDenied, why: whyUngoverned, routes: []string{
 		"POST /v1/images/edits",
 	}},
-	{name: "images.generations", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "images.generations", class: ClassGoverned, bodyLimit: maxJSONBody, routes: []string{
 		"POST /v1/images/generations",
 	}},
 	{name: "images.variations", class: ClassDenied, why: whyUngoverned, routes: []string{
@@ -96,7 +96,7 @@ var families = []family{
 	{name: "models.delete", class: ClassDenied, why: whyAdmin, routes: []string{
 		"DELETE /v1/models/{model}",
 	}},
-	{name: "moderations", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "moderations", class: ClassGoverned, bodyLimit: maxMediaBody, routes: []string{
 		"POST /v1/moderations",
 	}},
 	{name: "organization", class: ClassDenied, why: whyMints, routes: []string{
@@ -172,8 +172,10 @@ var families = []family{
 		"POST /v1/realtime/sessions",
 		"POST /v1/realtime/transcription_sessions",
 	}},
-	{name: "responses", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "responses", class: ClassGoverned, bodyLimit: maxMediaBody, routes: []string{
 		"POST /v1/responses",
+	}},
+	{name: "responses.tools", class: ClassDenied, why: whyUngoverned, routes: []string{
 		"POST /v1/responses/compact",
 		"POST /v1/responses/input_tokens",
 	}},

@@ -30,26 +30,32 @@ type level struct {
 	bracket byte
 	// read counts the elements of an array that were read, of an object the names and values.
 	read int
-	// first is where the object's names begin among all names.
+	// name is the one that was read last. first is where those of this object begin among all names, which hold the first
+	// of them; once there are many, all are in a map.
+	name  []byte
 	first int
-	// many holds the names again once there are many.
-	many map[string]struct{}
+	many  map[string]struct{}
 }
 
-// manyNames is from how many names an object's are looked up in a map.
-const manyNames = 16
+const (
+	// manyNames is from how many names an object's are looked up in a map.
+	manyNames = 16
+	// maxMembers bounds the members of an object, and so what that map takes.
+	maxMembers = 10_000
+)
 
 const (
-	notJSON     = "is not valid JSON"
+	malformed   = "is not valid JSON"
 	endsEarly   = "is not valid JSON: it ends too early"
 	sameName    = "has the same name twice in one object"
 	notUTF8     = "is not valid JSON: it is not UTF-8"
 	loneHalf    = "is not valid JSON: it holds half of a surrogate pair"
 	dataBehind  = "has data after its end"
 	orderMarked = "begins with a byte order mark"
+	tooMany     = "has an object with more than 10000 members"
 )
 
-// peek says what comes next by its first byte: one of { } [ ] " t f n, or 0 for a number. It gives 0 at the end of the
+// peek says what comes next by its first byte: { } [ ] " t f n, and '0' for every number. It gives 0 at the end of the
 // document and after a fault.
 func (l *lexer) peek() byte {
 	if l.kind == 0 && l.fault == "" {
@@ -65,20 +71,20 @@ func (l *lexer) find() byte {
 		switch top := l.levels[n-1]; {
 		case top.bracket == '{' && top.read%2 == 1:
 			if c != ':' {
-				return l.fail(l.next, notJSON)
+				return l.fail(l.next, malformed)
 			}
 			c = l.skip(l.next + 1)
 		case c == top.bracket+2: // "]" and "}" stand two after "[" and "{"
 			return c
 		case top.read > 0:
 			if c != ',' {
-				return l.fail(l.next, notJSON)
+				return l.fail(l.next, malformed)
 			}
 			c = l.skip(l.next + 1)
 			fallthrough
 		default:
 			if top.bracket == '{' && c != '"' {
-				return l.fail(l.next, notJSON)
+				return l.fail(l.next, malformed)
 			}
 		}
 	} else if l.started {
@@ -93,7 +99,7 @@ func (l *lexer) find() byte {
 	case '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9':
 		return '0'
 	}
-	return l.fail(l.next, notJSON)
+	return l.fail(l.next, malformed)
 }
 
 // skip sets next to the first byte at or after from that is no white space, and gives it; 0 at the end.
@@ -139,7 +145,7 @@ func (l *lexer) scalar() []byte {
 	case 'n':
 		end = l.literalEnd("null")
 	default:
-		l.fail(l.next, notJSON)
+		l.fail(l.next, malformed)
 	}
 	if end == 0 {
 		return nil
@@ -173,6 +179,10 @@ func (l *lexer) leave() {
 
 // name reads the name of a member and gives it without its escapes; false after a fault. It stays as it is.
 func (l *lexer) name() ([]byte, bool) {
+	if l.peek() != '"' {
+		l.fail(l.next, malformed)
+		return nil, false
+	}
 	start := l.next
 	v := l.scalar()
 	if v == nil {
@@ -183,26 +193,32 @@ func (l *lexer) name() ([]byte, bool) {
 		name = appendUnquoted(nil, name)
 	}
 	top := &l.levels[len(l.levels)-1]
-	again := top.has(name, l.names[top.first:])
-	l.names = append(l.names, name)
-	if again {
+	top.name = name
+	switch {
+	case l.met(top, name):
 		l.fail(start, sameName)
+		return nil, false
+	case top.read > 2*maxMembers:
+		l.fail(start, tooMany)
+		return nil, false
 	}
-	return name, !again
+	return name, true
 }
 
-// has reports whether name is among those of the object, and adds it where they are kept in a map.
-func (v *level) has(name []byte, names [][]byte) bool {
-	if len(names) < manyNames {
+// met reports whether the object has a member of that name already, and remembers it.
+func (l *lexer) met(v *level, name []byte) bool {
+	names := l.names[v.first:]
+	if v.many == nil && len(names) < manyNames {
 		for _, n := range names {
 			if bytes.Equal(n, name) {
 				return true
 			}
 		}
+		l.names = append(l.names, name)
 		return false
 	}
 	if v.many == nil {
-		v.many = make(map[string]struct{}, 2*len(names))
+		v.many = make(map[string]struct{}, 4*manyNames)
 		for _, n := range names {
 			v.many[string(n)] = struct{}{}
 		}
@@ -215,7 +231,7 @@ func (v *level) has(name []byte, names [][]byte) bool {
 func (l *lexer) literalEnd(word string) int {
 	for i := range len(word) {
 		if at := l.next + i; at >= len(l.body) || l.body[at] != word[i] {
-			l.fail(at, notJSON)
+			l.fail(at, malformed)
 			return 0
 		}
 	}
@@ -230,7 +246,7 @@ func (l *lexer) numberEnd(from int) int {
 	}
 	whole := at
 	if at = l.digits(at); at == 0 || l.body[whole] == '0' && at > whole+1 {
-		l.fail(whole+1, notJSON) // a zero in front, which some readers take for an octal number
+		l.fail(whole+1, malformed) // a zero in front, which some readers take for an octal number
 		return 0
 	}
 	if at < len(l.body) && l.body[at] == '.' {
@@ -254,7 +270,7 @@ func (l *lexer) digits(from int) int {
 		at++
 	}
 	if at == from {
-		l.fail(at, notJSON)
+		l.fail(at, malformed)
 		return 0
 	}
 	return at
@@ -268,7 +284,7 @@ func (l *lexer) stringEnd(from int) int {
 		at, plain = plainEnd(l.body, at)
 		ascii = ascii && plain
 		if at >= len(l.body) {
-			l.fail(at, notJSON)
+			l.fail(at, malformed)
 			return 0
 		}
 		switch l.body[at] {
@@ -283,7 +299,7 @@ func (l *lexer) stringEnd(from int) int {
 				return 0
 			}
 		default:
-			l.fail(at, notJSON) // a control character
+			l.fail(at, malformed) // a control character
 			return 0
 		}
 	}
@@ -302,7 +318,7 @@ func plainEnd(b []byte, at int) (end int, ascii bool) {
 	for ; at+8 <= len(b); at += 8 {
 		w := binary.LittleEndian.Uint64(b[at:])
 		quote, slash := w^(ones*'"'), w^(ones*'\\')
-		stop := ((quote - ones) & ^quote | (slash - ones) & ^slash | (w - ones*' ') & ^w) & highs
+		stop := ((quote-ones) & ^quote | (slash-ones) & ^slash | (w-ones*' ') & ^w) & highs
 		if stop == 0 {
 			other |= w & highs
 			continue
@@ -338,7 +354,7 @@ func validLength(b []byte) int {
 // escapeEnd is where the escape sequence ends that begins at from, 0 if it is none. Two halves of a pair are one.
 func (l *lexer) escapeEnd(from int) int {
 	if from+1 >= len(l.body) {
-		l.fail(len(l.body), notJSON)
+		l.fail(len(l.body), malformed)
 		return 0
 	}
 	switch l.body[from+1] {
@@ -346,16 +362,16 @@ func (l *lexer) escapeEnd(from int) int {
 		return from + 2
 	case 'u':
 	default:
-		l.fail(from, notJSON)
+		l.fail(from, malformed)
 		return 0
 	}
 	first, ok := escapedUnit(l.body[from:])
 	switch {
 	case !ok && from+6 > len(l.body):
-		l.fail(len(l.body), notJSON)
+		l.fail(len(l.body), malformed)
 		return 0
 	case !ok:
-		l.fail(from, notJSON)
+		l.fail(from, malformed)
 		return 0
 	case !utf16.IsSurrogate(first):
 		return from + 6

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"mime"
 	"strings"
-
-	"github.com/plumbline/plumbline/internal/core"
 )
 
 // mediaEvent reads one event of a stream of pictures, of speech or of a transcript.
@@ -146,31 +144,4 @@ func (a *Answer) countedAudio() int64 {
 		}
 	}
 	return 1000 + a.out.tokens()*spokenMillisPerToken
-}
-
-// Units is what the request can use at most besides plain tokens: what is not counted in tokens, and how many of its input
-// tokens are those of audio and of pictures, which have prices of their own.
-func (r *Request) Units() core.Usage {
-	u := core.Usage{AudioInputTokens: r.audioTokens(), ImageInputTokens: r.imageTokens()}
-	switch kindOf(r) {
-	case kindImage:
-		u.Images = max(r.Choices, 1)
-	case kindSpeech:
-		u.Characters = characters(r)
-	case kindTranscript:
-		u.AudioMillis = r.size.audioMillis
-	default:
-	}
-	return u
-}
-
-// characters counts the characters of the text that is to be spoken.
-func characters(r *Request) int64 {
-	n := 0
-	for _, p := range r.Prompt.Parts {
-		if p.Kind == core.KindText {
-			n += len([]rune(p.Text))
-		}
-	}
-	return int64(n)
 }
