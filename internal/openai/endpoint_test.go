@@ -41,8 +41,9 @@ func TestEveryPublicEndpointHasARow(t *testing.T) {
 		}
 	}
 	want := []string{
-		"GET /v1/models", "GET /v1/models/{model}", "POST /v1/audio/speech", "POST /v1/chat/completions", "POST /v1/completions",
-		"POST /v1/embeddings", "POST /v1/images/generations", "POST /v1/moderations", "POST /v1/responses",
+		"GET /v1/models", "GET /v1/models/{model}", "POST /v1/audio/speech", "POST /v1/audio/transcriptions",
+		"POST /v1/audio/translations", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings",
+		"POST /v1/images/edits", "POST /v1/images/generations", "POST /v1/moderations", "POST /v1/responses",
 	}
 	if got := slices.Sorted(maps.Keys(open)); !slices.Equal(got, want) {
 		t.Errorf("open: %v", got)
@@ -126,6 +127,27 @@ func TestCheckContent(t *testing.T) {
 		e := CheckContent(Endpoint{}, tt.kind, tt.encoding)
 		if (e == nil) != tt.ok || e != nil && e.Reason != core.ReasonUnsupportedMediaType {
 			t.Errorf("CheckContent(%q, %q) = %v", tt.kind, tt.encoding, e)
+		}
+	}
+}
+
+// An endpoint that takes a form takes nothing else.
+func TestCheckContentOfForms(t *testing.T) {
+	for _, path := range []string{"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/images/edits"} {
+		endpoint, _, denied := Lookup("POST", path)
+		if denied != nil {
+			t.Fatal(denied.Public)
+		}
+		for kind, ok := range map[string]bool{
+			"multipart/form-data; boundary=x": true, "multipart/form-data": false, "multipart/mixed; boundary=x": false,
+			"application/json": false, "application/x-www-form-urlencoded": false, "": false,
+		} {
+			if e := CheckContent(endpoint, kind, ""); (e == nil) != ok || e != nil && e.Reason != core.ReasonUnsupportedMediaType {
+				t.Errorf("%s: CheckContent(%q) = %v", path, kind, e)
+			}
+			if CheckContent(endpoint, kind, "gzip") == nil {
+				t.Errorf("%s: %q is taken compressed", path, kind)
+			}
 		}
 	}
 }
