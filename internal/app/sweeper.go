@@ -12,7 +12,7 @@ import (
 const (
 	// responseLife is how long it is known whose a response is: the provider deletes responses after 30 days.
 	responseLife = 32 * 24 * time.Hour
-	// mostOwned is how many objects of one kind one user or app is known to own, the newest. A million rows are 200 MB.
+	// mostOwned is how many objects of one kind one user or app is known to own, the newest. A million are 260 MB.
 	mostOwned = 100_000
 	// sweepInterval is the time between two sweeps. Until the next one, more than mostOwned are kept.
 	sweepInterval = 10 * time.Minute

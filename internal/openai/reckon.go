@@ -46,7 +46,7 @@ func (p picture) priced() string {
 func (m Model) Offered(t Terms) bool { return t.Tier != "priority" || m.Priority != nil }
 
 // Contexts is how many times the input can fill the context of the model, 0 where InputBound bounds it. That it can where
-// a request brings what is not in it: a file, what the provider keeps, what tools find that the provider runs.
+// a request brings what is not in it: a file, what tools find that the provider runs. What Objects hold comes on top.
 func (r *Request) Contexts() int64 {
 	n := r.asked.runs
 	if r.size.whole || n > 0 {
