@@ -9,7 +9,13 @@ import (
 )
 
 // Terms are those that the request asks for. An answer that does not say on which it was served was served on these.
-func (r *Request) Terms() Terms { return Terms{Tier: r.asked.tier, Image: r.asked.picture.priced()} }
+func (r *Request) Terms() Terms {
+	t := Terms{Tier: r.asked.tier}
+	if kindOf(r) == kindImage {
+		t.Image = r.asked.picture.priced()
+	}
+	return t
+}
 
 // BoundTerms are terms that cost at least as much as the answer can: a request on a cheaper tier may be served on the
 // standard one.
