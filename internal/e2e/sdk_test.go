@@ -190,7 +190,7 @@ func TestSDKErrors(t *testing.T) {
 		{"off task", chat(ann, "gpt-4o", "Write a cover letter for my application as a pastry chef."), 403, "permission_error", "task_deviation", "messages", "billing", 1},
 		{"forbidden model", chat(ann, "o3", onTask), 403, "invalid_request_error", "model_not_found", "model", "gpt-4*", 1},
 		{"ungoverned endpoint", func(ctx context.Context) error {
-			_, err := ann.Embeddings.New(ctx, openai.EmbeddingNewParams{Model: "text-embedding-3-small", Input: openai.EmbeddingNewParamsInputUnion{OfString: openai.String(onTask)}})
+			_, err := ann.Models.Delete(ctx, "gpt-4o")
 			return err
 		}, 403, "invalid_request_error", "endpoint_not_allowed", "", "", 1},
 		{"rate of a minute", chat(ann, "gpt-4.1-mini", onTask, option.WithMaxRetries(0)), 429, "requests", "rate_limit_exceeded", "", "per-minute limit on requests of user ann", 1},

@@ -123,14 +123,23 @@ func (x *Exchange) model() string {
 	return x.request.Model
 }
 
-// notOwned refuses a request that names an object at the provider. Who made it is not known, and what it holds was not
-// judged with this request.
-func notOwned(object core.ObjectRef) *core.Error {
-	kind := strings.ReplaceAll(string(object.Kind), "_", " ")
+// unread refuses a request that names an object of which nobody has read what it holds.
+func unread(object core.ObjectRef) *core.Error {
 	return &core.Error{
 		Reason: core.ReasonUnsupportedParameter,
-		Public: "The request names a " + kind + " that is kept at the provider, and all callers of this gateway share one " +
-			"account there. Send what it holds in the request itself.",
+		Public: "The request names a " + named(object.Kind) + " that is kept at the provider, and what it holds would pass unread. " +
+			"Send it in the request itself.",
+	}
+}
+
+// named is a kind of objects in words.
+func named(kind core.ObjectKind) string { return strings.ReplaceAll(string(kind), "_", " ") }
+
+// notOffered refuses a service tier of which the price is not known for the model.
+func notOffered(r *openai.Request) *core.Error {
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter, Param: "service_tier",
+		Public: "The model has no price on the service tier " + r.Terms().Tier + ", and nothing is free. Ask for another tier.",
 	}
 }
 

@@ -14,17 +14,6 @@ func chat2k() []byte {
 		`"temperature":0.2,"max_completion_tokens":512,"stream":true}`, words, words, words)
 }
 
-func BenchmarkReadChat2kB(b *testing.B) {
-	body := chat2k()
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := ReadChat(body); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 func BenchmarkRewrite2kB(b *testing.B) {
 	body := chat2k()
 	r, _ := ReadChat(body)

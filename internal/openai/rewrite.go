@@ -16,7 +16,7 @@ type edit struct {
 // When there is nothing to change it is body itself.
 func (r *Request) Rewrite(body []byte, e Edits) []byte {
 	edits := make([]edit, 0, 4)
-	if e.IncludeUsage && r.Stream && !r.IncludeUsage {
+	if e.IncludeUsage && r.LacksUsage() {
 		edits = append(edits, r.splices.askForUsage())
 	}
 	if e.MaxOutputTokens > 0 {
@@ -39,6 +39,15 @@ func (r *Request) Rewrite(body []byte, e Edits) []byte {
 	}
 	return append(out, body[at:]...)
 }
+
+// LacksUsage reports whether the answer will be a stream that says what it used only if it is asked to, and is not.
+func (r *Request) LacksUsage() bool {
+	k := kindOf(r)
+	return r.Stream && !r.IncludeUsage && (k == kindChat || k == kindCompletion)
+}
+
+// OutputParam names the parameter that limits the output, empty where there is none.
+func (r *Request) OutputParam() string { return r.splices.limit }
 
 // askForUsage sets stream_options.include_usage, wherever it stands or does not.
 func (s splices) askForUsage() edit {
@@ -74,5 +83,8 @@ func (s splices) limitOutput(most int64) []edit {
 	for _, l := range s.maxTokens {
 		return []edit{{l.span, value}} // a null in the place of a number
 	}
-	return []edit{{span{s.open, s.open}, `"max_completion_tokens":` + value + ","}}
+	if s.limit == "" {
+		return nil
+	}
+	return []edit{{span{s.open, s.open}, `"` + s.limit + `":` + value + ","}}
 }

@@ -18,14 +18,13 @@ type Ownership interface {
 	// change nothing when the owner has it already. It must refuse an object without an id, a kind or exactly one owner
 	// (ErrInvalid). Times come back in UTC, cut to microseconds.
 	Own(ctx context.Context, o core.OwnedObject) error
-	// Owned must give the object as the last Own or Grow that returned left it, or false for one that nobody owns.
+	// Owned must give the object as the last Own or Count that returned left it, or false for one that nobody owns.
 	Owned(ctx context.Context, ref core.ObjectRef) (core.OwnedObject, bool, error)
 	// OwnedBy must give the ids of all objects of a kind that belong to an owner, in no order.
 	OwnedBy(ctx context.Context, kind core.ObjectKind, owner core.Owner) ([]string, error)
-	// Grow must note how many tokens going on from an object now takes, for a model. While the model is the same it must
-	// keep the larger figure of two that are known: turns may end in another order than they began. 0 is not known, and
-	// replaces any. Growing what nobody owns must do nothing.
-	Grow(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
+	// Count must note how many tokens going on from an object takes from now on, for a model; 0 for not known. Counting for
+	// what nobody owns must do nothing.
+	Count(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
 	// Disown must forget an object. Forgetting what nobody owns must do nothing.
 	Disown(ctx context.Context, ref core.ObjectRef) error
 	// Sweep must forget what k does not keep, and say how many objects that were.

@@ -1,5 +1,5 @@
-// Package provider stands in for OpenAI: chat completions as JSON and as event streams with usage, and the list of
-// models. The demo, the tests and the benchmark use it.
+// Package provider stands in for OpenAI: chats, responses, completions, pictures and speech as a whole and as event streams
+// with usage, embeddings, moderations, and the list of models. The demo, the tests and the benchmark use it.
 //
 // Contract: equal requests get equal answers; tokens are words, so that usage can be told from a prompt by counting;
 // what was received is kept, within bounds, for assertions. Faults are made only where Options.Behaviours is set.
@@ -20,7 +20,11 @@ import (
 )
 
 // models are the models that are listed and served.
-var models = []string{"gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano", "o3", "o4-mini"}
+var models = []string{
+	"gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano", "o3", "o4-mini",
+	"gpt-3.5-turbo-instruct", "text-embedding-3-small", "omni-moderation-latest", "gpt-image-1-mini", "gpt-4o-mini-tts", "tts-1",
+	"whisper-1", "gpt-4o-transcribe",
+}
 
 const (
 	// maxBody bounds what is read of a request.
@@ -80,6 +84,15 @@ func New(o Options) *Provider {
 	}
 	p := &Provider{o: o, mux: http.NewServeMux()}
 	p.mux.HandleFunc("POST /v1/chat/completions", p.chat)
+	p.mux.HandleFunc("POST /v1/responses", p.answerWith("", respond))
+	p.mux.HandleFunc("POST /v1/completions", p.answerWith("", complete))
+	p.mux.HandleFunc("POST /v1/embeddings", p.answerWith("", embed))
+	p.mux.HandleFunc("POST /v1/moderations", p.answerWith("omni-moderation-latest", moderate))
+	p.mux.HandleFunc("POST /v1/images/generations", p.answerWith("", draw))
+	p.mux.HandleFunc("POST /v1/audio/speech", p.answerWith("", speak))
+	p.mux.HandleFunc("POST /v1/audio/transcriptions", p.answerForm("file", transcribe))
+	p.mux.HandleFunc("POST /v1/audio/translations", p.answerForm("file", transcribe))
+	p.mux.HandleFunc("POST /v1/images/edits", p.answerForm("image", redraw))
 	p.mux.HandleFunc("GET /v1/models", listModels)
 	p.mux.HandleFunc("GET /v1/models/{id}", getModel)
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -30,13 +29,25 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// Credential is the one that is good, Revoked one that was, User who sends both and Key the provider key.
+// Credential is the one that is good, Revoked one that was, User who sends both and Key the provider key. OtherCredential is
+// another user's, and AppCredential that of an app that calls in nobody's name.
 const (
-	Credential = "Bearer good"
-	Revoked    = "Bearer revoked"
-	User       = "ann"
-	Key        = "sk-provider"
+	Credential      = "Bearer good"
+	Revoked         = "Bearer revoked"
+	OtherCredential = "Bearer other"
+	AppCredential   = "Bearer app"
+	User            = "ann"
+	OtherUser       = "ben"
+	App             = "helpdesk"
+	Key             = "sk-provider"
 )
+
+// callers are who sends which credential. All call through one app.
+var callers = map[string]core.Principal{
+	Credential:      {User: User, Team: "support", Method: core.MethodAppKey},
+	OtherCredential: {User: OtherUser, App: App, Team: "support", Method: core.MethodAppKey},
+	AppCredential:   {App: App, Team: "support", Method: core.MethodAppKey},
+}
 
 // ErrDown is what parts fail with.
 var ErrDown = errors.New("gatetest: down")
@@ -58,7 +69,9 @@ type World struct {
 	posted   quota.Amounts
 	refusals int
 	named    map[core.Reason]bool
-	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger.
+	objects  map[core.ObjectRef]core.OwnedObject
+	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger,
+	// "own", "owned", "ownedby", "count", "disown" of whose objects are.
 	// It may also panic, or wait for ctx to end.
 	Fail func(ctx context.Context, step string) error
 	// Classify takes the place of the classifier.
@@ -90,7 +103,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	w := &World{
 		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{},
-		named: map[core.Reason]bool{},
+		named: map[core.Reason]bool{}, objects: map[core.ObjectRef]core.OwnedObject{},
 	}
 	w.Classify = classifier.Classify
 	if o.Policy != "" {
@@ -109,7 +122,7 @@ func New(t testing.TB, o Options) *World {
 			return w.policy
 		},
 		Prices: openai.DefaultPrices, Classifier: classifierFunc(func(v *intent.View) core.Intent { return w.Classify(v) }),
-		Scorer: scorer, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
+		Scorer: scorer, Owners: owners{w}, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
 		Metrics: telemetry.New(w.metrics, telemetry.Build{}, openai.DefaultPrices().Names()),
 		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
 		ProviderKey: func() string { return Key },
@@ -270,12 +283,13 @@ func (d *directory) Limits() *quota.LimitSet                { return d.limits }
 type authenticator struct{ w *World }
 
 func (authenticator) Authenticate(_ context.Context, e identity.Evidence) (*identity.Session, *core.Error) {
-	p := core.Principal{User: User, Team: "support", Method: core.MethodAppKey}
-	switch strings.Join(e.Authorization, ", ") {
-	case Credential:
-		return &identity.Session{Principal: p}, nil
-	case Revoked:
-		return nil, &core.Error{Reason: core.ReasonRevokedCredential, Public: "It was revoked.", Principal: p}
+	if len(e.Authorization) == 1 {
+		if p, ok := callers[e.Authorization[0]]; ok {
+			return &identity.Session{Principal: p}, nil
+		}
+		if e.Authorization[0] == Revoked {
+			return nil, &core.Error{Reason: core.ReasonRevokedCredential, Public: "It was revoked.", Principal: callers[Credential]}
+		}
 	}
 	return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
 }

@@ -60,11 +60,9 @@ func (w ownership) OwnedBy(ctx context.Context, kind core.ObjectKind, owner core
 	return collect(rows, err, oneText)
 }
 
-func (w ownership) Grow(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error {
-	const grow = `UPDATE provider_objects SET model = @model, tokens = CASE
-		WHEN @tokens > 0 AND model = @model THEN max(tokens, @tokens) ELSE @tokens END WHERE kind = @kind AND id = @id`
-	_, err := w.s.objects.ExecContext(ctx, grow, sql.Named("model", model), sql.Named("tokens", tokens),
-		sql.Named("kind", string(ref.Kind)), sql.Named("id", ref.ID))
+func (w ownership) Count(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error {
+	_, err := w.s.objects.ExecContext(ctx, `UPDATE provider_objects SET model = ?, tokens = ? WHERE kind = ? AND id = ?`,
+		model, tokens, string(ref.Kind), ref.ID)
 	return err
 }
 

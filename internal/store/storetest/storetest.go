@@ -47,7 +47,7 @@ func Run(t *testing.T, db Database) {
 		{"objects never change hands", neverChangesHands},
 		{"of many claims at once one holds", claimedAtOnce},
 		{"owners find all that is theirs", ownedBy},
-		{"tokens of turns grow", growing},
+		{"tokens of turns are counted", counting},
 		{"what is kept of objects is bounded", sweeping},
 		{"nobody inherits objects", heirs},
 	}
