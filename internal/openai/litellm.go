@@ -2,6 +2,7 @@ package openai
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math/big"
@@ -26,6 +27,17 @@ type Import struct {
 	Others  int
 }
 
+// wrongFile says what is wrong with a file of LiteLLM's. The library words its errors differently from run to run.
+func wrongFile(err error) string {
+	if e, ok := errors.AsType[*json.SemanticError](err); ok {
+		return "it is not an object of objects, at " + strconv.Quote(string(e.JSONPointer))
+	}
+	if e, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
+		return "it is not valid JSON, at byte " + strconv.FormatInt(e.ByteOffset, 10)
+	}
+	return "it cannot be read"
+}
+
 // SkippedModel says why a model was not imported.
 type SkippedModel struct{ Name, Why string }
 
@@ -36,7 +48,7 @@ type SkippedModel struct{ Name, Why string }
 func ImportLiteLLM(data []byte, version string) (*Import, error) {
 	var entries map[string]map[string]jsontext.Value
 	if err := json.Unmarshal(data, &entries); err != nil {
-		return nil, fmt.Errorf("reading LiteLLM's prices: %w", err)
+		return nil, fmt.Errorf("reading LiteLLM's prices: %s", wrongFile(err))
 	}
 	delete(entries, "sample_spec") // describes the form
 	out := &Import{}
