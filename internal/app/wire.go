@@ -58,7 +58,8 @@ func (a *App) openStore(ctx context.Context) (*people, error) {
 
 func (a *App) openAudit(ctx context.Context) error {
 	log, err := audit.Open(ctx, audit.Options{
-		Path: AuditPath(a.cfg.DataDir), Durability: audit.Durability(a.cfg.Audit.Durability), Now: time.Now, Logger: a.log,
+		Path: AuditPath(a.cfg.DataDir), Durability: audit.Durability(a.cfg.Audit.Durability),
+		Journal: int64(a.cfg.Audit.JournalSize), Now: time.Now, Logger: a.log,
 	})
 	if err != nil {
 		return err

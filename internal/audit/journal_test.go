@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/sqlite"
 )
 
 // numberedRecord is the n-th record of a writer that has written nothing but the journal.
@@ -297,6 +298,53 @@ func TestReadersMissNothing(t *testing.T) {
 	}
 	if got, err := r.Verify(t.Context()); err != nil || got.Records != records {
 		t.Errorf("Verify: %+v, %v", got, err)
+	}
+}
+
+// TestOutcomesPassWhileTheTablesAreHeld: what was admitted is closed at once, what is new waits.
+func TestOutcomesPassWhileTheTablesAreHeld(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.db")
+	l, err := Open(t.Context(), Options{Path: path, Durability: CrashSafe, Ballast: 64 << 10, Journal: 16 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeLog(t, l)
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	record := func(kind core.RecordKind, n int) core.Record {
+		return core.Record{Kind: kind, Time: time.UnixMicro(1), Exchange: fmt.Sprintf("x-%d", n), Source: strings.Repeat("s", 500)}
+	}
+	// The mover has taken one file when it finds the tables held; the other then fills up to its half.
+	n := 0
+	for ; !l.journal.crowded(); n++ {
+		if err := l.Append(t.Context(), record(core.RecordIntent, n)); err != nil {
+			t.Fatal(err)
+		}
+		signal(l.enough)
+	}
+	late := make(chan error, 1)
+	go func() { late <- l.Append(context.Background(), record(core.RecordIntent, n)) }()
+	for i := range n {
+		if err := l.Append(t.Context(), record(core.RecordOutcome, i)); err != nil {
+			t.Fatalf("outcome %d: %v", i, err)
+		}
+	}
+	select {
+	case err := <-late:
+		t.Errorf("an intent did not wait: %v", err)
+	default:
+	}
+	if _, err := db.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-late; err != nil {
+		t.Errorf("the intent that waited: %v", err)
 	}
 }
 

@@ -95,10 +95,9 @@ type Log struct {
 	tasks   []func(error) // for the mover, told whether all that was recorded is in the tables
 	closed  bool
 
-	wake       chan struct{} // holds a token when waiting or closed have changed
+	wake       chan struct{} // holds a token when waiting or closed have changed, or the journal was emptied
 	enough     chan struct{} // holds a token when it is time to move
 	asked      chan struct{} // holds a token when there are tasks
-	emptied    chan struct{} // holds a token when the mover has emptied the journal, or could not
 	checkpoint chan struct{} // holds a token when the WAL has grown
 	written    chan struct{} // closed when the writer goroutine has ended
 	moved      chan struct{} // closed when the mover has ended
@@ -148,7 +147,6 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		wake:       make(chan struct{}, 1),
 		enough:     make(chan struct{}, 1),
 		asked:      make(chan struct{}, 1),
-		emptied:    make(chan struct{}, 1),
 		checkpoint: make(chan struct{}, 1),
 		written:    make(chan struct{}),
 		moved:      make(chan struct{}),

@@ -47,7 +47,7 @@ func (l *Log) move() {
 		l.tasks = nil
 		l.mu.Unlock()
 		err := l.empty()
-		signal(l.emptied)
+		signal(l.wake) // for those that were held back
 		for _, task := range tasks {
 			task(err)
 		}

@@ -22,7 +22,9 @@ func (l *Log) write() {
 		l.waiting = spare[:0]
 		l.mu.Unlock()
 
-		l.awaitRoom()
+		if l.journal.crowded() && l.trouble.Load() == nil {
+			batch = l.holdBack(batch)
+		}
 		l.tail.shift(Position(l.indexed.Load()))
 		for chunk := range slices.Chunk(batch, maxBatch) {
 			l.store(chunk)
@@ -30,7 +32,7 @@ func (l *Log) write() {
 		if l.journal.owed.Load() >= moveEvery {
 			signal(l.enough)
 		}
-		if closed {
+		if closed && !l.anyWaiting() {
 			return // nothing is added once closed is set
 		}
 		clear(batch)
@@ -38,13 +40,28 @@ func (l *Log) write() {
 	}
 }
 
-// awaitRoom holds back what comes while the mover is behind: the second half of a segment is kept for outcomes, should the
-// disk turn out to be full. In trouble only they get here.
-func (l *Log) awaitRoom() {
-	for l.journal.crowded() && l.trouble.Load() == nil {
-		signal(l.enough)
-		<-l.emptied
+// holdBack has all but outcomes wait until the mover has emptied the journal: what is left of it is for those, should the
+// disk turn out to be full. The mover wakes the writer again.
+func (l *Log) holdBack(batch []*pending) (outcomes []*pending) {
+	var held []*pending
+	for _, p := range batch {
+		if p.row.kind == core.RecordOutcome {
+			outcomes = append(outcomes, p)
+		} else {
+			held = append(held, p)
+		}
 	}
+	l.mu.Lock()
+	l.waiting = append(held, l.waiting...)
+	l.mu.Unlock()
+	signal(l.enough)
+	return outcomes
+}
+
+func (l *Log) anyWaiting() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.waiting) > 0
 }
 
 // store writes records and tells each caller how it went. When the disk is full, the ballast makes room and the outcomes

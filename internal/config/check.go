@@ -18,6 +18,8 @@ const (
 	maxMessage Bytes = 1 << 30
 	// maxSecret is the longest credential, in bytes.
 	maxSecret = 8 << 10
+	// minJournal holds some dozens of records.
+	minJournal = 64 << 10
 )
 
 // check reports what is wrong with the settings, each at the name of the setting.
@@ -38,6 +40,9 @@ func (c *Config) check(problem func(setting, message string)) {
 	}
 	c.Identity.check(problem)
 	c.Provider.check(problem)
+	if c.Audit.JournalSize < minJournal || c.Audit.JournalSize > maxMessage {
+		problem("audit.journal_size", "must be at least 64KiB and at most 1GiB")
+	}
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")
 	}

@@ -78,7 +78,8 @@ type Provider struct {
 
 // Audit says how records are kept.
 type Audit struct {
-	Durability Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
+	Durability  Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
+	JournalSize Bytes      `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
 }
 
 // Log says what is logged.
@@ -112,7 +113,7 @@ func Default() Config {
 			MaxLifetime: 24 * time.Hour,
 			Leeway:      30 * time.Second,
 		},
-		Audit:    Audit{Durability: DurabilityCrashSafe},
+		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 		Shutdown: Shutdown{Grace: 10 * time.Minute},
 	}

@@ -54,7 +54,7 @@ func fullDisk(t *testing.T) {
 	if err := syscall.Mount("none", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, ""); err != nil {
 		t.Fatalf("may not mount: %v", err)
 	}
-	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=80m"); err != nil {
+	if err := syscall.Mount("tmpfs", disk, "tmpfs", 0, "size=100m"); err != nil {
 		t.Fatalf("may not mount: %v", err)
 	}
 	t.Cleanup(func() { must(t, syscall.Unmount(disk, 0)) })

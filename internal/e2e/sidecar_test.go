@@ -217,7 +217,7 @@ limits:
 	w.refused(c, quotaUsedUp)
 }
 
-// TestSlowAudit holds the audit's file so that no record can be made durable in time.
+// TestSlowAudit holds the audit's tables until the journal takes no new records, so that none becomes durable in time.
 func TestSlowAudit(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -229,12 +229,20 @@ func TestSlowAudit(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			s := setup{settings: map[string]string{"extproc.message_timeout": tt.plumbline.String()}}
+			s := setup{settings: map[string]string{"extproc.message_timeout": tt.plumbline.String(), "audit.journal_size": "64KiB"}}
 			s.envoy.MessageTimeout = tt.filter
 			w := start(t, s)
 			release := w.holdAudit()
+			var passed int64
 			began := time.Now()
 			r := w.send(w.chatCall(chatBody("gpt-4o", onTask, nil)))
+			for ; r.Status == http.StatusOK; passed++ {
+				began = time.Now()
+				r = w.send(w.chatCall(chatBody("gpt-4o", onTask, nil)))
+			}
+			if passed == 0 {
+				t.Error("no call passed while the journal had room")
+			}
 			governanceDown.check(t, r)
 			if took := time.Since(began); took > tt.filter+time.Second {
 				t.Errorf("refused after %v", took)
@@ -243,9 +251,9 @@ func TestSlowAudit(t *testing.T) {
 				t.Errorf("the answer names the exchange %q", r.Exchange)
 			}
 			release()
-			w.untouched(0)
+			w.untouched(passed)
 			eventually(t, "calls pass again", func() bool { return w.send(w.chatCall(chatBody("gpt-4o", onTask, nil))).Status == http.StatusOK })
-			w.untouched(1)
+			w.untouched(passed + 1)
 			// What became of the refused one: nothing, a refusal, or an intent that is closed as not forwarded.
 			for _, e := range w.all(auditOf(core.RecordOutcome)) {
 				if rec := e.Record; rec.Finish != core.FinishComplete && (rec.Finish != core.FinishNotForwarded || rec.Settled != nil && *rec.Settled != (core.Charge{})) {
