@@ -8,7 +8,7 @@ import (
 // datasync forces what was written to the disk, without the file's times.
 func datasync(f *os.File) error {
 	for {
-		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR { //nolint:errorlint // a bare errno
+		if err := syscall.Fdatasync(int(f.Fd())); err != syscall.EINTR {
 			return err
 		}
 	}

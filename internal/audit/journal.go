@@ -281,7 +281,7 @@ func readFrame(r io.Reader) (frame, error) {
 		return frame{}, errNoFrame
 	}
 	return frame{
-		position:  Position(binary.LittleEndian.Uint64(body)), //nolint:gosec // written from a Position
+		position:  Position(binary.LittleEndian.Uint64(body)),
 		seq:       binary.LittleEndian.Uint64(body[8:]),
 		writer:    string(body[bodyHead : bodyHead+name]),
 		canonical: body[bodyHead+name:],

@@ -103,8 +103,14 @@ func (r *Reader) Search(ctx context.Context, q Query) (entries []Entry, next str
 
 func (q Query) matches(c columns) bool {
 	for _, f := range [...]struct{ want, got string }{
-		{q.Exchange, c.exchange}, {q.User, c.user}, {q.Team, c.team}, {q.App, c.app}, {q.Model, c.model},
-		{string(q.Kind), string(c.kind)}, {string(q.Action), c.action}, {string(q.Reason), c.reason},
+		{q.Exchange, c.exchange},
+		{q.User, c.user},
+		{q.Team, c.team},
+		{q.App, c.app},
+		{q.Model, c.model},
+		{string(q.Kind), string(c.kind)},
+		{string(q.Action), c.action},
+		{string(q.Reason), c.reason},
 	} {
 		if f.want != "" && f.want != f.got {
 			return false
