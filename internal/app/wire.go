@@ -113,7 +113,7 @@ func (a *App) newGate(
 		Policy:     func() *policy.Snapshot { return rules },
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,
-		Ledger: ledger, Audit: a.audit, Refusals: a.refusals,
+		Owners: a.store.Ownership(), Ledger: ledger, Audit: a.audit, Refusals: a.refusals,
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
 		MaxBody:      int64(a.cfg.ExtProc.MaxBody),

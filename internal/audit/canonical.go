@@ -55,6 +55,8 @@ func (e *encoder) record(r *core.Record) {
 	e.stringUnlessEmpty("endpoint", r.Endpoint)
 	e.stringUnlessEmpty("model", r.Model)
 	e.stringUnlessEmpty("served_model", r.ServedModel)
+	e.objects(r.Objects)
+	e.strings("opaque", r.Opaque)
 	e.stringUnlessEmpty("policy_version", r.PolicyVersion)
 	e.intent(r.Intent)
 	e.deviation(r.Deviation)
@@ -85,6 +87,24 @@ func (e *encoder) principal(p *core.Principal) {
 	e.stringUnlessEmpty("issuer", p.Issuer)
 	e.stringUnlessEmpty("credential", p.Credential)
 	e.close()
+}
+
+func (e *encoder) objects(refs []core.ObjectRef) {
+	if len(refs) == 0 {
+		return
+	}
+	e.name("objects")
+	e.b = append(e.b, '[')
+	for i, ref := range refs {
+		if i > 0 {
+			e.b = append(e.b, ',')
+		}
+		e.open()
+		e.string("kind", string(ref.Kind))
+		e.string("id", ref.ID)
+		e.close()
+	}
+	e.b = append(e.b, ']')
 }
 
 func (e *encoder) intent(in *core.Intent) {
@@ -262,6 +282,22 @@ func (e *encoder) stringUnlessEmpty(name, s string) {
 	if s != "" {
 		e.string(name, s)
 	}
+}
+
+// strings writes a list, unless it is empty.
+func (e *encoder) strings(name string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	e.name(name)
+	e.b = append(e.b, '[')
+	for i, s := range list {
+		if i > 0 {
+			e.b = append(e.b, ',')
+		}
+		e.quote(s)
+	}
+	e.b = append(e.b, ']')
 }
 
 func (e *encoder) int(name string, n int64) {

@@ -91,7 +91,7 @@ func Default() Config {
 		ExtProc: ExtProc{
 			SocketMode:      0o660,
 			MessageTimeout:  2 * time.Second,
-			MaxBody:         4 << 20,
+			MaxBody:         32 << 20,
 			MaxBodyInFlight: 256 << 20,
 			CutGrace:        10 * time.Second,
 			CutGraceBytes:   1 << 20,

@@ -46,6 +46,10 @@ type Record struct {
 	// Model is the one asked for, ServedModel the one the provider named in its answer.
 	Model       string `json:"model,omitempty"`
 	ServedModel string `json:"served_model,omitempty"`
+	// Objects are those at the provider that the request named, and in an outcome the one that its answer made.
+	Objects []ObjectRef `json:"objects,omitempty"`
+	// Opaque are the media types of what the request held that could not be judged, each once.
+	Opaque []string `json:"opaque,omitempty"`
 
 	PolicyVersion string     `json:"policy_version,omitempty"`
 	Intent        *Intent    `json:"intent,omitempty"`

@@ -35,12 +35,18 @@ func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Err
 	if err := x.read(body); err != nil {
 		return Admission{}, err
 	}
+	if err := x.guard(ctx); err != nil {
+		return Admission{}, err
+	}
 	x.judge()
 	if err := x.decide(); err != nil {
 		return Admission{}, err
 	}
 	edits, err := x.reserve(ctx)
 	if err != nil {
+		return Admission{}, err
+	}
+	if err := x.beginTurn(ctx); err != nil {
 		return Admission{}, err
 	}
 	if err := x.recordIntent(ctx); err != nil {
@@ -56,21 +62,29 @@ func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Err
 	return x.forward(body, edits), nil
 }
 
-// read takes the request apart. Plain endpoints have no body.
+// read takes the request apart. Plain endpoints have no body, and few owned ones have.
 func (x *Exchange) read(body []byte) *core.Error {
 	defer x.clock.lap(telemetry.StageWire)
 	if limit := x.BodyLimit(); int64(len(body)) > limit {
 		return bodyTooLarge(limit)
 	}
-	if x.endpoint.Class != openai.ClassGoverned {
+	switch x.endpoint.Class {
+	case openai.ClassOwned:
+		return x.readOwned(body)
+	case openai.ClassPlain, openai.ClassDenied:
 		return nil
+	case openai.ClassGoverned:
 	}
-	request, err := openai.ReadChat(body)
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, allowance(x.pinned.policy.Requests()))
 	if err != nil {
 		return err
 	}
 	x.request = request
-	x.hold.model, _ = x.pinned.prices.Model(request.Model)
+	model, priced := x.pinned.prices.Model(request.Model)
+	if priced && !model.Offered(request.Terms()) {
+		return notOffered(request)
+	}
+	x.hold.model = model
 	return nil
 }
 
@@ -84,6 +98,9 @@ func (x *Exchange) judge() {
 	f.PriceVersion = x.pinned.prices.Version()
 	f.Model = x.model()
 	_, f.Priced = x.pinned.prices.Model(f.Model)
+	if x.objects.upload != "" {
+		f.Intent.Unscored, f.Deviation.Unscored = core.UnscoredOpaque, core.UnscoredOpaque
+	}
 	if x.request == nil {
 		return
 	}
@@ -145,6 +162,12 @@ func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 		return rec
 	}
 	x.judged.facts.AddTo(&rec)
+	if x.request != nil {
+		rec.Opaque = x.request.Unread()
+	}
+	if x.objects.upload != "" {
+		rec.Opaque = []string{x.objects.upload}
+	}
 	verdict := x.judged.verdict
 	rec.Verdict = &verdict
 	if verdict.Action != "" {

@@ -13,7 +13,7 @@ import (
 // Close charges and records the exchange, whatever ended it. Only the first call does anything. ctx may be dead: what
 // is owed runs within CloseTimeout of its own.
 //
-// The order is that of the loss contract: the outcome goes to the audit, which carries the settlement, then to the
+// The order is that of the loss contract: what the answer made at the provider gets its owner; the outcome goes to the audit, which carries the settlement, then to the
 // ledger, which is a cache of it.
 func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
 	x.once.Do(func() {
@@ -66,6 +66,7 @@ func (x *Exchange) closeForwarded(ctx context.Context, finish core.Finish) {
 	}
 	used := x.used(seen.usage)
 	charge := x.charge(used)
+	x.keepObjects(ctx, seen)
 	x.appendOutcome(ctx, finish, charge, seen)
 	if x.hold.live {
 		x.hold.live = false
@@ -96,6 +97,8 @@ type seen struct {
 	model        string // as the provider named it
 	unattributed int64  // see core.Record
 	complete     bool
+	object       string // the id of what the answer made at the provider
+	context      int64  // see contextOf
 }
 
 // sum says what the answer came to. A fault in reading it must not lose the ending: the exchange is then charged what it
@@ -104,7 +107,11 @@ func (x *Exchange) sum() (s seen) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			held := x.hold.reservation.Held
-			s = seen{usage: core.Usage{InputTokens: held.InputTokens, OutputTokens: held.OutputTokens, Estimated: true}}
+			s = seen{}
+			if x.request != nil {
+				s.usage = x.request.Units()
+			}
+			s.usage.InputTokens, s.usage.OutputTokens, s.usage.Estimated = held.InputTokens, held.OutputTokens, true
 			x.gate.o.Metrics.FailedClosed("answer_sum")
 			x.gate.o.Log.Error("an answer could not be summed up and is charged in full", "exchange", x.id, "type", fmt.Sprintf("%T", cause))
 		}
@@ -112,6 +119,7 @@ func (x *Exchange) sum() (s seen) {
 	s.usage, s.complete = x.usage(), x.answerComplete()
 	if r := x.answer.reader; r != nil {
 		s.model = r.ServedModel()
+		s.object, s.context = r.ObjectID(), x.contextOf()
 		if reported, ok := r.Usage(); ok && x.answer.cut != "" {
 			s.unattributed = max(0, reported.OutputTokens-s.usage.OutputTokens)
 		}
@@ -143,8 +151,12 @@ func (x *Exchange) usage() core.Usage {
 	if x.answer.reader != nil {
 		estimated = x.answer.reader.Counted()
 	}
+	if !x.answer.ended || !x.answerComplete() {
+		// What is paid by the piece is paid whether or not it was waited for.
+		estimated.Images, estimated.Characters = x.request.Units().Images, x.request.Units().Characters
+	}
 	held := x.hold.reservation.Held
-	estimated.InputTokens = min(estimated.InputTokens, held.InputTokens)
+	estimated.InputTokens = min(x.withEarlier(estimated.InputTokens), held.InputTokens)
 	estimated.OutputTokens = min(estimated.OutputTokens, held.OutputTokens)
 	return estimated
 }
@@ -179,10 +191,11 @@ func (x *Exchange) used(u core.Usage) quota.Amounts {
 	if x.request == nil {
 		return quota.Amounts{}
 	}
-	model := x.hold.model
+	terms := x.request.Terms()
 	if x.answer.reader != nil {
-		model = model.On(x.answer.reader.ServedTerms())
+		terms = x.answer.reader.ServedTerms()
 	}
+	model := x.hold.model.On(terms)
 	return quota.Amounts{Requests: 1, InputTokens: u.InputTokens, OutputTokens: u.OutputTokens, Cost: model.Cost(u)}
 }
 
@@ -226,5 +239,5 @@ func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.judge
 func (x *Exchange) cost(input, output int64) core.MicroUSD {
 	u := x.request.Units()
 	u.InputTokens, u.OutputTokens = input, output
-	return x.hold.model.Cost(u)
+	return x.hold.model.On(x.request.BoundTerms()).Cost(u)
 }

@@ -24,7 +24,9 @@ type Exchange struct {
 	session  *identity.Session
 	endpoint openai.Endpoint
 	named    string          // the model that the path names, if it does
+	object   string          // the object at the provider that the path or the query names, if it does
 	request  *openai.Request // nil until Admit has read a body
+	objects  objects
 	judged   judged
 	hold     hold
 	answer   answer
@@ -149,6 +151,7 @@ func (x *Exchange) record(kind core.RecordKind) core.Record {
 		rec.Source = x.head.Source.String()
 	}
 	rec.Model = x.model()
+	rec.Objects = x.objects.refs
 	return rec
 }
 

@@ -74,6 +74,7 @@ type Options struct {
 	Prices     func() *openai.PriceTable
 	Classifier Classifier
 	Scorer     Scorer
+	Owners     Owners
 	Ledger     quota.Ledger
 	Audit      Recorder
 	Refusals   RefusalCounter
@@ -106,7 +107,7 @@ type Gate struct {
 func New(o Options) (*Gate, error) {
 	switch {
 	case o.Identity == nil || o.Directory == nil || o.Policy == nil || o.Prices == nil || o.Classifier == nil ||
-		o.Scorer == nil || o.Ledger == nil || o.Audit == nil || o.Refusals == nil || o.Metrics == nil || o.Log == nil || o.Now == nil:
+		o.Scorer == nil || o.Owners == nil || o.Ledger == nil || o.Audit == nil || o.Refusals == nil || o.Metrics == nil || o.Log == nil || o.Now == nil:
 		return nil, errors.New("gate: an option is missing")
 	case o.AdmitTimeout <= 0 || o.CloseTimeout <= 0:
 		return nil, errors.New("gate: AdmitTimeout and CloseTimeout must be positive")

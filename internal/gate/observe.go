@@ -56,7 +56,7 @@ func (x *Exchange) ObserveHead(ctx context.Context, h AnswerHead, end bool) (Hea
 	edits := HeaderEdits{Remove: removedFromAnswers, Set: [][2]string{{"x-plumbline-request-id", x.id}}}
 	if x.answer.reader.Decodes() {
 		edits.Remove = append([]string{"content-length", "content-encoding"}, edits.Remove...)
-	} else if x.filtersModels() {
+	} else if options.Filter != nil {
 		edits.Remove = append([]string{"content-length"}, edits.Remove...)
 	}
 	edits.Set = append(edits.Set, rateLimits(x.hold.reservation.Standings, h.RateLimits, x.gate.o.Now())...)
@@ -84,18 +84,22 @@ func (x *Exchange) refuseEarly(ctx context.Context, h AnswerHead) *openai.Reply 
 // may set.
 var removedFromAnswers = []string{"set-cookie", "openai-organization", "openai-project", "x-plumbline-notice"}
 
-func (x *Exchange) filtersModels() bool { return x.endpoint.Class == openai.ClassPlain }
-
 func (x *Exchange) answerOptions(h AnswerHead) openai.AnswerOptions {
 	o := openai.AnswerOptions{
 		Request: x.request, Status: h.Status, ContentType: h.ContentType, ContentEncoding: h.ContentEncoding,
 	}
 	if x.request != nil {
-		o.StripUsage = x.request.Stream && !x.request.IncludeUsage
+		o.StripUsage = x.request.LacksUsage()
+		o.Terms = x.request.Terms()
 	}
-	if x.filtersModels() {
+	switch {
+	case x.endpoint.Class == openai.ClassPlain:
 		p := x.principal()
-		o.FilterModels = func(model string) bool { return x.pinned.policy.ModelAllowed(p, model) }
+		o.Filter = func(model string) bool { return x.pinned.policy.ModelAllowed(p, model) }
+	case x.endpoint.Access == openai.AccessList:
+		o.Filter = func(id string) bool { return x.objects.listed[id] }
+	case x.endpoint.Access == openai.AccessUse, x.endpoint.Access == openai.AccessDelete:
+		o.Unread = true
 	}
 	return o
 }

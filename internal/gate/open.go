@@ -52,7 +52,12 @@ func (x *Exchange) open(ctx context.Context) *core.Error {
 	x.session = session
 
 	endpoint, named, denied := openai.Lookup(x.head.Method, x.head.Path)
-	x.endpoint, x.named = endpoint, named
+	x.endpoint = endpoint
+	if endpoint.Class == openai.ClassOwned {
+		x.object = named
+	} else {
+		x.named = named
+	}
 	x.clock.lap(telemetry.StageWire)
 	if denied != nil {
 		return denied
@@ -70,8 +75,8 @@ func (x *Exchange) checkHead() *core.Error {
 		}
 	case x.head.ContentLength > x.BodyLimit():
 		return bodyTooLarge(x.BodyLimit())
-	case x.endpoint.Class != openai.ClassGoverned:
+	case x.endpoint.Class == openai.ClassPlain, x.head.ContentLength == 0 && x.endpoint.Class == openai.ClassOwned:
 		return nil
 	}
-	return openai.CheckContent(x.head.ContentType, x.head.ContentEncoding)
+	return openai.CheckContent(x.endpoint, x.head.ContentType, x.head.ContentEncoding)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -106,6 +107,26 @@ func (x *Exchange) model() string {
 		return x.named
 	}
 	return x.request.Model
+}
+
+// unread refuses a request that names an object of which nobody has read what it holds.
+func unread(object core.ObjectRef) *core.Error {
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter,
+		Public: "The request names a " + named(object.Kind) + " that is kept at the provider, and what it holds would pass unread. " +
+			"Send it in the request itself.",
+	}
+}
+
+// named is a kind of objects in words.
+func named(kind core.ObjectKind) string { return strings.ReplaceAll(string(kind), "_", " ") }
+
+// notOffered refuses a service tier of which the price is not known for the model.
+func notOffered(r *openai.Request) *core.Error {
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter, Param: "service_tier",
+		Public: "The model has no price on the service tier " + r.Terms().Tier + ", and nothing is free. Ask for another tier.",
+	}
 }
 
 func bodyTooLarge(limit int64) *core.Error {

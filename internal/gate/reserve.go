@@ -14,25 +14,23 @@ import (
 
 // reserve holds what the call may use at most, under every limit at once. First with the cheap bound on its input; when
 // that does not fit, with the counted input; when that does not fit either, with as much output as is left, which is
-// then written into the request. Plain endpoints reserve nothing.
+// then written into the request. Turns that are kept at the provider count with the input. Plain and owned endpoints reserve
+// nothing.
 func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 	if x.request == nil {
 		return openai.Edits{}, nil
 	}
 	defer x.clock.lap(telemetry.StageLedger)
-	edits := openai.Edits{IncludeUsage: x.request.Stream && !x.request.IncludeUsage && !x.head.BodyFixed}
-	output := quota.Output{
-		ModelMax: x.hold.model.MaxOutput, ClientMax: x.request.MaxOutputTokens, Choices: x.request.Choices,
-		Reasoning: x.hold.model.Reasoning, Stream: x.request.Stream && !x.head.BodyFixed,
-	}
+	edits := openai.Edits{IncludeUsage: x.request.LacksUsage() && !x.head.BodyFixed}
+	output := x.output()
 	want, _ := quota.OutputReservation(output)
 
 	x.gate.leases.add(x) // first, so that there is no moment at which something is held and nobody keeps it
-	err := x.take(ctx, x.request.InputBound(), want)
+	err := x.take(ctx, x.inputBound(), want)
 	if needsLess(err) {
-		err = x.take(ctx, x.request.CountInput(), want)
+		err = x.take(ctx, x.countInput(), want)
 	}
-	if needsLess(err) && !x.head.BodyFixed {
+	if needsLess(err) && x.request.OutputParam() != "" && !x.head.BodyFixed {
 		edits.MaxOutputTokens, err = x.reserveLess(ctx, output, err)
 	}
 	var exhausted *quota.ExhaustedError
@@ -44,6 +42,33 @@ func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 	}
 	x.warnOfSoftLimits()
 	return edits, nil
+}
+
+// output is what is known of the length of the answer before it is there.
+func (x *Exchange) output() quota.Output {
+	return quota.Output{
+		ModelMax: x.request.OutputBound(x.hold.model), ClientMax: x.request.MaxOutputTokens, Choices: x.request.Choices,
+		Reasoning: x.hold.model.Reasoning, Stream: x.request.InSlabs() && !x.head.BodyFixed,
+	}
+}
+
+// inputBound is the most input tokens that the call can have, without a tokenizer.
+func (x *Exchange) inputBound() int64 {
+	return max(x.withEarlier(x.request.InputBound()), x.contexts())
+}
+
+// countInput is the same with a tokenizer, which takes its time. It is never more.
+func (x *Exchange) countInput() int64 {
+	return max(x.withEarlier(x.request.CountInput()), x.contexts())
+}
+
+// contexts is how much the input can be at most where the request itself does not bound it.
+func (x *Exchange) contexts() int64 {
+	n, window := x.request.Contexts(), x.contextWindow()
+	if n > quota.MaxAmount/window {
+		return quota.MaxAmount
+	}
+	return n * window
 }
 
 // needsLess reports whether a refusal might be none with fewer tokens.
@@ -72,7 +97,7 @@ func (x *Exchange) take(ctx context.Context, input, output int64) error {
 // reserveLess holds as much output as is left and gives the maximum, per choice, to write into the request. refusal is
 // returned when nothing useful is left.
 func (x *Exchange) reserveLess(ctx context.Context, output quota.Output, refusal error) (int64, error) {
-	input := x.request.CountInput()
+	input := x.countInput()
 	standings, err := x.gate.o.Ledger.Standings(ctx, x.subject(), x.pinned.directory.Limits(), x.judged.facts.At)
 	if err != nil {
 		return 0, err
@@ -102,7 +127,7 @@ func (x *Exchange) exhausted(e *quota.ExhaustedError) *core.Error {
 	}
 	x.judged.verdict = x.pinned.policy.Decide(x.judged.facts)
 	x.gate.o.Metrics.QuotaRefused(string(l.Scope), string(l.Dimension))
-	return explainQuota(e, x.judged.verdict)
+	return explainQuota(e, x.judged.verdict, x.request.OutputParam())
 }
 
 // warnOfSoftLimits decides again when a soft limit is over its value.

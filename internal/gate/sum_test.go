@@ -14,7 +14,7 @@ import (
 
 // An answer whose reader panics is still charged: what was held.
 func TestAnAnswerThatCannotBeSummedUpIsChargedInFull(t *testing.T) {
-	request, refusal := openai.ReadChat([]byte(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hi"}]}`))
+	request, refusal := openai.Read(openai.Endpoint{Name: "chat.completions"}, "application/json", []byte(`{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hi"}]}`), openai.Allowance{})
 	if refusal != nil {
 		t.Fatal(refusal)
 	}

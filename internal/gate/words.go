@@ -18,15 +18,15 @@ func (x *Exchange) explain(v core.Verdict) *core.Error {
 	f := x.judged.facts
 	switch v.Reason {
 	case core.ReasonOffTask:
-		e.Param = "messages"
+		e.Param = x.request.PromptParam()
 		e.Public = "This prompt is too far from the work assigned to " + f.Principal.Name() + nearest(f.Deviation) +
 			". Rephrase it in terms of that work, or ask for a task to be assigned that covers it."
 	case core.ReasonUnscored:
-		e.Param = "messages"
+		e.Param = x.request.PromptParam()
 		e.Public = "This prompt could not be compared with the work assigned to " + f.Principal.Name() + " (" +
 			unscoredWords(f) + "), and the policy does not let such prompts pass."
 	case core.ReasonForbiddenIntent:
-		e.Param = "messages"
+		e.Param = x.request.PromptParam()
 		e.Public = fmt.Sprintf("Prompts of the kind %q are not allowed by the policy (%s). Do not retry.", f.Intent.Label, v.Rule)
 	case core.ReasonModelNotAllowed:
 		e.Param = "model"
@@ -68,15 +68,15 @@ func unscoredWords(f policy.Facts) string {
 	return "no cause given"
 }
 
-// explainQuota names the limit, the numbers and the time of its reset.
-func explainQuota(q *quota.ExhaustedError, v core.Verdict) *core.Error {
+// explainQuota names the limit, the numbers and the time of its reset. outputParam is the parameter that limits the output.
+func explainQuota(q *quota.ExhaustedError, v core.Verdict, outputParam string) *core.Error {
 	l := q.Standing.Limit
 	e := &core.Error{Reason: v.Reason, Rule: l.ID, Dimension: string(l.Dimension), Reset: q.Standing.Reset, Cause: q}
 	whose := limitName(l)
 	switch {
 	case q.Never():
-		e.Public = fmt.Sprintf("This request alone may use %s, more than the %s (%s). Ask for less output (max_completion_tokens) or send a shorter prompt.",
-			amount(l.Dimension, q.Wanted), whose, amount(l.Dimension, l.Value))
+		e.Public = fmt.Sprintf("This request alone may use %s, more than the %s (%s). %s.",
+			amount(l.Dimension, q.Wanted), whose, amount(l.Dimension, l.Value), lessOutput(outputParam))
 	case l.Dimension == quota.DimensionConcurrency:
 		e.Public = fmt.Sprintf("The %s is reached: %d of %d in flight. Wait for one to end.", whose, q.Standing.Used, l.Value)
 	default:
@@ -87,6 +87,14 @@ func explainQuota(q *quota.ExhaustedError, v core.Verdict) *core.Error {
 		e.Public += " Resets " + resetWords(l, q.Standing.Reset) + "."
 	}
 	return e
+}
+
+// lessOutput says how to ask for less, given the parameter that limits the output, if there is one.
+func lessOutput(param string) string {
+	if param == "" {
+		return "Ask for less"
+	}
+	return "Ask for less output (" + param + ") or send a shorter prompt"
 }
 
 // limitName is, for example, "daily limit on tokens of team billing".

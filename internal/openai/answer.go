@@ -27,8 +27,10 @@ type AnswerOptions struct {
 	ContentEncoding string
 	// StripUsage takes the usage chunk out of a stream: the client did not ask for it.
 	StripUsage bool
-	// FilterModels keeps a list of models to those it reports true for, nil keeps all.
-	FilterModels func(model string) bool
+	// Filter keeps a list to the elements whose ids it reports true for. Nil: the answer is none that is filtered.
+	Filter func(id string) bool
+	// Unread has the answer pass as it is: there is nothing in it to be learnt or changed.
+	Unread bool
 	// Terms are what was asked for. They hold where the answer does not say on which it was served.
 	Terms Terms
 }
@@ -41,8 +43,8 @@ type AnswerOptions struct {
 // the client before, since the official SDKs parse whole events only, and so a cut always finds the stream between two
 // events. Bytes are not changed by that, only where they are cut into pieces.
 //
-// A compressed answer is read beside the bytes that pass. Where bytes may have to be changed, in a stream and in a list of
-// models, it passes without its compression instead: see Decodes.
+// A compressed answer is read beside the bytes that pass. Where bytes may have to be changed, in a stream and in a list
+// that is filtered, it passes without its compression instead: see Decodes.
 type Answer struct {
 	o      AnswerOptions
 	format format
@@ -69,8 +71,9 @@ type format int
 const (
 	formatJSON format = iota
 	formatEvents
-	formatModels // a list to be filtered
-	formatText   // a transcript in plain text, SRT or WebVTT
+	formatList // a list to be filtered
+	formatUnread
+	formatText // a transcript in plain text, SRT or WebVTT
 	formatSound
 )
 
@@ -78,10 +81,12 @@ const (
 func NewAnswer(o AnswerOptions) *Answer {
 	a := &Answer{o: o, doc: document{kind: kindOf(o.Request)}}
 	switch {
+	case o.Filter != nil && o.Status < http.StatusMultipleChoices:
+		a.format = formatList // whatever the answer says that it is: what is not filtered does not pass
+	case o.Unread:
+		a.format = formatUnread
 	case isEventStream(o.ContentType):
 		a.format = formatEvents
-	case o.FilterModels != nil && o.Status < http.StatusMultipleChoices:
-		a.format = formatModels
 	case a.doc.kind == kindTranscript && !isJSON(o.ContentType):
 		a.format = formatText
 	case a.doc.kind == kindSpeech && !isJSON(o.ContentType):
@@ -90,7 +95,7 @@ func NewAnswer(o AnswerOptions) *Answer {
 	if a.format == formatJSON && (a.doc.kind == kindImage || a.doc.kind == kindOther) {
 		a.prune = &pruner{}
 	}
-	if encoded(o.ContentEncoding) {
+	if encoded(o.ContentEncoding) && a.format != formatUnread {
 		a.inflate = newInflater(o.ContentEncoding, a.format == formatEvents)
 		a.lost = a.inflate == nil && a.format == formatJSON
 	}
@@ -117,7 +122,7 @@ func (a *Answer) Close() {
 // Decodes reports whether what Write forwards has no compression any more, so that the answer's content-encoding does
 // not hold for it.
 func (a *Answer) Decodes() bool {
-	return a.inflate != nil && (a.format == formatEvents || a.format == formatModels)
+	return a.inflate != nil && (a.format == formatEvents || a.format == formatList)
 }
 
 // Write takes one piece as it arrives and gives what to forward in its place, which is valid until the next call;
@@ -163,14 +168,14 @@ func (a *Answer) take(chunk []byte, end bool) (forward []byte, changed bool) {
 	switch a.format {
 	case formatEvents:
 		return a.stream.write(chunk, end)
-	case formatModels:
-		return a.writeModels(chunk, end)
+	case formatList:
+		return a.writeList(chunk, end)
 	case formatText:
 		a.out.plain(textContent, chunk)
 		if a.kept = append(a.kept, chunk...); len(a.kept) > 2*maxTailText {
 			a.kept = append(a.kept[:0], a.kept[len(a.kept)-maxTailText:]...)
 		}
-	case formatSound:
+	case formatSound, formatUnread:
 	default:
 		a.writeJSON(chunk, end)
 	}
@@ -272,7 +277,7 @@ func (a *Answer) ObjectID() string {
 // end, what has no end of its own by the last byte.
 func (a *Answer) Complete() bool {
 	switch a.format {
-	case formatText, formatSound:
+	case formatText, formatSound, formatUnread:
 		return a.ended && (a.inflate == nil || a.inflate.ended)
 	case formatEvents:
 		return a.whole || a.doc.final

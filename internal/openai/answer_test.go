@@ -248,7 +248,7 @@ func TestOverlongAnswers(t *testing.T) {
 	}
 }
 
-func TestFilterModels(t *testing.T) {
+func TestFilterList(t *testing.T) {
 	const list = `{"object":"list","data":[{"id":"gpt-4o","object":"model","created":1,"owned_by":"x"},{"id":"secret","object":"model"},{"id":"gpt-5","object":"model"},{"object":"model"},7]}`
 	only := func(names ...string) func(string) bool {
 		return func(model string) bool { return strings.Contains(strings.Join(names, " "), model) }
@@ -260,22 +260,22 @@ func TestFilterModels(t *testing.T) {
 		want     string
 	}{
 		{"list", list, 200, only("gpt-4o", "gpt-5"), `{"object":"list","data":[{"id":"gpt-4o","object":"model","created":1,"owned_by":"x"},{"id":"gpt-5","object":"model"}]}`},
-		{"nothing allowed", list, 200, only(), noModels},
-		{"rubbish", `<html>`, 200, only("gpt-4o"), noModels},
-		{"broken off", list[:60], 200, only("gpt-4o"), noModels},
+		{"nothing allowed", list, 200, only(), noElements},
+		{"rubbish", `<html>`, 200, only("gpt-4o"), noElements},
+		{"broken off", list[:60], 200, only("gpt-4o"), noElements},
 		{"one model", `{"object":"model","id":"gpt-4o","x":1}`, 200, only("gpt-4o"), `{"object":"model","id":"gpt-4o","x":1}`},
-		{"one that is not allowed", `{"object":"model","id":"secret"}`, 200, only("gpt-4o"), noModels},
+		{"one that is not allowed", `{"object":"model","id":"secret"}`, 200, only("gpt-4o"), noElements},
 		{"an error passes", `{"error":{}}`, 404, only("gpt-4o"), `{"error":{}}`},
 	} {
 		for size := 1; size <= len(tt.in)+1; size += 3 {
-			a := NewAnswer(AnswerOptions{Status: tt.status, ContentType: "application/json", FilterModels: tt.filter})
+			a := NewAnswer(AnswerOptions{Status: tt.status, ContentType: "application/json", Filter: tt.filter})
 			if got := feed(a, []byte(tt.in), size); string(got) != tt.want {
 				t.Errorf("%s in pieces of %d: %s", tt.name, size, got)
 			}
 		}
 	}
 	// It does not wait for an end that comes without a piece.
-	a := NewAnswer(AnswerOptions{Status: 200, FilterModels: only("gpt-4o")})
+	a := NewAnswer(AnswerOptions{Status: 200, Filter: only("gpt-4o")})
 	if out, changed := a.Write([]byte(list), false); !changed || !strings.Contains(string(out), "gpt-4o") || strings.Contains(string(out), "secret") || !a.Complete() {
 		t.Errorf("%q", out)
 	}

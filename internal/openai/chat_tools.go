@@ -5,15 +5,14 @@ import (
 )
 
 // definitions reads a list of tools or functions. Their whole JSON counts as input: names, braces and all.
-func (c *chat) definitions(element func(i int) *core.Error) *core.Error {
-	return c.nullOr(func() *core.Error {
-		from := c.dec.InputOffset()
-		e := c.array(func(i int) *core.Error {
-			c.req.size.tools++
-			return element(i)
+func (d *draft) definitions(element func(i int) *core.Error) *core.Error {
+	return d.nullOr(func() *core.Error {
+		return d.defined(func() *core.Error {
+			return d.array(func(i int) *core.Error {
+				d.req.size.tools++
+				return element(i)
+			})
 		})
-		c.req.size.defBytes += c.dec.InputOffset() - from
-		return e
 	})
 }
 
@@ -55,12 +54,12 @@ func (c *chat) customMember(name []byte) *core.Error {
 	case "description":
 		return c.outside(core.KindSchema)
 	case "format":
-		return c.nullOr(func() *core.Error { return c.object(c.formatMember) })
+		return c.nullOr(func() *core.Error { return c.object(c.customFormatMember) })
 	}
 	return c.unknown(name)
 }
 
-func (c *chat) formatMember(name []byte) *core.Error {
+func (c *chat) customFormatMember(name []byte) *core.Error {
 	switch string(name) {
 	case "type":
 		return c.word("text", "grammar")
@@ -78,24 +77,9 @@ func (c *chat) formatMember(name []byte) *core.Error {
 	return c.unknown(name)
 }
 
-// schema takes a JSON Schema into the prompt as one part: its strings, names included, one a line.
-func (c *chat) schema() *core.Error {
-	text := make([]byte, 0, 256)
-	e := c.strings(func(s []byte) {
-		if len(text) > 0 {
-			text = append(text, '\n')
-		}
-		text = append(text, s...)
-	})
-	if e == nil && len(text) > 0 {
-		c.add(core.RoleMeta, core.KindSchema, -1, text)
-	}
-	return e
-}
-
 // toolChoice reads tool_choice and the older function_call: a word, or which tools by name.
 func (c *chat) toolChoice() *core.Error {
-	if c.dec.PeekKind() == '"' {
+	if c.peek() == '"' {
 		return c.word("none", "auto", "required")
 	}
 	return c.object(c.choiceMember)
@@ -119,32 +103,31 @@ func (c *chat) choiceMember(name []byte) *core.Error {
 
 func (c *chat) responseFormat() *core.Error {
 	return c.nullOr(func() *core.Error {
-		from := c.dec.InputOffset()
-		e := c.object(func(name []byte) *core.Error {
-			switch string(name) {
-			case "type":
-				return c.word("text", "json_object", "json_schema")
-			case "json_schema":
-				return c.object(c.formatSchemaMember)
-			}
-			return c.unknown(name)
-		})
-		c.req.size.defBytes += c.dec.InputOffset() - from
-		return e
+		return c.defined(func() *core.Error { return c.object(c.formatMember) })
 	})
 }
 
-func (c *chat) formatSchemaMember(name []byte) *core.Error {
+func (c *chat) formatMember(name []byte) *core.Error {
 	switch string(name) {
-	case "name":
-		return c.outside(core.KindName)
-	case "description":
-		return c.outside(core.KindSchema)
-	case "schema":
-		return c.schema()
-	case "strict":
-		_, e := c.boolean()
-		return e
+	case "type":
+		return c.word("text", "json_object", "json_schema")
+	case "json_schema":
+		return c.object(c.formatSchemaMember)
 	}
 	return c.unknown(name)
+}
+
+func (d *draft) formatSchemaMember(name []byte) *core.Error {
+	switch string(name) {
+	case "name":
+		return d.outside(core.KindName)
+	case "description":
+		return d.outside(core.KindSchema)
+	case "schema":
+		return d.schema()
+	case "strict":
+		_, e := d.boolean()
+		return e
+	}
+	return d.unknown(name)
 }

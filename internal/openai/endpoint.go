@@ -1,7 +1,9 @@
 package openai
 
 import (
+	"cmp"
 	"mime"
+	"slices"
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -14,15 +16,31 @@ type Class string
 const (
 	ClassGoverned Class = "governed" // read, judged, charged
 	ClassPlain    Class = "plain"    // no prompt in it; the answer is filtered
-	ClassOwned    Class = "owned"    // objects that all callers of one provider account share: denied until owners are known
+	ClassOwned    Class = "owned"    // objects that somebody made at the provider: for whoever made them
 	ClassDenied   Class = "denied"
+)
+
+// Access is what a request does to objects at the provider.
+type Access string
+
+// The kinds of access.
+const (
+	AccessNone   Access = ""
+	AccessMake   Access = "make"   // the answer says its id
+	AccessList   Access = "list"   // the answer holds those of everybody
+	AccessUse    Access = "use"    // the path names it
+	AccessDelete Access = "delete" // the same
 )
 
 // NameUnknown is the name of an endpoint that is not in the table.
 const NameUnknown = "unknown"
 
-// maxJSONBody bounds JSON request bodies, in bytes.
-const maxJSONBody = 4 << 20
+// Bounds of request bodies, in bytes. What is judged of a body is at most maxJSONBody everywhere; images, audio and files in
+// base64 come on top where the endpoint takes them.
+const (
+	maxJSONBody  = 4 << 20
+	maxMediaBody = 32 << 20
+)
 
 // Endpoint is one row of the table of endpoints.
 type Endpoint struct {
@@ -33,6 +51,11 @@ type Endpoint struct {
 	Class    Class
 	// BodyLimit is the largest request body in bytes, 0 where none may be sent.
 	BodyLimit int64
+	// Access says what a request does to objects of the kind Object.
+	Access Access
+	Object core.ObjectKind
+	// Form says that the body may be multipart/form-data.
+	Form bool
 }
 
 // Why an endpoint is denied, and the words that end every such refusal.
@@ -43,7 +66,9 @@ const (
 	whyMints      = "hands out credentials or settings that pass by the gateway"
 	whyAdmin      = "changes the provider account"
 
-	whatIsAllowed = " Allowed are POST /v1/chat/completions, GET /v1/models and GET /v1/models/{model}."
+	whatIsAllowed = " Allowed are POST to /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, " +
+		"/v1/moderations, /v1/images/generations and /v1/audio/speech, GET /v1/models and /v1/models/{model}, and what was made " +
+		"through this gateway under /v1/responses, /v1/conversations and /v1/files."
 )
 
 // family is a group of rows that share a name.
@@ -51,7 +76,11 @@ type family struct {
 	name      string
 	class     Class
 	bodyLimit int64
-	why       string   // for a denied one
+	form      bool
+	why       string // for a denied one
+	access    Access
+	object    core.ObjectKind
+	query     []string // names that the query of an owned one may have
 	routes    []string // "METHOD METHOD /template"
 }
 
@@ -66,10 +95,11 @@ type route struct {
 type row struct {
 	endpoint Endpoint
 	denied   *core.Error // nil for an allowed one
+	query    []string
 }
 
-// routes is built once from the table and never changes.
-var routes = buildRoutes(families)
+// routes is built once from the tables and never changes.
+var routes = buildRoutes(slices.Concat(families, ownedFamilies))
 
 func buildRoutes(families []family) *route {
 	root := &route{}
@@ -79,8 +109,11 @@ func buildRoutes(families []family) *route {
 			template := fields[len(fields)-1]
 			node := root.descend(template)
 			for _, method := range fields[:len(fields)-1] {
-				e := Endpoint{Name: f.name, Method: method, Template: template, Class: f.class, BodyLimit: f.bodyLimit}
-				entry := row{endpoint: e}
+				e := Endpoint{
+					Name: f.name, Method: method, Template: template, Class: f.class, BodyLimit: f.bodyLimit, Form: f.form,
+					Access: f.access, Object: f.object,
+				}
+				entry := row{endpoint: e, query: f.query}
 				if f.why != "" {
 					entry.denied = notAllowed(method + " " + template + " " + f.why + ".")
 				}
@@ -114,9 +147,10 @@ func (n *route) descend(template string) *route {
 	return n
 }
 
-// Lookup finds the row of a method and a raw :path, which may carry a query, and the path's last parameter (the model of
-// "models.get"). Only an endpoint of class governed or plain comes without an error; the others come with
-// endpoint_not_allowed, and with the name "unknown" when there is no row.
+// Lookup finds the row of a method and a raw :path, which may carry a query, and what it names: the path's first parameter
+// (the model of "models.get", the object of an owned endpoint), or the object that a list goes on after. A denied endpoint
+// comes with endpoint_not_allowed, and with the name "unknown" when there is no row. An owned one comes with
+// unsupported_parameter when its query is not understood.
 //
 // Paths match exactly or not at all: percent-encoding, dot segments, empty segments, path parameters, backslashes and
 // anything but printable ASCII match no row, so that no spelling reaches the provider that was judged as another.
@@ -130,7 +164,7 @@ func Lookup(method, path string) (Endpoint, string, *core.Error) {
 	for segment := range strings.SplitSeq(path[1:], "/") {
 		next := node.fixed[segment]
 		if next == nil && node.param != nil && plainSegment(segment) {
-			next, param = node.param, segment
+			next, param = node.param, cmp.Or(param, segment)
 		}
 		if next == nil {
 			return unknown, "", notAllowed("This path is not one of the OpenAI API's, or is not spelled exactly as there.")
@@ -145,11 +179,20 @@ func Lookup(method, path string) (Endpoint, string, *core.Error) {
 		denied := *found.denied
 		return found.endpoint, "", &denied
 	}
+	if found.endpoint.Class == ClassOwned {
+		after, err := ownedQuery(query, found.query)
+		return found.endpoint, cmp.Or(param, after), err
+	}
 	return found.endpoint, param, nil
 }
 
 // maxPath bounds paths and queries, in bytes.
 const maxPath = 1024
+
+// IsID reports whether s has the form that ids of objects at the provider have.
+func IsID(s string) bool { return len(s) <= maxID && plainSegment(s) }
+
+const maxID = 128
 
 // plainSegment reports whether s can stand for a path parameter: an id in characters that no server decodes.
 func plainSegment(s string) bool {
@@ -182,10 +225,10 @@ func notAllowed(what string) *core.Error {
 	return &core.Error{Reason: core.ReasonEndpointNotAllowed, Public: what + whatIsAllowed}
 }
 
-// CheckContent refuses a request body that is not JSON in UTF-8 without compression: what cannot be read as it stands
-// cannot be judged.
-func CheckContent(contentType, contentEncoding string) *core.Error {
-	if contentEncoding != "" && !strings.EqualFold(contentEncoding, "identity") {
+// CheckContent refuses a request body that the endpoint does not take: JSON in UTF-8, or the parts of a form where it
+// takes one, without compression. What cannot be read as it stands cannot be judged.
+func CheckContent(e Endpoint, contentType, contentEncoding string) *core.Error {
+	if encoded(contentEncoding) {
 		return &core.Error{
 			Reason: core.ReasonUnsupportedMediaType,
 			Public: "The request body is compressed (content-encoding). Send it as it is.",
@@ -195,13 +238,21 @@ func CheckContent(contentType, contentEncoding string) *core.Error {
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
-	if err == nil && media == "application/json" {
+	switch {
+	case err != nil:
+	case media == "application/json":
 		charset, given := params["charset"]
 		delete(params, "charset")
 		if len(params) == 0 && (!given || strings.EqualFold(charset, "utf-8")) {
 			return nil
 		}
+	case media == "multipart/form-data" && e.Form:
+		return nil
 	}
+	return notJSON()
+}
+
+func notJSON() *core.Error {
 	return &core.Error{
 		Reason: core.ReasonUnsupportedMediaType,
 		Public: "The request body must be JSON in UTF-8. Send content-type: application/json.",

@@ -418,7 +418,7 @@ func TestCompressedModels(t *testing.T) {
 	w := gzip.NewWriter(&list)
 	io.WriteString(w, `{"object":"list","data":[{"id":"gpt-4o"},{"id":"secret"}]}`)
 	w.Close()
-	a := NewAnswer(AnswerOptions{Status: 200, ContentEncoding: "gzip", FilterModels: func(m string) bool { return m == "gpt-4o" }})
+	a := NewAnswer(AnswerOptions{Status: 200, ContentEncoding: "gzip", Filter: func(m string) bool { return m == "gpt-4o" }})
 	defer a.Close()
 	if got := feed(a, list.Bytes(), 5); !a.Decodes() || string(got) != `{"object":"list","data":[{"id":"gpt-4o"}]}` {
 		t.Errorf("%s", got)

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"mime"
 	"strings"
-
-	"github.com/plumbline/plumbline/internal/core"
 )
 
 // mediaEvent reads one event of a stream of pictures, of speech or of a transcript.
@@ -146,32 +144,4 @@ func (a *Answer) countedAudio() int64 {
 		}
 	}
 	return 1000 + a.out.tokens()*spokenMillisPerToken
-}
-
-// Units is what the request can use at most that is not counted in tokens.
-func (r *Request) Units() core.Usage {
-	switch kindOf(r) {
-	case kindImage:
-		return core.Usage{Images: max(r.Choices, 1)}
-	case kindSpeech:
-		return core.Usage{Characters: characters(r)}
-	case kindTranscript:
-		return core.Usage{AudioMillis: r.size.audioTokens * maxMillisPerToken}
-	default:
-		return core.Usage{}
-	}
-}
-
-// maxMillisPerToken is the most that a token of speech stands for.
-const maxMillisPerToken = 100
-
-// characters counts the characters of the text that is to be spoken.
-func characters(r *Request) int64 {
-	n := 0
-	for _, p := range r.Prompt.Parts {
-		if p.Kind == core.KindText {
-			n += len([]rune(p.Text))
-		}
-	}
-	return int64(n)
 }

@@ -82,6 +82,8 @@ func shapeOf(r core.Reason) shape {
 		return shape{status: http.StatusBadRequest, kind: typeInvalidRequest, code: "unsupported_parameter"}
 	case core.ReasonBodyTooLarge:
 		return shape{status: http.StatusRequestEntityTooLarge, kind: typeInvalidRequest, code: "body_too_large"}
+	case core.ReasonObjectNotFound:
+		return shape{status: http.StatusNotFound, kind: typeInvalidRequest, code: "object_not_found"}
 	case core.ReasonModelNotAllowed:
 		return shape{status: http.StatusForbidden, kind: typeInvalidRequest, code: "model_not_found", param: "model"}
 
@@ -147,6 +149,9 @@ func ErrorReply(e *core.Error, c ErrorContext) Reply {
 	body := errorObject{
 		Message: e.Public, Type: s.kind, Code: s.code,
 		Plumbline: about{Reason: e.Reason, RequestID: c.RequestID, Policy: c.Policy},
+	}
+	if e.Reason == core.ReasonObjectNotFound && e.Param == ParamPrevious {
+		body.Code = "previous_response_not_found" // which SDKs and agents look for
 	}
 	if param := cmp.Or(e.Param, s.param); param != "" {
 		body.Param = &param

@@ -56,6 +56,7 @@ var errorTable = map[core.Reason]string{
 	core.ReasonUnsupportedMediaType: "415 invalid_request_error/unsupported_media_type",
 	core.ReasonUnsupportedParameter: "400 invalid_request_error/unsupported_parameter",
 	core.ReasonBodyTooLarge:         "413 invalid_request_error/body_too_large",
+	core.ReasonObjectNotFound:       "404 invalid_request_error/object_not_found",
 	core.ReasonModelNotAllowed:      "403 invalid_request_error/model_not_found param=model",
 	core.ReasonForbiddenIntent:      `400 invalid_request_error/content_policy_violation param=messages link=<https://notice>; rel="help" x-should-retry=false`,
 	core.ReasonOffTask:              `403 permission_error/task_deviation link=<https://notice>; rel="help" x-should-retry=false`,
@@ -197,7 +198,7 @@ func TestReplaceAnswer(t *testing.T) {
 		{"no route", AnswerOptions{Status: 404}, "route_not_found", core.ReasonEndpointNotAllowed},
 		{"compressed JSON is read", AnswerOptions{Status: 200, ContentEncoding: "gzip"}, "", ""},
 		{"a compressed stream is read", AnswerOptions{Status: 200, ContentType: "text/event-stream", ContentEncoding: "gzip"}, "", ""},
-		{"a compressed list is read", AnswerOptions{Status: 200, ContentEncoding: "br", FilterModels: func(string) bool { return true }}, "", ""},
+		{"a compressed list is read", AnswerOptions{Status: 200, ContentEncoding: "br", Filter: func(string) bool { return true }}, "", ""},
 		{"compressed twice", AnswerOptions{Status: 200, ContentEncoding: "gzip, br"}, "", core.ReasonUpstreamError},
 		{"unknown compression", AnswerOptions{Status: 200, ContentEncoding: "lzma"}, "", core.ReasonUpstreamError},
 	} {

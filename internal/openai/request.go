@@ -11,17 +11,32 @@ type Request struct {
 	IncludeUsage bool
 	// MaxOutputTokens is the client's maximum of output tokens per choice, 0 for none.
 	MaxOutputTokens int64
-	// Choices is how many answers are asked for (n), at least 1.
+	// Choices is how many answers the provider makes at most (n, best_of, for each prompt of several), at least 1.
 	Choices int64
 	// Prompt is every string that can reach the model.
 	Prompt core.Prompt
+	// Objects are the objects at the provider that the request names, e.g. the response that it goes on from. What they hold
+	// reaches the model and is not in Prompt: whoever forwards the request has to know that the caller may use them.
+	Objects []core.ObjectRef
+	// Unstored says that the client asked the provider not to keep the answer.
+	Unstored bool
 	// HasTools says that the model may call functions.
 	HasTools bool
 	// Opaque says that the prompt holds images or audio, which cannot be read.
 	Opaque bool
 
+	asked   wanted
 	size    size
 	splices splices
+}
+
+// wanted is what the price of a request depends on besides its text.
+type wanted struct {
+	tier string
+	// runs is how often the provider may run tools of its own, of which each adds to what the model reads.
+	runs, maxRuns int64
+	picture       picture
+	partial       int64 // pictures that are shown on the way to one
 }
 
 // size is what the input tokens of a request are reckoned from.
@@ -32,6 +47,12 @@ type size struct {
 	textBytes, defBytes int64
 	images, lowImages   int64
 	audioTokens         int64
+	// audioMillis is how long the audio files last at most.
+	audioMillis int64
+	// tokens is how many tokens of a prompt came as tokens, not as text.
+	tokens int64
+	// whole says that the input holds what the request does not: it is bounded by the model's context alone.
+	whole bool
 }
 
 // splices are the places of a body where Rewrite may change it, as byte offsets.
@@ -42,6 +63,7 @@ type splices struct {
 	optionsNull   bool
 	includeUsage  span // value of stream_options.include_usage, zero if absent
 	maxTokens     []limitSpan
+	limit         string // the name of the member that bounds the output, empty if there is none
 }
 
 // span is a part of a body: body[from:to].
@@ -49,11 +71,22 @@ type span struct{ from, to int }
 
 func (s span) zero() bool { return s.to == 0 }
 
-// limitSpan is the value of max_completion_tokens or max_tokens.
+// limitSpan is the value of the member that bounds the output, or of its older name.
 type limitSpan struct {
 	span
 	null  bool
 	value int64
+}
+
+// PromptParam names the member of the body that holds the prompt.
+func (r *Request) PromptParam() string {
+	switch kindOf(r) {
+	case kindChat:
+		return "messages"
+	case kindCompletion, kindImage:
+		return "prompt"
+	}
+	return "input"
 }
 
 // Edits are changes to a request before it is forwarded.

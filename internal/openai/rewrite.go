@@ -13,10 +13,13 @@ type edit struct {
 }
 
 // Rewrite gives body, which must be the one that was read, with the edits spliced in. All other bytes stay as they were.
-// When there is nothing to change it is body itself.
+// When there is nothing to change, and always of a form, it is body itself.
 func (r *Request) Rewrite(body []byte, e Edits) []byte {
+	if r.splices.open == 0 {
+		return body
+	}
 	edits := make([]edit, 0, 4)
-	if e.IncludeUsage && r.Stream && !r.IncludeUsage {
+	if e.IncludeUsage && r.LacksUsage() {
 		edits = append(edits, r.splices.askForUsage())
 	}
 	if e.MaxOutputTokens > 0 {
@@ -39,6 +42,15 @@ func (r *Request) Rewrite(body []byte, e Edits) []byte {
 	}
 	return append(out, body[at:]...)
 }
+
+// LacksUsage reports whether the answer will be a stream that says what it used only if it is asked to, and is not.
+func (r *Request) LacksUsage() bool {
+	k := kindOf(r)
+	return r.Stream && !r.IncludeUsage && (k == kindChat || k == kindCompletion)
+}
+
+// OutputParam names the parameter that limits the output, empty where there is none.
+func (r *Request) OutputParam() string { return r.splices.limit }
 
 // askForUsage sets stream_options.include_usage, wherever it stands or does not.
 func (s splices) askForUsage() edit {
@@ -74,5 +86,8 @@ func (s splices) limitOutput(most int64) []edit {
 	for _, l := range s.maxTokens {
 		return []edit{{l.span, value}} // a null in the place of a number
 	}
-	return []edit{{span{s.open, s.open}, `"max_completion_tokens":` + value + ","}}
+	if s.limit == "" {
+		return nil
+	}
+	return []edit{{span{s.open, s.open}, `"` + s.limit + `":` + value + ","}}
 }

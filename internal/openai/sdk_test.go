@@ -147,14 +147,14 @@ func TestSDKRequestsAreRead(t *testing.T) {
 	var read *openai.Request
 	var failed *core.Error
 	c := client(t, func(w http.ResponseWriter, r *http.Request) {
-		if e := openai.CheckContent(r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding")); e != nil {
+		if e := openai.CheckContent(openai.Endpoint{}, r.Header.Get("Content-Type"), r.Header.Get("Content-Encoding")); e != nil {
 			t.Error(e)
 		}
 		if _, _, e := openai.Lookup(r.Method, r.URL.RequestURI()); e != nil {
 			t.Error(e)
 		}
 		body, _ := io.ReadAll(r.Body)
-		read, failed = openai.ReadChat(body)
+		read, failed = openai.Read(openai.Endpoint{Name: "chat.completions"}, "application/json", body, openai.Allowance{MaxChoices: 8})
 		stream(w, "")
 	})
 	s := c.Chat.Completions.NewStreaming(context.Background(), full)

@@ -42,7 +42,8 @@ var imageTokens = []struct {
 	{"o4-mini", 2642},
 	{"o1", 75 + 8*150},
 	{"o3", 75 + 8*150},
-	{"", 2833 + 8*5667}, // unknown: as the dearest
+	{"gpt-image-1", 65 + 8*129 + 6240}, // at high fidelity
+	{"", 2833 + 8*5667},                // unknown: as the dearest
 }
 
 func imageBound(model string) int64 {
@@ -69,11 +70,20 @@ func (r *Request) framing() int64 {
 	if r.size.defBytes > 0 {
 		n += tokensForFormat
 	}
+	return n + r.imageTokens() + r.audioTokens()
+}
+
+// imageTokens bounds the input tokens of the pictures, audioTokens those of the audio.
+func (r *Request) imageTokens() int64 {
 	image, low := imageBound(r.Model), int64(tokensPerLowImage)
 	if strings.HasPrefix(r.Model, "gpt-4o-mini") {
 		low = 2833
 	}
-	return n + r.size.images*image + r.size.lowImages*min(low, image) + r.size.audioTokens
+	return r.size.images*image + r.size.lowImages*min(low, image)
+}
+
+func (r *Request) audioTokens() int64 {
+	return r.size.audioTokens + r.size.audioMillis/millisPerToken
 }
 
 // CountInput counts the input tokens with the model's tokenizer, framing added. It is never above InputBound, and takes
@@ -81,9 +91,13 @@ func (r *Request) framing() int64 {
 func (r *Request) CountInput() int64 {
 	count := counterOf(r.Model)
 	n := r.framing()
+	n += r.size.tokens
 	for _, p := range r.Prompt.Parts {
-		if p.Kind == core.KindOpaque || p.Kind == core.KindMeta && p.Turn < 0 {
+		switch {
+		case p.Kind == core.KindOpaque, p.Kind == core.KindMeta && p.Turn < 0:
 			continue // by table, or not read by the model
+		case r.size.tokens > 0 && p.Role == core.RoleUser && p.Turn == 0:
+			continue // it came as tokens, which may be others than the tokenizer would choose
 		}
 		n += count(p.Text)
 	}
@@ -93,35 +107,66 @@ func (r *Request) CountInput() int64 {
 // counter counts the tokens of a text.
 type counter func(text string) int64
 
+// vocabulary is what turns text into tokens and back.
+type vocabulary struct {
+	count  counter
+	decode func(tokens []uint) (string, bool)
+}
+
 // The vocabularies are large: each is unpacked when it is first needed, and never changes.
 var (
-	o200k  = sync.OnceValue(func() counter { return newCounter(tokenizer.O200kBase) })
-	cl100k = sync.OnceValue(func() counter { return newCounter(tokenizer.Cl100kBase) })
+	o200k  = sync.OnceValue(func() vocabulary { return newVocabulary(tokenizer.O200kBase) })
+	cl100k = sync.OnceValue(func() vocabulary { return newVocabulary(tokenizer.Cl100kBase) })
 )
 
 // WarmTokenizer unpacks the vocabulary that most models use, so that no request has to wait for it.
 func WarmTokenizer() { o200k() }
 
-// counterOf picks the tokenizer of a model. Only models before gpt-4o have the older one.
+// counterOf picks the tokenizer of a model. Models that are not known have the newer one.
 func counterOf(model string) counter {
-	model = strings.TrimPrefix(model, "ft:")
-	if strings.HasPrefix(model, "gpt-3.5") || model == "gpt-4" || strings.HasPrefix(model, "gpt-4-") {
-		return cl100k()
+	if hasOlderTokens(model) {
+		return cl100k().count
 	}
-	return o200k()
+	return o200k().count
 }
 
-func newCounter(encoding tokenizer.Encoding) counter {
+// decodeTokens gives the text that tokens stand for, of a model of which it is known. Only the models before gpt-4o take
+// prompts as tokens.
+func decodeTokens(model string, tokens []uint) (string, bool) {
+	if !hasOlderTokens(model) {
+		return "", false
+	}
+	return cl100k().decode(tokens)
+}
+
+// hasOlderTokens reports whether a model has the vocabulary of the models before gpt-4o.
+func hasOlderTokens(model string) bool {
+	model = strings.TrimPrefix(model, "ft:")
+	for _, prefix := range []string{"gpt-3.5", "gpt-4-", "babbage-002", "davinci-002", "text-embedding-"} {
+		if strings.HasPrefix(model, prefix) {
+			return true
+		}
+	}
+	return model == "gpt-4"
+}
+
+func newVocabulary(encoding tokenizer.Encoding) vocabulary {
 	codec, err := tokenizer.Get(encoding)
 	if err != nil {
-		return bytesOf
+		return vocabulary{bytesOf, func([]uint) (string, bool) { return "", false }}
 	}
-	return func(text string) int64 {
-		n, err := codec.Count(text)
-		if err != nil {
-			return bytesOf(text)
-		}
-		return int64(n)
+	return vocabulary{
+		count: func(text string) int64 {
+			n, err := codec.Count(text)
+			if err != nil {
+				return bytesOf(text)
+			}
+			return int64(n)
+		},
+		decode: func(tokens []uint) (string, bool) {
+			text, err := codec.Decode(tokens)
+			return text, err == nil
+		},
 	}
 }
 

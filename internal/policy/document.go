@@ -65,6 +65,7 @@ type Document struct {
 	Models    Models    `json:"models"`
 	Deviation Deviation `json:"deviation"`
 	Intents   Intents   `json:"intents"`
+	Requests  Requests  `json:"requests"`
 }
 
 // Models says who may call which models. In a pattern a star stands for any characters; everything else for itself.
@@ -109,6 +110,7 @@ func defaults() Document {
 			Block:      Never,
 			OnUnscored: Responses{Language: "warn", Opaque: "warn", Encoded: "warn", TooShort: "warn", NoTask: "allow"},
 		},
-		Intents: Intents{MinConfidence: 0.5},
+		Intents:  Intents{MinConfidence: 0.5},
+		Requests: defaultRequests(),
 	}
 }

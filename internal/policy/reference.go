@@ -33,8 +33,8 @@ const referenceTail = `
    same document give the same verdict at any time.
 2. Every group of rules is asked. The most severe answer wins: block before warn before allow. Among equals the first of
    this order wins: model, intent, deviation, unscored, quota.
-3. ` + "`mode: observe`" + ` lifts what the rules on intent, deviation and unscored prompts say. Models, prices and limits hold in
-   every mode; a limit has an enforcement of its own. A verdict keeps both: ` + "`decided`" + ` is what the rules said,
+3. ` + "`mode: observe`" + ` lifts what the rules on intent, deviation and unscored prompts say. Models, prices, limits and what
+   ` + "`requests`" + ` says hold in every mode; a limit has an enforcement of its own. A verdict keeps both: ` + "`decided`" + ` is what the rules said,
    ` + "`action`" + ` what was done. ` + "`reason` and `rule`" + ` explain the action, or the decision where the action is allow.
 4. A team's list of models takes the place of ` + "`models.allow`" + `. An app's list narrows what is left, whoever calls. A model
    without a price is refused whatever the lists say.
@@ -53,6 +53,7 @@ const referenceTail = `
 | ` + "`intents.forbidden[i]`, `intents.warn[i]`" + `, i from 0 | forbidden_intent | yes |
 | ` + "`deviation.warn`, `deviation.block`" + ` | off_task | yes |
 | ` + "`deviation.on_unscored.<cause>`" + ` | unscored | yes |
+| ` + "`requests.<field>`" + `: the request asks for more than the field allows | unsupported_parameter | no |
 | the id of a limit | rate_limited, concurrency_limit, quota_exhausted, request_over_limit | no |
 
 ## Version
@@ -80,6 +81,12 @@ intents:
   forbidden: [jailbreak]
   warn: [job_search]
   min_confidence: 0.7
+requests:
+  inline: [image]
+  hosted_tools: [web_search]
+  max_tool_calls: 3
+  max_choices: 4
+  max_effort: medium
 `
 
 // Reference is the reference page of the document, in Markdown.

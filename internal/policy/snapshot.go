@@ -120,6 +120,12 @@ func check(doc *Document, o options, src *yamldoc.Document) {
 	if c := doc.Intents.MinConfidence; c < 0 || c > 1 {
 		src.Problem("intents.min_confidence", "must be from 0 to 1")
 	}
+	if n := doc.Requests.MaxChoices; n < 1 || n > maxChoices {
+		src.Problem("requests.max_choices", "must be from 1 to 128")
+	}
+	if doc.Requests.MaxToolCalls < 0 {
+		src.Problem("requests.max_tool_calls", "must not be negative")
+	}
 	seen := map[string]string{}
 	checkLabels(src, "intents.forbidden", doc.Intents.Forbidden, seen, o.labels)
 	checkLabels(src, "intents.warn", doc.Intents.Warn, seen, o.labels)
@@ -157,6 +163,9 @@ func (s *Snapshot) Mode() Mode { return s.doc.Mode }
 
 // NoticeURL is the page that refusals and warnings point people to, empty for none.
 func (s *Snapshot) NoticeURL() string { return s.doc.NoticeURL }
+
+// Requests says what requests may ask for beyond text. Its lists must not be changed.
+func (s *Snapshot) Requests() Requests { return s.doc.Requests }
 
 // ModelAllowed reports whether p may call model, as Decide decides it. Whether the model has a price is another matter.
 func (s *Snapshot) ModelAllowed(p core.Principal, model string) bool {

@@ -90,6 +90,9 @@ type Store interface {
 	// changes by System with the action "expire".
 	Revocations() Table[core.Revocation]
 	SigningKeys() Table[core.SigningKey]
+	// Ownership holds whose the objects at the provider are. Deleting a user or an app must forget what belongs to it by
+	// the same commit: an id that is given again must not inherit.
+	Ownership() Ownership
 
 	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error

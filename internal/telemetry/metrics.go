@@ -21,6 +21,7 @@ type Stage string
 const (
 	StageIdentity  Stage = "identity"
 	StageWire      Stage = "wire"
+	StageOwner     Stage = "owner"
 	StageIntent    Stage = "intent"
 	StageDeviation Stage = "deviation"
 	StagePolicy    Stage = "policy"
@@ -30,7 +31,7 @@ const (
 
 // Stages lists every stage in the order of the request's way.
 func Stages() []Stage {
-	return []Stage{StageIdentity, StageWire, StageIntent, StageDeviation, StagePolicy, StageLedger, StageAudit}
+	return []Stage{StageIdentity, StageWire, StageOwner, StageIntent, StageDeviation, StagePolicy, StageLedger, StageAudit}
 }
 
 // LedgerOp is an operation of the quota ledger, as the metric's label names it.

@@ -29,12 +29,24 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// Credential is the one that is good, User who sends it and Key the provider key.
+// Credential is the one that is good, User who sends it and Key the provider key. OtherCredential is another user's, and
+// AppCredential that of an app that calls in nobody's name.
 const (
-	Credential = "Bearer good"
-	User       = "ann"
-	Key        = "sk-provider"
+	Credential      = "Bearer good"
+	OtherCredential = "Bearer other"
+	AppCredential   = "Bearer app"
+	User            = "ann"
+	OtherUser       = "ben"
+	App             = "helpdesk"
+	Key             = "sk-provider"
 )
+
+// callers are who sends which credential. All call through one app.
+var callers = map[string]core.Principal{
+	Credential:      {User: User, Team: "support", Method: core.MethodAppKey},
+	OtherCredential: {User: OtherUser, App: App, Team: "support", Method: core.MethodAppKey},
+	AppCredential:   {App: App, Team: "support", Method: core.MethodAppKey},
+}
 
 // ErrDown is what parts fail with.
 var ErrDown = errors.New("gatetest: down")
@@ -55,7 +67,9 @@ type World struct {
 	steps    map[[2]string]bool // exchange and kind of each record
 	posted   quota.Amounts
 	refusals int
-	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger.
+	objects  map[core.ObjectRef]core.OwnedObject
+	// Fail has a step fail: "intent", "outcome", "deny" of the audit, "reserve", "extend", "settle", "void" of the ledger,
+	// "own", "owned", "ownedby", "count", "disown" of whose objects are.
 	// It may also panic, or wait for ctx to end.
 	Fail func(ctx context.Context, step string) error
 	// Classify takes the place of the classifier.
@@ -87,6 +101,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	w := &World{
 		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{},
+		objects: map[core.ObjectRef]core.OwnedObject{},
 	}
 	w.Classify = classifier.Classify
 	if o.Policy != "" {
@@ -105,7 +120,7 @@ func New(t testing.TB, o Options) *World {
 			return w.policy
 		},
 		Prices: openai.DefaultPrices, Classifier: classifierFunc(func(v *intent.View) core.Intent { return w.Classify(v) }),
-		Scorer: scorer, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
+		Scorer: scorer, Owners: owners{w}, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
 		Metrics: telemetry.New(w.metrics, telemetry.Build{}, openai.DefaultPrices().Names()),
 		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
 		ProviderKey: func() string { return Key },
@@ -266,10 +281,12 @@ func (d *directory) Limits() *quota.LimitSet                { return d.limits }
 type authenticator struct{ w *World }
 
 func (authenticator) Authenticate(_ context.Context, values []string) (*identity.Session, *core.Error) {
-	if len(values) != 1 || values[0] != Credential {
-		return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
+	if len(values) == 1 {
+		if p, ok := callers[values[0]]; ok {
+			return &identity.Session{Principal: p}, nil
+		}
 	}
-	return &identity.Session{Principal: core.Principal{User: User, Team: "support", Method: core.MethodAppKey}}, nil
+	return nil, &core.Error{Reason: core.ReasonInvalidCredential, Public: "Not one of ours."}
 }
 
 func (a authenticator) Still(*identity.Session) *core.Error {

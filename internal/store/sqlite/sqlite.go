@@ -1,5 +1,6 @@
 // Package sqlite keeps control data in one SQLite file, for the embedded mode. Other processes (the command line) may
-// change the file while Plumbline serves. Each change is synced to the disk before it is reported as made.
+// change the file while Plumbline serves. Each change is synced to the disk before it is reported as made, but for whose
+// the objects at the provider are: that survives the death of the process, and a loss of power may take back the latest.
 //
 // The file holds private signing keys as they are: whoever can read it, or a copy of it, can issue tokens. It is created
 // readable by its owner only, and its copies must be kept like that. App keys are there as hashes.
@@ -24,8 +25,9 @@ import (
 
 // Store implements store.Store.
 type Store struct {
-	write *sql.DB // one connection: SQLite has one writer
-	read  *sql.DB
+	write   *sql.DB // one connection: SQLite has one writer
+	read    *sql.DB
+	objects *sql.DB // writes whose the objects at the provider are, without syncing
 }
 
 // Open opens or creates the file at path and brings its schema up to date.
@@ -41,11 +43,15 @@ func Open(ctx context.Context, path string) (*Store, error) {
 	if err != nil {
 		return nil, errors.Join(err, write.Close())
 	}
-	return &Store{write, read}, nil
+	objects, err := sqlite.Open(ctx, path, sqlite.Options{Synchronous: sqlite.SynchronousNormal})
+	if err != nil {
+		return nil, errors.Join(err, read.Close(), write.Close())
+	}
+	return &Store{write, read, objects}, nil
 }
 
 // Close lets go of the file.
-func (s *Store) Close() error { return errors.Join(s.read.Close(), s.write.Close()) }
+func (s *Store) Close() error { return errors.Join(s.read.Close(), s.objects.Close(), s.write.Close()) }
 
 // Teams implements store.Store.
 func (s *Store) Teams() store.Table[core.Team] { return table[core.Team]{s, teams} }

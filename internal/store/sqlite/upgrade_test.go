@@ -54,6 +54,21 @@ func inTheDump() store.Objects {
 	}
 }
 
+// objectsInTheDump are whose objects at the provider the dumps since the second hold.
+func objectsInTheDump() []core.OwnedObject {
+	at := func(hour int) time.Time { return time.Date(2026, 3, 11, hour, 0, 0, 123_456_000, time.UTC) }
+	return []core.OwnedObject{
+		{
+			ObjectRef: core.ObjectRef{Kind: core.ObjectResponse, ID: "resp_67ccd2bed1ec8190"}, Owner: core.Owner{User: "ann@example.com"},
+			App: "helpdesk", Team: "support", Endpoint: "responses", Created: at(14), Tokens: 1234, Model: "gpt-4o-mini",
+		},
+		{
+			ObjectRef: core.ObjectRef{Kind: core.ObjectFile, ID: "file-abc123"}, Owner: core.Owner{App: "ide"},
+			App: "ide", Endpoint: "files.create", Created: at(15),
+		},
+	}
+}
+
 func TestUpgradeKeepsEverything(t *testing.T) {
 	dumps, err := filepath.Glob("testdata/schema_*.sql")
 	if err != nil {
@@ -78,6 +93,16 @@ func TestUpgradeKeepsEverything(t *testing.T) {
 			changes, err := st.Changes(t.Context(), 0, 1000)
 			if err != nil || len(changes) == 0 || changes[len(changes)-1].Version != version || changes[0].Actor != "cli:root" {
 				t.Errorf("version %d and changes %+v, %v", version, changes, err)
+			}
+			for _, want := range objectsInTheDump() {
+				ref := want.ObjectRef
+				if filepath.Base(dump) < "schema_0002.sql" {
+					want = core.OwnedObject{} // nobody owned anything
+				}
+				got, _, err := st.Ownership().Owned(t.Context(), ref)
+				if diff := cmp.Diff(want, got); err != nil || diff != "" {
+					t.Errorf("whose an object is after the upgrade, %v (-want +got):\n%s", err, diff)
+				}
 			}
 			// The file is in use as any other: numbers go on, references hold.
 			if err := st.Users().Delete(t.Context(), "ann@example.com"); !errors.Is(err, store.ErrConflict) {

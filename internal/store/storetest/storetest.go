@@ -41,11 +41,19 @@ func Run(t *testing.T, db Database) {
 		{"load is of one moment", loadIsOfOneMoment},
 		{"tasks are of one moment", tasksAreOfOneMoment},
 		{"an ended context changes nothing", endedContext},
+		{"objects at the provider have owners", ownership},
+		{"objects never change hands", neverChangesHands},
+		{"of many claims at once one holds", claimedAtOnce},
+		{"owners find all that is theirs", ownedBy},
+		{"tokens of turns are counted", counting},
+		{"what is kept of objects is bounded", sweeping},
+		{"nobody inherits objects", heirs},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, db(t)) })
 	}
 	t.Run("as the model in random sequences", func(t *testing.T) { sequences(t, db) })
+	t.Run("objects as the model in random sequences", func(t *testing.T) { ownershipSequences(t, db) })
 }
 
 // roundTrip: every field of every kind, with text that breaks what is careless about quoting, and gone after a delete.

@@ -1,0 +1,223 @@
+package openai
+
+import (
+	"bytes"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// fieldRule says how a field of a form is read.
+type fieldRule struct {
+	read func(*formReader, field) *core.Error
+	// most is how often the field may come, 0 for once.
+	most int
+	// file says that the field is a file, and not a text.
+	file bool
+	// besides is the other spelling of the field, of which only one may be used.
+	besides string
+}
+
+// formReader is the reading of one form.
+type formReader struct {
+	form *form
+	req  *Request
+	seen map[string]int
+}
+
+// readForm reads the fields of a form by their rules. A field without one is refused, as is one that comes too often.
+func readForm(req *Request, contentType string, body []byte, rules map[string]fieldRule) (*formReader, *core.Error) {
+	f, e := newForm(contentType, body)
+	if e != nil {
+		return nil, e
+	}
+	r := &formReader{form: f, req: req, seen: make(map[string]int, len(rules))}
+	for {
+		p, more, e := f.next()
+		if !more || e != nil {
+			return r, e
+		}
+		rule, known := rules[p.name]
+		if !known {
+			return nil, unknownField(p.name, rules)
+		}
+		if e := r.admit(p, rule); e != nil {
+			return nil, e
+		}
+		if e := rule.read(r, p); e != nil {
+			return nil, e
+		}
+	}
+}
+
+// admit checks what holds for every field.
+func (r *formReader) admit(p field, rule fieldRule) *core.Error {
+	r.seen[p.name]++
+	switch {
+	case r.seen[p.name] > max(rule.most, 1):
+		return p.invalid("is given more often than it can be")
+	case rule.besides != "" && r.seen[rule.besides] > 0:
+		return p.invalid("is given besides " + rule.besides + "; use one of them")
+	case rule.file && !p.file:
+		return p.invalid("must be a file, which has a file name")
+	case rule.file:
+		return nil
+	case p.file:
+		return p.invalid("must be a text, which has no file name")
+	case p.media != "" && p.media != "text/plain":
+		return p.invalid("must be a text of the type text/plain")
+	case len(p.value) > maxFieldText:
+		return p.invalid("must not be longer than " + strconv.Itoa(maxFieldText) + " bytes")
+	case !utf8.Valid(p.value):
+		return p.invalid("must be UTF-8")
+	}
+	return nil
+}
+
+// unknownField is the error of a field that is not known, without its name if that could be a text.
+func unknownField(name string, rules map[string]fieldRule) *core.Error {
+	param := "?"
+	if base := strings.TrimSuffix(name, "[]"); plainSegment(base) && len(base) <= maxKey {
+		param = name
+	}
+	for known := range rules {
+		if strings.EqualFold(known, name) {
+			return &core.Error{
+				Reason: core.ReasonInvalidBody, Param: param, Public: param + " is spelled in another case than " + known + ".",
+			}
+		}
+	}
+	return &core.Error{
+		Reason: core.ReasonUnsupportedParameter, Param: param, Public: param + " is not a parameter that is known here.",
+	}
+}
+
+// invalid is the error of a field whose value cannot be read.
+func (p field) invalid(what string) *core.Error {
+	return &core.Error{
+		Reason: core.ReasonInvalidBody, Param: p.name,
+		Public: p.name + " " + what + ", at byte " + strconv.Itoa(p.at) + ".",
+	}
+}
+
+// unsupported is the error of a field that cannot be let through.
+func (p field) unsupported(what string) *core.Error {
+	return &core.Error{Reason: core.ReasonUnsupportedParameter, Param: p.name, Public: p.name + " " + what + "."}
+}
+
+// need refuses a form that lacks one of the fields; where a field has two spellings, either will do.
+func (r *formReader) need(names ...string) *core.Error {
+	for _, name := range names {
+		if r.seen[name] == 0 && r.seen[name+"[]"] == 0 {
+			return missing(name)
+		}
+	}
+	return nil
+}
+
+// The readers that fields share.
+
+func readFormModel(r *formReader, p field) *core.Error {
+	if len(p.value) == 0 || len(p.value) > maxModelName {
+		return p.invalid("must be the name of a model")
+	}
+	r.req.Model = string(p.value)
+	return nil
+}
+
+func readFormStream(r *formReader, p field) *core.Error {
+	if e := readWord("true", "false")(r, p); e != nil {
+		return e
+	}
+	r.req.Stream = string(p.value) == "true"
+	r.req.IncludeUsage = r.req.Stream // such streams say what they used unasked
+	return nil
+}
+
+// spokenField takes a text that the model reads into the prompt, as the user's.
+func spokenField(kind core.Kind) func(*formReader, field) *core.Error {
+	return func(r *formReader, p field) *core.Error {
+		r.req.size.textBytes += int64(len(p.value))
+		r.add(core.Part{Role: core.RoleUser, Kind: kind, Text: string(p.value)})
+		return nil
+	}
+}
+
+// readOutside takes a text into the prompt that the model does not read.
+func readOutside(r *formReader, p field) *core.Error {
+	r.add(core.Part{Role: core.RoleMeta, Kind: core.KindMeta, Turn: -1, Text: string(p.value)})
+	return nil
+}
+
+func (r *formReader) add(part core.Part) {
+	if part.Text != "" {
+		r.req.Prompt.Parts = append(r.req.Prompt.Parts, part)
+	}
+}
+
+// file takes a file into the prompt: its name, and of what it holds the media type.
+func (r *formReader) file(p field) {
+	r.add(core.Part{Role: core.RoleMeta, Kind: core.KindMeta, Turn: -1, Text: string(p.filename)})
+	r.opaque(p.mediaOr(anyMedia))
+}
+
+func (r *formReader) opaque(media string) {
+	r.req.Opaque = true
+	r.add(core.Part{Role: core.RoleUser, Kind: core.KindOpaque, Text: media})
+}
+
+// anyMedia is the type of a file that says none.
+const anyMedia = "application/octet-stream"
+
+func (p field) mediaOr(media string) string {
+	if p.media == "" {
+		return media
+	}
+	return p.media
+}
+
+// readWord reads one of some words.
+func readWord(allowed ...string) func(*formReader, field) *core.Error {
+	return func(_ *formReader, p field) *core.Error {
+		for _, a := range allowed {
+			if string(p.value) == a {
+				return nil
+			}
+		}
+		return p.unsupported("must be one of " + strings.Join(allowed, ", "))
+	}
+}
+
+// readCount reads a whole number in [least, most].
+func readCount(least, most int64, found func(r *formReader, n int64)) func(*formReader, field) *core.Error {
+	return func(r *formReader, p field) *core.Error {
+		n, ok := figure(p.value)
+		if !ok || n < least || n > most {
+			return p.invalid("must be a whole number between " + strconv.FormatInt(least, 10) + " and " + strconv.FormatInt(most, 10))
+		}
+		if found != nil {
+			found(r, n)
+		}
+		return nil
+	}
+}
+
+// readNumber reads a number that is passed on as it stands.
+func readNumber(_ *formReader, p field) *core.Error {
+	whole, part, point := bytes.Cut(p.value, []byte("."))
+	if len(p.value) > maxKey || !digits(whole) || point && !digits(part) {
+		return p.invalid("must be a number, in digits with at most one point")
+	}
+	return nil
+}
+
+func digits(b []byte) bool {
+	for _, c := range b {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return len(b) > 0
+}

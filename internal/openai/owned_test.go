@@ -1,0 +1,113 @@
+package openai
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+func TestReadConversation(t *testing.T) {
+	for _, tt := range []struct {
+		body   string
+		reason core.Reason // empty: it is taken
+	}{
+		{``, ""}, {`{}`, ""}, {`{"metadata":null,"items":null}`, ""}, {`{"items":[]}`, ""},
+		{`{"metadata":{"topic":"refunds","n":"1"}}`, ""},
+		{`{"items":[{"type":"message","role":"user","content":"say a bad word"}]}`, core.ReasonUnsupportedParameter},
+		{`{"items":["say a bad word"]}`, core.ReasonUnsupportedParameter},
+		{`{"items":{}}`, core.ReasonInvalidBody},
+		{`{"ITEMS":[{"role":"user"}]}`, core.ReasonInvalidBody},
+		{`{"Metadata":{}}`, core.ReasonInvalidBody},
+		{`{"metadata":{"a":1}}`, core.ReasonInvalidBody},
+		{`{"metadata":{"a":"b","a":"c"}}`, core.ReasonInvalidBody},
+		{`{"items":[],"items":[1]}`, core.ReasonInvalidBody},
+		{`{"name":"x"}`, core.ReasonUnsupportedParameter},
+		{`{} {}`, core.ReasonInvalidBody}, {`[]`, core.ReasonInvalidBody}, {`{`, core.ReasonInvalidBody},
+		{"\xef\xbb\xbf{}", core.ReasonInvalidBody},
+	} {
+		e := ReadConversation([]byte(tt.body))
+		if tt.reason == "" {
+			if e != nil {
+				t.Errorf("%s: %v", tt.body, e)
+			}
+			continue
+		}
+		if e == nil || e.Reason != tt.reason {
+			t.Errorf("%s: %v, want %s", tt.body, e, tt.reason)
+		} else if strings.Contains(e.Public, "bad word") {
+			t.Errorf("%s: the error repeats the body: %s", tt.body, e.Public)
+		}
+	}
+}
+
+func FuzzReadConversation(f *testing.F) {
+	for _, s := range []string{`{}`, `{"metadata":{"a":"b"}}`, `{"items":[{"role":"user","content":"x"}]}`, `{"items":[],"Items":[1]}`} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		if ReadConversation(body) != nil || len(body) == 0 {
+			return
+		}
+		var c struct { // read as tolerantly as anybody may
+			Items    []any
+			Metadata map[string]string
+		}
+		if err := json.Unmarshal(body, &c); err != nil || len(c.Items) > 0 {
+			t.Errorf("%q is let through with items %v, %v", body, c.Items, err)
+		}
+	})
+}
+
+func allowing(ids ...string) func(string) bool {
+	return func(id string) bool { return slices.Contains(ids, id) }
+}
+
+// A page of a list says nothing of what was taken out of it: not what it was, nor its id where pages go on.
+func TestFilterListHidesWhatItTakesOut(t *testing.T) {
+	const page = `{"object":"list","data":[{"id":"file-1","filename":"a"},{"id":"file-2","filename":"b"},{"id":"file-3","filename":"c"}],` +
+		`"first_id":"file-1","last_id":"file-3","has_more":true,"total":3}`
+	for name, tt := range map[string]struct {
+		allowed []string
+		want    string
+	}{
+		"some": {[]string{"file-2"}, `{"object":"list","data":[{"id":"file-2","filename":"b"}],"first_id":"file-2","last_id":"file-2","has_more":true}`},
+		"all": {[]string{"file-1", "file-2", "file-3"}, `{"object":"list","data":[{"id":"file-1","filename":"a"},{"id":"file-2","filename":"b"},` +
+			`{"id":"file-3","filename":"c"}],"first_id":"file-1","last_id":"file-3","has_more":true}`},
+		"none": {nil, `{"object":"list","data":[],"has_more":true}`},
+	} {
+		got := filterList([]byte(page), allowing(tt.allowed...))
+		if string(got) != tt.want {
+			t.Errorf("%s: %s, want %s", name, got, tt.want)
+		}
+	}
+	// Whatever the provider says that its answer is, what was not filtered does not pass.
+	for _, kind := range []string{"text/event-stream", "text/plain", ""} {
+		a := NewAnswer(AnswerOptions{Status: 200, ContentType: kind, Filter: allowing("file-2")})
+		if out, _ := a.Write([]byte(page), true); strings.Contains(string(out), "file-1") || !strings.Contains(string(out), "file-2") {
+			t.Errorf("content type %q: %s", kind, out)
+		}
+	}
+}
+
+// What passes unread passes as it is, is kept nowhere, and is whole when its last byte came.
+func TestUnreadAnswersPass(t *testing.T) {
+	for _, kind := range []string{"text/event-stream", "application/octet-stream", "application/json"} {
+		a := NewAnswer(AnswerOptions{Status: 200, ContentType: kind, Unread: true, ContentEncoding: "gzip"})
+		for _, piece := range []string{`{"id":"x`, "data: [DONE]"} {
+			if out, changed := a.Write([]byte(piece), false); changed || string(out) != piece {
+				t.Errorf("%s: %q became %q", kind, piece, out)
+			}
+			if a.Complete() || len(a.kept) > 0 || a.Decodes() {
+				t.Errorf("%s: complete %v, %d bytes kept", kind, a.Complete(), len(a.kept))
+			}
+		}
+		a.Write(nil, true)
+		if !a.Complete() || a.ObjectID() != "" {
+			t.Errorf("%s: complete %v, id %q", kind, a.Complete(), a.ObjectID())
+		}
+		a.Close()
+	}
+}

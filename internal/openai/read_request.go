@@ -1,0 +1,57 @@
+package openai
+
+import (
+	"fmt"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// Read reads the body of a request to a governed endpoint. Every member of the public API is known; one that is not, or
+// that asks for what cannot be judged, priced or allowed, is refused with unsupported_parameter. A body that is not strict
+// JSON of the right types is refused with invalid_body and the byte offset.
+//
+// contentType is one that CheckContent takes. Body is not kept.
+func Read(endpoint Endpoint, contentType string, body []byte, allow Allowance) (*Request, *core.Error) {
+	if len(body) == 0 {
+		return nil, &core.Error{Reason: core.ReasonInvalidBody, Public: "The request body is empty. Send a JSON object."}
+	}
+	if !isJSON(contentType) {
+		return nil, notJSON()
+	}
+	d := &draft{reader: newReader(body), req: &Request{Endpoint: endpoint.Name, Choices: 1}, allow: &allow}
+	d.req.Prompt.Parts = make([]core.Part, 0, 8)
+	if e := d.read(); e != nil {
+		return nil, e
+	}
+	if d.req.Model == "" {
+		return nil, missing("model")
+	}
+	if text := len(body) - d.media; text > maxJSONBody {
+		return nil, &core.Error{
+			Reason: core.ReasonBodyTooLarge,
+			Public: fmt.Sprintf("The request body holds more than %d bytes beside its images, audio and files. Send less.", maxJSONBody),
+		}
+	}
+	return d.req, nil
+}
+
+// read reads a body by its endpoint.
+func (d *draft) read() *core.Error {
+	switch d.req.Endpoint {
+	case "chat.completions":
+		return (&chat{draft: d}).read()
+	case "responses":
+		return (&responses{draft: d}).read()
+	case "completions":
+		return (&completions{draft: d}).read()
+	case "embeddings":
+		return (&embeddings{draft: d}).read()
+	case "moderations":
+		return (&moderations{draft: d}).read()
+	case "images.generations":
+		return (&pictures{draft: d}).read()
+	case "audio.speech":
+		return (&speech{draft: d}).read()
+	}
+	return notAllowed("Bodies of this endpoint are not read.")
+}

@@ -1,0 +1,20 @@
+package openai
+
+import "github.com/plumbline/plumbline/internal/core"
+
+// allowance is what tests allow: what the default policy does.
+func allowance() Allowance {
+	return Allowance{
+		Images: true, Audio: true, MaxChoices: maxChoices, MaxEffort: "max", ServiceTiers: []string{"auto", "default", "flex"},
+	}
+}
+
+// read reads a body of the endpoint of a name.
+func read(endpoint, body string, allow Allowance) (*Request, *core.Error) {
+	return Read(Endpoint{Name: endpoint}, "application/json", []byte(body), allow)
+}
+
+// ReadChat reads a chat as the default policy allows.
+func ReadChat(body []byte) (*Request, *core.Error) {
+	return read("chat.completions", string(body), allowance())
+}

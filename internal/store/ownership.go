@@ -1,0 +1,56 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// Ownership holds whose the objects at the provider are. Methods must be safe for concurrent use, also by several
+// processes. It is not control data: nothing that is done here may be in the feed of changes or move the version.
+//
+// What is not in it belongs to nobody, and nobody may use it. So a loss takes an object from its owner and never gives it
+// to another.
+type Ownership interface {
+	// Own must keep that an object belongs to o.Owner, and return nil only when that survives the death of the process. It
+	// need not survive the loss of power. An id never changes hands: Own must refuse another owner (ErrConflict), and
+	// change nothing when the owner has it already. It must refuse an object without an id, a kind or exactly one owner
+	// (ErrInvalid). Times come back in UTC, cut to microseconds.
+	Own(ctx context.Context, o core.OwnedObject) error
+	// Owned must give the object as the last Own or Count that returned left it, or false for one that nobody owns.
+	Owned(ctx context.Context, ref core.ObjectRef) (core.OwnedObject, bool, error)
+	// OwnedBy must give the ids of all objects of a kind that belong to an owner, in no order.
+	OwnedBy(ctx context.Context, kind core.ObjectKind, owner core.Owner) ([]string, error)
+	// Count must note how many tokens going on from an object takes from now on, for a model; 0 for not known. Counting for
+	// what nobody owns must do nothing.
+	Count(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
+	// Disown must forget an object. Forgetting what nobody owns must do nothing.
+	Disown(ctx context.Context, ref core.ObjectRef) error
+	// Sweep must forget what k does not keep, and say how many objects that were.
+	Sweep(ctx context.Context, k Keep) (int64, error)
+}
+
+// Keep bounds what an Ownership holds.
+type Keep struct {
+	// ResponsesSince: responses made before are forgotten. The provider has deleted them by then.
+	ResponsesSince time.Time
+	// PerOwner is how many objects of one kind are kept of one owner, the newest. The others belong to nobody from then on.
+	PerOwner int
+}
+
+// ValidateOwned reports why an object cannot be owned.
+func ValidateOwned(o core.OwnedObject) error {
+	var p problems
+	if o.Kind == "" {
+		p.add("kind is missing")
+	}
+	if o.ID == "" {
+		p.add("id is missing")
+	}
+	if (o.Owner.User == "") == (o.Owner.App == "") {
+		p.add("it must belong to either a user or an app")
+	}
+	p.time("created", o.Created)
+	return p.err("provider-object", string(o.Kind)+"/"+o.ID)
+}
