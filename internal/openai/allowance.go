@@ -32,14 +32,13 @@ type Allowance struct {
 const (
 	toolWebSearch       = "web_search"
 	toolCodeInterpreter = "code_interpreter"
-	toolImageGeneration = "image_generation"
 	toolMCP             = "mcp"
 )
 
 // HostedTools are the tools that the provider runs and that a policy can allow. All others are denied: they reach objects
-// that all callers share, or nothing is known of them.
+// that all callers share, run models that nobody is charged for, or nothing is known of them.
 func HostedTools() []string {
-	return []string{toolWebSearch, toolCodeInterpreter, toolImageGeneration, toolMCP}
+	return []string{toolWebSearch, toolCodeInterpreter, toolMCP}
 }
 
 // ServiceTiers are the tiers of which prices can be known.

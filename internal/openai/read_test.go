@@ -5,7 +5,7 @@ import "github.com/plumbline/plumbline/internal/core"
 // allowance is what tests allow: what the default policy does.
 func allowance() Allowance {
 	return Allowance{
-		Images: true, Audio: true, MaxChoices: maxChoices, MaxEffort: "max", ServiceTiers: []string{"auto", "default", "flex"},
+		Images: true, Audio: true, MaxToolCalls: 8, MaxChoices: maxChoices, MaxEffort: "max", ServiceTiers: []string{"auto", "default", "flex"},
 	}
 }
 

@@ -37,8 +37,6 @@ func callOf(kind string) string {
 		return toolWebSearch
 	case "code_interpreter_call":
 		return toolCodeInterpreter
-	case "image_generation_call":
-		return toolImageGeneration
 	case "mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response":
 		return toolMCP
 	}
@@ -94,7 +92,7 @@ func (i *item) member(name []byte) *core.Error {
 	case "encrypted_content":
 		return i.seal()
 	case "status":
-		return i.word("in_progress", "completed", "incomplete", "searching", "interpreting", "generating", "calling", "failed")
+		return i.word("in_progress", "completed", "incomplete", "searching", "interpreting", "calling", "failed")
 	case "phase":
 		return i.word("commentary", "final_answer")
 	case "async":
@@ -102,8 +100,6 @@ func (i *item) member(name []byte) *core.Error {
 		return e
 	case "caller":
 		return i.refuseUnlessNull("is a tool that calls others, past the gateway")
-	case "result":
-		return i.nullOr(i.result)
 	}
 	return i.foreign(name, core.KindCall, "", i.turn)
 }
@@ -138,14 +134,6 @@ func (i *item) seal() *core.Error {
 		i.unread(i.turn, "application/octet-stream")
 		return nil
 	})
-}
-
-// result reads a picture that a tool of the provider's made.
-func (i *item) result() *core.Error {
-	_, e := i.base64(i.allow.Images, "an image")
-	i.picture("")
-	i.unread(i.turn, "image/*")
-	return e
 }
 
 // check holds the members to the type.

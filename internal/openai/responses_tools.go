@@ -11,7 +11,7 @@ func toolOf(kind string) string {
 	switch kind {
 	case "web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11":
 		return toolWebSearch
-	case "code_interpreter", "image_generation", "mcp":
+	case toolCodeInterpreter, toolMCP:
 		return kind
 	}
 	return ""

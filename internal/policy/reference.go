@@ -34,8 +34,8 @@ const referenceTail = `
 2. Every group of rules is asked. The most severe answer wins: block before warn before allow. Among equals the first of
    this order wins: model, intent, deviation, unscored, quota.
 3. ` + "`mode: observe`" + ` lifts what the rules on intent, deviation and unscored prompts say. Models, prices, limits and what
-   ` + "`requests`" + ` says hold in every mode; a limit has an enforcement of its own. A verdict keeps both: ` + "`decided`" + ` is what the rules said,
-   ` + "`action`" + ` what was done. ` + "`reason` and `rule`" + ` explain the action, or the decision where the action is allow.
+   ` + "`requests`" + ` says hold in every mode; a limit has an enforcement of its own. A verdict keeps both: ` + "`decided`" + ` is
+   what the rules said, ` + "`action`" + ` what was done. ` + "`reason` and `rule`" + ` explain the action, or the decision where the action is allow.
 4. A team's list of models takes the place of ` + "`models.allow`" + `. An app's list narrows what is left, whoever calls. A model
    without a price is refused whatever the lists say.
 5. A deviation score that no calibration backs warns at most. With ` + "`enforce_uncalibrated: true`" + ` it blocks as well, and

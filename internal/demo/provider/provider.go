@@ -1,7 +1,8 @@
-// Package provider stands in for OpenAI: chat completions as JSON and as event streams with usage, and the list of
-// models. The demo, the tests and the benchmark use it.
+// Package provider stands in for OpenAI: chats, responses, completions, pictures and speech as a whole and as event streams
+// with usage, embeddings, moderations, transcripts, files, and the list of models. The demo, the tests and the benchmark use
+// it.
 //
-// Contract: equal requests get equal answers; tokens are words, so that usage can be told from a prompt by counting;
+// Contract: equal requests get equal answers, but for the ids of responses and files; tokens are words, so that usage can be told from a prompt by counting;
 // what was received is kept, within bounds, for assertions. Faults are made only where Options.Behaviours is set.
 //
 // It imports nothing of Plumbline: what it understands of the wire must not depend on what Plumbline understands.
@@ -20,7 +21,10 @@ import (
 )
 
 // models are the models that are listed and served.
-var models = []string{"gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano", "o3", "o4-mini"}
+var models = []string{
+	"gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano", "o3", "o4-mini",
+	"gpt-3.5-turbo-instruct", "text-embedding-3-small", "omni-moderation-latest", "gpt-image-1-mini", "gpt-4o-mini-tts", "tts-1",
+}
 
 const (
 	// maxBody bounds what is read of a request.
@@ -65,6 +69,8 @@ type Provider struct {
 	total    atomic.Int64
 	rejected atomic.Int64
 
+	stored shelf // responses and files
+
 	mu   sync.Mutex
 	kept []Request // the last o.Keep, oldest first from next on
 	next int
@@ -80,6 +86,21 @@ func New(o Options) *Provider {
 	}
 	p := &Provider{o: o, mux: http.NewServeMux()}
 	p.mux.HandleFunc("POST /v1/chat/completions", p.chat)
+	p.mux.HandleFunc("POST /v1/responses", p.answerWith("", respond))
+	p.mux.HandleFunc("POST /v1/completions", p.answerWith("", complete))
+	p.mux.HandleFunc("POST /v1/embeddings", p.answerWith("", embed))
+	p.mux.HandleFunc("POST /v1/moderations", p.answerWith("omni-moderation-latest", moderate))
+	p.mux.HandleFunc("POST /v1/images/generations", p.answerWith("", draw))
+	p.mux.HandleFunc("POST /v1/audio/speech", p.answerWith("", speak))
+	p.mux.HandleFunc("POST /v1/audio/transcriptions", transcribe)
+	p.mux.HandleFunc("POST /v1/audio/translations", transcribe)
+	p.mux.HandleFunc("POST /v1/images/edits", editPicture)
+	p.mux.HandleFunc("POST /v1/files", p.makeFile)
+	p.mux.HandleFunc("GET /v1/files/{id}/content", p.fileContent)
+	for _, kind := range []string{"responses", "files"} {
+		p.mux.HandleFunc("GET /v1/"+kind+"/{id}", p.getStored)
+		p.mux.HandleFunc("DELETE /v1/"+kind+"/{id}", p.deleteStored)
+	}
 	p.mux.HandleFunc("GET /v1/models", listModels)
 	p.mux.HandleFunc("GET /v1/models/{id}", getModel)
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
