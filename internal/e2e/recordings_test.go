@@ -21,7 +21,7 @@ import (
 var fates = map[string]refusal{
 	"audio-transcription-basic": badEndpoint, // not governed yet
 	"audio-translation-basic":   badEndpoint,
-	"azure-chat-basic":          badEndpoint,                                            // another provider's path
+	"azure-chat-basic":          badEndpoint,                                             // another provider's path
 	"chat-multimodal":           badParameter.at("messages[0].content[1].image_url.url"), // the provider would fetch it
 	"chat-streaming-web-search": badParameter.at("web_search_options"),                   // the provider would read pages
 	"chat-web-search":           badParameter.at("web_search_options"),
