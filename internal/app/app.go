@@ -46,6 +46,7 @@ type App struct {
 	trail     *trail
 	ledger    *memory.Ledger
 	keeper    *keeper
+	sweeper   *sweeper
 	extproc   *extproc.Server
 	listener  *extproc.Listener
 	ops       *ops
@@ -92,6 +93,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.keeper = &keeper{ledger: ledger, live: g.Live, interval: keepInterval, metrics: metrics, log: a.log}
+	a.sweeper = &sweeper{objects: a.store.Ownership(), metrics: metrics, log: a.log}
 	a.extproc = extproc.New(extproc.Options{Gate: g, Log: a.log, MaxBodyBytesInFlight: int64(a.cfg.ExtProc.MaxBodyInFlight)})
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
@@ -111,6 +113,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error {
 		defer stopBackground()

@@ -24,9 +24,9 @@ func TestEndpoints(t *testing.T) {
 	}{
 		{"unknown", post("/v1/mind-reading"), "unknown"},
 		{"root", get("/"), "unknown"},
-		{"not governed yet", post("/v1/responses"), "responses"},
+		{"not governed yet", post("/v1/responses/compact"), "responses.tools"},
 		{"batches", post("/v1/batches"), "batches"},
-		{"files", get("/v1/files"), "files"},
+		{"vector stores", get("/v1/vector_stores"), "vector_stores"},
 		{"mints credentials", post("/v1/realtime/client_secrets"), "realtime"},
 		{"administration", get("/v1/organization/projects"), "organization"},
 		{"wrong method", get("/v1/chat/completions"), "chat.stored"},
@@ -43,7 +43,7 @@ func TestEndpoints(t *testing.T) {
 		{"without the version", post("/chat/completions"), "unknown"},
 		{"the version twice", post("/v1/v1/chat/completions"), "unknown"},
 		{"up beyond the version", post("/v1/../chat/completions"), "unknown"},
-		{"another host in the path", post("http://evil.test/v1/responses"), "responses"},
+		{"another host in the path", post("http://evil.test/v1/batches"), "batches"},
 		{"a model that is a path", get("/v1/models/a/b"), "unknown"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

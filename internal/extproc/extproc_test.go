@@ -227,7 +227,7 @@ func TestRefusals(t *testing.T) {
 	}{
 		"no credential":     {fakeenvoy.Exchange{Body: []byte(question)}, 401, core.ReasonInvalidCredential},
 		"two credentials":   {fakeenvoy.Exchange{Headers: good(fakeenvoy.Header{"api-key", "k"}), Body: []byte(question)}, 401, core.ReasonInvalidCredential},
-		"unknown endpoint":  {fakeenvoy.Exchange{Headers: good(fakeenvoy.Header{":path", "/v1/files"}), Body: []byte(question)}, 403, core.ReasonEndpointNotAllowed},
+		"unknown endpoint":  {fakeenvoy.Exchange{Headers: good(fakeenvoy.Header{":path", "/v1/batches"}), Body: []byte(question)}, 403, core.ReasonEndpointNotAllowed},
 		"no body":           {fakeenvoy.Exchange{Headers: good(fakeenvoy.Header{"content-type", "application/json"})}, 400, core.ReasonInvalidBody},
 		"an empty body":     {fakeenvoy.Exchange{Headers: good(), Body: []byte{}}, 400, core.ReasonInvalidBody},
 		"not JSON":          {fakeenvoy.Exchange{Headers: good(), Body: []byte("hello")}, 400, core.ReasonInvalidBody},

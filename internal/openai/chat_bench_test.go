@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -13,37 +12,6 @@ func chat2k() []byte {
 	return fmt.Appendf(nil, `{"model":"gpt-4o-mini","messages":[{"role":"system","content":"You help an accountant."},`+
 		`{"role":"user","content":"%s"},{"role":"assistant","content":"%s"},{"role":"user","content":"%s"}],`+
 		`"temperature":0.2,"max_completion_tokens":512,"stream":true}`, words, words, words)
-}
-
-// chatOf is a conversation of about size bytes: prose of many turns, with escapes as clients write them.
-func chatOf(size int) []byte {
-	turn := strings.Repeat(`Please summarise the invoice \"No. 7\" of the customer, and list each position with its price.\n`, 12)
-	body := []byte(`{"model":"gpt-4o-mini","messages":[{"role":"system","content":"You help an accountant."}`)
-	for i := 0; len(body) < size; i++ {
-		body = fmt.Appendf(body, `,{"role":%q,"content":"%s"}`, []string{"user", "assistant"}[i%2], turn)
-	}
-	return append(body, `],"temperature":0.2,"max_completion_tokens":512,"stream":true}`...)
-}
-
-// The third figure of each size is what one pass of the standard library over the same bytes takes on this machine now:
-// compare with that, not with the figures of another day.
-func BenchmarkReadChat(b *testing.B) {
-	for _, body := range [][]byte{chat2k(), chatOf(64 << 10), chatOf(1 << 20)} {
-		size := fmt.Sprintf("%dkB", len(body)>>10)
-		measure := func(name string, pass func() bool) {
-			b.Run(size+"/"+name, func(b *testing.B) {
-				b.SetBytes(int64(len(body)))
-				b.ReportAllocs()
-				for b.Loop() {
-					if !pass() {
-						b.Fatal("not read")
-					}
-				}
-			})
-		}
-		measure("read", func() bool { _, err := ReadChat(body); return err == nil })
-		measure("encoding-json-valid", func() bool { return json.Valid(body) })
-	}
 }
 
 func BenchmarkRewrite2kB(b *testing.B) {

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"strings"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/plumbline/plumbline/internal/core"
 )
 
@@ -32,10 +30,6 @@ func (d *draft) members(member func(name []byte) *core.Error) *core.Error {
 	}
 	return d.end()
 }
-
-// peek is the kind of the next value, and offset where the reading stands.
-func (d *draft) peek() jsontext.Kind { return d.dec.PeekKind() }
-func (d *draft) offset() int         { return int(d.dec.InputOffset()) }
 
 func missing(param string) *core.Error {
 	return &core.Error{Reason: core.ReasonInvalidBody, Param: param, Public: "The request body lacks " + param + "."}

@@ -54,7 +54,7 @@ type Endpoint struct {
 	// Access says what a request does to objects of the kind Object.
 	Access Access
 	Object core.ObjectKind
-	// Form says that the body may be multipart/form-data.
+	// Form says that the body is multipart/form-data, and not JSON.
 	Form bool
 }
 
@@ -66,9 +66,12 @@ const (
 	whyMints      = "hands out credentials or settings that pass by the gateway"
 	whyAdmin      = "changes the provider account"
 
+	whyRetired = "is not taken by the provider any more"
+
 	whatIsAllowed = " Allowed are POST to /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, " +
-		"/v1/moderations, /v1/images/generations and /v1/audio/speech, GET /v1/models and /v1/models/{model}, and what was made " +
-		"through this gateway under /v1/responses, /v1/conversations and /v1/files."
+		"/v1/moderations, /v1/images/generations, /v1/images/edits, /v1/audio/speech, /v1/audio/transcriptions and " +
+		"/v1/audio/translations, GET /v1/models and /v1/models/{model}, and what was made through this gateway under " +
+		"/v1/responses, /v1/conversations and /v1/files."
 )
 
 // family is a group of rows that share a name.
@@ -225,8 +228,8 @@ func notAllowed(what string) *core.Error {
 	return &core.Error{Reason: core.ReasonEndpointNotAllowed, Public: what + whatIsAllowed}
 }
 
-// CheckContent refuses a request body that the endpoint does not take: JSON in UTF-8, or the parts of a form where it
-// takes one, without compression. What cannot be read as it stands cannot be judged.
+// CheckContent refuses a request body that the endpoint does not take: it takes a form or JSON in UTF-8, without
+// compression. What cannot be read as it stands cannot be judged.
 func CheckContent(e Endpoint, contentType, contentEncoding string) *core.Error {
 	if encoded(contentEncoding) {
 		return &core.Error{
@@ -234,20 +237,22 @@ func CheckContent(e Endpoint, contentType, contentEncoding string) *core.Error {
 			Public: "The request body is compressed (content-encoding). Send it as it is.",
 		}
 	}
+	if e.Form {
+		if _, ok := boundaryOf(contentType); !ok {
+			return unsupportedForm()
+		}
+		return nil
+	}
 	if contentType == "application/json" {
 		return nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
-	switch {
-	case err != nil:
-	case media == "application/json":
+	if err == nil && media == "application/json" {
 		charset, given := params["charset"]
 		delete(params, "charset")
 		if len(params) == 0 && (!given || strings.EqualFold(charset, "utf-8")) {
 			return nil
 		}
-	case media == "multipart/form-data" && e.Form:
-		return nil
 	}
 	return notJSON()
 }

@@ -21,10 +21,10 @@ var families = []family{
 	{name: "audio.speech", class: ClassGoverned, bodyLimit: maxJSONBody, routes: []string{
 		"POST /v1/audio/speech",
 	}},
-	{name: "audio.transcriptions", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "audio.transcriptions", class: ClassGoverned, bodyLimit: maxMediaBody, form: true, routes: []string{
 		"POST /v1/audio/transcriptions",
 	}},
-	{name: "audio.translations", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "audio.translations", class: ClassGoverned, bodyLimit: maxMediaBody, form: true, routes: []string{
 		"POST /v1/audio/translations",
 	}},
 	{name: "batches", class: ClassDenied, why: whyUnread, routes: []string{
@@ -81,13 +81,13 @@ var families = []family{
 		"POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/pause",
 		"POST /v1/fine_tuning/jobs/{fine_tuning_job_id}/resume",
 	}},
-	{name: "images.edits", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "images.edits", class: ClassGoverned, bodyLimit: maxMediaBody, form: true, routes: []string{
 		"POST /v1/images/edits",
 	}},
 	{name: "images.generations", class: ClassGoverned, bodyLimit: maxJSONBody, routes: []string{
 		"POST /v1/images/generations",
 	}},
-	{name: "images.variations", class: ClassDenied, why: whyUngoverned, routes: []string{
+	{name: "images.variations", class: ClassDenied, why: whyRetired, routes: []string{
 		"POST /v1/images/variations",
 	}},
 	{name: "models.delete", class: ClassDenied, why: whyAdmin, routes: []string{

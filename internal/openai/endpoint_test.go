@@ -16,8 +16,9 @@ import (
 var openRows = []string{
 	"DELETE /v1/files/{file_id}", "DELETE /v1/responses/{response_id}", "GET /v1/files", "GET /v1/files/{file_id}",
 	"GET /v1/files/{file_id}/content", "GET /v1/models", "GET /v1/models/{model}", "GET /v1/responses/{response_id}",
-	"GET /v1/responses/{response_id}/input_items", "POST /v1/audio/speech", "POST /v1/chat/completions", "POST /v1/completions",
-	"POST /v1/embeddings", "POST /v1/files", "POST /v1/images/generations", "POST /v1/moderations", "POST /v1/responses",
+	"GET /v1/responses/{response_id}/input_items", "POST /v1/audio/speech", "POST /v1/audio/transcriptions",
+	"POST /v1/audio/translations", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/files",
+	"POST /v1/images/edits", "POST /v1/images/generations", "POST /v1/moderations", "POST /v1/responses",
 	"POST /v1/responses/{response_id}/cancel",
 }
 
@@ -116,7 +117,7 @@ func FuzzLookup(f *testing.F) {
 	f.Add("GET", "/v1/models/%2e%2e/x?y")
 	f.Add("GET", "/v1/files?after=file-1&order=asc")
 	f.Add("DELETE", "/v1/conversations/conv_1/items/msg_1?x")
-	exact := regexp.MustCompile(`^/v1/((chat/)?completions|responses|embeddings|moderations|images/generations|audio/speech|models|files|conversations|` +
+	exact := regexp.MustCompile(`^/v1/((chat/)?completions|responses|embeddings|moderations|images/generations|images/edits|audio/(speech|transcriptions|translations)|models|files|conversations|` +
 		`(models|files|responses|conversations)/[A-Za-z0-9._:-]+(/content|/input_items|/cancel|/items(/[A-Za-z0-9._:-]+)?)?)(\?[!-~]*)?$`)
 	f.Fuzz(func(t *testing.T, method, path string) {
 		e, object, err := Lookup(method, path)
@@ -151,6 +152,27 @@ func TestCheckContent(t *testing.T) {
 		e := CheckContent(Endpoint{}, tt.kind, tt.encoding)
 		if (e == nil) != tt.ok || e != nil && e.Reason != core.ReasonUnsupportedMediaType {
 			t.Errorf("CheckContent(%q, %q) = %v", tt.kind, tt.encoding, e)
+		}
+	}
+}
+
+// An endpoint that takes a form takes nothing else.
+func TestCheckContentOfForms(t *testing.T) {
+	for _, path := range []string{"/v1/audio/transcriptions", "/v1/audio/translations", "/v1/images/edits"} {
+		endpoint, _, denied := Lookup("POST", path)
+		if denied != nil {
+			t.Fatal(denied.Public)
+		}
+		for kind, ok := range map[string]bool{
+			"multipart/form-data; boundary=x": true, "multipart/form-data": false, "multipart/mixed; boundary=x": false,
+			"application/json": false, "application/x-www-form-urlencoded": false, "": false,
+		} {
+			if e := CheckContent(endpoint, kind, ""); (e == nil) != ok || e != nil && e.Reason != core.ReasonUnsupportedMediaType {
+				t.Errorf("%s: CheckContent(%q) = %v", path, kind, e)
+			}
+			if CheckContent(endpoint, kind, "gzip") == nil {
+				t.Errorf("%s: %q is taken compressed", path, kind)
+			}
 		}
 	}
 }

@@ -20,34 +20,37 @@ type fieldRule struct {
 	besides string
 }
 
-// formReader is the reading of one form.
+// formReader is the reading of one form into a draft.
 type formReader struct {
-	form *form
-	req  *Request
+	*draft
 	seen map[string]int
 }
 
-// readForm reads the fields of a form by their rules. A field without one is refused, as is one that comes too often.
-func readForm(req *Request, contentType string, body []byte, rules map[string]fieldRule) (*formReader, *core.Error) {
+// readForm reads the fields of a form by their rules. A field without one is refused, as is one that comes too often, and
+// a form without those that are needed.
+func (d *draft) readForm(contentType string, body []byte, rules map[string]fieldRule, needed ...string) *core.Error {
 	f, e := newForm(contentType, body)
 	if e != nil {
-		return nil, e
+		return e
 	}
-	r := &formReader{form: f, req: req, seen: make(map[string]int, len(rules))}
+	r := &formReader{draft: d, seen: make(map[string]int, len(rules))}
 	for {
 		p, more, e := f.next()
-		if !more || e != nil {
-			return r, e
+		if e != nil {
+			return e
+		}
+		if !more {
+			return r.need(needed)
 		}
 		rule, known := rules[p.name]
 		if !known {
-			return nil, unknownField(p.name, rules)
+			return unknownField(p.name, rules)
 		}
 		if e := r.admit(p, rule); e != nil {
-			return nil, e
+			return e
 		}
 		if e := rule.read(r, p); e != nil {
-			return nil, e
+			return e
 		}
 	}
 }
@@ -108,7 +111,7 @@ func (p field) unsupported(what string) *core.Error {
 }
 
 // need refuses a form that lacks one of the fields; where a field has two spellings, either will do.
-func (r *formReader) need(names ...string) *core.Error {
+func (r *formReader) need(names []string) *core.Error {
 	for _, name := range names {
 		if r.seen[name] == 0 && r.seen[name+"[]"] == 0 {
 			return missing(name)
@@ -132,7 +135,6 @@ func readFormStream(r *formReader, p field) *core.Error {
 		return e
 	}
 	r.req.Stream = string(p.value) == "true"
-	r.req.IncludeUsage = r.req.Stream // such streams say what they used unasked
 	return nil
 }
 
@@ -140,32 +142,32 @@ func readFormStream(r *formReader, p field) *core.Error {
 func spokenField(kind core.Kind) func(*formReader, field) *core.Error {
 	return func(r *formReader, p field) *core.Error {
 		r.req.size.textBytes += int64(len(p.value))
-		r.add(core.Part{Role: core.RoleUser, Kind: kind, Text: string(p.value)})
+		r.add(core.RoleUser, kind, 0, p.value)
 		return nil
 	}
 }
 
 // readOutside takes a text into the prompt that the model does not read.
 func readOutside(r *formReader, p field) *core.Error {
-	r.add(core.Part{Role: core.RoleMeta, Kind: core.KindMeta, Turn: -1, Text: string(p.value)})
+	r.add(core.RoleMeta, core.KindMeta, -1, p.value)
 	return nil
 }
 
-func (r *formReader) add(part core.Part) {
-	if part.Text != "" {
-		r.req.Prompt.Parts = append(r.req.Prompt.Parts, part)
+// file takes a file into the prompt, if it is allowed: its name, and of what it holds the media type.
+func (r *formReader) file(p field, allowed bool) *core.Error {
+	if !allowed {
+		return r.forbidden(p.unsupported("holds a file of a kind that is not allowed"), "inline")
 	}
-}
-
-// file takes a file into the prompt: its name, and of what it holds the media type.
-func (r *formReader) file(p field) {
-	r.add(core.Part{Role: core.RoleMeta, Kind: core.KindMeta, Turn: -1, Text: string(p.filename)})
+	r.media += len(p.value)
+	r.add(core.RoleMeta, core.KindMeta, -1, p.filename)
 	r.opaque(p.mediaOr(anyMedia))
+	return nil
 }
 
+// opaque notes in the prompt what cannot be read.
 func (r *formReader) opaque(media string) {
 	r.req.Opaque = true
-	r.add(core.Part{Role: core.RoleUser, Kind: core.KindOpaque, Text: media})
+	r.add(core.RoleUser, core.KindOpaque, 0, []byte(media))
 }
 
 // anyMedia is the type of a file that says none.

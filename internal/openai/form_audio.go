@@ -7,28 +7,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// ReadTranscription reads the form of POST /v1/audio/transcriptions. It is read as strictly as JSON is: a field that is
-// not known, or that comes twice, is refused, and so is a body that two readers could read differently.
-func ReadTranscription(contentType string, body []byte) (*Request, *core.Error) {
-	return readAudio("audio.transcriptions", contentType, body, transcriptionFields)
-}
-
-// ReadTranslation reads the form of POST /v1/audio/translations, in the same way.
-func ReadTranslation(contentType string, body []byte) (*Request, *core.Error) {
-	return readAudio("audio.translations", contentType, body, translationFields)
-}
-
-func readAudio(endpoint, contentType string, body []byte, rules map[string]fieldRule) (*Request, *core.Error) {
-	req := &Request{Endpoint: endpoint, Choices: 1}
-	r, e := readForm(req, contentType, body, rules)
-	if e != nil {
-		return nil, e
-	}
-	if e := r.need("model", "file"); e != nil {
-		return nil, e
-	}
-	return req, nil
-}
+// The forms of audio that is to be written down. Files are bounded by their length, texts are the user's.
 
 var translationFields = map[string]fieldRule{
 	"file":            {read: readAudioFile, file: true},
@@ -68,9 +47,8 @@ func readAudioFile(r *formReader, p field) *core.Error {
 	if p.media != "" && p.media != anyMedia && kind != "audio" && kind != "video" {
 		return p.unsupported("must be an audio")
 	}
-	r.file(p)
 	r.req.size.audioMillis += longestAudio(p.value)
-	return nil
+	return r.file(p, r.allow.Audio)
 }
 
 // readReference reads a sample of a speaker's voice: an audio in a data URL.
@@ -80,6 +58,10 @@ func readReference(r *formReader, p field) *core.Error {
 	if !ok || !found || !mediaSubtype(media) || !isBase64(data) {
 		return p.unsupported("must be a data: URL of an audio in base64")
 	}
+	if !r.allow.Audio {
+		return r.forbidden(p.unsupported("holds audio, which is not allowed"), "inline")
+	}
+	r.draft.media += len(data)
 	r.opaque("audio/" + string(media))
 	r.req.size.audioMillis += millisOf(len(data), leastByteRate) // in base64 it is shorter than this
 	return nil

@@ -1,27 +1,16 @@
 package openai
 
-import "github.com/plumbline/plumbline/internal/core"
+import (
+	"strconv"
 
-// ReadImageEdit reads the form of POST /v1/images/edits, as strictly as the other forms. What would make a picture cost
-// more than the price table knows is refused: moving pictures, planning, the highest qualities and other sizes.
-func ReadImageEdit(contentType string, body []byte) (*Request, *core.Error) {
-	req := &Request{Endpoint: "images.edits", Choices: 1}
-	r, e := readForm(req, contentType, body, imageEditFields)
-	if e != nil {
-		return nil, e
-	}
-	if e := r.need("model", "prompt", "image"); e != nil {
-		return nil, e
-	}
-	return req, nil
-}
-
-// maxPictures is how many pictures can be given, maxPicturesMade how many asked for.
-const (
-	maxPictures     = 16
-	maxPicturesMade = 10
+	"github.com/plumbline/plumbline/internal/core"
 )
 
+// maxPictures is how many pictures can be given to be changed.
+const maxPictures = 16
+
+// imageEditFields are the form of pictures that are to be changed. What would make one cost more than the price table
+// knows is not among them: moving pictures, planning, the highest qualities.
 var imageEditFields = map[string]fieldRule{
 	"image":              {read: readPicture, file: true, besides: "image[]"},
 	"image[]":            {read: readPicture, file: true, most: maxPictures, besides: "image"},
@@ -31,15 +20,15 @@ var imageEditFields = map[string]fieldRule{
 	"prompt":             {read: spokenField(core.KindText)},
 	"user":               {read: readOutside},
 	"safety_identifier":  {read: readOutside},
-	"n":                  {read: readCount(1, maxPicturesMade, func(r *formReader, n int64) { r.req.Choices = n })},
-	"size":               {read: readWord("auto", "256x256", "512x512", "1024x1024", "1536x1024", "1024x1536")},
-	"quality":            {read: readWord("auto", "low", "medium", "high", "standard")},
+	"n":                  {read: readFormChoices},
+	"size":               {read: readFormSize},
+	"quality":            {read: readFormQuality},
 	"background":         {read: readWord("auto", "transparent", "opaque")},
 	"input_fidelity":     {read: readWord("low", "high")},
 	"output_format":      {read: readWord("png", "jpeg", "webp")},
 	"output_compression": {read: readCount(0, 100, nil)},
 	"response_format":    {read: readWord("url", "b64_json")},
-	"partial_images":     {read: readCount(0, 3, nil)},
+	"partial_images":     {read: readCount(0, maxPartial, func(r *formReader, n int64) { r.req.asked.partial = n })},
 	"stream":             {read: readFormStream},
 }
 
@@ -50,7 +39,30 @@ func readPicture(r *formReader, p field) *core.Error {
 	default:
 		return p.unsupported("must be a PNG, JPEG or WebP picture")
 	}
-	r.file(p)
-	r.req.size.images++
+	r.picture("high")
+	return r.file(p, r.allow.Images)
+}
+
+// readFormChoices reads how many pictures are asked for.
+func readFormChoices(r *formReader, p field) *core.Error {
+	if e := readCount(1, maxChoices, func(r *formReader, n int64) { r.req.Choices = n })(r, p); e != nil {
+		return e
+	}
+	if r.req.Choices > r.allow.MaxChoices {
+		return r.forbidden(p.unsupported("must be at most "+strconv.FormatInt(r.allow.MaxChoices, 10)), "max_choices")
+	}
 	return nil
+}
+
+func readFormSize(r *formReader, p field) *core.Error {
+	if string(p.value) != "auto" && !isSize(p.value) {
+		return p.unsupported("must be auto, or a width and a height such as 1024x1024")
+	}
+	r.req.asked.picture.size = string(p.value)
+	return nil
+}
+
+func readFormQuality(r *formReader, p field) *core.Error {
+	r.req.asked.picture.quality = string(p.value)
+	return readWord("auto", "low", "medium", "high", "standard")(r, p)
 }

@@ -37,6 +37,11 @@ func sdkForm(t *testing.T, params interface {
 	return contentType, body
 }
 
+// readFormOf reads a form of the endpoint of a name, as the default policy allows.
+func readFormOf(endpoint, contentType, body string) (*Request, *core.Error) {
+	return Read(Endpoint{Name: endpoint, Form: true}, contentType, []byte(body), allowance())
+}
+
 func TestReadTranscription(t *testing.T) {
 	contentType, body := sdkForm(t, sdk.AudioTranscriptionNewParams{
 		File: sdk.File(strings.NewReader(strings.Repeat("x", 7500)), "call.webm", "audio/webm"), Model: "gpt-4o-transcribe",
@@ -49,7 +54,7 @@ func TestReadTranscription(t *testing.T) {
 			},
 		},
 	})
-	r, e := ReadTranscription(contentType, body)
+	r, e := readFormOf("audio.transcriptions", contentType, string(body))
 	if e != nil {
 		t.Fatal(e.Public)
 	}
@@ -77,7 +82,7 @@ func TestReadTranscription(t *testing.T) {
 }
 
 func TestReadTranslation(t *testing.T) {
-	r, e := ReadTranslation(formType, []byte(formOf(textField("model", "whisper-1"), textField("prompt", "a prompt"), fileField("file", "", "xx"))))
+	r, e := readFormOf("audio.translations", formType, formOf(textField("model", "whisper-1"), textField("prompt", "a prompt"), fileField("file", "", "xx")))
 	if e != nil {
 		t.Fatal(e.Public)
 	}
@@ -85,7 +90,7 @@ func TestReadTranslation(t *testing.T) {
 		t.Errorf("%+v", r)
 	}
 	for _, field := range []string{"language", "stream", "include[]"} {
-		_, e := ReadTranslation(formType, []byte(formOf(textField("model", "whisper-1"), fileField("file", "", "xx"), textField(field, "true"))))
+		_, e := readFormOf("audio.translations", formType, formOf(textField("model", "whisper-1"), fileField("file", "", "xx"), textField(field, "true")))
 		if e == nil || e.Param != field {
 			t.Errorf("%s: %v", field, e)
 		}
@@ -100,7 +105,7 @@ func TestReadImageEdit(t *testing.T) {
 		Background: "transparent", InputFidelity: "high", OutputFormat: "webp", OutputCompression: param.NewOpt[int64](80),
 		PartialImages: param.NewOpt[int64](2), User: param.NewOpt("u-1"),
 	})
-	r, e := ReadImageEdit(contentType, body)
+	r, e := readFormOf("images.edits", contentType, string(body))
 	if e != nil {
 		t.Fatal(e.Public)
 	}
@@ -114,7 +119,7 @@ func TestReadImageEdit(t *testing.T) {
 	if parts := r.Prompt.Parts; parts[len(parts)-1] != last {
 		t.Errorf("%+v", parts)
 	}
-	r, e = ReadImageEdit(formType, []byte(formOf(fileField("image", "", "x"), textField("prompt", "p"), textField("model", "m"), textField("stream", "true"))))
+	r, e = readFormOf("images.edits", formType, formOf(fileField("image", "", "x"), textField("prompt", "p"), textField("model", "m"), textField("stream", "true")))
 	if e != nil || !r.Stream || r.Choices != 1 || r.size.images != 1 {
 		t.Errorf("%+v %v", r, e)
 	}
@@ -125,8 +130,8 @@ func TestFormsRefuse(t *testing.T) {
 	model, file, image, prompt := textField("model", "m"), fileField("file", "audio/wav", "x"), fileField("image", "image/png", "x"), textField("prompt", "p")
 	audio := func(more ...string) string { return formOf(append([]string{model, file}, more...)...) }
 	edit := func(more ...string) string { return formOf(append([]string{model, image, prompt}, more...)...) }
-	transcription := func(body string) (*Request, *core.Error) { return ReadTranscription(formType, []byte(body)) }
-	imageEdit := func(body string) (*Request, *core.Error) { return ReadImageEdit(formType, []byte(body)) }
+	transcription := func(body string) (*Request, *core.Error) { return readFormOf("audio.transcriptions", formType, body) }
+	imageEdit := func(body string) (*Request, *core.Error) { return readFormOf("images.edits", formType, body) }
 	for _, tt := range []struct {
 		name   string
 		read   func(string) (*Request, *core.Error)
@@ -168,10 +173,10 @@ func TestFormsRefuse(t *testing.T) {
 		{"two spellings of image", imageEdit, edit(fileField("image[]", "image/png", "x")), text, "image[]"},
 		{"a picture that is none", imageEdit, formOf(model, prompt, fileField("image", "image/svg+xml", "x")), param, "image"},
 		{"no pictures", imageEdit, edit(textField("n", "0")), text, "n"},
-		{"many pictures", imageEdit, edit(textField("n", "11")), text, "n"},
+		{"many pictures", imageEdit, edit(textField("n", "1000")), text, "n"},
 		{"a fraction of a picture", imageEdit, edit(textField("n", "1.0")), text, "n"},
 		{"a signed number", imageEdit, edit(textField("n", "+1")), text, "n"},
-		{"a large picture", imageEdit, edit(textField("size", "3840x2160")), param, "size"},
+		{"a large picture", imageEdit, edit(textField("size", "large")), param, "size"},
 		{"a dear quality", imageEdit, edit(textField("quality", "max")), param, "quality"},
 		{"a moving picture", imageEdit, edit(textField("output_format", "gif")), param, "output_format"},
 		{"planning", imageEdit, edit(textField("complexity", "high")), param, "complexity"},
@@ -187,6 +192,42 @@ func TestFormsRefuse(t *testing.T) {
 		if err.Cause != nil || strings.Contains(err.Public+err.Param, "salary") {
 			t.Errorf("%s: the error may repeat the prompt: %s", tt.name, err.Public)
 		}
+	}
+}
+
+// What the policy does not allow is refused, and the error names its rule.
+func TestFormsKeepToThePolicy(t *testing.T) {
+	audio := formOf(textField("model", "m"), fileField("file", "audio/wav", "x"))
+	voice := formOf(textField("model", "m"), textField("known_speaker_references[]", "data:audio/wav;base64,aGk="))
+	edit := formOf(textField("model", "m"), textField("prompt", "p"), textField("n", "3"), fileField("image", "image/png", "x"))
+	for _, tt := range []struct {
+		endpoint, body string
+		allow          Allowance
+		rule, param    string
+	}{
+		{"audio.transcriptions", audio, Allowance{Images: true, Files: true, MaxChoices: 9}, "requests.inline", "file"},
+		{"audio.transcriptions", voice, Allowance{}, "requests.inline", "known_speaker_references[]"},
+		{"audio.translations", audio, Allowance{}, "requests.inline", "file"},
+		{"images.edits", edit, Allowance{Audio: true, Files: true, MaxChoices: 9}, "requests.inline", "image"},
+		{"images.edits", edit, Allowance{Images: true, MaxChoices: 2}, "requests.max_choices", "n"},
+	} {
+		_, e := Read(Endpoint{Name: tt.endpoint, Form: true}, formType, []byte(tt.body), tt.allow)
+		if e == nil || e.Reason != core.ReasonUnsupportedParameter || e.Rule != tt.rule || e.Param != tt.param {
+			t.Errorf("%s under %+v: %+v", tt.endpoint, tt.allow, e)
+		}
+	}
+}
+
+// Text is bounded as it is in JSON; what a form holds besides is bounded by the endpoint.
+func TestFormsBoundTheirText(t *testing.T) {
+	keyword := textField("keywords[]", strings.Repeat("k", maxFieldText))
+	body := formOf(textField("model", "m"), fileField("file", "", strings.Repeat("x", 2*maxJSONBody)), keyword, keyword, keyword)
+	if _, e := readFormOf("audio.transcriptions", formType, body); e != nil {
+		t.Error(e.Public)
+	}
+	body = formOf(textField("model", "m"), fileField("file", "", "x"), keyword, keyword, keyword, keyword)
+	if _, e := readFormOf("audio.transcriptions", formType, body); e == nil || e.Reason != core.ReasonBodyTooLarge {
+		t.Errorf("%v", e)
 	}
 }
 
@@ -223,8 +264,8 @@ func TestFormCanaries(t *testing.T) {
 				if rule.file {
 					f = `Content-Disposition: form-data; name="` + field + `"; filename="` + canary + `"` + "\r\n\r\nx"
 				}
-				req := &Request{}
-				_, e := readForm(req, formType, []byte(formOf(f)), form.rules)
+				req, allow := &Request{}, allowance()
+				e := (&draft{req: req, allow: &allow}).readForm(formType, []byte(formOf(f)), form.rules)
 				in := req.Model == canary
 				for _, part := range req.Prompt.Parts {
 					in = in || strings.Contains(part.Text, canary)
@@ -305,7 +346,7 @@ func TestLongestAudio(t *testing.T) {
 
 // An audio is never free: the reservation of a minute-priced model covers its length.
 func TestAudioIsReserved(t *testing.T) {
-	r, e := ReadTranscription(formType, []byte(formOf(textField("model", "whisper-1"), fileField("file", "audio/mpeg", string(bytes.Repeat([]byte{0xff}, 60*750))))))
+	r, e := readFormOf("audio.transcriptions", formType, formOf(textField("model", "whisper-1"), fileField("file", "audio/mpeg", string(bytes.Repeat([]byte{0xff}, 60*750)))))
 	if e != nil {
 		t.Fatal(e.Public)
 	}

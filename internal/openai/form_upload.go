@@ -6,31 +6,29 @@ import "github.com/plumbline/plumbline/internal/core"
 type Upload struct {
 	// Purpose is what the file is for, by the provider's word, e.g. "batch" or "user_data".
 	Purpose string
-	// Media is the file's content type as the client gave it.
-	Media string
+	// Filename and Media are the file's name and content type as the client gave them.
+	Filename, Media string
 	// Content is the file, a part of the body. Nobody has judged it.
 	Content []byte
 }
 
-// ReadUpload reads the form of POST /v1/files, as strictly as the other forms.
+// ReadUpload reads the form of POST /v1/files, as strictly as Read reads the others.
 func ReadUpload(contentType string, body []byte) (*Upload, *core.Error) {
 	up := &Upload{}
-	r, e := readForm(&Request{}, contentType, body, map[string]fieldRule{
+	rules := map[string]fieldRule{
 		"purpose": {read: func(r *formReader, p field) *core.Error {
 			up.Purpose = string(p.value)
 			return readWord("assistants", "batch", "fine-tune", "vision", "user_data", "evals")(r, p)
 		}},
 		"file": {file: true, read: func(_ *formReader, p field) *core.Error {
-			up.Media, up.Content = p.mediaOr(anyMedia), p.value
+			up.Filename, up.Media, up.Content = string(p.filename), p.mediaOr(anyMedia), p.value
 			return nil
 		}},
 		"expires_after[anchor]":  {read: readWord("created_at")},
 		"expires_after[seconds]": {read: readCount(1, maxSeconds, nil)},
-	})
-	if e != nil {
-		return nil, e
 	}
-	if e := r.need("purpose", "file"); e != nil {
+	d := &draft{req: &Request{}, allow: &Allowance{}}
+	if e := d.readForm(contentType, body, rules, "purpose", "file"); e != nil {
 		return nil, e
 	}
 	return up, nil

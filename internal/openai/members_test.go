@@ -64,7 +64,7 @@ func TestNoFieldOfTheSDKPassesUnread(t *testing.T) {
 }
 
 // sees says what a text in a field is read as, and false where the request is denied.
-func sees(t *testing.T, endpoint string, f membersField, text string, allow Allowance) (string, bool) {
+func sees(t *testing.T, endpoint string, f place, text string, allow Allowance) (string, bool) {
 	t.Helper()
 	body, err := json.Marshal(f.with(text))
 	if err != nil {
@@ -97,33 +97,33 @@ func sees(t *testing.T, endpoint string, f membersField, text string, allow Allo
 	return "", false
 }
 
-// membersField is a place for text in a request, and the body that has it there and little else.
-type membersField struct {
+// place is one for text in a request, and the body that has it there and little else.
+type place struct {
 	path string
 	with func(text string) any
 }
 
 // fieldsOf walks a type of the SDK's. around are the types on the way, of which none is entered twice.
-func fieldsOf(t reflect.Type, path string, around []reflect.Type) []membersField {
+func fieldsOf(t reflect.Type, path string, around []reflect.Type) []place {
 	switch {
 	case t.Kind() == reflect.Pointer:
 		return fieldsOf(t.Elem(), path, around)
 	case t.Kind() == reflect.String, isOptional(t, reflect.String), t.Kind() == reflect.Interface:
-		return []membersField{{path, func(text string) any { return text }}}
+		return []place{{path, func(text string) any { return text }}}
 	case slices.Contains(around, t):
 		return nil
 	}
 	around = append(slices.Clip(around), t)
-	var fields []membersField
+	var fields []place
 	switch t.Kind() {
 	case reflect.Slice:
 		for _, f := range fieldsOf(t.Elem(), path+"[]", around) {
-			fields = append(fields, membersField{f.path, func(text string) any { return []any{f.with(text)} }})
+			fields = append(fields, place{f.path, func(text string) any { return []any{f.with(text)} }})
 		}
 	case reflect.Map:
-		fields = append(fields, membersField{path + ".<name>", func(text string) any { return map[string]any{text: "x"} }})
+		fields = append(fields, place{path + ".<name>", func(text string) any { return map[string]any{text: "x"} }})
 		for _, f := range fieldsOf(t.Elem(), path+".<value>", around) {
-			fields = append(fields, membersField{f.path, func(text string) any { return map[string]any{"k": f.with(text)} }})
+			fields = append(fields, place{f.path, func(text string) any { return map[string]any{"k": f.with(text)} }})
 		}
 	case reflect.Struct:
 		for i := range t.NumField() {
@@ -134,7 +134,7 @@ func fieldsOf(t reflect.Type, path string, around []reflect.Type) []membersField
 }
 
 // fieldsBelow are those of one member of an object, or of one variant of a union.
-func fieldsBelow(t reflect.Type, member reflect.StructField, path string, around []reflect.Type) []membersField {
+func fieldsBelow(t reflect.Type, member reflect.StructField, path string, around []reflect.Type) []place {
 	tag, tagged := member.Tag.Lookup("json")
 	name, _, _ := strings.Cut(tag, ",")
 	switch {
@@ -144,9 +144,9 @@ func fieldsBelow(t reflect.Type, member reflect.StructField, path string, around
 		return fieldsOf(member.Type, path, around)
 	}
 	at := strings.TrimPrefix(path+kindIn(t)+"."+name, ".")
-	var fields []membersField
+	var fields []place
 	for _, f := range fieldsOf(member.Type, at, around) {
-		fields = append(fields, membersField{f.path, func(text string) any {
+		fields = append(fields, place{f.path, func(text string) any {
 			object := least(t).(map[string]any)
 			object[name] = f.with(text)
 			return object

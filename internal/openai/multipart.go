@@ -126,7 +126,7 @@ func (f *form) field(from int) (field, *core.Error) {
 	return p, nil
 }
 
-func (f *form) broken(at int, what string) *core.Error { return broken("", int64(at), what) }
+func (f *form) broken(at int, what string) *core.Error { return broken("", at, what) }
 
 // headers reads the lines of a field's head. What it gives is what is wrong with them, if anything is.
 func (p *field) headers(head []byte) (bad string) {

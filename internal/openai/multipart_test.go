@@ -276,8 +276,8 @@ func FuzzForm(f *testing.F) {
 		if e != nil {
 			return
 		}
-		_, _ = ReadTranscription(contentType, body)
-		_, _ = ReadImageEdit(contentType, body)
+		_, _ = readFormOf("audio.transcriptions", contentType, string(body))
+		_, _ = readFormOf("images.edits", contentType, string(body))
 		_, _ = ReadUpload(contentType, body)
 		want, err := readByLibrary(contentType, body)
 		if err != nil {

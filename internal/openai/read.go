@@ -2,12 +2,9 @@ package openai
 
 import (
 	"bytes"
-	"errors"
-	"io"
+	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
@@ -20,57 +17,58 @@ const (
 	maxParam = 200
 )
 
-// reader takes one JSON document apart, strictly: duplicate names, invalid UTF-8, lone surrogates, deep nesting and
-// anything after the document are errors. Values are read in place: slices it gives are parts of body.
+// reader gives the values of one JSON document by their types, in the order in which they stand. What it gives are parts
+// of the body, where they can be. It is as strict as the lexer below it, and refuses deep nesting and anything after the
+// document besides.
 type reader struct {
-	dec     *jsontext.Decoder
-	body    []byte
+	lexer
 	scratch []byte // of the last string with escapes
 }
 
 func newReader(body []byte) *reader {
-	return &reader{dec: jsontext.NewDecoder(bytes.NewBuffer(body)), body: body}
+	return &reader{lexer: lexer{body: body, levels: make([]level, 0, 8), names: make([][]byte, 0, 16)}}
 }
+
+// offset is right after what was read last.
+func (r *reader) offset() int { return r.at }
 
 // value reads the next value of any kind as it stands.
 func (r *reader) value() ([]byte, *core.Error) {
-	v, err := r.dec.ReadValue()
-	if err != nil {
-		return nil, r.syntax(err)
+	if k := r.peek(); k == '{' || k == '[' {
+		from := r.next
+		e := r.strings(func([]byte) {})
+		return r.body[from:r.at], e
+	}
+	v := r.scalar()
+	if v == nil {
+		return nil, r.syntax()
 	}
 	return v, nil
 }
 
 // place is the part of the body that v, the value just read, was read from.
-func (r *reader) place(v []byte) span {
-	end := int(r.dec.InputOffset())
-	return span{end - len(v), end}
-}
+func (r *reader) place(v []byte) span { return span{r.at - len(v), r.at} }
 
 // text reads a string and gives its content, which is valid until the next one is read.
 func (r *reader) text() ([]byte, *core.Error) {
-	if r.dec.PeekKind() != '"' {
+	if r.peek() != '"' {
 		return nil, r.mismatch("a string")
 	}
 	v, e := r.value()
 	if e != nil {
 		return nil, e
 	}
-	return r.unquote(v), nil
-}
-
-// unquote gives the content of a JSON string that was already checked.
-func (r *reader) unquote(v []byte) []byte {
-	if inner := v[1 : len(v)-1]; bytes.IndexByte(inner, '\\') < 0 {
-		return inner
+	inner := v[1 : len(v)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return inner, nil
 	}
-	r.scratch, _ = jsontext.AppendUnquote(r.scratch[:0], v)
-	return r.scratch
+	r.scratch = appendUnquoted(slices.Grow(r.scratch[:0], len(inner)), inner)
+	return r.scratch, nil
 }
 
 // null reads a null if there is one.
 func (r *reader) null() (bool, *core.Error) {
-	if r.dec.PeekKind() != 'n' {
+	if r.peek() != 'n' {
 		return false, nil
 	}
 	_, e := r.value()
@@ -79,7 +77,7 @@ func (r *reader) null() (bool, *core.Error) {
 
 // boolean reads true, false, or null as false.
 func (r *reader) boolean() (bool, *core.Error) {
-	switch r.dec.PeekKind() {
+	switch r.peek() {
 	case 't', 'f', 'n':
 		v, e := r.value()
 		return e == nil && v[0] == 't', e
@@ -90,7 +88,7 @@ func (r *reader) boolean() (bool, *core.Error) {
 
 // number reads a number or null, which are passed on as they stand.
 func (r *reader) number() *core.Error {
-	if k := r.dec.PeekKind(); k != '0' && k != 'n' {
+	if k := r.peek(); k != '0' && k != 'n' {
 		return r.mismatch("a number")
 	}
 	_, e := r.value()
@@ -99,7 +97,7 @@ func (r *reader) number() *core.Error {
 
 // integer reads a whole number in [0, most], written as digits only so that no two readers differ on it, or null.
 func (r *reader) integer(most int64) (n int64, null bool, at span, e *core.Error) {
-	k := r.dec.PeekKind()
+	k := r.peek()
 	if k != '0' && k != 'n' {
 		return 0, false, span{}, r.mismatch("a whole number")
 	}
@@ -145,21 +143,17 @@ func (r *reader) object(member func(name []byte) *core.Error) *core.Error {
 	if e := r.open('{', "an object"); e != nil {
 		return e
 	}
-	for r.dec.PeekKind() != '}' {
-		v, e := r.value()
-		if e != nil {
-			return e
-		}
-		// A copy of its own for a name with escapes: scratch serves the values.
-		name := v[1 : len(v)-1]
-		if bytes.IndexByte(name, '\\') >= 0 {
-			name, _ = jsontext.AppendUnquote(nil, v)
+	for r.peek() != '}' {
+		name, ok := r.name()
+		if !ok {
+			return r.syntax()
 		}
 		if e := member(name); e != nil {
 			return e
 		}
 	}
-	return r.token()
+	r.leave()
+	return nil
 }
 
 // array reads an array element by element.
@@ -167,29 +161,27 @@ func (r *reader) array(element func(i int) *core.Error) *core.Error {
 	if e := r.open('[', "an array"); e != nil {
 		return e
 	}
-	for i := 0; r.dec.PeekKind() != ']'; i++ {
+	for i := 0; r.peek() != ']'; i++ {
+		if r.fault != "" {
+			return r.syntax()
+		}
 		if e := element(i); e != nil {
 			return e
 		}
 	}
-	return r.token()
+	r.leave()
+	return nil
 }
 
 // open reads the bracket that an object or array begins with.
-func (r *reader) open(kind jsontext.Kind, what string) *core.Error {
-	if r.dec.PeekKind() != kind {
+func (r *reader) open(bracket byte, what string) *core.Error {
+	if r.peek() != bracket {
 		return r.mismatch(what)
 	}
-	if r.dec.StackDepth() >= maxDepth {
-		return broken(paramOf(r.dec.StackPointer()), r.dec.InputOffset(), "is nested more than "+strconv.Itoa(maxDepth)+" deep")
+	if len(r.levels) >= maxDepth {
+		return broken(r.param(true), r.next, "is nested more than "+strconv.Itoa(maxDepth)+" deep")
 	}
-	return r.token()
-}
-
-func (r *reader) token() *core.Error {
-	if _, err := r.dec.ReadToken(); err != nil {
-		return r.syntax(err)
-	}
+	r.enter()
 	return nil
 }
 
@@ -203,7 +195,7 @@ func (r *reader) optional() ([]byte, *core.Error) {
 
 // strings calls found for every string below the next value, names included.
 func (r *reader) strings(found func([]byte)) *core.Error {
-	switch r.dec.PeekKind() {
+	switch r.peek() {
 	case '{':
 		return r.object(func(name []byte) *core.Error {
 			found(name)
@@ -225,73 +217,43 @@ func (r *reader) strings(found func([]byte)) *core.Error {
 
 // end refuses anything after the document.
 func (r *reader) end() *core.Error {
-	if _, err := r.dec.ReadToken(); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		return r.syntax(err)
+	if r.peek(); r.fault != "" {
+		return r.syntax()
 	}
-	return broken("", r.dec.InputOffset(), "has data after its end")
+	return nil
 }
 
-// syntax words an error of the decoder without repeating the body.
-func (r *reader) syntax(err error) *core.Error {
-	offset, at := r.dec.InputOffset(), r.dec.StackPointer()
-	what := "is not valid JSON"
-	var s *jsontext.SyntacticError
-	if errors.As(err, &s) {
-		offset, at = s.ByteOffset, s.JSONPointer
-	}
-	switch {
-	case errors.Is(err, jsontext.ErrDuplicateName):
-		what = "has the same name twice in one object"
-	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
-		what = "is not valid JSON: it ends too early"
-	case bytes.HasPrefix(r.body, []byte("\xef\xbb\xbf")):
-		what = "begins with a byte order mark"
-	}
-	return broken(paramOf(at), offset, what)
-}
+// syntax words the fault of the document without repeating it.
+func (r *reader) syntax() *core.Error { return broken(r.param(true), r.faultAt, r.fault) }
 
-func broken(param string, offset int64, what string) *core.Error {
+func broken(param string, offset int, what string) *core.Error {
 	return &core.Error{
 		Reason: core.ReasonInvalidBody, Param: param,
-		Public: "The request body " + what + ", at byte " + strconv.FormatInt(offset, 10) + ".",
+		Public: "The request body " + what + ", at byte " + strconv.Itoa(offset) + ".",
 	}
 }
 
 // mismatch is the error of a value to come that is of the wrong type, or that is no value at all.
 func (r *reader) mismatch(want string) *core.Error {
-	if r.dec.PeekKind() == jsontext.KindInvalid {
-		if _, e := r.value(); e != nil {
-			return e // of the syntax
-		}
+	if r.peek(); r.fault != "" {
+		return r.syntax()
 	}
-	at := r.dec.StackPointer()
-	if kind, length := r.dec.StackIndex(r.dec.StackDepth()); kind == '[' {
-		if length > 0 {
-			at = at.Parent()
-		}
-		at = at.AppendToken(strconv.FormatInt(length, 10))
-	}
-	return r.wrong(paramOf(at), "must be "+want)
+	return r.wrong(r.param(true), "must be "+want)
 }
 
 // invalid is the error of the value that was just read.
-func (r *reader) invalid(what string) *core.Error {
-	return r.wrong(paramOf(r.dec.StackPointer()), what)
-}
+func (r *reader) invalid(what string) *core.Error { return r.wrong(r.param(false), what) }
 
 func (r *reader) wrong(param, what string) *core.Error {
 	return &core.Error{
 		Reason: core.ReasonInvalidBody, Param: param,
-		Public: named(param) + " " + what + ", at byte " + strconv.FormatInt(r.dec.InputOffset(), 10) + ".",
+		Public: named(param) + " " + what + ", at byte " + strconv.Itoa(r.at) + ".",
 	}
 }
 
 // unsupported is the error of a value or name that was just read, and cannot be let through.
 func (r *reader) unsupported(what string) *core.Error {
-	param := paramOf(r.dec.StackPointer())
+	param := r.param(false)
 	return &core.Error{Reason: core.ReasonUnsupportedParameter, Param: param, Public: named(param) + " " + what + "."}
 }
 
@@ -302,25 +264,34 @@ func named(param string) string {
 	return param
 }
 
-// paramOf is the path of a field as OpenAI writes it, e.g. "messages[1].content". Names in it that no API would choose
-// are a client's own text, and become "?".
-func paramOf(at jsontext.Pointer) string {
+// param is the path of the value that was read last, or of the one to come, as OpenAI writes it: "messages[1].content".
+// Names in it that no API would choose are a client's own text, and become "?".
+func (r *reader) param(coming bool) string {
 	var b strings.Builder
-	for token := range at.Tokens() {
+	for i, v := range r.levels {
 		if b.Len() > maxParam {
 			break
 		}
-		if _, err := strconv.ParseUint(token, 10, 32); err == nil {
-			b.WriteString("[" + token + "]")
-			continue
+		at := v.read // of an open array within another value: the element that was begun and not read to its end
+		if i == len(r.levels)-1 && !coming {
+			at--
 		}
-		if !plainSegment(token) || len(token) > maxKey {
-			token = "?"
+		switch {
+		case v.bracket == '[' && at >= 0:
+			b.WriteString("[" + strconv.Itoa(at) + "]")
+		case v.bracket == '{' && v.read > 0:
+			if b.Len() > 0 {
+				b.WriteByte('.')
+			}
+			b.WriteString(publicName(v.name))
 		}
-		if b.Len() > 0 {
-			b.WriteByte('.')
-		}
-		b.WriteString(token)
 	}
 	return b.String()
+}
+
+func publicName(name []byte) string {
+	if len(name) > maxKey || !plainSegment(string(name)) {
+		return "?"
+	}
+	return string(name)
 }

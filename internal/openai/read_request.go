@@ -13,14 +13,11 @@ import (
 // contentType is one that CheckContent takes. Body is not kept.
 func Read(endpoint Endpoint, contentType string, body []byte, allow Allowance) (*Request, *core.Error) {
 	if len(body) == 0 {
-		return nil, &core.Error{Reason: core.ReasonInvalidBody, Public: "The request body is empty. Send a JSON object."}
+		return nil, &core.Error{Reason: core.ReasonInvalidBody, Public: "The request body is empty. Send one."}
 	}
-	if !isJSON(contentType) {
-		return nil, notJSON()
-	}
-	d := &draft{reader: newReader(body), req: &Request{Endpoint: endpoint.Name, Choices: 1}, allow: &allow}
+	d := &draft{req: &Request{Endpoint: endpoint.Name, Choices: 1}, allow: &allow}
 	d.req.Prompt.Parts = make([]core.Part, 0, 8)
-	if e := d.read(); e != nil {
+	if e := d.read(endpoint, contentType, body); e != nil {
 		return nil, e
 	}
 	if d.req.Model == "" {
@@ -36,8 +33,20 @@ func Read(endpoint Endpoint, contentType string, body []byte, allow Allowance) (
 }
 
 // read reads a body by its endpoint.
-func (d *draft) read() *core.Error {
-	switch d.req.Endpoint {
+func (d *draft) read(endpoint Endpoint, contentType string, body []byte) *core.Error {
+	switch endpoint.Name {
+	case "audio.transcriptions":
+		return d.readForm(contentType, body, transcriptionFields, "model", "file")
+	case "audio.translations":
+		return d.readForm(contentType, body, translationFields, "model", "file")
+	case "images.edits":
+		return d.readForm(contentType, body, imageEditFields, "model", "prompt", "image")
+	}
+	if !isJSON(contentType) {
+		return notJSON()
+	}
+	d.reader = newReader(body)
+	switch endpoint.Name {
 	case "chat.completions":
 		return (&chat{draft: d}).read()
 	case "responses":

@@ -9,7 +9,13 @@ import (
 )
 
 // Terms are those that the request asks for. An answer that does not say on which it was served was served on these.
-func (r *Request) Terms() Terms { return Terms{Tier: r.asked.tier, Image: r.asked.picture.priced()} }
+func (r *Request) Terms() Terms {
+	t := Terms{Tier: r.asked.tier}
+	if kindOf(r) == kindImage {
+		t.Image = r.asked.picture.priced()
+	}
+	return t
+}
 
 // BoundTerms are terms that cost at least as much as the answer can: a request on a cheaper tier may be served on the
 // standard one.
@@ -40,7 +46,7 @@ func (p picture) priced() string {
 func (m Model) Offered(t Terms) bool { return t.Tier != "priority" || m.Priority != nil }
 
 // Contexts is how many times the input can fill the context of the model, 0 where InputBound bounds it. That it can where
-// a request brings what is not in it: a file, what the provider keeps, what tools find that the provider runs.
+// a request brings what is not in it: a file, what tools find that the provider runs. What Objects hold comes on top.
 func (r *Request) Contexts() int64 {
 	n := r.asked.runs
 	if r.size.whole || n > 0 {

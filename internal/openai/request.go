@@ -83,7 +83,7 @@ func (r *Request) PromptParam() string {
 	switch kindOf(r) {
 	case kindChat:
 		return "messages"
-	case kindCompletion, kindImage:
+	case kindCompletion, kindImage, kindTranscript:
 		return "prompt"
 	}
 	return "input"

@@ -13,11 +13,8 @@ type edit struct {
 }
 
 // Rewrite gives body, which must be the one that was read, with the edits spliced in. All other bytes stay as they were.
-// When there is nothing to change, and always of a form, it is body itself.
+// When there is nothing to change it is body itself.
 func (r *Request) Rewrite(body []byte, e Edits) []byte {
-	if r.splices.open == 0 {
-		return body
-	}
 	edits := make([]edit, 0, 4)
 	if e.IncludeUsage && r.LacksUsage() {
 		edits = append(edits, r.splices.askForUsage())

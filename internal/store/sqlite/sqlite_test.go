@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -165,6 +166,42 @@ func BenchmarkLoad(b *testing.B) {
 	}
 	for b.Loop() {
 		if got, _, err := st.Load(b.Context()); err != nil || len(got.Tasks) != many {
+			b.Fatal(err)
+		}
+	}
+}
+
+// ownedStore is a store in which somebody has made many objects, as many as one may.
+func ownedStore(b *testing.B) (*sqlite.Store, func(i int) core.OwnedObject) {
+	st := open(b, filepath.Join(b.TempDir(), "plumbline.db"))
+	object := func(i int) core.OwnedObject {
+		return core.OwnedObject{
+			ObjectRef: core.ObjectRef{Kind: core.ObjectResponse, ID: fmt.Sprintf("resp_%048x", i*2654435761)}, Owner: core.Owner{User: "ann@example.com"},
+			App: "helpdesk", Team: "support", Endpoint: "responses", Created: time.UnixMicro(int64(i) + 1), Tokens: int64(i), Model: "gpt-4o-mini",
+		}
+	}
+	const many = 100_000
+	for i := range many {
+		if err := st.Ownership().Own(b.Context(), object(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return st, object
+}
+
+func BenchmarkOwn(b *testing.B) {
+	st, object := ownedStore(b)
+	for i := 1 << 20; b.Loop(); i++ {
+		if err := st.Ownership().Own(b.Context(), object(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkOwned(b *testing.B) {
+	st, object := ownedStore(b)
+	for i := 0; b.Loop(); i++ {
+		if _, known, err := st.Ownership().Owned(b.Context(), object(i%100_000).ObjectRef); err != nil || !known {
 			b.Fatal(err)
 		}
 	}
