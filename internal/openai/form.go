@@ -11,7 +11,7 @@ import (
 
 // fieldRule says how a field of a form is read.
 type fieldRule struct {
-	read func(*formReader, field) *core.Error
+	read func(*formReader, formField) *core.Error
 	// most is how often the field may come, 0 for once.
 	most int
 	// file says that the field is a file, and not a text.
@@ -56,7 +56,7 @@ func (d *draft) readForm(contentType string, body []byte, rules map[string]field
 }
 
 // admit checks what holds for every field.
-func (r *formReader) admit(p field, rule fieldRule) *core.Error {
+func (r *formReader) admit(p formField, rule fieldRule) *core.Error {
 	r.seen[p.name]++
 	switch {
 	case r.seen[p.name] > max(rule.most, 1):
@@ -98,7 +98,7 @@ func unknownField(name string, rules map[string]fieldRule) *core.Error {
 }
 
 // invalid is the error of a field whose value cannot be read.
-func (p field) invalid(what string) *core.Error {
+func (p formField) invalid(what string) *core.Error {
 	return &core.Error{
 		Reason: core.ReasonInvalidBody, Param: p.name,
 		Public: p.name + " " + what + ", at byte " + strconv.Itoa(p.at) + ".",
@@ -106,7 +106,7 @@ func (p field) invalid(what string) *core.Error {
 }
 
 // unsupported is the error of a field that cannot be let through.
-func (p field) unsupported(what string) *core.Error {
+func (p formField) unsupported(what string) *core.Error {
 	return &core.Error{Reason: core.ReasonUnsupportedParameter, Param: p.name, Public: p.name + " " + what + "."}
 }
 
@@ -122,7 +122,7 @@ func (r *formReader) need(names []string) *core.Error {
 
 // The readers that fields share.
 
-func readFormModel(r *formReader, p field) *core.Error {
+func readFormModel(r *formReader, p formField) *core.Error {
 	if len(p.value) == 0 || len(p.value) > maxModelName {
 		return p.invalid("must be the name of a model")
 	}
@@ -130,7 +130,7 @@ func readFormModel(r *formReader, p field) *core.Error {
 	return nil
 }
 
-func readFormStream(r *formReader, p field) *core.Error {
+func readFormStream(r *formReader, p formField) *core.Error {
 	if e := readWord("true", "false")(r, p); e != nil {
 		return e
 	}
@@ -139,8 +139,8 @@ func readFormStream(r *formReader, p field) *core.Error {
 }
 
 // spokenField takes a text that the model reads into the prompt, as the user's.
-func spokenField(kind core.Kind) func(*formReader, field) *core.Error {
-	return func(r *formReader, p field) *core.Error {
+func spokenField(kind core.Kind) func(*formReader, formField) *core.Error {
+	return func(r *formReader, p formField) *core.Error {
 		r.req.size.textBytes += int64(len(p.value))
 		r.add(core.RoleUser, kind, 0, p.value)
 		return nil
@@ -148,13 +148,13 @@ func spokenField(kind core.Kind) func(*formReader, field) *core.Error {
 }
 
 // readOutside takes a text into the prompt that the model does not read.
-func readOutside(r *formReader, p field) *core.Error {
+func readOutside(r *formReader, p formField) *core.Error {
 	r.add(core.RoleMeta, core.KindMeta, -1, p.value)
 	return nil
 }
 
 // file takes a file into the prompt, if it is allowed: its name, and of what it holds the media type.
-func (r *formReader) file(p field, allowed bool) *core.Error {
+func (r *formReader) file(p formField, allowed bool) *core.Error {
 	if !allowed {
 		return r.forbidden(p.unsupported("holds a file of a kind that is not allowed"), "inline")
 	}
@@ -173,7 +173,7 @@ func (r *formReader) opaque(media string) {
 // anyMedia is the type of a file that says none.
 const anyMedia = "application/octet-stream"
 
-func (p field) mediaOr(media string) string {
+func (p formField) mediaOr(media string) string {
 	if p.media == "" {
 		return media
 	}
@@ -181,8 +181,8 @@ func (p field) mediaOr(media string) string {
 }
 
 // readWord reads one of some words.
-func readWord(allowed ...string) func(*formReader, field) *core.Error {
-	return func(_ *formReader, p field) *core.Error {
+func readWord(allowed ...string) func(*formReader, formField) *core.Error {
+	return func(_ *formReader, p formField) *core.Error {
 		for _, a := range allowed {
 			if string(p.value) == a {
 				return nil
@@ -193,8 +193,8 @@ func readWord(allowed ...string) func(*formReader, field) *core.Error {
 }
 
 // readCount reads a whole number in [least, most].
-func readCount(least, most int64, found func(r *formReader, n int64)) func(*formReader, field) *core.Error {
-	return func(r *formReader, p field) *core.Error {
+func readCount(least, most int64, found func(r *formReader, n int64)) func(*formReader, formField) *core.Error {
+	return func(r *formReader, p formField) *core.Error {
 		n, ok := figure(p.value)
 		if !ok || n < least || n > most {
 			return p.invalid("must be a whole number between " + strconv.FormatInt(least, 10) + " and " + strconv.FormatInt(most, 10))
@@ -207,7 +207,7 @@ func readCount(least, most int64, found func(r *formReader, n int64)) func(*form
 }
 
 // readNumber reads a number that is passed on as it stands.
-func readNumber(_ *formReader, p field) *core.Error {
+func readNumber(_ *formReader, p formField) *core.Error {
 	whole, part, point := bytes.Cut(p.value, []byte("."))
 	if len(p.value) > maxKey || !digits(whole) || point && !digits(part) {
 		return p.invalid("must be a number, in digits with at most one point")

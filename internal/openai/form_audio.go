@@ -42,7 +42,7 @@ var transcriptionFields = map[string]fieldRule{
 const maxPadding = 1 << 20
 
 // readAudioFile takes an audio into the prompt as what cannot be read, and into the size as how long it may be.
-func readAudioFile(r *formReader, p field) *core.Error {
+func readAudioFile(r *formReader, p formField) *core.Error {
 	kind, _, _ := strings.Cut(p.media, "/")
 	if p.media != "" && p.media != anyMedia && kind != "audio" && kind != "video" {
 		return p.unsupported("must be an audio")
@@ -52,7 +52,7 @@ func readAudioFile(r *formReader, p field) *core.Error {
 }
 
 // readReference reads a sample of a speaker's voice: an audio in a data URL.
-func readReference(r *formReader, p field) *core.Error {
+func readReference(r *formReader, p formField) *core.Error {
 	rest, ok := bytes.CutPrefix(p.value, []byte("data:audio/"))
 	media, data, found := bytes.Cut(rest, []byte(";base64,"))
 	if !ok || !found || !mediaSubtype(media) || !isBase64(data) {

@@ -33,7 +33,7 @@ var imageEditFields = map[string]fieldRule{
 }
 
 // readPicture takes a picture into the prompt as what cannot be read.
-func readPicture(r *formReader, p field) *core.Error {
+func readPicture(r *formReader, p formField) *core.Error {
 	switch p.mediaOr(anyMedia) {
 	case anyMedia, "image/png", "image/jpeg", "image/webp":
 	default:
@@ -44,7 +44,7 @@ func readPicture(r *formReader, p field) *core.Error {
 }
 
 // readFormChoices reads how many pictures are asked for.
-func readFormChoices(r *formReader, p field) *core.Error {
+func readFormChoices(r *formReader, p formField) *core.Error {
 	if e := readCount(1, maxChoices, func(r *formReader, n int64) { r.req.Choices = n })(r, p); e != nil {
 		return e
 	}
@@ -54,7 +54,7 @@ func readFormChoices(r *formReader, p field) *core.Error {
 	return nil
 }
 
-func readFormSize(r *formReader, p field) *core.Error {
+func readFormSize(r *formReader, p formField) *core.Error {
 	if string(p.value) != "auto" && !isSize(p.value) {
 		return p.unsupported("must be auto, or a width and a height such as 1024x1024")
 	}
@@ -62,7 +62,7 @@ func readFormSize(r *formReader, p field) *core.Error {
 	return nil
 }
 
-func readFormQuality(r *formReader, p field) *core.Error {
+func readFormQuality(r *formReader, p formField) *core.Error {
 	r.req.asked.picture.quality = string(p.value)
 	return readWord("auto", "low", "medium", "high", "standard")(r, p)
 }

@@ -16,11 +16,11 @@ type Upload struct {
 func ReadUpload(contentType string, body []byte) (*Upload, *core.Error) {
 	up := &Upload{}
 	rules := map[string]fieldRule{
-		"purpose": {read: func(r *formReader, p field) *core.Error {
+		"purpose": {read: func(r *formReader, p formField) *core.Error {
 			up.Purpose = string(p.value)
 			return readWord("assistants", "batch", "fine-tune", "vision", "user_data", "evals")(r, p)
 		}},
-		"file": {file: true, read: func(_ *formReader, p field) *core.Error {
+		"file": {file: true, read: func(_ *formReader, p formField) *core.Error {
 			up.Filename, up.Media, up.Content = string(p.filename), p.mediaOr(anyMedia), p.value
 			return nil
 		}},

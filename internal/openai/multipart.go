@@ -29,8 +29,8 @@ type form struct {
 	fields    int
 }
 
-// field is one field of a form. Its slices are parts of the body.
-type field struct {
+// formField is one field of a form. Its slices are parts of the body.
+type formField struct {
 	name string
 	// file says that the field has a file name, and so is a file.
 	file     bool
@@ -86,42 +86,42 @@ func boundaryOf(contentType string) (string, bool) {
 }
 
 // next reads the next field; false after the last.
-func (f *form) next() (field, bool, *core.Error) {
+func (f *form) next() (formField, bool, *core.Error) {
 	rest := f.body[f.at:]
 	if end, ok := bytes.CutPrefix(rest, []byte("--")); ok {
 		if len(end) > 0 && string(end) != "\r\n" {
-			return field{}, false, f.broken(f.at+2, "has data after its last boundary")
+			return formField{}, false, f.broken(f.at+2, "has data after its last boundary")
 		}
-		return field{}, false, nil
+		return formField{}, false, nil
 	}
 	if !bytes.HasPrefix(rest, []byte("\r\n")) {
-		return field{}, false, f.broken(f.at, "has its boundary where no field ends")
+		return formField{}, false, f.broken(f.at, "has its boundary where no field ends")
 	}
 	if f.fields++; f.fields > maxFormFields {
-		return field{}, false, f.broken(f.at, "has more than "+strconv.Itoa(maxFormFields)+" fields")
+		return formField{}, false, f.broken(f.at, "has more than "+strconv.Itoa(maxFormFields)+" fields")
 	}
 	p, e := f.field(f.at + 2)
 	return p, e == nil, e
 }
 
 // field reads the field whose headers begin at from.
-func (f *form) field(from int) (field, *core.Error) {
+func (f *form) field(from int) (formField, *core.Error) {
 	length := bytes.Index(f.body[from:min(len(f.body), from+maxFieldHead)], []byte("\r\n\r\n"))
 	if length < 0 {
-		return field{}, f.broken(from, "has a field whose headers are not complete within "+strconv.Itoa(maxFieldHead)+" bytes")
+		return formField{}, f.broken(from, "has a field whose headers are not complete within "+strconv.Itoa(maxFieldHead)+" bytes")
 	}
-	p := field{at: from + length + 4}
+	p := formField{at: from + length + 4}
 	end := bytes.Index(f.body[from:], f.delimiter)
 	if end < 0 {
-		return field{}, f.broken(len(f.body), "ends without its last boundary")
+		return formField{}, f.broken(len(f.body), "ends without its last boundary")
 	}
 	end += from
 	if end < p.at+2 || string(f.body[end-2:end]) != "\r\n" {
-		return field{}, f.broken(end, "has its boundary inside of a field")
+		return formField{}, f.broken(end, "has its boundary inside of a field")
 	}
 	p.value, f.at = f.body[p.at:end-2], end+len(f.delimiter)
 	if bad := p.headers(f.body[from : from+length]); bad != "" {
-		return field{}, f.broken(from, "has a field with "+bad)
+		return formField{}, f.broken(from, "has a field with "+bad)
 	}
 	return p, nil
 }
@@ -129,7 +129,7 @@ func (f *form) field(from int) (field, *core.Error) {
 func (f *form) broken(at int, what string) *core.Error { return broken("", at, what) }
 
 // headers reads the lines of a field's head. What it gives is what is wrong with them, if anything is.
-func (p *field) headers(head []byte) (bad string) {
+func (p *formField) headers(head []byte) (bad string) {
 	seen := [3]bool{}
 	for len(head) > 0 {
 		line, rest, _ := bytes.Cut(head, []byte("\r\n"))
@@ -168,7 +168,7 @@ func (p *field) headers(head []byte) (bad string) {
 
 // disposition reads form-data; name="…" and, of a file, filename="…". The further filename* that some clients send must
 // say the same, in letters that need no decoding.
-func (p *field) disposition(v []byte) (bad string) {
+func (p *formField) disposition(v []byte) (bad string) {
 	const want = "a content-disposition that is not: form-data; name=\"…\"; filename=\"…\""
 	rest, ok := bytes.CutPrefix(v, []byte("form-data; name="))
 	name, rest, read := parameter(rest)
@@ -223,7 +223,7 @@ func plainFilename(b []byte) bool {
 
 // contentType reads the media type of a field. Of its parameters those are known that browsers and SDKs send: the charset
 // of a text, which is UTF-8, and the codecs of a recording.
-func (p *field) contentType(v string) (bad string) {
+func (p *formField) contentType(v string) (bad string) {
 	const unread = "a content-type that is not known here"
 	media, param, given := strings.Cut(v, ";")
 	kind, subtype, ok := strings.Cut(media, "/")

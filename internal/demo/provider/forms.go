@@ -1,60 +1,67 @@
 package provider
 
 import (
-	"encoding/base64"
 	"io"
+	"mime/multipart"
 	"net/http"
+	"slices"
+	"strconv"
 )
 
-// audioSeconds is how long every recording is said to be.
-const audioSeconds = 3
+// mostForm is how much of a form is kept in memory: all of it.
+const mostForm = 64 << 20
 
-// upload reads a file out of a form, or answers that it cannot.
-func upload(w http.ResponseWriter, r *http.Request, field string) (name string, content []byte, ok bool) {
-	file, head, err := r.FormFile(field)
-	if err == nil {
-		defer file.Close()
-		if content, err = io.ReadAll(file); err == nil {
-			return head.Filename, content, true
+// answerForm serves an endpoint whose requests are forms. file is the field that each must have.
+func (p *Provider) answerForm(file string, answer func(*other, *multipart.Form)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if err := r.ParseMultipartForm(mostForm); err != nil || len(r.MultipartForm.File[file])+len(r.MultipartForm.File[file+"[]"]) == 0 {
+			fail(w, http.StatusBadRequest, "invalid_request_error", "", "The request could not be understood.")
+			return
+		}
+		a := &other{p: p, w: w, r: r}
+		a.Model, a.Stream = r.FormValue("model"), r.FormValue("stream") == "true"
+		a.Prompt = r.FormValue("prompt")
+		a.N, _ = strconv.Atoi(r.FormValue("n")) // none is one
+		if !slices.Contains(models, a.Model) {
+			unknownModel(w, a.Model)
+			return
+		}
+		answer(a, r.MultipartForm)
+	}
+}
+
+// What an audio comes to here.
+const (
+	bytesPerSecond  = 4000
+	tokensPerSecond = 10
+)
+
+// transcribe answers POST /v1/audio/transcriptions and /v1/audio/translations.
+func transcribe(a *other, form *multipart.Form) {
+	seconds := (int(form.File["file"][0].Size) + bytesPerSecond - 1) / bytesPerSecond
+	text := Text(a.p.o.Words)
+	usage := object{"type": "duration", "seconds": seconds}
+	if a.Model != "whisper-1" {
+		input := a.promptTokens() + seconds*tokensPerSecond
+		usage = object{
+			"type": "tokens", "input_tokens": input, "output_tokens": a.p.o.Words, "total_tokens": input + a.p.o.Words,
+			"input_token_details": object{"text_tokens": a.promptTokens(), "audio_tokens": seconds * tokensPerSecond},
 		}
 	}
-	fail(w, http.StatusBadRequest, "invalid_request_error", "", "The upload could not be understood.")
-	return "", nil, false
+	switch {
+	case a.Stream && a.Model != "whisper-1":
+		a.w.Header()["Content-Type"] = streamType
+		for k := range a.p.o.Words {
+			a.event("", object{"type": "transcript.text.delta", "delta": word(k)})
+		}
+		a.event("", object{"type": "transcript.text.done", "text": text, "usage": usage})
+	case slices.Contains(form.Value["response_format"], "text"):
+		a.w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		_, _ = io.WriteString(a.w, text+"\n")
+	default:
+		writeJSON(a.w, http.StatusOK, object{"text": text, "usage": usage})
+	}
 }
 
-// transcribe answers POST /v1/audio/transcriptions and /v1/audio/translations. A stream reports tokens, all else seconds.
-func transcribe(w http.ResponseWriter, r *http.Request) {
-	if _, _, ok := upload(w, r, "file"); !ok {
-		return
-	}
-	text := Text(DefaultWords)
-	if r.FormValue("stream") != "true" {
-		writeJSON(w, http.StatusOK, object{"text": text, "usage": object{"type": "duration", "seconds": audioSeconds}})
-		return
-	}
-	w.Header()["Content-Type"] = streamType
-	s := eventStream{w: w, flush: http.NewResponseController(w)}
-	for n := range DefaultWords {
-		s.sendData(object{"type": "transcript.text.delta", "delta": word(n)})
-	}
-	const audioTokens = 10 * audioSeconds
-	s.sendData(object{"type": "transcript.text.done", "text": text, "usage": object{
-		"type": "tokens", "input_tokens": audioTokens, "input_token_details": object{"text_tokens": 0, "audio_tokens": audioTokens},
-		"output_tokens": DefaultWords, "total_tokens": audioTokens + DefaultWords,
-	}})
-}
-
-// editPicture answers POST /v1/images/edits.
-func editPicture(w http.ResponseWriter, r *http.Request) {
-	if _, _, ok := upload(w, r, "image"); !ok {
-		return
-	}
-	input := Words(r.FormValue("prompt")) + pictureTokens
-	writeJSON(w, http.StatusOK, object{
-		"created": created, "data": []any{object{"b64_json": base64.StdEncoding.EncodeToString([]byte("not really a picture"))}},
-		"usage": object{
-			"input_tokens": input, "input_tokens_details": object{"text_tokens": input - pictureTokens, "image_tokens": pictureTokens},
-			"output_tokens": pictureTokens, "total_tokens": input + pictureTokens,
-		},
-	})
-}
+// redraw answers POST /v1/images/edits.
+func redraw(a *other, _ *multipart.Form) { drawAs(a, "image_edit") }

@@ -241,7 +241,10 @@ func moderate(a *other) {
 const pictureTokens = 272
 
 // draw answers POST /v1/images/generations.
-func draw(a *other) {
+func draw(a *other) { drawAs(a, "image_generation") }
+
+// drawAs answers a request for pictures, with events of the given kind.
+func drawAs(a *other, kind string) {
 	n := max(a.N, 1)
 	picture := base64.StdEncoding.EncodeToString([]byte("not really a picture"))
 	if !a.Stream {
@@ -256,9 +259,9 @@ func draw(a *other) {
 		return
 	}
 	a.w.Header()["Content-Type"] = streamType
-	a.event("image_generation.partial_image", object{"type": "image_generation.partial_image", "partial_image_index": 0, "b64_json": picture})
-	a.event("image_generation.completed", object{
-		"type": "image_generation.completed", "b64_json": picture, "size": "1024x1024", "quality": "low",
+	a.event(kind+".partial_image", object{"type": kind + ".partial_image", "partial_image_index": 0, "b64_json": picture})
+	a.event(kind+".completed", object{
+		"type": kind + ".completed", "b64_json": picture, "size": "1024x1024", "quality": "low",
 		"usage": a.inputUsage(pictureTokens, "input_tokens_details"),
 	})
 }

@@ -24,6 +24,7 @@ import (
 var models = []string{
 	"gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "gpt-5-nano", "o3", "o4-mini",
 	"gpt-3.5-turbo-instruct", "text-embedding-3-small", "omni-moderation-latest", "gpt-image-1-mini", "gpt-4o-mini-tts", "tts-1",
+	"whisper-1", "gpt-4o-transcribe",
 }
 
 const (
@@ -92,9 +93,9 @@ func New(o Options) *Provider {
 	p.mux.HandleFunc("POST /v1/moderations", p.answerWith("omni-moderation-latest", moderate))
 	p.mux.HandleFunc("POST /v1/images/generations", p.answerWith("", draw))
 	p.mux.HandleFunc("POST /v1/audio/speech", p.answerWith("", speak))
-	p.mux.HandleFunc("POST /v1/audio/transcriptions", transcribe)
-	p.mux.HandleFunc("POST /v1/audio/translations", transcribe)
-	p.mux.HandleFunc("POST /v1/images/edits", editPicture)
+	p.mux.HandleFunc("POST /v1/audio/transcriptions", p.answerForm("file", transcribe))
+	p.mux.HandleFunc("POST /v1/audio/translations", p.answerForm("file", transcribe))
+	p.mux.HandleFunc("POST /v1/images/edits", p.answerForm("image", redraw))
 	p.mux.HandleFunc("POST /v1/files", p.makeFile)
 	p.mux.HandleFunc("GET /v1/files/{id}/content", p.fileContent)
 	for _, kind := range []string{"responses", "files"} {

@@ -1,6 +1,7 @@
 package provider
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"sync"
@@ -74,13 +75,19 @@ func (p *Provider) deleteStored(w http.ResponseWriter, r *http.Request) {
 }
 
 func (p *Provider) makeFile(w http.ResponseWriter, r *http.Request) {
-	name, content, ok := upload(w, r, "file")
-	if !ok {
+	file, head, err := r.FormFile("file")
+	var content []byte
+	if err == nil {
+		defer file.Close()
+		content, err = io.ReadAll(file)
+	}
+	if err != nil {
+		fail(w, http.StatusBadRequest, "invalid_request_error", "", "The upload could not be understood.")
 		return
 	}
 	id := p.stored.newID("file-standin")
 	fields := object{
-		"id": id, "object": "file", "bytes": len(content), "created_at": created, "filename": name,
+		"id": id, "object": "file", "bytes": len(content), "created_at": created, "filename": head.Filename,
 		"purpose": r.FormValue("purpose"), "status": "processed",
 	}
 	p.stored.put(id, stored{fields: fields, content: content})
