@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -89,10 +90,13 @@ func exchangeOf(body []byte) string {
 
 // chat is a chat request's body.
 func chat(model, prompt string, more map[string]any) string {
-	body := map[string]any{"model": model, "messages": []map[string]string{{"role": "user", "content": prompt}}}
-	for k, v := range more {
-		body[k] = v
-	}
+	return prompted(model, "messages", []map[string]string{{"role": "user", "content": prompt}}, more)
+}
+
+// prompted is the body of a request whose prompt is the member of that name.
+func prompted(model, name string, prompt any, more map[string]any) string {
+	body := map[string]any{"model": model, name: prompt}
+	maps.Copy(body, more)
 	data, err := json.Marshal(body)
 	if err != nil {
 		return "" // strings and numbers always marshal

@@ -15,7 +15,7 @@ import (
 // printer writes one line per exchange under a header.
 type printer struct{ out io.Writer }
 
-const lineFormat = "%-14s %-34s %-6s %-20s %6s %7s %10s %-18s %5s %8s  %s\n"
+const lineFormat = "%-14s %-34s %-6s %-21s %6s %7s %10s %-18s %5s %8s  %s\n"
 
 func newPrinter(out io.Writer) printer {
 	fmt.Fprintf(out, lineFormat, "WHO", "ASKED", "DOES", "REASON", "STATUS", "TOKENS", "COST", "INTENT", "DEV", "ADDED", "ENDED")

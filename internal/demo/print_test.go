@@ -31,12 +31,12 @@ func TestPrinter(t *testing.T) {
 	}, nil)
 	p.line(stop{who: "carl", what: "no answer at all"}, reply{}, nil, []string{"the audit has no record"})
 	want := `
-WHO            ASKED                              DOES   REASON               STATUS  TOKENS       COST INTENT               DEV    ADDED  ENDED
-ann            a question                         allow  none                    200      72  $0.000033 work                0.13   1.69ms  complete
-ben            without a task                     block  off_task                403                                           -
+WHO            ASKED                              DOES   REASON                STATUS  TOKENS       COST INTENT               DEV    ADDED  ENDED
+ann            a question                         allow  none                     200      72  $0.000033 work                0.13   1.69ms  complete
+ben            without a task                     block  off_task                 403                                           -
     FAILED: the status is 403, not 200
-nobody         without a credential               block  missing_credential      401
-carl           no answer at all                                                    -
+nobody         without a credential               block  missing_credential       401
+carl           no answer at all                                                     -
     FAILED: the audit has no record
 `
 	var got strings.Builder

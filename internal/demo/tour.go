@@ -34,6 +34,7 @@ type outcome struct {
 
 const (
 	model      = "gpt-4o-mini"
+	embedder   = "text-embedding-3-small"
 	chatPath   = "/chat/completions"
 	onTask     = "A customer disputes a double charge on her credit card bill. Write a polite reply that explains how the refund works."
 	onTaskSQL  = "Write a SQL query for the monthly churn rate: join the customer and subscription tables and count cancelled subscriptions by plan."
@@ -53,6 +54,10 @@ func (r *running) stops() []stop {
 	refused := func(status int, reason core.Reason) outcome {
 		return outcome{status: status, action: core.ActionBlock, reason: reason}
 	}
+	// The other endpoints take the prompt as their input.
+	input := func(path, who, model, prompt string, more map[string]any) call {
+		return call{Method: "POST", Path: path, Credentials: []string{tokens[who]}, Body: prompted(model, "input", prompt, more)}
+	}
 	twice := ask("billing-agent", model, onTask, nil)
 	twice.Body = strings.Replace(twice.Body, `"model":`, `"model":"gpt-4o","model":`, 1)
 	hangUp := ask("data-analyst", provider.ModelLong, onTaskSQL, stream)
@@ -71,6 +76,18 @@ func (r *running) stops() []stop {
 			false,
 		},
 		{"billing-agent", "a cover letter and video games", ask("billing-agent", model, offTask, nil), refused(403, core.ReasonOffTask), false},
+		{
+			"data-analyst", "the query as a response, streamed", input("/responses", "data-analyst", model, onTaskSQL, stream),
+			outcome{200, core.ActionAllow, core.ReasonNone, core.FinishComplete, "response.completed"},
+			false,
+		},
+		{"billing-agent", "the complaint as an embedding", input("/embeddings", "billing-agent", embedder, onTask, nil), allowed, false},
+		{
+			"billing-agent", "to go on from another's response",
+			input("/responses", "billing-agent", model, onTask, map[string]any{"previous_response_id": "resp_1"}),
+			refused(400, core.ReasonUnsupportedParameter),
+			false,
+		},
 		{"data-analyst", "a model that is not allowed", ask("data-analyst", "gpt-4o", onTaskSQL, nil), refused(403, core.ReasonModelNotAllowed), false},
 		{"nightly-report", "the first of two a day", ask("nightly-report", model, onTaskSQL, nil), allowed, false},
 		{"nightly-report", "the second", ask("nightly-report", model, onTaskSQL, nil), allowed, false},

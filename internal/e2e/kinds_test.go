@@ -173,3 +173,35 @@ func TestWhatCannotBeGovernedIsRefused(t *testing.T) {
 		t.Errorf("the provider received %d requests", n)
 	}
 }
+
+// A body may be large where images are read, by what they take; text is bounded everywhere, and a body that is too large
+// for its endpoint is refused whether or not it says its length.
+func TestLargeBodies(t *testing.T) {
+	t.Parallel()
+	w := start(t, setup{})
+	image := `{"model":"gpt-4o-mini","input":[{"role":"user","content":[{"type":"input_text","text":` + prompt +
+		`},{"type":"input_image","image_url":"data:image/png;base64,` + strings.Repeat("A", 20<<20) + `"}]}]}`
+	got := w.do(w.request(http.MethodPost, "/v1/responses", image))
+	intent, _ := w.outcome(got.Exchange)
+	if requests := w.provider.Requests(); got.Status != http.StatusOK || len(requests) != 1 || string(requests[0].Body) != image {
+		t.Errorf("status %d; an image of 20 MiB did not arrive as it was", got.Status)
+	}
+	if diff := cmp.Diff([]string{"image/png"}, intent.Opaque); diff != "" {
+		t.Error(diff)
+	}
+	text := strings.Repeat("word ", 1<<20)
+	speech := w.request(http.MethodPost, "/v1/audio/speech", `{"model":"tts-1","voice":"alloy","input":"`+text+`"}`)
+	chunked := w.request(http.MethodPost, "/v1/audio/speech", `{"model":"tts-1","voice":"alloy","input":"`+text+`"}`)
+	chunked.ContentLength = -1
+	for name, req := range map[string]*http.Request{
+		"text":                   w.request(http.MethodPost, "/v1/responses", `{"model":"gpt-4o-mini","input":"`+text+`"}`),
+		"another endpoint":       speech,
+		"without saying so":      chunked,
+		"more than Envoy's most": w.request(http.MethodPost, "/v1/responses", strings.Repeat(" ", 33<<20)),
+	} {
+		got := w.do(req)
+		if got.Status != http.StatusRequestEntityTooLarge || !strings.Contains(got.Body, "body_too_large") {
+			t.Errorf("%s: status %d: %.300s", name, got.Status, got.Body)
+		}
+	}
+}
