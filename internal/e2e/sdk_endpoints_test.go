@@ -2,30 +2,27 @@ package e2e
 
 import (
 	"bytes"
-	endian "encoding/binary"
 	"encoding/json"
 	"image"
 	pngimage "image/png"
-	"net/http"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
-	"github.com/plumbline/plumbline/internal/openai"
 )
 
 // sdkKind is a call to one endpoint and a part of what the app must get of it.
 type sdkKind struct {
-	name, path string
-	call       sdkCall
-	says       string
+	name string
+	call sdkCall
+	says string
 }
 
 // A recording and a picture, as far as anybody here looks into them.
 var (
-	sdkSound   = map[string]sdkFile{"file": {Name: "call.wav", Type: "audio/wav", Data: wav(3)}}
+	sdkSound   = map[string]sdkFile{"file": {Name: "call.wav", Type: "audio/wav", Data: bytes.Repeat([]byte("~"), 12_000)}}
 	sdkPicture = map[string]sdkFile{"image": {Name: "bill.png", Type: "image/png", Data: png()}}
 )
 
@@ -41,23 +38,24 @@ func (w *world) sdkKinds() []sdkKind {
 	draw := w.sdkCall("images.generate", map[string]any{"model": "gpt-image-1-mini", "prompt": onTask, "quality": "low", "size": "1024x1024"})
 	edit := w.sdkCall("images.edit", map[string]any{"model": "gpt-image-1-mini", "prompt": onTask, "quality": "low", "size": "1024x1024"})
 	speak := w.sdkCall("audio.speech.create", map[string]any{"model": "tts-1", "voice": "alloy", "input": onTask})
-	transcribe := w.sdkCall("audio.transcriptions.create", map[string]any{"model": "gpt-4o-mini-transcribe", "prompt": onTask})
+	transcribe := w.sdkCall("audio.transcriptions.create", map[string]any{"model": "gpt-4o-transcribe", "prompt": onTask})
 	return []sdkKind{
-		{"chat", "/v1/chat/completions", w.sdkChat(w.key, "gpt-4o-mini", onTask), answer},
-		{"chat streamed", "/v1/chat/completions", w.sdkChat(w.key, "gpt-4o-mini", onTask).streamed(), " straight"},
-		{"response", "/v1/responses", respond, answer},
-		{"response streamed", "/v1/responses", respond.streamed(), "response.completed"},
-		{"completion", "/v1/completions", complete, answer},
-		{"completion streamed", "/v1/completions", complete.streamed(), " straight"},
-		{"embedding", "/v1/embeddings", w.sdkCall("embeddings.create", map[string]any{"model": "text-embedding-3-small", "input": onTask}), "0.125"},
-		{"moderation", "/v1/moderations", w.sdkCall("moderations.create", map[string]any{"model": "omni-moderation-latest", "input": onTask}), "violence"},
-		{"picture", "/v1/images/generations", draw, "b64_json"},
-		{"picture streamed", "/v1/images/generations", draw.streamed(), "image_generation.completed"},
-		{"picture edited", "/v1/images/edits", with(edit, sdkPicture), "b64_json"},
-		{"speech", "/v1/audio/speech", speak, "~~~~"},
-		{"transcript", "/v1/audio/transcriptions", with(transcribe, sdkSound), answer},
-		{"transcript streamed", "/v1/audio/transcriptions", with(transcribe, sdkSound).streamed(), "transcript.text.done"},
-		{"translation", "/v1/audio/translations", with(w.sdkCall("audio.translations.create", map[string]any{"model": "whisper-1", "prompt": onTask}), sdkSound), answer},
+		{"chat", w.sdkChat(w.key, "gpt-4o-mini", onTask), answer},
+		{"chat streamed", w.sdkChat(w.key, "gpt-4o-mini", onTask).streamed(), " straight"},
+		{"response", respond, answer},
+		{"response streamed", respond.streamed(), "response.completed"},
+		{"completion", complete, answer},
+		{"completion streamed", complete.streamed(), " straight"},
+		{"embedding", w.sdkCall("embeddings.create", map[string]any{"model": "text-embedding-3-small", "input": onTask}), "0.125"},
+		{"moderation", w.sdkCall("moderations.create", map[string]any{"model": "omni-moderation-latest", "input": onTask}), "violence"},
+		{"picture", draw, "b64_json"},
+		{"picture streamed", draw.streamed(), "image_generation.completed"},
+		{"picture edited", with(edit, sdkPicture), "b64_json"},
+		{"picture edited, streamed", with(edit, sdkPicture).streamed(), "image_edit.completed"},
+		{"speech", speak, "~~~~"},
+		{"transcript", with(transcribe, sdkSound), answer},
+		{"transcript streamed", with(transcribe, sdkSound).streamed(), "transcript.text.done"},
+		{"translation", with(w.sdkCall("audio.translations.create", map[string]any{"model": "whisper-1", "prompt": onTask}), sdkSound), answer},
 	}
 }
 
@@ -82,10 +80,6 @@ func TestSDKEndpoints(t *testing.T) {
 		for _, k := range w.sdkKinds() {
 			t.Run(k.name, func(t *testing.T) {
 				w := w.in(t)
-				if _, _, denied := openai.Lookup(http.MethodPost, k.path); denied != nil {
-					sdkError{403, "invalid_request_error", "endpoint_not_allowed", "", k.path + " is not governed", 1}.check(t, w, client, k.call)
-					return
-				}
 				before := w.provider.Total()
 				r := client.make(t, k.call).ok(t)
 				if !strings.Contains(r.text(), k.says) {
@@ -201,20 +195,6 @@ limits:
 			t.Errorf("the client made %d attempts", n)
 		}
 	})
-}
-
-// wav is a recording of silence, of so many seconds.
-func wav(seconds int) []byte {
-	const rate = 8000
-	data := make([]byte, seconds*rate)
-	head := []byte("RIFF\x00\x00\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00")
-	head = endian.LittleEndian.AppendUint32(head, rate)
-	head = endian.LittleEndian.AppendUint32(head, rate) // bytes a second
-	head = append(head, 1, 0, 8, 0)                     // bytes a sample, bits a sample
-	head = append(head, "data"...)
-	head = endian.LittleEndian.AppendUint32(head, uint32(len(data)))
-	endian.LittleEndian.PutUint32(head[4:], uint32(len(head)-8+len(data)))
-	return append(head, data...)
 }
 
 // png is a picture of one grey point.

@@ -20,6 +20,11 @@ import (
 // goSDK makes calls with the official client of Go, in this process.
 type goSDK struct{}
 
+// sdk is the official client of Go by itself.
+func (w *world) sdk(key string) openai.Client {
+	return openai.NewClient(option.WithBaseURL(w.envoy.URL+"/v1"), option.WithAPIKey(key))
+}
+
 // class is the same for every status; a connection that failed is the error of net/http.
 func (goSDK) class(status int) string {
 	if status == 0 {
@@ -89,6 +94,11 @@ func (g *goCall) run() {
 		goMake(g, func(ctx context.Context, p openai.ImageEditParams, o ...option.RequestOption) (*openai.ImagesResponse, error) {
 			p.Image = openai.ImageEditParamsImageUnion{OfFile: g.file("image")}
 			return c.Images.Edit(ctx, p, o...)
+		})
+	case "images.edit streamed":
+		goStream(g, func(ctx context.Context, p openai.ImageEditParams, o ...option.RequestOption) *ssestream.Stream[openai.ImageEditStreamEventUnion] {
+			p.Image = openai.ImageEditParamsImageUnion{OfFile: g.file("image")}
+			return c.Images.EditStreaming(ctx, p, o...)
 		})
 	case "audio.speech.create":
 		goFile(g, c.Audio.Speech.New)

@@ -20,7 +20,7 @@ import (
 // The people and limits with whom each kind of refusal can be met.
 const sdkObjects = objects + `
 limits:
-  - {id: ben-day, scope: user, subject: ben, dimension: requests, window: day, value: 1}
+  - {id: ben-day, scope: user, subject: ben, model: gpt-4o, dimension: requests, window: day, value: 1}
   - {id: ann-tiny, scope: user, subject: ann, model: gpt-4.1, dimension: tokens, window: day, value: 1}
   - {id: ann-rate, scope: user, subject: ann, model: gpt-4.1-mini, dimension: requests, window: minute, value: 1}
   - {id: ann-stream, scope: user, subject: ann, model: standin-long, dimension: output_tokens, window: day, value: 1500}
@@ -196,6 +196,23 @@ func TestSDKStream(t *testing.T) {
 				t.Errorf("the client made %d attempts", n)
 			}
 		})
+		// One whose caller may not go on is one that was filtered, which is what the clients have a word for.
+		t.Run("cut by a revocation", func(t *testing.T) {
+			w := w.in(t)
+			ctx := store.WithActor(t.Context(), "test")
+			secret, key, err := app.CreateKey(ctx, w.app.Store(), "helpdesk", "ben", time.Hour)
+			must(t, err)
+			w.refresh()
+			n, done := len(w.all(auditOf(core.RecordIntent))), make(chan sdkResult, 1)
+			go func() { done <- client.make(t, w.sdkChat(secret, provider.ModelLong, onTask).streamed()) }()
+			w.last(core.RecordIntent, n)
+			must(t, app.RevokeKey(ctx, w.app.Store(), key.ID))
+			w.refresh()
+			r := (<-done).ok(t)
+			if _, finish, _ := chatStream(t, r); finish != "content_filter" {
+				t.Errorf("ended by %q after %d chunks", finish, len(r.Chunks))
+			}
+		})
 		t.Run("broken off", func(t *testing.T) {
 			r := client.make(t, w.sdkChat(w.key, provider.ModelCutoff, onTask).streamed())
 			if r.Error == nil || len(r.Chunks) == 0 {
@@ -343,6 +360,16 @@ func TestSDKErrors(t *testing.T) {
 				}
 			})
 		}
+	})
+}
+
+// A name with a slash makes a path that Envoy itself does not take, in each client's spelling of it.
+func TestSDKPathThatEnvoyRefuses(t *testing.T) {
+	inEachSDK(t, func(*testing.T) setup { return setup{} }, func(t *testing.T, w *world, client sdk) {
+		call := w.sdkCall("models.retrieve", nil)
+		call.Args = []string{"team/model"}
+		sdkError{403, "invalid_request_error", "endpoint_not_allowed", "", "plain form", 1}.check(t, w, client, call)
+		w.untouched(0)
 	})
 }
 

@@ -182,13 +182,13 @@ func (w *world) markedKinds(mark string) []call {
 		post(k.path, map[string]any{"model": "gpt-none", k.prompt: prompt})
 	}
 	for _, f := range []struct{ path, model, file string }{
-		{"/v1/audio/transcriptions", "gpt-4o-mini-transcribe", "file"}, {"/v1/audio/translations", "whisper-1", "file"},
+		{"/v1/audio/transcriptions", "gpt-4o-transcribe", "file"}, {"/v1/audio/translations", "whisper-1", "file"},
 		{"/v1/images/edits", "gpt-image-1-mini", "image"}, {"/v1/files", "", "file"},
 	} {
 		for _, fields := range [][2]string{
 			{"prompt", prompt}, {"prompt", otherTask + mark}, {mark + " x", mark}, {"purpose", "user_data"}, {"purpose", mark}, {"stream", "true"}, {"language", mark},
 		} {
-			calls = append(calls, w.form(f.path, f.model, f.file, mark, fields))
+			calls = append(calls, w.markedForm(f.path, f.model, f.file, mark, fields))
 		}
 	}
 	for _, path := range []string{"/v1/responses/resp_1?include=" + mark, "/v1/files/file-1?x=" + mark, "/v1/files/file-1/content?x=" + mark} {
@@ -197,8 +197,8 @@ func (w *world) markedKinds(mark string) []call {
 	return calls
 }
 
-// form is a call with a form that has a model, a field, and a file with a mark in its name, its type and its content.
-func (w *world) form(path, model, file, mark string, field [2]string) call {
+// markedForm is a call with a form that has a model, a field, and a file with a mark in its name, its type and its content.
+func (w *world) markedForm(path, model, file, mark string, field [2]string) call {
 	w.t.Helper()
 	var body bytes.Buffer
 	form := multipart.NewWriter(&body)
@@ -208,7 +208,7 @@ func (w *world) form(path, model, file, mark string, field [2]string) call {
 	must(w.t, form.WriteField(field[0], field[1]))
 	part, err := form.CreateFormFile(file, "a "+mark+".wav")
 	must(w.t, err)
-	_, err = part.Write(append(wav(1), "a file of "+mark...))
+	_, err = part.Write([]byte("a file of " + mark))
 	must(w.t, err)
 	must(w.t, form.Close())
 	return call{path: path, auth: []string{w.key}, body: body.String()}.with("content-type", form.FormDataContentType())
