@@ -85,7 +85,7 @@ func (r *running) stops() []stop {
 		{
 			"billing-agent", "to go on from another's response",
 			input("/responses", "billing-agent", model, onTask, map[string]any{"previous_response_id": "resp_1"}),
-			refused(400, core.ReasonUnsupportedParameter),
+			refused(404, core.ReasonObjectNotFound),
 			false,
 		},
 		{"data-analyst", "a model that is not allowed", ask("data-analyst", "gpt-4o", onTaskSQL, nil), refused(403, core.ReasonModelNotAllowed), false},

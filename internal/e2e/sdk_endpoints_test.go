@@ -104,7 +104,7 @@ func TestSDKEndpoints(t *testing.T) {
 }
 
 // Objects that the provider keeps are their maker's: others are told that there are none, as if there were none.
-func TestSDKObjects(t *testing.T) {
+func TestSDKObjectsOfOthers(t *testing.T) {
 	s := func(*testing.T) setup { return setup{policy: allowAll + sdkMedia} }
 	inEachSDK(t, s, func(t *testing.T, w *world, client sdk) {
 		ben := w.newKey("helpdesk", "ben")

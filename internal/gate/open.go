@@ -75,8 +75,8 @@ func (x *Exchange) checkHead() *core.Error {
 		}
 	case x.head.ContentLength > x.BodyLimit():
 		return bodyTooLarge(x.BodyLimit())
-	case x.endpoint.Class == openai.ClassPlain, x.head.ContentLength == 0 && x.endpoint.Class == openai.ClassOwned:
-		return nil
+	case x.endpoint.BodyLimit == 0, x.head.ContentLength == 0 && x.endpoint.Class == openai.ClassOwned:
+		return nil // there is no body, or Admit refuses it
 	}
 	return openai.CheckContent(x.endpoint, x.head.ContentType, x.head.ContentEncoding)
 }

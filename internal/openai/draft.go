@@ -24,7 +24,7 @@ type draft struct {
 
 // members reads a body that is one object, member by member.
 func (d *draft) members(member func(name []byte) *core.Error) *core.Error {
-	d.req.splices.open = bytes.IndexByte(d.reader.body, '{') + 1
+	d.req.splices.open = bytes.IndexByte(d.body, '{') + 1
 	if e := d.object(member); e != nil {
 		return e
 	}

@@ -19,7 +19,7 @@ func (d *draft) streamOptions() *core.Error {
 	}
 	// The value begins at its brace, which follows the name, a colon and white space.
 	from := end
-	for from < len(d.reader.body) && d.reader.body[from] != '{' {
+	for from < len(d.body) && d.body[from] != '{' {
 		from++
 	}
 	s.optionsEmpty = true
@@ -33,7 +33,7 @@ func (d *draft) streamOptions() *core.Error {
 			}
 			d.req.IncludeUsage = on
 			to := d.offset()
-			s.includeUsage = span{to - len(literal(d.reader.body[:to])), to}
+			s.includeUsage = span{to - len(literal(d.body[:to])), to}
 			return nil
 		case "include_obfuscation":
 			_, e := d.boolean()

@@ -129,6 +129,7 @@ func fieldsOf(t reflect.Type, path string, around []reflect.Type) []place {
 		for i := range t.NumField() {
 			fields = append(fields, fieldsBelow(t, t.Field(i), path, around)...)
 		}
+	default: // numbers and truth values hold no text
 	}
 	return fields
 }

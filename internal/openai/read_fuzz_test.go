@@ -18,11 +18,11 @@ func FuzzRead(f *testing.F) {
 		f.Add(uint8(i), true, []byte(leastBodies[endpoint]+"}"))
 		f.Add(uint8(i), false, []byte(leastBodies[endpoint]+`,"stream":true,"stream_options":null,"n":2,"metadata":{"a":"b"}}`))
 	}
-	responses := uint8(slices.Index(endpoints, "responses")) //nolint:gosec // seven
+	responses := uint8(slices.Index(endpoints, "responses"))
 	f.Add(responses, true, []byte(`{"model":"m","max_tool_calls":2,"tools":[{"type":"mcp","headers":{"a":["b",{"c":null}]}}],"input":[{"type":"mcp_call","error":{"x":1}}]}`))
 	f.Add(responses, false, []byte(`{"input":[{"content":[{"type":"input_text","text":"a"}],"role":"user"},{"type":"reasoning","summary":[],"encrypted_content":"aa"}],"model":"m"}`))
 	f.Add(responses, false, []byte(`{"model":"m","input":"x","conversation":{"id":"c"},"text":{"format":{"type":"json_schema","schema":{}}}}`))
-	f.Add(uint8(slices.Index(endpoints, "embeddings")), false, []byte(`{"input":[[755,16178],[1471]],"model":"text-embedding-3-small"}`)) //nolint:gosec // seven
+	f.Add(uint8(slices.Index(endpoints, "embeddings")), false, []byte(`{"input":[[755,16178],[1471]],"model":"text-embedding-3-small"}`))
 	f.Fuzz(func(t *testing.T, which uint8, everything bool, body []byte) {
 		endpoint := Endpoint{Name: endpoints[int(which)%len(endpoints)]}
 		allow := allowance()

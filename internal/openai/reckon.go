@@ -59,16 +59,15 @@ func (r *Request) Contexts() int64 {
 // there are none.
 func (r *Request) OutputBound(m Model) int64 {
 	switch kindOf(r) {
-	case kindOther, kindTranscript:
-		if r.Endpoint == "embeddings" || r.Endpoint == "moderations" {
-			return 0
-		}
+	case kindOther: // embeddings and moderations
+		return 0
 	case kindImage:
 		return r.pictureBound(m)
 	case kindSpeech:
 		return min(m.MaxOutput, tokensPerSpeech+characters(r)*tokensPerCharacter)
+	default:
+		return m.MaxOutput
 	}
-	return m.MaxOutput
 }
 
 const (

@@ -85,8 +85,9 @@ func (r *Request) PromptParam() string {
 		return "messages"
 	case kindCompletion, kindImage, kindTranscript:
 		return "prompt"
+	default:
+		return "input"
 	}
-	return "input"
 }
 
 // Edits are changes to a request before it is forwarded.

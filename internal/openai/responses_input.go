@@ -15,8 +15,9 @@ func (r *responses) input() *core.Error {
 		return r.prompted(core.RoleUser, 0)
 	case '[':
 		return r.array(r.item)
+	default:
+		return r.mismatch("a string or an array of items")
 	}
-	return r.mismatch("a string or an array of items")
 }
 
 // items are the types of items that can be judged, with the members that each may have. An item that the API has and that
@@ -176,8 +177,9 @@ func (i *item) content() *core.Error {
 		return i.spoken(core.KindText, i.turn)
 	case '[':
 		return i.array(func(int) *core.Error { return i.part() })
+	default:
+		return i.mismatch("a string or an array of parts")
 	}
-	return i.mismatch("a string or an array of parts")
 }
 
 func (i *item) part() *core.Error {

@@ -139,8 +139,9 @@ func (r *responses) foreignValue(name []byte, take func([]byte)) *core.Error {
 		})
 	case '[':
 		return r.array(func(int) *core.Error { return r.foreignValue(name, take) })
+	default:
+		return r.strings(take)
 	}
-	return r.strings(take)
 }
 
 // objectNames are the members of hosted tools and of their calls that name objects at the provider, or have it fetch some.

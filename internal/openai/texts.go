@@ -23,8 +23,9 @@ func (t *texts) readTexts() *core.Error {
 		return t.one()
 	case '[':
 		return t.several()
+	default:
+		return t.mismatch("a string, or an array of strings or of tokens")
 	}
-	return t.mismatch("a string, or an array of strings or of tokens")
 }
 
 func (t *texts) one() *core.Error {
