@@ -37,21 +37,6 @@ func answeredWhole(t testing.TB, x *gate.Exchange, contentType, body string) {
 	x.Close(t.Context(), core.FinishComplete)
 }
 
-// A request that names an object at the provider is refused: nobody knows whose it is.
-func TestObjectsOfOthersAreRefused(t *testing.T) {
-	for _, more := range []string{`"previous_response_id":"resp_1"`, `"conversation":"conv_1"`} {
-		w := gatetest.New(t, gatetest.Options{})
-		x, _, reply := asks(t, w, "/v1/responses", `{"model":"gpt-4o-mini","input":"hi",`+more+`}`)
-		x.Close(t.Context(), core.FinishComplete)
-		if reply == nil || reply.Status != 400 || !strings.Contains(string(reply.Body), "share one account") {
-			t.Errorf("%s: %+v", more, reply)
-		}
-		if rec := w.Record(t, core.RecordDeny); rec.Reason != core.ReasonUnsupportedParameter {
-			t.Errorf("%s: recorded as %s", more, rec.Reason)
-		}
-	}
-}
-
 // A tier of which the model has no price is refused, one that it has is reserved and charged at it.
 func TestTiersHavePrices(t *testing.T) {
 	const body = `{"model":"gpt-4o-mini","input":"hi","max_output_tokens":1000,"service_tier":"`

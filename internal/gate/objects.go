@@ -42,21 +42,24 @@ type objects struct {
 
 // readOwned reads the body of a request that makes or changes an object at the provider.
 func (x *Exchange) readOwned(body []byte) *core.Error {
-	switch x.endpoint.Object {
-	case core.ObjectConversation:
+	switch {
+	case x.endpoint.BodyLimit == 0:
+		return nil
+	case x.endpoint.Form:
+		return x.readUpload(body)
+	default:
 		return openai.ReadConversation(body)
-	case core.ObjectFile:
-		if x.endpoint.Access != openai.AccessMake {
-			return nil
-		}
-		upload, err := openai.ReadUpload(x.head.ContentType, body)
-		if err != nil {
-			return err
-		}
-		x.objects.upload = upload.Media
-		return x.checkPurpose(upload.Purpose)
 	}
-	return nil
+}
+
+// readUpload reads a file that is to be left with the provider.
+func (x *Exchange) readUpload(body []byte) *core.Error {
+	upload, err := openai.ReadUpload(x.head.ContentType, body)
+	if err != nil {
+		return err
+	}
+	x.objects.upload = upload.Media
+	return x.checkPurpose(upload.Purpose)
 }
 
 // checkPurpose refuses a file that the policy does not take. What is in it passes unread.

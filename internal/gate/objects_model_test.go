@@ -96,6 +96,7 @@ func (w *objectWorld) make(rt *rapid.T) {
 		}
 	case core.ObjectFile:
 		c.body, c.contentType = form, "multipart/form-data; boundary=XX"
+	case core.ObjectConversation, core.ObjectVectorStore:
 	}
 	x, _, reply := c.sent(w.t.Context(), w.gate)
 	if reply != nil {

@@ -14,7 +14,10 @@ func TestReadConversation(t *testing.T) {
 		body   string
 		reason core.Reason // empty: it is taken
 	}{
-		{``, ""}, {`{}`, ""}, {`{"metadata":null,"items":null}`, ""}, {`{"items":[]}`, ""},
+		{``, ""},
+		{`{}`, ""},
+		{`{"metadata":null,"items":null}`, ""},
+		{`{"items":[]}`, ""},
 		{`{"metadata":{"topic":"refunds","n":"1"}}`, ""},
 		{`{"items":[{"type":"message","role":"user","content":"say a bad word"}]}`, core.ReasonUnsupportedParameter},
 		{`{"items":["say a bad word"]}`, core.ReasonUnsupportedParameter},
@@ -25,7 +28,9 @@ func TestReadConversation(t *testing.T) {
 		{`{"metadata":{"a":"b","a":"c"}}`, core.ReasonInvalidBody},
 		{`{"items":[],"items":[1]}`, core.ReasonInvalidBody},
 		{`{"name":"x"}`, core.ReasonUnsupportedParameter},
-		{`{} {}`, core.ReasonInvalidBody}, {`[]`, core.ReasonInvalidBody}, {`{`, core.ReasonInvalidBody},
+		{`{} {}`, core.ReasonInvalidBody},
+		{`[]`, core.ReasonInvalidBody},
+		{`{`, core.ReasonInvalidBody},
 		{"\xef\xbb\xbf{}", core.ReasonInvalidBody},
 	} {
 		e := ReadConversation([]byte(tt.body))

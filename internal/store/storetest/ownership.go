@@ -87,8 +87,10 @@ func neverChangesHands(t *testing.T, open func() store.Store) {
 		names(t, st.Ownership().Own(t.Context(), claim), store.ErrConflict, "resp_1")
 	}
 	for _, o := range []core.OwnedObject{
-		{ObjectRef: mine.ObjectRef}, {ObjectRef: mine.ObjectRef, Owner: core.Owner{User: "ann", App: "ide"}},
-		{ObjectRef: core.ObjectRef{Kind: core.ObjectFile}, Owner: ann}, {ObjectRef: core.ObjectRef{ID: "x"}, Owner: ann},
+		{ObjectRef: mine.ObjectRef},
+		{ObjectRef: mine.ObjectRef, Owner: core.Owner{User: "ann", App: "ide"}},
+		{ObjectRef: core.ObjectRef{Kind: core.ObjectFile}, Owner: ann},
+		{ObjectRef: core.ObjectRef{ID: "x"}, Owner: ann},
 	} {
 		names(t, st.Ownership().Own(t.Context(), o), store.ErrInvalid)
 	}
