@@ -10,6 +10,8 @@ TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
 ENVOY_BIN := $(TOOLS)/envoy-$(ENVOY_VERSION)
 GOFLAGS_BUILD := -trimpath
+# Most tests of the whole wait for something: more of them than there are cores may run at once.
+TESTS_AT_ONCE := 4
 export ENVOY ?= $(shell command -v envoy 2>/dev/null || echo $(ENVOY_BIN))
 
 # Files that make a new binary necessary.
@@ -33,7 +35,7 @@ bin/plumbline: $(GO_SOURCES)
 .PHONY: test
 test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go, Node and Python
 	@command -v wrk >/dev/null || tools/apt-install wrk
-	go test -timeout 20m ./...
+	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
 
 .PHONY: race
 race: $(ENVOY) sdks ## the same under the race detector

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -394,14 +395,29 @@ func TestSDKWaitsForRoom(t *testing.T) {
 	})
 }
 
-// A client that met the limit of a minute comes back when it is told to, and is served. So this test takes up to 65 seconds,
-// in which it does nothing.
+// A client that met the limit of a minute comes back when it is told to, and is served. That takes up to 65 seconds, in which
+// this test does nothing, so the clients wait together.
 func TestSDKWaitsForTheMinute(t *testing.T) {
-	inEachSDK(t, func(*testing.T) setup { return setup{objects: sdkObjects} }, func(t *testing.T, w *world, client sdk) {
-		call := w.sdkChat(w.key, "gpt-4.1-mini", onTask)
+	t.Parallel()
+	w := start(t, setup{objects: objects + `
+limits:
+  - {id: ann, scope: user, subject: ann, dimension: requests, window: minute, value: 1}
+  - {id: ben, scope: user, subject: ben, dimension: requests, window: minute, value: 1}
+  - {id: cleo, scope: user, subject: cleo, dimension: requests, window: minute, value: 1}
+`})
+	must(t, w.app.Store().Users().Put(t.Context(), core.User{ID: "cleo", Team: "support", Created: time.Now()}))
+	clients := map[string]sdk{"ann": newSDK(t, "go", w), "ben": newSDK(t, "node", w), "cleo": newSDK(t, "python", w)}
+	var waits sync.WaitGroup
+	for user, client := range clients {
+		call := w.sdkChat(w.newKey("helpdesk", user), "gpt-4o", onTask)
 		client.make(t, call).ok(t)
-		client.make(t, call).ok(t)
-	})
+		waits.Go(func() {
+			if r := client.make(t, call); r.Error != nil {
+				t.Errorf("%s: the client gave up: %+v", user, *r.Error)
+			}
+		})
+	}
+	waits.Wait()
 }
 
 // Errors that Envoy makes, in its own words or in those of Plumbline, are no different for the clients.

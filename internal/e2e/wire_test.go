@@ -33,7 +33,7 @@ func TestModelsAreFiltered(t *testing.T) {
 	for _, m := range list.Data {
 		names = append(names, m.ID)
 	}
-	if r.Status != http.StatusOK || list.Object != "list" || !slices.Equal(names, []string{"gpt-4o", "gpt-4o-mini", "gpt-4o-mini-tts"}) {
+	if r.Status != http.StatusOK || list.Object != "list" || !slices.Equal(names, []string{"gpt-4o", "gpt-4o-mini", "gpt-4o-mini-tts", "gpt-4o-transcribe"}) {
 		t.Errorf("status %d: %s", r.Status, r.Body)
 	}
 	if _, outcome := w.outcome(r.Exchange); outcome.Finish != core.FinishComplete || outcome.Settled != nil {
