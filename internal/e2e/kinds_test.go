@@ -150,8 +150,6 @@ func TestWhatCannotBeGovernedIsRefused(t *testing.T) {
 	t.Parallel()
 	w := start(t, setup{})
 	for _, tt := range []struct{ path, more, param string }{
-		{"/v1/responses", `"previous_response_id":"resp_1"`, ""},
-		{"/v1/responses", `"conversation":{"id":"conv_1"}`, ""},
 		{"/v1/responses", `"background":true`, "background"},
 		{"/v1/responses", `"prompt":{"id":"pmpt_1"}`, "prompt"},
 		{"/v1/responses", `"service_tier":"priority"`, "service_tier"},

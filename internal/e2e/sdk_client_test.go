@@ -1,9 +1,9 @@
 package e2e
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -87,35 +87,80 @@ type sdk interface {
 	class(status int) string
 }
 
-// driver is a client of another language in a process of its own.
+// driver is a client of another language in a process of its own. It makes the calls of many tests at once.
 type driver struct {
-	names map[int]string // of errors, by status
-	other string         // of all others below 500
-	input io.Writer
+	names   map[int]string // of errors, by status
+	other   string         // of all others below 500
+	process *exec.Cmd
+	input   io.WriteCloser
+	errors  bytes.Buffer  // what it writes to stderr, which is nothing
+	ended   chan struct{} // closed when its output has ended
 
 	mu      sync.Mutex
-	waiting map[int]chan sdkResult // nil when the process has ended
+	waiting map[int]chan sdkResult // nil when its output has ended
 	last    int
 }
 
-// newSDK starts a client. The environment of those in processes of their own points to the world, under ann's key.
-func newSDK(t testing.TB, language string, w *world) sdk {
+// drivers are started by the first test that needs them and serve all: a start of Python takes longer than most tests.
+var drivers struct {
+	sync.Mutex
+	started map[string]*driver
+}
+
+// newSDK gives a client.
+func newSDK(t testing.TB, language string) sdk {
+	t.Helper()
+	if language == "go" {
+		return goSDK{}
+	}
+	drivers.Lock()
+	defer drivers.Unlock()
+	if d := drivers.started[language]; d != nil {
+		return d
+	}
+	d := startDriver(t, language)
+	if drivers.started == nil {
+		drivers.started = map[string]*driver{}
+	}
+	drivers.started[language] = d
+	return d
+}
+
+// stopDrivers ends what newSDK started. It fails when one of them did not serve well.
+func stopDrivers() error {
+	var failures error
+	for _, d := range drivers.started {
+		failures = errors.Join(failures, d.stop())
+	}
+	return failures
+}
+
+// startDriver starts a client with these settings in its environment.
+func startDriver(t testing.TB, language string, env ...string) *driver {
 	t.Helper()
 	root := testkit.Root(t)
 	source := filepath.Join(root, "internal", "e2e", "testdata", "sdk")
-	names := map[int]string{
+	d := &driver{names: map[int]string{
 		0: "APIConnectionError", 400: "BadRequestError", 401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError",
 		409: "ConflictError", 422: "UnprocessableEntityError", 429: "RateLimitError", 500: "InternalServerError",
+	}, other: "APIError", ended: make(chan struct{}), waiting: map[int]chan sdkResult{}}
+	if language == "node" {
+		d.process = exec.Command("node", filepath.Join(source, "driver.mjs"), installed(t, filepath.Join(root, ".tools", "node"))) //nolint:noctx // the end of its input ends it
+	} else {
+		d.process, d.other = exec.Command("python3", filepath.Join(source, "driver.py")), "APIStatusError" //nolint:noctx // as above
+		env = append(env, "PYTHONPATH="+installed(t, filepath.Join(root, ".tools", "py")))
 	}
-	switch language {
-	case "node":
-		packages := installed(t, filepath.Join(root, ".tools", "node"))
-		return startDriver(t, &driver{names: names, other: "APIError"}, w, nil, "node", filepath.Join(source, "driver.mjs"), packages)
-	case "python":
-		packages := installed(t, filepath.Join(root, ".tools", "py"))
-		return startDriver(t, &driver{names: names, other: "APIStatusError"}, w, []string{"PYTHONPATH=" + packages}, "python3", filepath.Join(source, "driver.py"))
-	}
-	return goSDK{}
+	// No more of this environment: no proxy may stand between, and no key of somebody's be found.
+	d.process.Env = append(env, "PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"))
+	d.process.Stderr = &d.errors
+	var err error
+	d.input, err = d.process.StdinPipe()
+	must(t, err)
+	output, err := d.process.StdoutPipe()
+	must(t, err)
+	must(t, d.process.Start())
+	go d.read(output)
+	return d
 }
 
 // installed gives a directory that tools/fetch-sdks has filled.
@@ -127,49 +172,25 @@ func installed(t testing.TB, dir string) string {
 	return dir
 }
 
-func startDriver(t testing.TB, d *driver, w *world, env []string, command ...string) *driver {
-	t.Helper()
-	cmd := exec.Command(command[0], command[1:]...) //nolint:noctx // the end of its input ends it
-	// No proxy of this machine may stand between.
-	cmd.Env = append(env, "PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"), "PYTHONDONTWRITEBYTECODE=1",
-		"OPENAI_BASE_URL="+w.envoy.URL+"/v1", "OPENAI_API_KEY="+w.key)
-	var errors bytes.Buffer
-	cmd.Stderr = &errors
-	input, err := cmd.StdinPipe()
-	must(t, err)
-	output, err := cmd.StdoutPipe()
-	must(t, err)
-	must(t, cmd.Start())
-	d.input, d.waiting = input, map[int]chan sdkResult{}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		d.read(t, output)
-	}()
-	t.Cleanup(func() {
-		input.Close()
-		<-read
-		if err := cmd.Wait(); err != nil || errors.Len() > 0 {
-			t.Errorf("%s ended: %v\n%s", command[0], err, &errors)
-		}
-	})
-	return d
+// stop ends the process.
+func (d *driver) stop() error {
+	d.input.Close()
+	<-d.ended
+	err := d.process.Wait()
+	if d.errors.Len() > 0 {
+		err = errors.Join(err, errors.New(d.errors.String()))
+	}
+	return err
 }
 
 // read hands each result to who waits for it, and at the end none to those who still wait.
-func (d *driver) read(t testing.TB, output io.Reader) {
-	lines := bufio.NewReader(output)
-	for {
-		line, err := lines.ReadBytes('\n')
+func (d *driver) read(output io.Reader) {
+	defer close(d.ended)
+	for results := json.NewDecoder(output); ; {
 		var r sdkResult
-		if err == nil {
-			err = json.Unmarshal(line, &r)
-		}
+		err := results.Decode(&r)
 		d.mu.Lock()
 		if err != nil {
-			if err != io.EOF {
-				t.Errorf("the driver said %q: %v", line, err)
-			}
 			for _, waits := range d.waiting {
 				close(waits)
 			}
@@ -187,33 +208,41 @@ func (d *driver) read(t testing.TB, output io.Reader) {
 
 func (d *driver) make(t testing.TB, c sdkCall) sdkResult {
 	t.Helper()
-	waits := make(chan sdkResult, 1)
-	d.mu.Lock()
-	d.last++
-	c.ID = d.last
-	ended := d.waiting == nil
-	if !ended {
-		d.waiting[c.ID] = waits
+	waits, err := d.send(c)
+	if err != nil {
+		t.Fatalf("the driver does not take %s: %v", c.Method, err)
 	}
-	line, err := json.Marshal(c)
-	if err == nil && !ended {
-		_, err = d.input.Write(append(line, '\n'))
-	}
-	d.mu.Unlock()
-	if err != nil || ended {
-		t.Fatalf("the driver has ended: %v", err)
-	}
+	timer := time.NewTimer(2 * time.Minute) // longer than any client waits before it tries again
+	defer timer.Stop()
 	select {
 	case r, ok := <-waits:
 		if !ok {
 			t.Fatalf("the driver ended during %s", c.Method)
 		}
 		return r
-	case <-t.Context().Done():
-	case <-time.After(2 * time.Minute): // longer than any client waits before it tries again
+	case <-timer.C:
 		t.Fatalf("no end of %s", c.Method)
 	}
 	return sdkResult{}
+}
+
+// send hands a call to the process. The channel is closed without a result when it ends.
+func (d *driver) send(c sdkCall) (<-chan sdkResult, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting == nil {
+		return nil, errors.New("it has ended")
+	}
+	d.last++
+	c.ID = d.last
+	line, err := json.Marshal(c)
+	if err != nil {
+		return nil, err
+	}
+	waits := make(chan sdkResult, 1)
+	d.waiting[c.ID] = waits
+	_, err = d.input.Write(append(line, '\n'))
+	return waits, err
 }
 
 func (d *driver) class(status int) string {

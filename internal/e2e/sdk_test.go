@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strconv"
 	"strings"
 	"sync"
@@ -48,7 +49,7 @@ func inEachSDK(t *testing.T, s func(t *testing.T) setup, test func(t *testing.T,
 		t.Run(language, func(t *testing.T) {
 			t.Parallel()
 			w := start(t, s(t))
-			test(t, w, newSDK(t, language, w))
+			test(t, w, newSDK(t, language))
 		})
 	}
 }
@@ -107,13 +108,19 @@ type sdkChatAnswer struct {
 
 func TestSDKChat(t *testing.T) {
 	inEachSDK(t, func(*testing.T) setup { return setup{} }, func(t *testing.T, w *world, client sdk) {
-		calls := map[string]sdkCall{"told in code": w.sdkChat(w.key, "gpt-4o-mini", onTask)}
-		if _, inProcess := client.(goSDK); !inProcess { // whose environment is that of all tests
-			calls["told in the environment"] = sdkCall{Method: "chat.completions.create", Body: calls["told in code"].Body}
+		call := w.sdkChat(w.key, "gpt-4o-mini", onTask)
+		calls := map[string]func(t *testing.T) sdkResult{"told in code": func(t *testing.T) sdkResult { return client.make(t, call) }}
+		if language := path.Base(t.Name()); language != "go" { // whose environment is that of all tests
+			calls["told in the environment"] = func(t *testing.T) sdkResult {
+				d := startDriver(t, language, "OPENAI_BASE_URL="+w.envoy.URL+"/v1", "OPENAI_API_KEY="+w.key)
+				r := d.make(t, sdkCall{Method: call.Method, Body: call.Body})
+				must(t, d.stop())
+				return r
+			}
 		}
-		for name, call := range calls {
+		for name, make := range calls {
 			t.Run(name, func(t *testing.T) {
-				r := client.make(t, call).ok(t)
+				r := make(t).ok(t)
 				var answer sdkChatAnswer
 				must(t, json.Unmarshal(r.Answer, &answer))
 				if got := answer.Choices[0].Message.Content; got != provider.Text(provider.DefaultWords) || answer.Choices[0].FinishReason != "stop" {
@@ -399,14 +406,13 @@ func TestSDKWaitsForRoom(t *testing.T) {
 // this test does nothing, so the clients wait together.
 func TestSDKWaitsForTheMinute(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{objects: objects + `
+	w := start(t, setup{objects: strings.Replace(objects, "apps:", "  - {id: cleo, team: support}\napps:", 1) + `
 limits:
   - {id: ann, scope: user, subject: ann, dimension: requests, window: minute, value: 1}
   - {id: ben, scope: user, subject: ben, dimension: requests, window: minute, value: 1}
   - {id: cleo, scope: user, subject: cleo, dimension: requests, window: minute, value: 1}
 `})
-	must(t, w.app.Store().Users().Put(t.Context(), core.User{ID: "cleo", Team: "support", Created: time.Now()}))
-	clients := map[string]sdk{"ann": newSDK(t, "go", w), "ben": newSDK(t, "node", w), "cleo": newSDK(t, "python", w)}
+	clients := map[string]sdk{"ann": newSDK(t, "go"), "ben": newSDK(t, "node"), "cleo": newSDK(t, "python")}
 	var waits sync.WaitGroup
 	for user, client := range clients {
 		call := w.sdkChat(w.newKey("helpdesk", user), "gpt-4o", onTask)
