@@ -145,13 +145,13 @@ func startDriver(t testing.TB, language string, env ...string) *driver {
 		409: "ConflictError", 422: "UnprocessableEntityError", 429: "RateLimitError", 500: "InternalServerError",
 	}, other: "APIError", ended: make(chan struct{}), waiting: map[int]chan sdkResult{}}
 	if language == "node" {
-		d.process = exec.Command("node", filepath.Join(source, "driver.mjs"), installed(t, filepath.Join(root, ".tools", "node"))) //nolint:noctx // the end of its input ends it
+		d.process = exec.Command("node", filepath.Join(source, "driver.mjs"), installed(t, filepath.Join(root, ".tools", "node")))
 	} else {
-		d.process, d.other = exec.Command("python3", filepath.Join(source, "driver.py")), "APIStatusError" //nolint:noctx // as above
+		d.process, d.other = exec.Command("python3", filepath.Join(source, "driver.py")), "APIStatusError"
 		env = append(env, "PYTHONPATH="+installed(t, filepath.Join(root, ".tools", "py")))
 	}
 	// No more of this environment: no proxy may stand between, and no key of somebody's be found.
-	d.process.Env = append(env, "PATH="+os.Getenv("PATH"), "HOME="+os.Getenv("HOME"))
+	d.process.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME")}, env...)
 	d.process.Stderr = &d.errors
 	var err error
 	d.input, err = d.process.StdinPipe()

@@ -115,7 +115,7 @@ func (g *goCall) run() {
 	case "audio.translations.create":
 		goMake(g, func(ctx context.Context, p openai.AudioTranslationNewParams, o ...option.RequestOption) (*openai.Translation, error) {
 			p.File = g.file("file")
-			return c.Audio.Translations.New(ctx, p, o...)
+			return c.Audio.Translations.New(ctx, p, o...) //nolint:staticcheck // apps call it
 		})
 	case "files.create":
 		goMake(g, func(ctx context.Context, p openai.FileNewParams, o ...option.RequestOption) (*openai.FileObject, error) {

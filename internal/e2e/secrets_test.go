@@ -60,9 +60,12 @@ func TestNoSecretLeaks(t *testing.T) {
 	var answered bytes.Buffer // what callers were told beside the provider's answers
 	forwarded := 0
 	for _, c := range append(w.markedKinds(mark), []call{
-		{auth: []string{foreign}, body: body("gpt-4o", nil)}, {auth: []string{other.key}, body: body("gpt-4o", nil)},
-		{auth: []string{keys.expired}, body: body("gpt-4o", nil)}, {auth: []string{keys.revoked}, body: body("gpt-4o", nil)},
-		{auth: []string{keys.blocked}, body: body("gpt-4o", nil)}, {auth: []string{"a key of " + mark}, body: body("gpt-4o", nil)},
+		{auth: []string{foreign}, body: body("gpt-4o", nil)},
+		{auth: []string{other.key}, body: body("gpt-4o", nil)},
+		{auth: []string{keys.expired}, body: body("gpt-4o", nil)},
+		{auth: []string{keys.revoked}, body: body("gpt-4o", nil)},
+		{auth: []string{keys.blocked}, body: body("gpt-4o", nil)},
+		{auth: []string{"a key of " + mark}, body: body("gpt-4o", nil)},
 		chat("gpt-4o", nil), chat("gpt-4o", streamed),
 		{auth: []string{token}, body: body("gpt-4o", nil)},
 		chat(provider.ModelGzip, nil), chat(provider.ModelRubbish, nil), chat(provider.ModelNoUsage, streamed), chat(provider.ModelError+"500", nil),
@@ -182,8 +185,10 @@ func (w *world) markedKinds(mark string) []call {
 		post(k.path, map[string]any{"model": "gpt-none", k.prompt: prompt})
 	}
 	for _, f := range []struct{ path, model, file string }{
-		{"/v1/audio/transcriptions", "gpt-4o-transcribe", "file"}, {"/v1/audio/translations", "whisper-1", "file"},
-		{"/v1/images/edits", "gpt-image-1-mini", "image"}, {"/v1/files", "", "file"},
+		{"/v1/audio/transcriptions", "gpt-4o-transcribe", "file"},
+		{"/v1/audio/translations", "whisper-1", "file"},
+		{"/v1/images/edits", "gpt-image-1-mini", "image"},
+		{"/v1/files", "", "file"},
 	} {
 		for _, fields := range [][2]string{
 			{"prompt", prompt}, {"prompt", otherTask + mark}, {mark + " x", mark}, {"purpose", "user_data"}, {"purpose", mark}, {"stream", "true"}, {"language", mark},

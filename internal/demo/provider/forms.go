@@ -14,7 +14,7 @@ const mostForm = 64 << 20
 // answerForm serves an endpoint whose requests are forms. file is the field that each must have.
 func (p *Provider) answerForm(file string, answer func(*other, *multipart.Form)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := r.ParseMultipartForm(mostForm); err != nil || len(r.MultipartForm.File[file])+len(r.MultipartForm.File[file+"[]"]) == 0 {
+		if err := r.ParseMultipartForm(mostForm); err != nil || len(r.MultipartForm.File[file])+len(r.MultipartForm.File[file+"[]"]) == 0 { //nolint:gosec // it is in memory already
 			fail(w, http.StatusBadRequest, "invalid_request_error", "", "The request could not be understood.")
 			return
 		}
