@@ -61,7 +61,7 @@ func readReference(r *formReader, p formField) *core.Error {
 	if !r.allow.Audio {
 		return r.forbidden(p.unsupported("holds audio, which is not allowed"), "inline")
 	}
-	r.draft.media += len(data)
+	r.media += len(data)
 	r.opaque("audio/" + string(media))
 	r.req.size.audioMillis += millisOf(len(data), leastByteRate) // in base64 it is shorter than this
 	return nil

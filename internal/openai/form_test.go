@@ -103,7 +103,7 @@ func TestReadImageEdit(t *testing.T) {
 		Mask:   sdk.File(strings.NewReader("m"), "m.png", "image/png"),
 		Prompt: "Take the background out.", Model: "gpt-image-1", N: param.NewOpt[int64](3), Size: "1024x1536", Quality: "high",
 		Background: "transparent", InputFidelity: "high", OutputFormat: "webp", OutputCompression: param.NewOpt[int64](80),
-		PartialImages: param.NewOpt[int64](2), User: param.NewOpt("u-1"),
+		PartialImages: param.NewOpt[int64](2), SafetyIdentifier: param.NewOpt("u-1"),
 	})
 	r, e := readFormOf("images.edits", contentType, string(body))
 	if e != nil {

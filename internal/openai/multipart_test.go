@@ -193,6 +193,7 @@ func TestFormRefuses(t *testing.T) {
 		"a wrong length":                     formOf(text + "\r\nContent-Length: 2\r\n\r\nv"),
 		"a length with a zero":               formOf(text + "\r\nContent-Length: 01\r\n\r\nv"),
 		"an escape in a name":                formOf("Content-Disposition: form-data; name=\"a\\\"b\"\r\n\r\nv"),
+		"a backslash in a name":              formOf("Content-Disposition: form-data; name=\"a\\b\"\r\n\r\nv"),
 		"an encoded name":                    formOf("Content-Disposition: form-data; name*=utf-8''a\r\n\r\nv"),
 		"a string that does not end":         formOf("Content-Disposition: form-data; name=\"a\r\n\r\nv"),
 		"data after a string":                formOf("Content-Disposition: form-data; name=\"a\"b\r\n\r\nv"),

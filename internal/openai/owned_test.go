@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	strict "github.com/go-json-experiment/json"
+
 	"github.com/plumbline/plumbline/internal/core"
 )
 
@@ -115,4 +117,31 @@ func TestUnreadAnswersPass(t *testing.T) {
 		}
 		a.Close()
 	}
+}
+
+// Whatever the provider calls a list, nothing of an element that is not the caller's reaches it.
+func FuzzFilterList(f *testing.F) {
+	f.Add([]byte(`{"object":"list","data":[{"id":"mine"},{"id":"foreign"}],"first_id":"mine","last_id":"foreign","has_more":true}`))
+	f.Add([]byte(`{"id":"mine","data":[{"id":"foreign"}]}`))
+	f.Add([]byte(`{"data":[[{"id":"foreign"}],{"id":"mine","id":"foreign"}]}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var out struct {
+			ID   string `json:"id"`
+			Data []struct {
+				ID string `json:"id"`
+			} `json:"data"`
+		}
+		filtered := filterList(body, allowing("mine"))
+		if err := strict.Unmarshal(filtered, &out); err != nil {
+			t.Fatalf("%q: %v", filtered, err)
+		}
+		for _, one := range out.Data {
+			if one.ID != "mine" {
+				t.Errorf("%q shows %q", body, one.ID)
+			}
+		}
+		if out.ID != "" && out.ID != "mine" {
+			t.Errorf("%q shows %q", body, out.ID)
+		}
+	})
 }

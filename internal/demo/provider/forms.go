@@ -8,13 +8,11 @@ import (
 	"strconv"
 )
 
-// mostForm is how much of a form is kept in memory: all of it.
-const mostForm = 64 << 20
-
 // answerForm serves an endpoint whose requests are forms. file is the field that each must have.
 func (p *Provider) answerForm(file string, answer func(*other, *multipart.Form)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if err := r.ParseMultipartForm(mostForm); err != nil || len(r.MultipartForm.File[file])+len(r.MultipartForm.File[file+"[]"]) == 0 { //nolint:gosec // it is in memory already
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		if err := r.ParseMultipartForm(maxBody); err != nil || len(r.MultipartForm.File[file])+len(r.MultipartForm.File[file+"[]"]) == 0 {
 			fail(w, http.StatusBadRequest, "invalid_request_error", "", "The request could not be understood.")
 			return
 		}
