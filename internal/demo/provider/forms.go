@@ -6,26 +6,36 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // answerForm serves an endpoint whose requests are forms. file is the field that each must have.
 func (p *Provider) answerForm(file string, answer func(*other, *multipart.Form)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		if err := r.ParseMultipartForm(maxBody); err != nil || len(r.MultipartForm.File[file])+len(r.MultipartForm.File[file+"[]"]) == 0 {
+		form, err := readForm(r)
+		if err != nil || len(form.File[file])+len(form.File[file+"[]"]) == 0 {
 			fail(w, http.StatusBadRequest, "invalid_request_error", "", "The request could not be understood.")
 			return
 		}
+		value := func(name string) string { return strings.Join(form.Value[name], "") }
 		a := &other{p: p, w: w, r: r}
-		a.Model, a.Stream = r.FormValue("model"), r.FormValue("stream") == "true"
-		a.Prompt = r.FormValue("prompt")
-		a.N, _ = strconv.Atoi(r.FormValue("n")) // none is one
+		a.Model, a.Stream, a.Prompt = value("model"), value("stream") == "true", value("prompt")
+		a.N, _ = strconv.Atoi(value("n")) // none is one
 		if !slices.Contains(models, a.Model) {
 			unknownModel(w, a.Model)
 			return
 		}
-		answer(a, r.MultipartForm)
+		answer(a, form)
 	}
+}
+
+// readForm reads a form, all of it into memory: maxBody bounds it.
+func readForm(r *http.Request) (*multipart.Form, error) {
+	parts, err := r.MultipartReader()
+	if err != nil {
+		return nil, err
+	}
+	return parts.ReadForm(maxBody)
 }
 
 // What an audio comes to here.
