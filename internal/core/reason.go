@@ -91,7 +91,7 @@ func Reasons() []ReasonDoc {
 		{ReasonUnsupportedMediaType, "The body is not plain JSON.", "Send `Content-Type: application/json` and no encoding."},
 		{ReasonUnsupportedParameter, "A field is understood, but cannot be governed or is not allowed.", "Leave out the field that the error names."},
 		{ReasonBodyTooLarge, "The body is larger than the endpoint takes.", "Send less."},
-		{ReasonObjectNotFound, "The object at the provider does not exist or belongs to another: the answer is the same.", "Use objects that were made through Plumbline by the same user, or by the same app for nobody."},
+		{ReasonObjectNotFound, "The object at the provider does not exist or belongs to another: the answer is the same.", "Use objects that the same user made through Plumbline, or the same app where there was no user."},
 		{ReasonModelNotAllowed, "The policy does not give this caller the model, or it has no price.", "Use one of the models that the error names."},
 		{ReasonForbiddenIntent, "The policy does not allow prompts of this kind.", "Do not retry."},
 		{ReasonOffTask, "The prompt is too far from the tasks assigned to the person.", "Rephrase it in terms of that work, or ask for a task that covers it."},

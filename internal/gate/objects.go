@@ -174,7 +174,7 @@ func (x *Exchange) contextBound() int64 {
 	if !bounded {
 		return 0
 	}
-	return x.withEarlier(x.request.InputBound()) + most
+	return x.inputBound() + most
 }
 
 // beginTurn notes what the conversation can hold at most once it has the turn at hand. Where the process dies, the caller
@@ -261,8 +261,8 @@ func (x *Exchange) contextOf() int64 {
 func notFound(ref core.ObjectRef, inBody bool) *core.Error {
 	e := &core.Error{
 		Reason: core.ReasonObjectNotFound,
-		Public: fmt.Sprintf("No %s with this id was found. Ids are good for whoever made the object through this gateway: "+
-			"the same user, or the same app for nobody.", named(ref.Kind)),
+		Public: fmt.Sprintf("No %s with this id was found. An id is good for the user who made the object through this gateway, "+
+			"or for the app where there was no user.", named(ref.Kind)),
 	}
 	if !inBody {
 		return e

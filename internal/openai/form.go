@@ -122,8 +122,10 @@ func (r *formReader) need(names []string) *core.Error {
 
 // The readers that fields share.
 
+// readFormModel reads the name of a model. White space around it, which some readers trim, would make it another one.
 func readFormModel(r *formReader, p formField) *core.Error {
-	if len(p.value) == 0 || len(p.value) > maxModelName {
+	foreign := func(c rune) bool { return c <= ' ' || c > '~' }
+	if len(p.value) == 0 || len(p.value) > maxModelName || bytes.ContainsFunc(p.value, foreign) {
 		return p.invalid("must be the name of a model")
 	}
 	r.req.Model = string(p.value)

@@ -145,6 +145,8 @@ func TestFormsRefuse(t *testing.T) {
 		{"the model twice", transcription, audio(model), text, "model"},
 		{"the file twice", transcription, audio(file), text, "file"},
 		{"an empty model", transcription, formOf(textField("model", ""), file), text, "model"},
+		{"a model with a space", transcription, formOf(textField("model", "whisper-1 "), file), text, "model"},
+		{"a model with a line", transcription, formOf(textField("model", "whisper-1\r\n"), file), text, "model"},
 		{"a long model", transcription, formOf(textField("model", strings.Repeat("m", 300)), file), text, "model"},
 		{"a file as a text", transcription, formOf(model, textField("file", "x")), text, "file"},
 		{"a text as a file", transcription, formOf(fileField("model", "text/plain", "m"), file), text, "model"},
