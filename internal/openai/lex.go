@@ -64,7 +64,7 @@ func (l *lexer) peek() byte {
 	return l.kind
 }
 
-// find passes what stands between two values and says what follows.
+// find passes what stands between two values and says what follows. That a name is a string is left to whoever reads it.
 func (l *lexer) find() byte {
 	c := l.skip(l.at)
 	if n := len(l.levels); n > 0 {
@@ -81,11 +81,6 @@ func (l *lexer) find() byte {
 				return l.fail(l.next, malformed)
 			}
 			c = l.skip(l.next + 1)
-			fallthrough
-		default:
-			if top.bracket == '{' && c != '"' {
-				return l.fail(l.next, malformed)
-			}
 		}
 	} else if l.started {
 		if l.next < len(l.body) {
