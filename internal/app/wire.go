@@ -117,6 +117,7 @@ func (a *App) newGate(
 		Owners: a.store.Ownership(), Ledger: ledger, Audit: a.audit, Refusals: a.refusals,
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
+		MaxBody:      int64(a.cfg.ExtProc.MaxBody),
 		AdmitTimeout: a.cfg.ExtProc.MessageTimeout - admitMargin, CloseTimeout: closeTimeout,
 		CutGraceTime: a.cfg.ExtProc.CutGrace, CutGraceBytes: int64(a.cfg.ExtProc.CutGraceBytes),
 	}

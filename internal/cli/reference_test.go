@@ -88,7 +88,7 @@ func TestReferenceOfReasons(t *testing.T) {
 		declared = append(declared, string(m[1]))
 	}
 	page := "# Reasons\n\n" + generated +
-		"The reason of a refusal is the same in the error (`plumbline.reason`), the audit, the metrics and the log.\n\n" +
+		"The reason of a refusal is the same in the error (`error.plumbline.reason`), the audit, the metrics and the log.\n\n" +
 		"| reason | status | type / code | what happened | what to do |\n|---|---|---|---|---|\n"
 	for _, r := range core.Reasons() {
 		documented = append(documented, string(r.Reason))

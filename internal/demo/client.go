@@ -81,15 +81,9 @@ func exchangeOf(body []byte) string {
 				RequestID string `json:"request_id"`
 			} `json:"plumbline"`
 		} `json:"error"`
-		Plumbline struct {
-			RequestID string `json:"request_id"`
-		} `json:"plumbline"`
 	}
 	if json.Unmarshal(bytes.TrimSpace(body), &e) != nil {
 		return ""
-	}
-	if e.Plumbline.RequestID != "" {
-		return e.Plumbline.RequestID
 	}
 	return e.Error.Plumbline.RequestID
 }

@@ -118,7 +118,7 @@ func TestCompare(t *testing.T) {
 func TestExchangeOf(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"error":{"message":"no","plumbline":{"request_id":"a"}}}`: "a",
-		`{"error":{},"plumbline":{"request_id":"b"}}` + "\n":        "b",
+		`{"error":{"plumbline":{"request_id":"b"}}}` + "\n":         "b",
 		`{"id":"chatcmpl-1"}`: "",
 		"data: [DONE]":        "",
 		"":                    "",

@@ -155,13 +155,13 @@ type apiError struct {
 	Error struct {
 		Message, Type, Code string
 		Param               *string
-	}
-	Plumbline struct {
-		Reason    core.Reason
-		RequestID string     `json:"request_id"`
-		Policy    string     `json:"policy"`
-		NoticeURL string     `json:"notice_url"`
-		ResetAt   *time.Time `json:"reset_at"`
+		Plumbline           struct {
+			Reason    core.Reason
+			RequestID string     `json:"request_id"`
+			Policy    string     `json:"policy"`
+			NoticeURL string     `json:"notice_url"`
+			ResetAt   *time.Time `json:"reset_at"`
+		}
 	}
 }
 
@@ -216,7 +216,7 @@ func (r refusal) check(t testing.TB, got response) apiError {
 	compare("content-type", got.Header.Get("content-type"), "application/json")
 	compare("type", e.Error.Type, r.kind)
 	compare("code", e.Error.Code, r.code)
-	compare("reason", e.Plumbline.Reason, r.reason)
+	compare("reason", e.Error.Plumbline.Reason, r.reason)
 	param := ""
 	if e.Error.Param != nil {
 		param = *e.Error.Param
@@ -224,6 +224,9 @@ func (r refusal) check(t testing.TB, got response) apiError {
 	compare("param", param, r.param)
 	if e.Error.Message == "" {
 		t.Error("the error has no message")
+	}
+	if id := got.Header.Get("x-request-id"); id == "" || e.Error.Plumbline.RequestID != "" && id != e.Error.Plumbline.RequestID {
+		t.Errorf("the answer has the x-request-id %q, and says %q", id, e.Error.Plumbline.RequestID)
 	}
 	for name, want := range r.header {
 		switch got := got.Header.Get(name); {

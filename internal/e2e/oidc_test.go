@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openai/openai-go/v3"
+
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/testkit/oidc"
@@ -211,7 +213,9 @@ func TestProvisioning(t *testing.T) {
 
 	t.Run("the SDK waits by itself", func(t *testing.T) {
 		client := w.in(t).sdk(idp.Token(idp.Claims("xan", nil), nil))
-		if _, err := client.Chat.Completions.New(t.Context(), ask("gpt-4o", "Hello.")); err != nil {
+		if _, err := client.Chat.Completions.New(t.Context(), openai.ChatCompletionNewParams{
+			Model: "gpt-4o", Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage("Hello.")},
+		}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -32,6 +32,10 @@ var built struct {
 
 func TestMain(m *testing.M) {
 	code := m.Run()
+	if err := stopDrivers(); err != nil {
+		fmt.Fprintln(os.Stderr, "an SDK's driver:", err)
+		code = 1
+	}
 	if built.dir != "" {
 		os.RemoveAll(built.dir)
 	}

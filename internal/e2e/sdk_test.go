@@ -1,33 +1,29 @@
 package e2e
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
-	"net/http"
+	"encoding/json"
 	"net/http/httptest"
-	"os"
+	"path"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/openai/openai-go/v3"
-	"github.com/openai/openai-go/v3/option"
-
+	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
+	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // The people and limits with whom each kind of refusal can be met.
 const sdkObjects = objects + `
 limits:
-  - {id: ben-day, scope: user, subject: ben, dimension: requests, window: day, value: 1}
+  - {id: ben-day, scope: user, subject: ben, model: gpt-4o, dimension: requests, window: day, value: 1}
   - {id: ann-tiny, scope: user, subject: ann, model: gpt-4.1, dimension: tokens, window: day, value: 1}
   - {id: ann-rate, scope: user, subject: ann, model: gpt-4.1-mini, dimension: requests, window: minute, value: 1}
-  - {id: ann-one, scope: user, subject: ann, model: standin-long, dimension: concurrency, window: none, value: 1}
+  - {id: ann-stream, scope: user, subject: ann, model: standin-long, dimension: output_tokens, window: day, value: 1500}
+  - {id: ann-one, scope: user, subject: ann, model: gpt-4.1-nano, dimension: concurrency, window: none, value: 1}
 `
 
 const sdkPolicy = `version: 1
@@ -37,276 +33,212 @@ intents: {forbidden: [travel], min_confidence: 0.3}
 deviation: {warn: 0.8, block: 0.9, enforce_uncalibrated: true}
 `
 
-// retried is how often the SDK makes a call that fails each time, if it thinks that trying again helps.
-const retried = 3
+const (
+	// retried is how often a client makes a call that fails each time, if it thinks that trying again helps.
+	retried  = 3
+	vacation = "Book me a flight from Berlin to Madrid and a hotel near the beach for my vacation."
+)
 
-// sdk is the official client, with nothing changed but where it connects and its key.
-func (w *world) sdk(key string) openai.Client {
-	return openai.NewClient(option.WithBaseURL(w.envoy.URL+"/v1"), option.WithAPIKey(key))
+// inEachSDK runs a test with each of the official clients, in a world of its own.
+func inEachSDK(t *testing.T, s func(t *testing.T) setup, test func(t *testing.T, w *world, client sdk)) {
+	t.Parallel()
+	for _, language := range []string{"go", "node", "python"} {
+		t.Run(language, func(t *testing.T) {
+			t.Parallel()
+			w := start(t, s(t))
+			test(t, w, newSDK(t, language))
+		})
+	}
 }
 
-func ask(model, prompt string) openai.ChatCompletionNewParams {
-	return openai.ChatCompletionNewParams{Model: model, Messages: []openai.ChatCompletionMessageParamUnion{openai.UserMessage(prompt)}}
+// sdkChat is a chat call under a key.
+func (w *world) sdkChat(key, model, prompt string) sdkCall {
+	return sdkCall{BaseURL: w.envoy.URL + "/v1", Key: key, Method: "chat.completions.create", Body: map[string]any{
+		"model": model, "messages": []map[string]string{{"role": "user", "content": prompt}},
+	}}
+}
+
+// sdkCall is a call under ann's key.
+func (w *world) sdkCall(method string, body map[string]any) sdkCall {
+	return sdkCall{BaseURL: w.envoy.URL + "/v1", Key: w.key, Method: method, Body: body}
+}
+
+// streamed asks for the answer as a stream.
+func (c sdkCall) streamed() sdkCall {
+	c.Stream = true
+	return c
+}
+
+// with sets fields that the client has no name for.
+func (c sdkCall) with(extra map[string]any) sdkCall {
+	c.Extra = extra
+	return c
+}
+
+// once has the client not try again.
+func (c sdkCall) once() sdkCall {
+	c.MaxRetries = new(int)
+	return c
+}
+
+// ok fails the test unless the call went well.
+func (r sdkResult) ok(t testing.TB) sdkResult {
+	t.Helper()
+	if r.Error != nil {
+		t.Fatalf("the client raised %+v", *r.Error)
+	}
+	return r
+}
+
+// sdkChatAnswer is what is looked at of a chat completion, whole or in chunks.
+type sdkChatAnswer struct {
+	Choices []struct {
+		Message      struct{ Content string }
+		Delta        struct{ Content string }
+		FinishReason string `json:"finish_reason"`
+	}
+	Usage *struct {
+		CompletionTokens int `json:"completion_tokens"`
+	}
+	Plumbline *struct{ Reason core.Reason }
 }
 
 func TestSDKChat(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{})
-	client := w.sdk(w.key)
-	answer, err := client.Chat.Completions.New(t.Context(), ask("gpt-4o-mini", onTask))
-	must(t, err)
-	if got := answer.Choices[0].Message.Content; got != provider.Text(provider.DefaultWords) {
-		t.Errorf("the answer is %q", got)
-	}
-	if answer.Usage.CompletionTokens != provider.DefaultWords || answer.Choices[0].FinishReason != "stop" {
-		t.Errorf("%d tokens, finish reason %q", answer.Usage.CompletionTokens, answer.Choices[0].FinishReason)
-	}
-	models, err := client.Models.List(t.Context())
-	if err != nil || len(models.Data) == 0 {
-		t.Errorf("models %v: %v", models, err)
-	}
-	if model, err := client.Models.Get(t.Context(), "gpt-4o"); err != nil || model.ID != "gpt-4o" {
-		t.Errorf("model %v: %v", model, err)
-	}
+	inEachSDK(t, func(*testing.T) setup { return setup{} }, func(t *testing.T, w *world, client sdk) {
+		call := w.sdkChat(w.key, "gpt-4o-mini", onTask)
+		calls := map[string]func(t *testing.T) sdkResult{"told in code": func(t *testing.T) sdkResult { return client.make(t, call) }}
+		if language := path.Base(t.Name()); language != "go" { // whose environment is that of all tests
+			calls["told in the environment"] = func(t *testing.T) sdkResult {
+				d := startDriver(t, language, "OPENAI_BASE_URL="+w.envoy.URL+"/v1", "OPENAI_API_KEY="+w.key)
+				r := d.make(t, sdkCall{Method: call.Method, Body: call.Body})
+				must(t, d.stop())
+				return r
+			}
+		}
+		for name, answered := range calls {
+			t.Run(name, func(t *testing.T) {
+				r := answered(t).ok(t)
+				var answer sdkChatAnswer
+				must(t, json.Unmarshal(r.Answer, &answer))
+				if got := answer.Choices[0].Message.Content; got != provider.Text(provider.DefaultWords) || answer.Choices[0].FinishReason != "stop" {
+					t.Errorf("the answer is %q, ended by %q", got, answer.Choices[0].FinishReason)
+				}
+				if answer.Usage.CompletionTokens != provider.DefaultWords {
+					t.Errorf("%d tokens", answer.Usage.CompletionTokens)
+				}
+				if !strings.HasPrefix(r.RequestID, "req_standin") || r.Header["x-plumbline-request-id"] == "" {
+					t.Errorf("the request's id is %q, and the headers are %v", r.RequestID, r.Header)
+				}
+			})
+		}
+		model := client.make(t, sdkCall{BaseURL: w.envoy.URL + "/v1", Key: w.key, Method: "models.retrieve", Args: []string{"gpt-4o"}}).ok(t)
+		if !strings.Contains(string(model.Answer), `"gpt-4o"`) {
+			t.Errorf("the model is %s", model.Answer)
+		}
+	})
 }
 
 func TestSDKToolCall(t *testing.T) {
-	t.Parallel()
 	recorded := &replay{}
-	upstream := httptest.NewServer(recorded)
-	t.Cleanup(upstream.Close)
-	w := start(t, setup{upstream: upstream.URL})
 	for _, r := range testkit.Recordings(t, testkit.SharedData(t, "openai-recordings", "ai-gateway")) {
 		if r.Name == "chat-tools" {
 			recorded.set(r)
 		}
 	}
-	params := ask("gpt-4o-mini", "What is the weather like in Boston today?")
-	params.Tools = []openai.ChatCompletionToolUnionParam{openai.ChatCompletionFunctionTool(openai.FunctionDefinitionParam{
-		Name: "get_current_weather", Parameters: openai.FunctionParameters{
-			"type": "object", "properties": map[string]any{"location": map[string]string{"type": "string"}},
-		},
-	})}
-	client := w.sdk(w.key)
-	answer, err := client.Chat.Completions.New(t.Context(), params)
-	must(t, err)
-	calls := answer.Choices[0].Message.ToolCalls
-	if len(calls) == 0 || calls[0].Function.Name != "get_current_weather" || !strings.Contains(calls[0].Function.Arguments, "Boston") {
-		t.Errorf("the client gets %+v", calls)
-	}
+	upstream := httptest.NewServer(recorded)
+	t.Cleanup(upstream.Close)
+	inEachSDK(t, func(*testing.T) setup { return setup{upstream: upstream.URL} }, func(t *testing.T, w *world, client sdk) {
+		call := w.sdkChat(w.key, "gpt-4o-mini", "What is the weather like in Boston today?")
+		call.Body["tools"] = []map[string]any{{"type": "function", "function": map[string]any{
+			"name": "get_current_weather", "parameters": map[string]any{
+				"type": "object", "properties": map[string]any{"location": map[string]string{"type": "string"}},
+			},
+		}}}
+		answer := string(client.make(t, call).ok(t).Answer)
+		if !strings.Contains(answer, "get_current_weather") || !strings.Contains(answer, "Boston") {
+			t.Errorf("the client gets %s", answer)
+		}
+	})
 }
 
 func TestSDKStream(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{})
-	client := w.sdk(w.key)
-	for _, asked := range []bool{false, true} {
-		t.Run(fmt.Sprint("usage asked for ", asked), func(t *testing.T) {
-			params := ask("gpt-4o-mini", onTask)
-			if asked {
-				params.StreamOptions.IncludeUsage = openai.Bool(true)
-			}
-			stream := client.Chat.Completions.NewStreaming(t.Context(), params)
-			defer stream.Close()
-			var whole openai.ChatCompletionAccumulator
-			for stream.Next() {
-				if !whole.AddChunk(stream.Current()) {
-					t.Fatal("a chunk does not fit")
+	s := func(*testing.T) setup {
+		return setup{objects: sdkObjects, provider: provider.Options{ChunkPause: 500 * time.Microsecond}}
+	}
+	inEachSDK(t, s, func(t *testing.T, w *world, client sdk) {
+		for _, asked := range []bool{false, true} {
+			t.Run("usage asked for "+strconv.FormatBool(asked), func(t *testing.T) {
+				call := w.sdkChat(w.key, "gpt-4o-mini", onTask).streamed()
+				if asked {
+					call.Body["stream_options"] = map[string]any{"include_usage": true}
 				}
-				if len(stream.Current().Choices) == 0 && !asked {
-					t.Error("the client sees a chunk that it did not ask for")
+				text, finish, usage := chatStream(t, client.make(t, call).ok(t))
+				if text != provider.Text(provider.DefaultWords) || finish != "stop" {
+					t.Errorf("the stream says %q and ends by %q", text, finish)
 				}
+				if (usage != 0) != asked {
+					t.Errorf("the client sees a usage of %d", usage)
+				}
+			})
+		}
+		// A stream that quota cuts ends for the client as one that reached its maximum: without an error, and not tried again.
+		t.Run("cut by quota", func(t *testing.T) {
+			w, before := w.in(t), w.received()
+			r := client.make(t, w.sdkChat(w.key, provider.ModelLong, onTask).streamed()).ok(t)
+			text, finish, _ := chatStream(t, r)
+			if n := provider.Words(text); finish != "length" || n < 100 || n > 1500 {
+				t.Errorf("ended by %q after %d words, want length and at most 1500", finish, n)
 			}
-			must(t, stream.Err())
-			if got := whole.Choices[0].Message.Content; got != provider.Text(provider.DefaultWords) {
-				t.Errorf("the stream says %q", got)
+			var last sdkChatAnswer
+			must(t, json.Unmarshal(r.Chunks[len(r.Chunks)-1], &last))
+			if last.Plumbline == nil || last.Plumbline.Reason != core.ReasonQuotaExhausted {
+				t.Errorf("the client is not told why: %s", r.Chunks[len(r.Chunks)-1])
 			}
-			if got := whole.Usage.CompletionTokens; (got != 0) != asked {
-				t.Errorf("the client sees a usage of %d", got)
+			if _, outcome := w.outcome(r.Header["x-plumbline-request-id"]); outcome.Finish != core.FinishCut || outcome.Reason != core.ReasonQuotaExhausted {
+				t.Errorf("the audit has finish %s, reason %s", outcome.Finish, outcome.Reason)
+			}
+			if n := w.received() - before; n != 1 {
+				t.Errorf("the client made %d attempts", n)
 			}
 		})
-	}
-}
-
-// A stream that quota cuts ends for the client as one that reached its maximum: without an error, and not tried again.
-func TestSDKStreamCutByQuota(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{objects: objects + `
-limits:
-  - {id: stream, scope: user, subject: ann, dimension: output_tokens, window: day, value: 1500}
-`, provider: provider.Options{ChunkPause: 100 * time.Microsecond}})
-	client := w.sdk(w.key)
-	stream := client.Chat.Completions.NewStreaming(t.Context(), ask(provider.ModelLong, onTask))
-	defer stream.Close()
-	reason, words := "", 0
-	for stream.Next() {
-		for _, c := range stream.Current().Choices {
-			reason, words = c.FinishReason, words+provider.Words(c.Delta.Content)
-		}
-	}
-	if err := stream.Err(); err != nil {
-		t.Fatalf("the cut stream is an error for the client: %v", err)
-	}
-	if reason != "length" || words < 100 || words > 1500 {
-		t.Errorf("ended with %q after %d words, want length and at most 1500", reason, words)
-	}
-	if rec := w.last(core.RecordOutcome, 0); rec.Finish != core.FinishCut || rec.Reason != core.ReasonQuotaExhausted {
-		t.Errorf("the audit has finish %s, reason %s", rec.Finish, rec.Reason)
-	}
-	if n := w.attempts(); n != 1 {
-		t.Errorf("the client made %d attempts", n)
-	}
-}
-
-// Each refusal is the SDK's own typed error, is tried again only where that can help, and says what to do.
-func TestSDKErrors(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{objects: sdkObjects, policy: sdkPolicy})
-	must(t, w.app.Store().Users().Put(t.Context(), core.User{ID: "eve", Team: "support", Blocked: true, Created: time.Now()}))
-	ann, ben, eve := w.sdk(w.key), w.sdk(w.newKey("helpdesk", "ben")), w.sdk(w.newKey("helpdesk", "eve"))
-	nobody := w.sdk("pl_nothing")
-	chat := func(client openai.Client, model, prompt string, options ...option.RequestOption) func(context.Context) error {
-		return func(ctx context.Context) error {
-			_, err := client.Chat.Completions.New(ctx, ask(model, prompt), options...)
-			return err
-		}
-	}
-	must(t, chat(ben, "gpt-4o", onTask)(t.Context()))
-	must(t, chat(ann, "gpt-4.1-mini", onTask)(t.Context()))
-
-	for _, tt := range []struct {
-		name           string
-		call           func(context.Context) error
-		status         int
-		kind, code     string
-		param, message string
-		attempts       int
-	}{
-		{"not JSON", chat(ann, "", "", option.WithRequestBody("application/json", strings.NewReader("{"))), 400, "invalid_request_error", "invalid_json", "", "", 1},
-		{"unknown field", chat(ann, "gpt-4o", onTask, option.WithJSONSet("no_such_field", 1)), 400, "invalid_request_error", "unsupported_parameter", "no_such_field", "no_such_field", 1},
-		{"forbidden intent", chat(ann, "gpt-4o", "Book me a flight from Berlin to Madrid and a hotel near the beach for my vacation."), 400, "invalid_request_error", "content_policy_violation", "messages", "travel", 1},
-		{"bad key", chat(nobody, "gpt-4o", onTask), 401, "invalid_request_error", "invalid_api_key", "", "", 1},
-		{"blocked", chat(eve, "gpt-4o", onTask), 403, "permission_error", "user_blocked", "", "", 1},
-		{"off task", chat(ann, "gpt-4o", "Write a cover letter for my application as a pastry chef."), 403, "permission_error", "task_deviation", "messages", "billing", 1},
-		{"forbidden model", chat(ann, "o3", onTask), 403, "invalid_request_error", "model_not_found", "model", "gpt-4*", 1},
-		{"ungoverned endpoint", func(ctx context.Context) error {
-			_, err := ann.Models.Delete(ctx, "gpt-4o")
-			return err
-		}, 403, "invalid_request_error", "endpoint_not_allowed", "", "", 1},
-		{"rate of a minute", chat(ann, "gpt-4.1-mini", onTask, option.WithMaxRetries(0)), 429, "requests", "rate_limit_exceeded", "", "per-minute limit on requests of user ann", 1},
-		{"quota used up", chat(ben, "gpt-4o", onTask), 429, "insufficient_quota", "insufficient_quota", "", "daily limit on requests of user ben", 1},
-		{"larger than the limit", chat(ann, "gpt-4.1", onTask), 429, "tokens", "rate_limit_exceeded", "", "daily limit on tokens of user ann", 1},
-		{"provider refuses the key", chat(ann, provider.Model401, onTask), 502, "api_error", "upstream_rejected_key", "", "", 1},
-		{"provider refuses the request", chat(ann, provider.ModelError+"400", onTask), 400, "server_error", "", "", "as it was asked to", 1},
-		{"provider fails", chat(ann, provider.ModelError+"500", onTask), 500, "server_error", "", "", "as it was asked to", retried},
-		{"provider is overloaded", chat(ann, provider.ModelError+"503", onTask), 503, "server_error", "", "", "as it was asked to", retried},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
+		// One whose caller may not go on is one that was filtered, which is what the clients have a word for.
+		t.Run("cut by a revocation", func(t *testing.T) {
 			w := w.in(t)
-			before := w.attempts()
-			e := sdkError(t, tt.call(t.Context()))
-			if e.StatusCode != tt.status || e.Type != tt.kind || e.Code != tt.code || e.Param != tt.param {
-				t.Errorf("status %d, type %q, code %q, param %q; want %d, %q, %q, %q", e.StatusCode, e.Type, e.Code, e.Param, tt.status, tt.kind, tt.code, tt.param)
-			}
-			if e.Message == "" || !strings.Contains(e.Message, tt.message) {
-				t.Errorf("the message is %q, want %q in it", e.Message, tt.message)
-			}
-			if n := w.attempts() - before; n != tt.attempts {
-				t.Errorf("the client made %d attempts, want %d", n, tt.attempts)
-			}
-			if after, err := strconv.Atoi(e.Response.Header.Get("retry-after")); err == nil && after > 60 {
-				t.Errorf("retry-after %d would seem to hang", after)
-			}
-		})
-	}
-}
-
-// Where one moment's trouble is over the next, the client's own retry is all that an app needs.
-func TestSDKWaitsForRoom(t *testing.T) {
-	t.Parallel()
-	w := start(t, setup{objects: sdkObjects, provider: provider.Options{ChunkPause: 20 * time.Millisecond}})
-	open := w.open(w.chatCall(chatBody(provider.ModelLong, onTask, streamed)))
-	open.until(`"content"`)
-	client := w.sdk(w.key)
-	params := ask(provider.ModelLong, onTask)
-	params.MaxCompletionTokens = openai.Int(5)
-	done := make(chan error, 1)
-	go func() {
-		_, err := client.Chat.Completions.New(t.Context(), params)
-		done <- err
-	}()
-	if rec := w.last(core.RecordDeny, 0); rec.Reason != core.ReasonConcurrencyLimit {
-		t.Errorf("refused for %s", rec.Reason)
-	}
-	open.close()
-	if err := <-done; err != nil {
-		t.Errorf("the client gave up: %v", err)
-	}
-}
-
-// Errors that Envoy makes, in its own words or in those of Plumbline, are no different for the SDK.
-func TestSDKErrorsAround(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name   string
-		setup  func(t *testing.T) setup
-		model  string
-		down   bool // Plumbline has ended
-		status int
-		code   string
-	}{
-		{"provider down", func(t *testing.T) setup { return setup{upstream: "http://" + closedPort(t)} }, "gpt-4o", false, 502, "upstream_error"},
-		{"provider slow", func(*testing.T) setup {
-			s := setup{}
-			s.envoy.IdleTimeout = 300 * time.Millisecond
-			return s
-		}, provider.ModelSlow, false, 504, "upstream_timeout"},
-		{"no Plumbline", func(*testing.T) setup { return setup{} }, "gpt-4o", true, 503, "governance_unavailable"},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			w := start(t, tt.setup(t))
-			if tt.down {
-				w.stop()
-			}
-			client := w.sdk(w.key)
-			_, err := client.Chat.Completions.New(t.Context(), ask(tt.model, onTask))
-			if e := sdkError(t, err); e.StatusCode != tt.status || e.Code != tt.code || e.Message == "" {
-				t.Errorf("status %d, code %q, message %q; want %d and %q", e.StatusCode, e.Code, e.Message, tt.status, tt.code)
-			}
-			must(t, w.envoy.Stop()) // writes out the log
-			log, err := os.ReadFile(w.envoy.AccessLog)
+			ctx := store.WithActor(t.Context(), "test")
+			secret, key, err := app.CreateKey(ctx, w.app.Store(), "helpdesk", "ben", time.Hour)
 			must(t, err)
-			if n := bytes.Count(log, []byte("\n")); n != retried {
-				t.Errorf("the client made %d attempts, want %d:\n%s", n, retried, log)
+			w.refresh()
+			n, done := len(w.all(auditOf(core.RecordIntent))), make(chan sdkResult, 1)
+			go func() { done <- client.make(t, w.sdkChat(secret, provider.ModelLong, onTask).streamed()) }()
+			w.last(core.RecordIntent, n)
+			must(t, app.RevokeKey(ctx, w.app.Store(), key.ID))
+			w.refresh()
+			r := (<-done).ok(t)
+			if _, finish, _ := chatStream(t, r); finish != "content_filter" {
+				t.Errorf("ended by %q after %d chunks", finish, len(r.Chunks))
 			}
 		})
-	}
+		t.Run("broken off", func(t *testing.T) {
+			r := client.make(t, w.sdkChat(w.key, provider.ModelCutoff, onTask).streamed())
+			if r.Error == nil || len(r.Chunks) == 0 {
+				t.Errorf("a stream that broke off ended in order for the client, after %d chunks", len(r.Chunks))
+			}
+		})
+	})
 }
 
-// sdkError is the SDK's own error, made from an answer in OpenAI's shape.
-func sdkError(t testing.TB, err error) *openai.Error {
+// chatStream puts the chunks of a stream together.
+func chatStream(t testing.TB, r sdkResult) (text, finish string, usage int) {
 	t.Helper()
-	var e *openai.Error
-	if !errors.As(err, &e) {
-		t.Fatalf("%T, not the SDK's error: %v", err, err)
+	for _, chunk := range r.Chunks {
+		var c sdkChatAnswer
+		must(t, json.Unmarshal(chunk, &c))
+		for _, choice := range c.Choices {
+			text, finish = text+choice.Delta.Content, choice.FinishReason
+		}
+		if c.Usage != nil {
+			usage = c.Usage.CompletionTokens
+		}
 	}
-	if got := e.Response.Header.Get("content-type"); got != "application/json" {
-		t.Errorf("content-type %q", got)
-	}
-	if e.StatusCode < http.StatusBadRequest {
-		t.Errorf("an error of status %d", e.StatusCode)
-	}
-	return e
-}
-
-// attempts is how many calls the audit knows of.
-func (w *world) attempts() int {
-	w.t.Helper()
-	must(w.t, w.app.FlushRefusals(w.t.Context()))
-	n := len(w.all(auditOf(core.RecordIntent))) + len(w.all(auditOf(core.RecordDeny)))
-	for _, e := range w.all(auditOf(core.RecordRefusals)) {
-		n += int(e.Record.Refusals.Count)
-	}
-	return n
+	return text, finish, usage
 }

@@ -2,8 +2,11 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io/fs"
+	"maps"
+	"mime/multipart"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,11 +20,14 @@ import (
 	"github.com/plumbline/plumbline/internal/store"
 )
 
+// secretsPolicy lets every kind of request pass, and stops what is off task.
+var secretsPolicy = strings.Replace(strictPolicy, `"made-up"`, `"made-up", "text-*", "omni-*", "tts-*", "whisper-*"`, 1) + sdkMedia
+
 // TestNoSecretLeaks makes exchanges of every kind with marked prompts and credentials, and then looks for the marks in
 // everything that Plumbline and Envoy wrote, kept or answered.
 func TestNoSecretLeaks(t *testing.T) {
 	t.Parallel()
-	s := setup{policy: strictPolicy, settings: map[string]string{"extproc.max_body": "256KiB"}}
+	s := setup{policy: secretsPolicy, settings: map[string]string{"extproc.max_body": "256KiB"}}
 	s.provider.ChunkPause = time.Millisecond
 	s.envoy.IdleTimeout = 500 * time.Millisecond
 	w := start(t, s)
@@ -30,6 +36,9 @@ func TestNoSecretLeaks(t *testing.T) {
 	revoked, revokedID := w.issue(identity.IssueRequest{User: "ben"})
 	must(t, app.RevokeToken(ctx, w.app.Store(), w.cfg.Identity, core.Revocation{TokenID: revokedID}))
 	w.refresh()
+	other := start(t, setup{})
+	foreign, _ := other.issue(identity.IssueRequest{User: "ann", App: "helpdesk"})
+	keys := w.sdkKeys()
 
 	const mark = "xylophonequasar" // of no vocabulary
 	prompt := onTask + " The customer's password is " + mark + "."
@@ -42,11 +51,20 @@ func TestNoSecretLeaks(t *testing.T) {
 		"the start of the provider's key": providerKey[:16], "the end of the provider's key": providerKey[16:], "a redacted key": "****",
 		"the caller's key": w.key[:len(w.key)-12], "the middle of the caller's key": w.key[10:30], "an unknown key": unknown[3:30],
 		"the token's claims": jwt[1], "the token's signature": jwt[2], "the revoked token": strings.Split(revoked, ".")[2],
+		"a foreign key": other.key[10:30], "a foreign token": strings.Split(foreign, ".")[2], "the expired key": keys.expired[10:30],
+		"the revoked key": keys.revoked[10:30], "the blocked user's key": keys.blocked[10:30], "the file": "a file of " + mark,
+		"the sound": "~~~~", "the picture": "bm90IHJlYWxseSBhIHBpY3R1cmU", "the vector": "0.125",
 	}
 
 	var answered bytes.Buffer // what callers were told beside the provider's answers
 	forwarded := 0
-	for _, c := range []call{
+	for _, c := range append(w.markedKinds(mark), []call{
+		{auth: []string{foreign}, body: body("gpt-4o", nil)},
+		{auth: []string{other.key}, body: body("gpt-4o", nil)},
+		{auth: []string{keys.expired}, body: body("gpt-4o", nil)},
+		{auth: []string{keys.revoked}, body: body("gpt-4o", nil)},
+		{auth: []string{keys.blocked}, body: body("gpt-4o", nil)},
+		{auth: []string{"a key of " + mark}, body: body("gpt-4o", nil)},
 		chat("gpt-4o", nil), chat("gpt-4o", streamed),
 		{auth: []string{token}, body: body("gpt-4o", nil)},
 		chat(provider.ModelGzip, nil), chat(provider.ModelRubbish, nil), chat(provider.ModelNoUsage, streamed), chat(provider.ModelError+"500", nil),
@@ -67,7 +85,7 @@ func TestNoSecretLeaks(t *testing.T) {
 		{method: "GET", path: "/v1/models?api_key=" + w.key + "&q=" + mark, auth: []string{w.key}},
 		chat("gpt-4o", nil).with("cookie", "session="+mark).with("x-user", mark).with("traceparent", mark).with("user-agent", mark),
 		chat("gpt-4o", nil).with("x-request-id", mark).with("x-forwarded-for", mark).with("referer", "https://x.test/"+mark),
-	} {
+	}...) {
 		conn := w.dial()
 		go conn.Write(c.bytes())
 		r, _ := readResponse(conn, c.method)
@@ -82,7 +100,7 @@ func TestNoSecretLeaks(t *testing.T) {
 		}
 		fmt.Fprintln(&answered, r.Body)
 	}
-	if forwarded < 8 {
+	if forwarded < 20 {
 		t.Errorf("only %d exchanges were answered: %s", forwarded, &answered)
 	}
 	// A stream that is cut, by the end of its credential.
@@ -128,4 +146,74 @@ func TestNoSecretLeaks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// markedKinds are calls to every kind of endpoint with a mark in all that can hold text: ones that pass, one that is off
+// task, one that is not understood, one to the provider's errors.
+func (w *world) markedKinds(mark string) []call {
+	prompt := onTask + " The customer's password is " + mark + "."
+	var calls []call
+	post := func(path string, body map[string]any) {
+		data, err := json.Marshal(body)
+		must(w.t, err)
+		calls = append(calls, call{path: path, auth: []string{w.key}, body: string(data)})
+	}
+	for _, k := range []struct {
+		path, model, prompt string
+		more                map[string]any
+	}{
+		{"/v1/responses", "gpt-4o", "input", map[string]any{"instructions": prompt, "metadata": map[string]string{"note": mark}}},
+		{"/v1/responses", "gpt-4o", "input", map[string]any{"stream": true, "max_output_tokens": 20}},
+		{"/v1/completions", "gpt-3.5-turbo-instruct", "prompt", map[string]any{"suffix": mark}},
+		{"/v1/completions", "gpt-3.5-turbo-instruct", "prompt", map[string]any{"stream": true}},
+		{"/v1/embeddings", "text-embedding-3-small", "input", map[string]any{"user": mark}},
+		{"/v1/moderations", "omni-moderation-latest", "input", nil},
+		{"/v1/images/generations", "gpt-image-1-mini", "prompt", map[string]any{"quality": "low", "size": "1024x1024"}},
+		{"/v1/images/generations", "gpt-image-1-mini", "prompt", map[string]any{"stream": true}},
+		{"/v1/audio/speech", "tts-1", "input", map[string]any{"voice": "alloy"}},
+		{"/v1/audio/speech", "gpt-4o-mini-tts", "input", map[string]any{"voice": "alloy", "instructions": prompt, "stream_format": "sse"}},
+	} {
+		body := map[string]any{"model": k.model, k.prompt: prompt}
+		maps.Copy(body, k.more)
+		post(k.path, body)
+		body[k.prompt] = otherTask + mark
+		post(k.path, body)
+		body[k.prompt], body[mark+" x"] = prompt, mark
+		post(k.path, body)
+		post(k.path, map[string]any{"model": "o3", k.prompt: prompt})
+		post(k.path, map[string]any{"model": "gpt-none", k.prompt: prompt})
+	}
+	for _, f := range []struct{ path, model, file string }{
+		{"/v1/audio/transcriptions", "gpt-4o-transcribe", "file"},
+		{"/v1/audio/translations", "whisper-1", "file"},
+		{"/v1/images/edits", "gpt-image-1-mini", "image"},
+		{"/v1/files", "", "file"},
+	} {
+		for _, fields := range [][2]string{
+			{"prompt", prompt}, {"prompt", otherTask + mark}, {mark + " x", mark}, {"purpose", "user_data"}, {"purpose", mark}, {"stream", "true"}, {"language", mark},
+		} {
+			calls = append(calls, w.markedForm(f.path, f.model, f.file, mark, fields))
+		}
+	}
+	for _, path := range []string{"/v1/responses/resp_1?include=" + mark, "/v1/files/file-1?x=" + mark, "/v1/files/file-1/content?x=" + mark} {
+		calls = append(calls, call{method: "GET", path: path, auth: []string{w.key}}, call{method: "DELETE", path: path, auth: []string{w.key}})
+	}
+	return calls
+}
+
+// markedForm is a call with a form that has a model, a field, and a file with a mark in its name, its type and its content.
+func (w *world) markedForm(path, model, file, mark string, field [2]string) call {
+	w.t.Helper()
+	var body bytes.Buffer
+	form := multipart.NewWriter(&body)
+	if model != "" {
+		must(w.t, form.WriteField("model", model))
+	}
+	must(w.t, form.WriteField(field[0], field[1]))
+	part, err := form.CreateFormFile(file, "a "+mark+".wav")
+	must(w.t, err)
+	_, err = part.Write([]byte("a file of " + mark))
+	must(w.t, err)
+	must(w.t, form.Close())
+	return call{path: path, auth: []string{w.key}, body: body.String()}.with("content-type", form.FormDataContentType())
 }

@@ -136,7 +136,7 @@ func TestTaskDeviation(t *testing.T) {
 		want := offTask
 		want.header = map[string]string{"x-should-retry": "false", "link": "<" + noticePage + `>; rel="help"`}
 		e, rec := w.refused(w.chatCall(chatBody("gpt-4o", otherTask, nil)), want)
-		if e.Plumbline.NoticeURL != noticePage || !strings.Contains(e.Error.Message, "nearest: task billing") {
+		if e.Error.Plumbline.NoticeURL != noticePage || !strings.Contains(e.Error.Message, "nearest: task billing") {
 			t.Errorf("the refusal does not explain itself: %+v", e)
 		}
 		if strings.Contains(e.Error.Message, "pastry") {
@@ -194,7 +194,7 @@ func TestLimits(t *testing.T) {
 		if passed < 1 || passed > 4 {
 			t.Errorf("%d calls passed", passed)
 		}
-		if e.Plumbline.ResetAt == nil || time.Until(*e.Plumbline.ResetAt) > 24*time.Hour || !strings.Contains(e.Error.Message, "daily limit on tokens of team support") {
+		if e.Error.Plumbline.ResetAt == nil || time.Until(*e.Error.Plumbline.ResetAt) > 24*time.Hour || !strings.Contains(e.Error.Message, "daily limit on tokens of team support") {
 			t.Errorf("the refusal does not explain itself: %+v", e)
 		}
 		if rec := w.denied(last.Exchange); rec.Verdict.Rule == "" || rec.Reason != core.ReasonQuotaExhausted {

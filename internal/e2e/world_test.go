@@ -282,19 +282,15 @@ type plumblineObject struct {
 	RequestID string      `json:"request_id"`
 }
 
-// plumblineError reads Plumbline's own part of an error body, wherever in OpenAI's shape it stands.
+// plumblineError reads Plumbline's own part of an error body.
 func plumblineError(body []byte) plumblineObject {
 	var e struct {
 		Error struct {
 			Plumbline plumblineObject `json:"plumbline"`
 		} `json:"error"`
-		Plumbline plumblineObject `json:"plumbline"`
 	}
 	if json.Unmarshal(body, &e) != nil {
 		return plumblineObject{}
-	}
-	if e.Plumbline.RequestID != "" {
-		return e.Plumbline
 	}
 	return e.Error.Plumbline
 }

@@ -30,8 +30,8 @@ const (
 	// metadataNamespace holds what Plumbline says about an exchange for the access log.
 	metadataNamespace = "plumbline"
 
-	// connectionBuffer is how much of one connection Envoy holds before it stops reading; the request body that is
-	// held for Plumbline has its own limit.
+	// connectionBuffer is how much of one connection Envoy holds before it stops reading. The request body that is held
+	// for Plumbline has its own limit, which counts only where it is not below this one.
 	connectionBuffer = 1 << 20
 	// headersTimeout and requestTimeout end callers that send too slowly. Answers have no limit but silence.
 	headersTimeout = 10 * time.Second
@@ -77,7 +77,7 @@ func newListener(o Options, listen netip.AddrPort, up upstream) (*listenerv3.Lis
 		Address: socketAddress(listen.Addr().String(), listen.Port()),
 		// With it a second Envoy would share the port in silence.
 		EnableReusePort:               wrapperspb.Bool(false),
-		PerConnectionBufferLimitBytes: wrapperspb.UInt32(connectionBuffer),
+		PerConnectionBufferLimitBytes: wrapperspb.UInt32(uint32(min(connectionBuffer, o.BodyLimit))),
 		FilterChains:                  []*listenerv3.FilterChain{chain},
 	}, nil
 }

@@ -34,27 +34,27 @@ var localReplies = []localReply{
 	},
 	{
 		when:    `response.code_details == "request_payload_too_large"`,
-		message: "The request's body is larger than is allowed.",
+		message: "The request's body is larger than is allowed. Send less.",
 		kind:    "invalid_request_error", code: "body_too_large", reason: "body_too_large",
 	},
 	{
 		when:    `response.code == 504 && response.code_details != "plumbline"`,
-		message: "The provider did not answer in time.",
+		message: "The provider did not answer in time. Try again later, or ask for less.",
 		kind:    "api_error", code: "upstream_timeout", reason: "upstream_timeout",
 	},
 	{
 		when: `response.code >= 500 && response.code_details != "plumbline"`, status: 502,
-		message: "The provider could not be reached, or it ended the connection before it answered.",
+		message: "The provider could not be reached, or it ended the connection before it answered. Try again in a moment.",
 		kind:    "api_error", code: "upstream_error", reason: "upstream_error",
 	},
 	{
 		when:    `response.code == 408 && response.code_details != "plumbline"`,
-		message: "The request did not arrive in time.",
+		message: "The request did not arrive in time. Send it again.",
 		kind:    "invalid_request_error", code: "request_timeout",
 	},
 	{
 		when:    `response.code >= 400 && response.code_details != "plumbline"`,
-		message: "The request was refused before it was read: its path, its headers or a protocol upgrade are not allowed.",
+		message: "The request was refused before it was read: its path, its headers or a protocol upgrade are not allowed. Use the API's paths as they are documented.",
 		kind:    "invalid_request_error", code: "invalid_request",
 	},
 }
@@ -68,21 +68,50 @@ func newLocalReplies() (*hcmv3.LocalReplyConfig, error) {
 		}
 		c.Mappers = append(c.Mappers, m)
 	}
+	// The first that matches decides, so what is left are Plumbline's own refusals, which keep their words.
+	named, err := newMapper("true")
+	if err != nil {
+		return nil, err
+	}
+	c.Mappers = append(c.Mappers, named)
 	return c, nil
 }
 
 func (r localReply) mapper() (*hcmv3.ResponseMapper, error) {
-	expression, err := anypb.New(&celv3.ExpressionFilter{Expression: r.when})
+	m, err := newMapper(r.when)
 	if err != nil {
 		return nil, err
 	}
-	fields := map[string]any{
-		"error": map[string]any{"message": r.message, "type": r.kind, "param": nil, "code": r.code},
-	}
+	fields := map[string]any{"message": r.message, "type": r.kind, "param": nil, "code": r.code}
 	if r.reason != "" {
 		fields["plumbline"] = map[string]any{"reason": r.reason}
 	}
-	body, err := structpb.NewStruct(fields)
+	body, err := structpb.NewStruct(map[string]any{"error": fields})
+	if err != nil {
+		return nil, err
+	}
+	m.BodyFormatOverride = &corev3.SubstitutionFormatString{
+		Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
+	}
+	if r.status != 0 {
+		m.StatusCode = wrapperspb.UInt32(r.status)
+	}
+	if r.retry {
+		m.HeadersToAdd = append(m.HeadersToAdd, &corev3.HeaderValueOption{
+			Header:       &corev3.HeaderValue{Key: "retry-after-ms", Value: "500"},
+			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		})
+	}
+	return m, nil
+}
+
+// requestIDs are where the x-request-id of a reply comes from, which the SDKs show: the first that is there. The exchange's
+// and Envoy's own stand in the access log. After the request has gone on, and before its path was read, Envoy has none.
+var requestIDs = []string{"%DYNAMIC_METADATA(plumbline:exchange)%", "%STREAM_ID%", "%UNIQUE_ID%"}
+
+// newMapper changes replies for which the CEL expression when holds, by default in one thing: each has an x-request-id.
+func newMapper(when string) (*hcmv3.ResponseMapper, error) {
+	expression, err := anypb.New(&celv3.ExpressionFilter{Expression: when})
 	if err != nil {
 		return nil, err
 	}
@@ -93,18 +122,12 @@ func (r localReply) mapper() (*hcmv3.ResponseMapper, error) {
 				ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: expression},
 			},
 		}},
-		BodyFormatOverride: &corev3.SubstitutionFormatString{
-			Format: &corev3.SubstitutionFormatString_JsonFormat{JsonFormat: body},
-		},
 	}
-	if r.status != 0 {
-		m.StatusCode = wrapperspb.UInt32(r.status)
-	}
-	if r.retry {
-		m.HeadersToAdd = []*corev3.HeaderValueOption{{
-			Header:       &corev3.HeaderValue{Key: "retry-after-ms", Value: "500"},
-			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
-		}}
+	for _, id := range requestIDs {
+		m.HeadersToAdd = append(m.HeadersToAdd, &corev3.HeaderValueOption{
+			Header:       &corev3.HeaderValue{Key: "x-request-id", Value: id},
+			AppendAction: corev3.HeaderValueOption_ADD_IF_ABSENT,
+		})
 	}
 	return m, nil
 }
@@ -114,7 +137,7 @@ func (r localReply) mapper() (*hcmv3.ResponseMapper, error) {
 func newAccessLog(path string) (*accesslogv3.AccessLog, error) {
 	format, err := structpb.NewStruct(map[string]any{
 		"time":               "%START_TIME%",
-		"request_id":         "%REQ(X-REQUEST-ID)%",
+		"request_id":         "%STREAM_ID%",
 		"source":             "%DOWNSTREAM_REMOTE_ADDRESS%",
 		"method":             "%REQ(:METHOD)%",
 		"path":               "%PATH(NQ)%",

@@ -67,8 +67,8 @@ func (x *Exchange) admit(ctx context.Context, body []byte) (Admission, *core.Err
 // read takes the request apart. Plain endpoints have no body, and few owned ones have.
 func (x *Exchange) read(body []byte) *core.Error {
 	defer x.clock.lap(telemetry.StageWire)
-	if int64(len(body)) > x.endpoint.BodyLimit {
-		return bodyTooLarge(x.endpoint.BodyLimit)
+	if limit := x.BodyLimit(); int64(len(body)) > limit {
+		return bodyTooLarge(limit)
 	}
 	switch x.endpoint.Class {
 	case openai.ClassOwned:

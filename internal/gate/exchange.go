@@ -122,8 +122,13 @@ func (x *Exchange) Reason() core.Reason {
 	return x.judged.verdict.Reason
 }
 
-// BodyLimit is the largest body the endpoint takes, in bytes.
-func (x *Exchange) BodyLimit() int64 { return x.endpoint.BodyLimit }
+// BodyLimit is the largest body that this exchange may have, in bytes.
+func (x *Exchange) BodyLimit() int64 {
+	if most := x.gate.o.MaxBody; most > 0 {
+		return min(most, x.endpoint.BodyLimit)
+	}
+	return x.endpoint.BodyLimit
+}
 
 func (x *Exchange) principal() core.Principal {
 	if x.session == nil {

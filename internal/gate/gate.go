@@ -67,7 +67,7 @@ type RefusalCounter interface {
 	AddNamed(reason core.Reason, p core.Principal, source netip.Addr, at time.Time) bool
 }
 
-// Options are what a gate is made of. Every field is required but ProviderKey and NoticeURL.
+// Options are what a gate is made of. Every field is required but ProviderKey, NoticeURL and MaxBody.
 type Options struct {
 	Identity Authenticator
 	// Directory, Policy and Prices give what is in force now.
@@ -88,6 +88,8 @@ type Options struct {
 	ProviderKey func() string
 	// NoticeURL is where a person reads about a refusal.
 	NoticeURL string
+	// MaxBody is the largest request body in bytes where the endpoint does not take less. 0: only the endpoint says.
+	MaxBody int64
 
 	// AdmitTimeout bounds Admit and CloseTimeout Close. AdmitTimeout stays below the front end's own time-out, so that
 	// the caller gets Plumbline's error and not Envoy's.

@@ -76,8 +76,8 @@ func (x *Exchange) checkHead() *core.Error {
 			Reason: core.ReasonEndpointNotAllowed,
 			Public: "Protocol upgrades (WebSocket) cannot be governed and are not allowed. Use the HTTP API.",
 		}
-	case x.head.ContentLength > x.endpoint.BodyLimit:
-		return bodyTooLarge(x.endpoint.BodyLimit)
+	case x.head.ContentLength > x.BodyLimit():
+		return bodyTooLarge(x.BodyLimit())
 	case x.endpoint.BodyLimit == 0, x.head.ContentLength == 0 && x.endpoint.Class == openai.ClassOwned:
 		return nil // there is no body, or Admit refuses it
 	}

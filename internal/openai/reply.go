@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/json"
@@ -118,17 +119,17 @@ func shapeOf(r core.Reason) shape {
 	}
 }
 
-// errorBody is OpenAI's error object with Plumbline's beside it.
+// errorBody is OpenAI's error object with Plumbline's in it: what stands beside the member "error", the SDKs drop.
 type errorBody struct {
-	Error     errorObject `json:"error"`
-	Plumbline about       `json:"plumbline"`
+	Error errorObject `json:"error"`
 }
 
 type errorObject struct {
-	Message string  `json:"message"`
-	Type    string  `json:"type"`
-	Param   *string `json:"param"`
-	Code    string  `json:"code"`
+	Message   string  `json:"message"`
+	Type      string  `json:"type"`
+	Param     *string `json:"param"`
+	Code      string  `json:"code"`
+	Plumbline about   `json:"plumbline"`
 }
 
 type about struct {
@@ -141,24 +142,21 @@ type about struct {
 
 // ErrorReply renders an error for callers of the API, in OpenAI's shape. Status and headers are chosen for what the
 // official SDKs do with them: 400, 401 and 403 are not repeated, 429 and 503 are unless x-should-retry says no, and a
-// long Retry-After would hang the caller, so there is none beyond a minute.
+// long Retry-After would hang the caller, so there is none of a minute or more.
 func ErrorReply(e *core.Error, c ErrorContext) Reply {
 	s := shapeOf(e.Reason)
 	if s.kind == "" {
 		s.kind = rateType(e.Dimension)
 	}
-	body := errorBody{
-		Error:     errorObject{Message: e.Public, Type: s.kind, Code: s.code},
+	body := errorObject{
+		Message: e.Public, Type: s.kind, Code: s.code,
 		Plumbline: about{Reason: e.Reason, RequestID: c.RequestID, Policy: c.Policy},
 	}
 	if e.Reason == core.ReasonObjectNotFound && e.Param == ParamPrevious {
-		body.Error.Code = "previous_response_not_found" // which SDKs and agents look for
+		body.Code = "previous_response_not_found" // which SDKs and agents look for
 	}
-	if param := e.Param; param != "" || s.param != "" {
-		if param == "" {
-			param = s.param
-		}
-		body.Error.Param = &param
+	if param := cmp.Or(e.Param, s.param); param != "" {
+		body.Param = &param
 	}
 	if !e.Reset.IsZero() {
 		reset := e.Reset.UTC()
@@ -166,12 +164,13 @@ func ErrorReply(e *core.Error, c ErrorContext) Reply {
 	}
 	r := Reply{Status: s.status, Header: [][2]string{{"content-type", "application/json"}}}
 	if s.notice && c.NoticeURL != "" {
-		body.Error.Message += " Details: " + c.NoticeURL
+		body.Message += " Details: " + c.NoticeURL
 		body.Plumbline.NoticeURL = c.NoticeURL
 		r.Header = append(r.Header, [2]string{"link", "<" + c.NoticeURL + `>; rel="help"`})
 	}
 	if c.RequestID != "" {
-		r.Header = append(r.Header, [2]string{"x-plumbline-request-id", c.RequestID})
+		// The SDKs show the second one, which on other answers is the provider's.
+		r.Header = append(r.Header, [2]string{"x-plumbline-request-id", c.RequestID}, [2]string{"x-request-id", c.RequestID})
 	}
 	if s.challenge != "" {
 		r.Header = append(r.Header, [2]string{"www-authenticate", s.challenge})
@@ -181,10 +180,10 @@ func ErrorReply(e *core.Error, c ErrorContext) Reply {
 	}
 	r.Header = append(r.Header, s.retryHeaders(e, c)...)
 	var err error
-	if r.Body, err = json.Marshal(body); err != nil {
+	if r.Body, err = json.Marshal(errorBody{body}); err != nil {
 		// A time that JSON cannot hold (a year beyond 9999) is all that can fail, and the reply does without it.
 		body.Plumbline.ResetAt = nil
-		r.Body, _ = json.Marshal(body)
+		r.Body, _ = json.Marshal(errorBody{body})
 	}
 	return r
 }
@@ -200,7 +199,9 @@ func rateType(dimension string) string {
 const (
 	minRetry = 200 * time.Millisecond
 	maxRetry = time.Second
-	maxReset = time.Minute // beyond it the SDKs would seem to hang
+	// maxReset is the longest wait that a caller is told of: beyond it the SDKs would seem to hang, and Node's older ones
+	// take a minute for nonsense and come back at once.
+	maxReset = 59 * time.Second
 )
 
 func (s shape) retryHeaders(e *core.Error, c ErrorContext) [][2]string {

@@ -100,7 +100,10 @@ func TestErrorTable(t *testing.T) {
 				if h[1] != "application/json" {
 					t.Errorf("%s: %v", reason, h)
 				}
-			case "x-plumbline-request-id":
+			case "x-plumbline-request-id", "x-request-id":
+				if h[1] != "id-1" {
+					t.Errorf("%s: %v", reason, h)
+				}
 			default:
 				got += " " + h[0] + "=" + h[1]
 			}
@@ -108,8 +111,8 @@ func TestErrorTable(t *testing.T) {
 		if got != want {
 			t.Errorf("%s:\n got %s\nwant %s", reason, got, want)
 		}
-		if body.Plumbline.Reason != reason || body.Plumbline.RequestID != "id-1" || body.Plumbline.Policy != "p1" ||
-			!body.Plumbline.ResetAt.Equal(now.Add(12345*time.Millisecond)) || !strings.HasPrefix(body.Error.Message, "Words.") {
+		if body.Error.Plumbline.Reason != reason || body.Error.Plumbline.RequestID != "id-1" || body.Error.Plumbline.Policy != "p1" ||
+			!body.Error.Plumbline.ResetAt.Equal(now.Add(12345*time.Millisecond)) || !strings.HasPrefix(body.Error.Message, "Words.") {
 			t.Errorf("%s: body %s", reason, r.Body)
 		}
 	}
@@ -125,8 +128,8 @@ func TestErrorReplyShape(t *testing.T) {
 		"error": map[string]any{
 			"message": `A "word" & <more>`, "type": "invalid_request_error",
 			"param": "messages[0].content", "code": "invalid_json",
+			"plumbline": map[string]any{"reason": "invalid_body"},
 		},
-		"plumbline": map[string]any{"reason": "invalid_body"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -143,7 +146,7 @@ func TestRetryHeaders(t *testing.T) {
 		}
 		return ""
 	}
-	for reset, want := range map[time.Duration]string{time.Hour: "60", -time.Hour: "1", time.Millisecond: "1", 59 * time.Second: "59"} {
+	for reset, want := range map[time.Duration]string{time.Hour: "59", -time.Hour: "1", time.Millisecond: "1", 59 * time.Second: "59"} {
 		if got := header(&core.Error{Reason: core.ReasonRateLimited, Reset: now.Add(reset)}, "retry-after"); got != want {
 			t.Errorf("reset in %v: retry-after %s, want %s", reset, got, want)
 		}

@@ -228,7 +228,7 @@ func (a *answer) stream() {
 	}
 	if a.request.StreamOptions.IncludeUsage && a.usage != nil {
 		s.c.Choices, s.c.Usage = []choice{}, a.usage
-		s.sendChunk()
+		s.sendData(s.c)
 	}
 	s.write([]byte("data: [DONE]\n\n"))
 }
@@ -257,11 +257,11 @@ type eventStream struct {
 
 func (s *eventStream) send(c choice) {
 	s.c.Choices[0] = c
-	s.sendChunk()
+	s.sendData(s.c)
 }
 
-func (s *eventStream) sendChunk() {
-	data, err := json.Marshal(s.c)
+func (s *eventStream) sendData(v any) {
+	data, err := json.Marshal(v)
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}

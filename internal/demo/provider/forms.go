@@ -18,7 +18,7 @@ func (p *Provider) answerForm(file string, answer func(*other, *multipart.Form))
 			return
 		}
 		value := func(name string) string { return strings.Join(form.Value[name], "") }
-		a := &other{p: p, w: w}
+		a := &other{p: p, w: w, r: r}
 		a.Model, a.Stream, a.Prompt = value("model"), value("stream") == "true", value("prompt")
 		a.N, _ = strconv.Atoi(value("n")) // none is one
 		if !slices.Contains(models, a.Model) {

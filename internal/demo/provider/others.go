@@ -2,8 +2,10 @@ package provider
 
 import (
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/json"
 	"io"
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -21,12 +23,13 @@ type otherRequest struct {
 	Options      struct {
 		IncludeUsage bool `json:"include_usage"`
 	} `json:"stream_options"`
-	Input           any `json:"input"`
-	Prompt          any `json:"prompt"`
-	Instructions    any `json:"instructions"`
-	MaxTokens       int `json:"max_tokens"`
-	MaxOutputTokens int `json:"max_output_tokens"`
-	N               int `json:"n"`
+	Input           any    `json:"input"`
+	Prompt          any    `json:"prompt"`
+	Instructions    any    `json:"instructions"`
+	EncodingFormat  string `json:"encoding_format"`
+	MaxTokens       int    `json:"max_tokens"`
+	MaxOutputTokens int    `json:"max_output_tokens"`
+	N               int    `json:"n"`
 }
 
 // other is one answer to it on its way.
@@ -34,12 +37,13 @@ type other struct {
 	otherRequest
 	p *Provider
 	w http.ResponseWriter
+	r *http.Request
 }
 
 // answerWith serves an endpoint whose requests are otherRequest. ofModel names the model of a request without one.
 func (p *Provider) answerWith(ofModel string, answer func(*other)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		a := &other{p: p, w: w}
+		a := &other{p: p, w: w, r: r}
 		data, _ := io.ReadAll(r.Body) // it is in memory already
 		if err := json.Unmarshal(data, &a.otherRequest); err != nil || a.prompted() == nil {
 			fail(w, http.StatusBadRequest, "invalid_request_error", "", "The request could not be understood.")
@@ -107,11 +111,12 @@ func (a *other) event(name string, data any) {
 	}
 	_, _ = io.WriteString(a.w, event) // an error means that the client has gone
 	_ = http.NewResponseController(a.w).Flush()
+	(&answer{r: a.r, pause: a.p.o.ChunkPause}).rest()
 }
 
 // respond answers POST /v1/responses.
 func respond(a *other) {
-	words := a.words(a.MaxOutputTokens)
+	words, id := a.words(a.MaxOutputTokens), a.p.stored.newID("resp_standin")
 	text, status := Text(words), "completed"
 	if a.MaxOutputTokens > 0 && a.MaxOutputTokens < a.p.o.Words {
 		status = "incomplete"
@@ -119,9 +124,13 @@ func respond(a *other) {
 	part := object{"type": "output_text", "text": text, "annotations": []any{}}
 	item := object{"id": "msg_standin", "type": "message", "role": "assistant", "status": status, "content": []any{part}}
 	whole := object{
-		"id": "resp_standin", "object": "response", "created_at": created, "model": a.Model, "status": status,
+		"id": id, "object": "response", "created_at": created, "model": a.Model, "status": status,
 		"output": []any{item}, "usage": a.inputUsage(words, "input_tokens_details"),
 	}
+	if status == "incomplete" {
+		whole["incomplete_details"] = object{"reason": "max_output_tokens"}
+	}
+	a.p.stored.put(id, stored{fields: whole})
 	if !a.Stream {
 		writeJSON(a.w, http.StatusOK, whole)
 		return
@@ -133,7 +142,7 @@ func respond(a *other) {
 		sequence++
 		a.event(kind, members)
 	}
-	begun := object{"id": "resp_standin", "object": "response", "created_at": created, "model": a.Model, "status": "in_progress", "output": []any{}}
+	begun := object{"id": id, "object": "response", "created_at": created, "model": a.Model, "status": "in_progress", "output": []any{}}
 	send("response.created", object{"response": begun})
 	send("response.output_item.added", object{"output_index": 0, "item": object{"id": "msg_standin", "type": "message", "role": "assistant", "content": []any{}}})
 	for n := range words {
@@ -201,9 +210,18 @@ func embed(a *other) {
 			}
 		}
 	}
+	vector := []float32{0.25, -0.5, 0.125}
+	var embedding any = vector
+	if a.EncodingFormat == "base64" {
+		var packed []byte
+		for _, v := range vector {
+			packed = binary.LittleEndian.AppendUint32(packed, math.Float32bits(v))
+		}
+		embedding = base64.StdEncoding.EncodeToString(packed)
+	}
 	var data []any
 	for i := range inputs {
-		data = append(data, object{"object": "embedding", "index": i, "embedding": []float64{0.25, -0.5, 0.125}})
+		data = append(data, object{"object": "embedding", "index": i, "embedding": embedding})
 	}
 	writeJSON(a.w, http.StatusOK, object{
 		"object": "list", "model": a.Model, "data": data,
