@@ -221,12 +221,12 @@ func TestSDKErrorsAround(t *testing.T) {
 		{"no Plumbline, large body", setup{}, func(w *world) { w.stop() }, "gpt-4o", strings.Repeat("word ", 1_000_000), down},
 		{
 			"Plumbline cannot record",
-			setup{settings: map[string]string{"extproc.message_timeout": "900ms"}},
+			setup{settings: map[string]string{"extproc.message_timeout": "900ms", "audit.journal_size": smallJournal}},
 			func(w *world) { w.holdAudit() }, "gpt-4o", onTask, down,
 		},
 		{
 			"Plumbline hangs",
-			setup{envoy: envoyconf.Options{MessageTimeout: 250 * time.Millisecond}},
+			setup{envoy: envoyconf.Options{MessageTimeout: 250 * time.Millisecond}, settings: map[string]string{"audit.journal_size": smallJournal}},
 			func(w *world) { w.holdAudit() }, "gpt-4o", onTask, down,
 		},
 		{"body too large for Envoy", setup{envoy: envoyconf.Options{BodyLimit: 64 << 10}}, nil, "gpt-4o", strings.Repeat("word ", 100_000), large},
