@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -73,10 +74,22 @@ func openJournal(path string, size int64, sync bool) (*journal, error) {
 	if j.active, err = openSegment(paths[0], size); err == nil {
 		j.other, err = openSegment(paths[1], size)
 	}
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("audit: %w", err), j.close())
 	}
 	return j, nil
+}
+
+// syncDir makes the names of new files survive the loss of power.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // openSegment gives an empty segment: what it held is not read again, also not as what follows some later record.
