@@ -170,22 +170,7 @@ func TestEveryFormIsGoverned(t *testing.T) {
 			if last := requests[len(requests)-1]; string(last.Body) != body || last.Path != k.path {
 				t.Errorf("the provider received %d bytes at %s", len(last.Body), last.Path)
 			}
-			intent, outcome := w.outcome(got.Exchange)
-			if diff := gocmp.Diff(k.usage, *outcome.Usage); diff != "" {
-				t.Errorf("usage (-want +got):\n%s", diff)
-			}
-			if outcome.Settled.Cost != k.cost || outcome.Finish != core.FinishComplete {
-				t.Errorf("cost %s, want %s; ended as %s", outcome.Settled.Cost, k.cost, outcome.Finish)
-			}
-			if r, s := intent.Reserved, outcome.Settled; r.InputTokens < s.InputTokens || r.OutputTokens < s.OutputTokens || r.Cost < s.Cost {
-				t.Errorf("reserved %+v, settled %+v", r, s)
-			}
-			if intent.Deviation == nil || intent.Deviation.Task != "billing" || intent.Deviation.Score > 0.5 {
-				t.Errorf("the prompt was not judged: %+v", intent.Deviation)
-			}
-			if diff := gocmp.Diff(k.opaque, intent.Opaque); diff != "" {
-				t.Errorf("what could not be judged (-want +got):\n%s", diff)
-			}
+			w.governed(got.Exchange, k.usage, k.cost, k.opaque)
 		})
 	}
 }

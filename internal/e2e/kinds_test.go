@@ -61,6 +61,28 @@ func cost(u core.Usage, input, output int64) core.MicroUSD {
 	return core.MicroUSD((u.InputTokens*input + u.OutputTokens*output + 999_999) / 1_000_000)
 }
 
+// governed checks the records of an exchange whose prompt is on the task billing: that it was judged, what it used and cost,
+// that no more than was reserved, and which media could not be judged.
+func (w *world) governed(exchange string, usage core.Usage, cost core.MicroUSD, opaque []string) {
+	w.t.Helper()
+	intent, outcome := w.outcome(exchange)
+	if diff := cmp.Diff(usage, *outcome.Usage); diff != "" {
+		w.t.Errorf("usage (-want +got):\n%s", diff)
+	}
+	if outcome.Settled.Cost != cost || outcome.Finish != core.FinishComplete {
+		w.t.Errorf("cost %s, want %s; ended as %s", outcome.Settled.Cost, cost, outcome.Finish)
+	}
+	if r, s := intent.Reserved, outcome.Settled; r.InputTokens < s.InputTokens || r.OutputTokens < s.OutputTokens || r.Cost < s.Cost {
+		w.t.Errorf("reserved %+v, settled %+v", r, s)
+	}
+	if intent.Deviation == nil || intent.Deviation.Task != "billing" || intent.Deviation.Score > 0.5 {
+		w.t.Errorf("the prompt was not judged: %+v", intent.Deviation)
+	}
+	if diff := cmp.Diff(opaque, intent.Opaque); diff != "" {
+		w.t.Errorf("what could not be judged (-want +got):\n%s", diff)
+	}
+}
+
 // Each kind of request is governed: its prompt judged before the provider sees it, its bytes forwarded as they are, its
 // usage and cost in the audit and within what was reserved.
 func TestEveryKindIsGoverned(t *testing.T) {
@@ -78,22 +100,7 @@ func TestEveryKindIsGoverned(t *testing.T) {
 			if forwarded != k.body || requests[len(requests)-1].Path != k.path {
 				t.Errorf("the provider received %s", forwarded)
 			}
-			intent, outcome := w.outcome(got.Exchange)
-			if diff := cmp.Diff(k.usage, *outcome.Usage); diff != "" {
-				t.Errorf("usage (-want +got):\n%s", diff)
-			}
-			if outcome.Settled.Cost != k.cost || outcome.Finish != core.FinishComplete {
-				t.Errorf("cost %s, want %s; ended as %s", outcome.Settled.Cost, k.cost, outcome.Finish)
-			}
-			if r, s := intent.Reserved, outcome.Settled; r.InputTokens < s.InputTokens || r.OutputTokens < s.OutputTokens || r.Cost < s.Cost {
-				t.Errorf("reserved %+v, settled %+v", r, s)
-			}
-			if intent.Deviation == nil || intent.Deviation.Task != "billing" || intent.Deviation.Score > 0.5 {
-				t.Errorf("the prompt was not judged: %+v", intent.Deviation)
-			}
-			if diff := cmp.Diff(k.opaque, intent.Opaque); diff != "" {
-				t.Errorf("what could not be judged (-want +got):\n%s", diff)
-			}
+			w.governed(got.Exchange, k.usage, k.cost, k.opaque)
 		})
 	}
 }
