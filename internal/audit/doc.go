@@ -10,7 +10,9 @@
 // # Form
 //
 // The log is one SQLite file and, before it, a journal, in which records become durable (journal.go, write.go) and from
-// which they are moved into the tables in bulk (move.go, index.go). Each start of a process is a writer with a random name and numbers its records 1, 2, 3, …
+// which they are moved into the tables in bulk (move.go, index.go).
+//
+// Each start of a process is a writer with a random name and numbers its records 1, 2, 3, …
 // without gaps, so that loss is seen in the log itself and not in a counter of whoever lost it. A record is kept as its
 // canonical bytes with a leaf hash over writer, number and bytes. One goroutine writes the journal, all that waits at a
 // time, and one the tables.

@@ -26,7 +26,8 @@ func (t *trouble) Error() string   { return ErrUnavailable.Error() + ": " + t.ca
 func (t *trouble) Unwrap() []error { return []error{ErrUnavailable, t.cause} }
 
 // Healthy returns nil while records can be written, and otherwise why not. A file that is removed, replaced or made
-// read-only is noticed within a second; a full disk by the record that finds it so, or when records are moved into the tables. Both heal by themselves.
+// read-only is noticed within a second; a full disk by the record that finds it so, or when records are moved into the
+// tables. Both heal by themselves.
 func (l *Log) Healthy() error {
 	if t := l.trouble.Load(); t != nil {
 		return t

@@ -14,8 +14,9 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"syscall"
+
+	"github.com/plumbline/plumbline/internal/sqlite"
 )
 
 // journalSize is the default size of a segment. All of it is written when it is made: what goes there later needs no new
@@ -38,8 +39,6 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type journal struct {
 	sync bool  // each group, before it counts as written
 	size int64 // of a segment, in bytes
-	// owed is how many records are in the journal and not yet in the tables.
-	owed atomic.Int64
 
 	mu     sync.Mutex
 	active *segment
@@ -75,21 +74,12 @@ func openJournal(path string, size int64, sync bool) (*journal, error) {
 		j.other, err = openSegment(paths[1], size)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = sqlite.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("audit: %w", err), j.close())
 	}
 	return j, nil
-}
-
-// syncDir makes the names of new files survive the loss of power.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // openSegment gives an empty segment: what it held is not read again, also not as what follows some later record.
@@ -166,8 +156,14 @@ func (j *journal) write(writer string, records []numbered) error {
 	}
 	j.active.end += int64(len(j.buffer))
 	j.fresh = append(j.fresh, records...)
-	j.owed.Add(int64(len(records)))
 	return nil
+}
+
+// untaken is how many records wait to be taken.
+func (j *journal) untaken() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.fresh)
 }
 
 // crowded reports whether the active segment has room for outcomes only.

@@ -69,7 +69,6 @@ func (l *Log) empty() error {
 		}
 		clear(l.taken[:n])
 		l.taken = l.taken[n:]
-		l.journal.owed.Add(int64(-n))
 		if l.stored-Position(l.indexed.Load()) >= indexEvery && l.trouble.Load() == nil { // room on a full disk is for records
 			if err := l.index(indexEvery); err != nil {
 				return l.fail(err)
@@ -120,7 +119,7 @@ func (l *Log) transact(records []numbered) error {
 		}
 		rest = rest[n:]
 	}
-	clear(l.args)
+	clear(l.args[:cap(l.args)]) // they hold records
 	if _, err := l.commit.ExecContext(ctx); err != nil {
 		return l.rollback(ctx, err)
 	}

@@ -29,7 +29,7 @@ func (l *Log) write() {
 		for chunk := range slices.Chunk(batch, maxBatch) {
 			l.store(chunk)
 		}
-		if l.journal.owed.Load() >= moveEvery {
+		if l.journal.untaken() >= moveEvery {
 			signal(l.enough)
 		}
 		if closed && !l.anyWaiting() {

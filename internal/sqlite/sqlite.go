@@ -100,11 +100,11 @@ func prepare(path string, readOnly bool) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// syncDir makes the name of a new file survive the loss of power; SQLite does so for its companions only.
-func syncDir(dir string) error {
+// SyncDir makes the name of a new file survive the loss of power; SQLite does so for its companions only.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err
