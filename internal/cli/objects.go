@@ -288,13 +288,14 @@ type limitPutCmd struct {
 	Value       int64  `help:"The most that is allowed; of cost, in millionths of a US dollar." required:""`
 	Zone        string `help:"Time zone of the window, e.g. Europe/Berlin."`
 	Enforcement string `help:"hard, soft or observe." enum:"hard,soft,observe" default:"hard"`
+	Unreachable string `help:"closed, local or open: what it does while a shared ledger cannot be reached. Without it, closed for cost and local for others." enum:",closed,local,open" default:""`
 }
 
 func (c limitPutCmd) Run(s *session) error {
 	return limits.put(s, quota.Limit{
 		ID: c.ID, Scope: quota.ScopeKind(c.Scope), Subject: c.Subject, Model: c.Model,
 		Dimension: quota.Dimension(c.Dimension), Window: quota.Window(c.Window), Value: c.Value, Zone: c.Zone,
-		Enforcement: quota.Enforcement(c.Enforcement), Created: time.Now(),
+		Enforcement: quota.Enforcement(c.Enforcement), Unreachable: quota.Unreachable(c.Unreachable), Created: time.Now(),
 	})
 }
 

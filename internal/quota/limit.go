@@ -13,6 +13,18 @@ import (
 // Hard reports whether the limit refuses.
 func (l *Limit) Hard() bool { return l.Enforcement == EnforceHard || l.Enforcement == "" }
 
+// WhenUnreachable gives what the limit does while the ledger cannot be asked.
+func (l *Limit) WhenUnreachable() Unreachable {
+	switch {
+	case l.Unreachable != "":
+		return l.Unreachable
+	case l.Dimension == DimensionCost:
+		return UnreachableClosed
+	default:
+		return UnreachableLocal
+	}
+}
+
 // Validate checks every field and returns all that is wrong with them, joined, or nil.
 func (l *Limit) Validate() error {
 	_, err := l.compile(time.LoadLocation)
@@ -83,6 +95,9 @@ func (l *Limit) compile(load func(string) (*time.Location, error)) (*time.Locati
 	}
 	if !slices.Contains([]Enforcement{"", EnforceHard, EnforceSoft, EnforceObserve}, l.Enforcement) {
 		bad("enforcement %q is not one of hard, soft, observe", l.Enforcement)
+	}
+	if !slices.Contains([]Unreachable{"", UnreachableClosed, UnreachableLocal, UnreachableOpen}, l.Unreachable) {
+		bad("unreachable %q is not one of closed, local, open", l.Unreachable)
 	}
 	zone, err := load(l.Zone)
 	if err != nil || l.Zone == "Local" { // Local would mean another zone on another machine

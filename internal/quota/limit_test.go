@@ -41,6 +41,7 @@ func TestLimitValidate(t *testing.T) {
 		{"negative", func(l *quota.Limit) { l.Value = -1 }, []string{"value -1 is not between 0 and 9007199254740991"}},
 		{"too large", func(l *quota.Limit) { l.Value = quota.MaxValue + 1 }, []string{"value 9007199254740992"}},
 		{"enforcement", func(l *quota.Limit) { l.Enforcement = "maybe" }, []string{`enforcement "maybe"`}},
+		{"unreachable", func(l *quota.Limit) { l.Unreachable = "maybe" }, []string{`unreachable "maybe"`}},
 		{"zone", func(l *quota.Limit) { l.Zone = "Mars/Olympus" }, []string{`zone "Mars/Olympus" is not a known IANA time zone`}},
 		{"zone of the machine", func(l *quota.Limit) { l.Zone = "Local" }, []string{`zone "Local"`}},
 		{"zone outside the database", func(l *quota.Limit) { l.Zone = "../../etc/passwd" }, []string{"zone"}},
@@ -110,6 +111,24 @@ func TestLimitMatches(t *testing.T) {
 	}
 }
 
+func TestWhenUnreachable(t *testing.T) {
+	for _, tt := range []struct {
+		dimension quota.Dimension
+		set, want quota.Unreachable
+	}{
+		{quota.DimensionCost, "", quota.UnreachableClosed},
+		{quota.DimensionCost, quota.UnreachableOpen, quota.UnreachableOpen},
+		{quota.DimensionTokens, "", quota.UnreachableLocal},
+		{quota.DimensionConcurrency, "", quota.UnreachableLocal},
+		{quota.DimensionRequests, quota.UnreachableClosed, quota.UnreachableClosed},
+	} {
+		l := quota.Limit{Dimension: tt.dimension, Unreachable: tt.set}
+		if got := l.WhenUnreachable(); got != tt.want {
+			t.Errorf("a limit of %s that says %q is %q, want %q", tt.dimension, tt.set, got, tt.want)
+		}
+	}
+}
+
 func TestCompile(t *testing.T) {
 	a, b := valid(), valid()
 	if _, err := quota.Compile([]quota.Limit{a, b}); err == nil || !strings.Contains(err.Error(), `limit "l": id is used twice`) {
@@ -153,6 +172,7 @@ func TestCounterKeys(t *testing.T) {
 		t.Errorf("key %+v, want it to start at %d", base, want)
 	}
 	for name, change := range map[string]func(*quota.Limit){
+		"unreachable": func(l *quota.Limit) { l.Unreachable = quota.UnreachableOpen },
 		"value":       func(l *quota.Limit) { l.Value = 1 },
 		"enforcement": func(l *quota.Limit) { l.Enforcement = "" },
 		"subject":     func(l *quota.Limit) { l.Subject = "ann" },

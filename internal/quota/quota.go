@@ -62,6 +62,16 @@ const (
 	EnforceObserve Enforcement = "observe" // admit and count only
 )
 
+// Unreachable says what a limit does while the ledger cannot be asked.
+type Unreachable string
+
+// The behaviours of a limit without its ledger.
+const (
+	UnreachableClosed Unreachable = "closed" // refuse
+	UnreachableLocal  Unreachable = "local"  // each replica counts on its own, with its share of what was left
+	UnreachableOpen   Unreachable = "open"   // admit
+)
+
 // Limit bounds one dimension of one scope in one window.
 type Limit struct {
 	ID    string    `json:"id"`
@@ -76,6 +86,8 @@ type Limit struct {
 	// Zone is the IANA time zone of the calendar windows, UTC if empty.
 	Zone        string      `json:"zone,omitempty"`
 	Enforcement Enforcement `json:"enforcement,omitempty"` // hard if empty
+	// Unreachable is closed for cost and local for others if empty. It matters to hard limits of a shared ledger.
+	Unreachable Unreachable `json:"unreachable,omitempty"`
 	Created     time.Time   `json:"created"`
 }
 
@@ -101,6 +113,8 @@ type Standing struct {
 	Limit Limit
 	// Used is posted plus pending, the call's own hold included.
 	Used int64
+	// Posted is what of Used was settled.
+	Posted int64
 	// Since is when the calendar window began, zero for the sliding minute and for concurrency.
 	Since time.Time
 	// Reset is when the window ends, or when the sliding minute will next let something go (for a refused call: enough
@@ -110,7 +124,9 @@ type Standing struct {
 
 // Reservation is what Reserve and Extend hold.
 type Reservation struct {
-	ID       string
+	ID string
+	// Admitted is the time that pins the windows: that of the request, or of the clock that replicas share where the ledger
+	// has one. The records must keep it, so that what is booked again from them meets the same windows.
 	Admitted time.Time
 	Held     Amounts
 	// Standings lists each limit that matched, for rate-limit headers and for warnings (soft limits over their value),

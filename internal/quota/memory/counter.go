@@ -68,6 +68,15 @@ func (c *counter) used(now int64) int64 {
 	return sum
 }
 
+// posted gives what of used was settled.
+func (c *counter) posted(now int64) int64 {
+	var sum int64
+	for b := c.oldest(now); b <= c.newest; b++ {
+		sum = quota.SaturatingAdd(sum, c.at(b).posted)
+	}
+	return sum
+}
+
 // letsGo gives the bucket with which at least need of what is used will have left the window; false if nothing is used.
 func (c *counter) letsGo(now, need int64) (bucket int64, ok bool) {
 	var sum int64

@@ -24,7 +24,7 @@ func bucketOf(l *quota.Limit, at time.Time) int64 {
 // standing gives the limit as it stands at a time. Reset of a sliding minute is when it will have let need go.
 func (ln *line) standing(at time.Time, need int64) quota.Standing {
 	bucket := bucketOf(ln.limit, at)
-	s := quota.Standing{Limit: *ln.limit, Used: ln.counter.used(bucket), Reset: ln.counter.end}
+	s := quota.Standing{Limit: *ln.limit, Used: ln.counter.used(bucket), Posted: ln.counter.posted(bucket), Reset: ln.counter.end}
 	if start := ln.counter.key.Start; start != 0 {
 		s.Since = time.Unix(start, 0).UTC()
 	}

@@ -112,6 +112,11 @@ func (m *model) standing(l *quota.Limit, s quota.Subject, pinned, at time.Time, 
 		return used
 	}
 	st := quota.Standing{Limit: *l, Used: sum(at)}
+	for _, e := range m.all {
+		if !e.live {
+			st.Posted += m.counted(e, l, s, pinned, at)
+		}
+	}
 	switch l.Window {
 	case quota.WindowNone:
 	case quota.WindowMinute:

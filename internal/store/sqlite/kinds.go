@@ -79,7 +79,7 @@ var tasks = kind[core.Task]{
 
 var limits = kind[quota.Limit]{
 	name: "limit", table: "limits",
-	columns: []string{"id", "scope", "team", "user", "app", "model", "dimension", "window", "value", "zone", "enforcement", "created"},
+	columns: []string{"id", "scope", "team", "user", "app", "model", "dimension", "window", "value", "zone", "enforcement", "unreachable", "created"},
 	id:      func(l quota.Limit) string { return l.ID }, validate: store.ValidateLimit,
 	values: func(l quota.Limit) []any {
 		var team, user, app any
@@ -94,13 +94,13 @@ var limits = kind[quota.Limit]{
 		}
 		return []any{
 			l.ID, string(l.Scope), team, user, app, l.Model, string(l.Dimension), string(l.Window), l.Value, l.Zone,
-			string(l.Enforcement), store.Micros(l.Created),
+			string(l.Enforcement), string(l.Unreachable), store.Micros(l.Created),
 		}
 	},
 	scan: func(row scanner) (l quota.Limit, err error) {
 		var team, user, app string
 		err = row.Scan(&l.ID, &l.Scope, optional{&team}, optional{&user}, optional{&app}, &l.Model, &l.Dimension, &l.Window,
-			&l.Value, &l.Zone, &l.Enforcement, micros{&l.Created})
+			&l.Value, &l.Zone, &l.Enforcement, &l.Unreachable, micros{&l.Created})
 		l.Subject = team + user + app // at most one is set
 		return l, err
 	},

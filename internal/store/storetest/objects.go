@@ -37,7 +37,8 @@ func objects() store.Objects {
 			{ID: "all", Scope: quota.ScopeEveryone, Dimension: quota.DimensionConcurrency, Window: quota.WindowNone, Value: 8, Created: made},
 			{
 				ID: "app", Scope: quota.ScopeApp, Subject: "ide", Model: "gpt-*", Dimension: quota.DimensionCost, Window: quota.WindowMonth,
-				Value: quota.MaxValue, Zone: "Europe/Berlin", Enforcement: quota.EnforceObserve, Created: made,
+				Value: quota.MaxValue, Zone: "Europe/Berlin", Enforcement: quota.EnforceObserve,
+				Unreachable: quota.UnreachableOpen, Created: made,
 			},
 			{ID: "each", Scope: quota.ScopeUser, Dimension: quota.DimensionRequests, Window: quota.WindowMinute, Enforcement: quota.EnforceSoft, Created: made},
 			{ID: "team", Scope: quota.ScopeTeam, Subject: "red", Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 1, Enforcement: quota.EnforceHard, Created: made},
