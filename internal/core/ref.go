@@ -11,6 +11,8 @@ const (
 	ObjectConversation ObjectKind = "conversation"
 	ObjectFile         ObjectKind = "file"
 	ObjectVectorStore  ObjectKind = "vector_store"
+	// ObjectFileBatch is a batch of files that are put into a vector store.
+	ObjectFileBatch ObjectKind = "vector_store_file_batch"
 )
 
 // ObjectRef names an object at the provider, as a request does. All callers of one provider account share its objects: an

@@ -103,7 +103,7 @@ func (x *Exchange) judge() {
 	if x.objects.upload != "" {
 		f.Intent.Unscored, f.Deviation.Unscored = core.UnscoredOpaque, core.UnscoredOpaque
 	}
-	if x.request == nil {
+	if !x.judges() {
 		return
 	}
 
@@ -197,7 +197,7 @@ func (x *Exchange) forward(body []byte, edits openai.Edits) Admission {
 	if key := x.gate.o.ProviderKey; key != nil {
 		a.Headers.Set = append(a.Headers.Set, [2]string{"authorization", "Bearer " + key()})
 	}
-	if x.request != nil && !x.head.BodyFixed {
+	if x.charged() && !x.head.BodyFixed {
 		if rewritten := x.request.Rewrite(body, edits); len(rewritten) != len(body) || &rewritten[0] != &body[0] {
 			a.Body = rewritten
 		}

@@ -14,6 +14,7 @@ func allowance(r policy.Requests) openai.Allowance {
 		Images:       slices.Contains(r.Inline, policy.InlineImage),
 		Audio:        slices.Contains(r.Inline, policy.InlineAudio),
 		Files:        slices.Contains(r.Inline, policy.InlineFile),
+		FileIDs:      r.FileIDs,
 		HostedTools:  words(r.HostedTools),
 		MaxToolCalls: int64(r.MaxToolCalls),
 		ServiceTiers: words(r.ServiceTiers),

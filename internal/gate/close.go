@@ -108,7 +108,7 @@ func (x *Exchange) sum() (s seen) {
 		if cause := recover(); cause != nil {
 			held := x.hold.reservation.Held
 			s = seen{}
-			if x.request != nil {
+			if x.charged() {
 				s.usage = x.request.Units()
 			}
 			s.usage.InputTokens, s.usage.OutputTokens, s.usage.Estimated = held.InputTokens, held.OutputTokens, true
@@ -139,7 +139,7 @@ func (x *Exchange) firstByteAfter() time.Duration {
 
 // usage is what the provider reported, else what was delivered; nothing when it refused the work.
 func (x *Exchange) usage() core.Usage {
-	if x.request == nil || x.answer.failed {
+	if !x.charged() || x.answer.failed {
 		return core.Usage{}
 	}
 	if x.answer.reader != nil && x.answer.cut == "" {
@@ -188,8 +188,11 @@ const (
 // used is what the exchange is charged: the request itself always, tokens and cost as used, on the terms on which it was
 // served.
 func (x *Exchange) used(u core.Usage) quota.Amounts {
-	if x.request == nil {
+	switch {
+	case x.request == nil:
 		return quota.Amounts{}
+	case !x.charged():
+		return quota.Amounts{Requests: 1}
 	}
 	terms := x.request.Terms()
 	if x.answer.reader != nil {
@@ -237,6 +240,9 @@ func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.judge
 
 // cost is the price of the exchange with so many tokens.
 func (x *Exchange) cost(input, output int64) core.MicroUSD {
+	if !x.charged() {
+		return 0
+	}
 	u := x.request.Units()
 	u.InputTokens, u.OutputTokens = input, output
 	return x.hold.model.On(x.request.BoundTerms()).Cost(u)

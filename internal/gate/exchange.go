@@ -24,7 +24,7 @@ type Exchange struct {
 	session  *identity.Session
 	endpoint openai.Endpoint
 	named    string          // the model that the path names, if it does
-	object   string          // the object at the provider that the path or the query names, if it does
+	object   string          // the object at the provider that a list goes on after, if it does
 	request  *openai.Request // nil until Admit has read a body
 	objects  objects
 	judged   judged
@@ -110,6 +110,15 @@ func (c *clock) total() time.Duration {
 	}
 	return c.worked + c.now().Sub(c.begun)
 }
+
+// charged reports whether what the exchange uses is priced: that of a model which answers it. Other requests that were read
+// count as one under the limits on requests, and no more.
+func (x *Exchange) charged() bool {
+	return x.request != nil && x.endpoint.Class == openai.ClassGoverned
+}
+
+// judges reports whether the request holds what a model reads as a prompt, now or later.
+func (x *Exchange) judges() bool { return x.charged() || x.request != nil && x.request.Says() }
 
 // ID is the exchange's id, a UUIDv7 that Plumbline made.
 func (x *Exchange) ID() string { return x.id }

@@ -40,16 +40,17 @@ type objects struct {
 	conversation core.OwnedObject
 }
 
-// readOwned reads the body of a request that makes or changes an object at the provider.
+// readOwned reads the body of a request that has to do with objects at the provider.
 func (x *Exchange) readOwned(body []byte) *core.Error {
 	switch {
 	case x.endpoint.BodyLimit == 0:
 		return nil
 	case x.endpoint.Form:
 		return x.readUpload(body)
-	default:
-		return openai.ReadConversation(body)
 	}
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, allowance(x.pinned.policy.Requests()))
+	x.request = request
+	return err
 }
 
 // readUpload reads a file that is to be left with the provider.
@@ -81,7 +82,7 @@ func (x *Exchange) checkPurpose(purpose string) *core.Error {
 // guard refuses a request that has to do with an object which is not the caller's own. Whether it is another's or nobody's
 // makes no difference to the answer: neither is looked up at the provider.
 func (x *Exchange) guard(ctx context.Context) *core.Error {
-	refs, err := x.names()
+	refs, inBody, err := x.names()
 	if err != nil {
 		return err
 	}
@@ -90,13 +91,13 @@ func (x *Exchange) guard(ctx context.Context) *core.Error {
 	}
 	defer x.clock.lap(telemetry.StageOwner)
 	x.objects.refs = refs
-	for _, ref := range refs {
+	for i, ref := range refs {
 		o, known, err := x.gate.o.Owners.Owned(ctx, ref)
 		switch {
 		case err != nil:
 			return core.AsError(fmt.Errorf("looking up whose an object at the provider is: %w", err))
 		case !known || o.Owner != x.principal().Owner():
-			return notFound(ref, x.request != nil)
+			return notFound(ref, i >= inBody)
 		}
 		x.goesOnFrom(o)
 	}
@@ -106,25 +107,25 @@ func (x *Exchange) guard(ctx context.Context) *core.Error {
 	return nil
 }
 
-// names gives the objects that the path, the query and the body name.
-func (x *Exchange) names() ([]core.ObjectRef, *core.Error) {
-	var refs []core.ObjectRef
-	if x.object != "" {
+// names gives the objects that the path, the query and the body name. From inBody on they are those of the body.
+func (x *Exchange) names() (refs []core.ObjectRef, inBody int, err *core.Error) {
+	refs = openai.Named(x.endpoint, x.head.Path)
+	if x.endpoint.Access == openai.AccessList && x.object != "" {
 		refs = append(refs, core.ObjectRef{Kind: x.endpoint.Object, ID: x.object})
 	}
+	inBody = len(refs)
 	if x.request == nil {
-		return refs, nil
+		return refs, inBody, nil
 	}
 	for _, ref := range x.request.Objects {
-		if ref.Kind != core.ObjectResponse && ref.Kind != core.ObjectConversation {
-			return nil, unread(ref)
-		}
 		if !openai.IsID(ref.ID) {
-			return nil, notFound(ref, true) // and not recorded: it is a text
+			return nil, 0, notFound(ref, true) // and not recorded: it is a text
 		}
-		refs = append(refs, ref)
+		if !slices.Contains(refs, ref) {
+			refs = append(refs, ref)
+		}
 	}
-	return refs, nil
+	return refs, inBody, nil
 }
 
 // list looks up what of a list the caller may see.
@@ -140,17 +141,21 @@ func (x *Exchange) list(ctx context.Context) *core.Error {
 	return nil
 }
 
+// anyModel stands for the model of a conversation to which items were added, and that no model has answered in yet: what is
+// counted of it bounds it for every model.
+const anyModel = "*"
+
 // goesOnFrom adds the turns that an object holds to the input of the request.
 func (x *Exchange) goesOnFrom(o core.OwnedObject) {
-	if x.request == nil {
-		return
-	}
-	if o.Kind == core.ObjectConversation {
+	if o.Kind == core.ObjectConversation && x.judges() {
 		x.objects.conversation = o
+	}
+	if !x.charged() {
+		return
 	}
 	switch {
 	case o.Model == "": // it has no turns yet
-	case o.Model == x.request.Model && o.Tokens > 0:
+	case (o.Model == x.request.Model || o.Model == anyModel) && o.Tokens > 0:
 		x.objects.earlier += o.Tokens
 	default: // not known, or counted for a model that may count otherwise
 		x.objects.earlier += x.contextWindow()
@@ -167,14 +172,22 @@ func (x *Exchange) withEarlier(input int64) int64 {
 
 func (x *Exchange) contextWindow() int64 { return cmp.Or(x.hold.model.ContextWindow, unknownContext) }
 
-// contextBound is how many tokens going on from the answer can take at most, before it is there: all that is read for it, and
-// the most that it may say. 0 where nothing bounds that.
-func (x *Exchange) contextBound() int64 {
-	most, bounded := x.output().Max()
-	if !bounded {
-		return 0
+// contextBound is how many tokens going on from the answer can take at most, before it is there, and for which model: all
+// that is read for it, and the most that it may say. 0 where nothing bounds that. A request that no model answers adds its
+// items to those of the conversation.
+func (x *Exchange) contextBound() (model string, tokens int64) {
+	if x.charged() {
+		if most, bounded := x.output().Max(); bounded {
+			tokens = x.inputBound() + most
+		}
+		return x.request.Model, tokens
 	}
-	return x.inputBound() + most
+	c := x.objects.conversation
+	known := c.Tokens > 0 || c.Model == ""
+	if known && x.request.Contexts() == 0 {
+		tokens = c.Tokens + x.request.InputBound()
+	}
+	return cmp.Or(c.Model, anyModel), tokens
 }
 
 // beginTurn notes what the conversation can hold at most once it has the turn at hand. Where the process dies, the caller
@@ -185,7 +198,8 @@ func (x *Exchange) beginTurn(ctx context.Context) *core.Error {
 		return nil
 	}
 	defer x.clock.lap(telemetry.StageOwner)
-	if err := x.gate.o.Owners.Count(ctx, c.ObjectRef, x.request.Model, x.contextBound()); err != nil {
+	model, tokens := x.contextBound()
+	if err := x.gate.o.Owners.Count(ctx, c.ObjectRef, model, tokens); err != nil {
 		return core.AsError(fmt.Errorf("noting a turn of a conversation: %w", err))
 	}
 	return nil
@@ -234,20 +248,20 @@ func (x *Exchange) own(ctx context.Context, ref core.ObjectRef, s seen) error {
 		return fmt.Errorf("the provider made a %s whose id has no form of one", ref.Kind)
 	}
 	x.objects.refs = append(x.objects.refs, ref)
-	by, tokens := x.principal(), s.context
-	if tokens == 0 && x.request != nil {
-		tokens = x.contextBound()
+	by, tokens, model := x.principal(), s.context, x.model()
+	if tokens == 0 && x.judges() {
+		model, tokens = x.contextBound()
 	}
 	return x.gate.o.Owners.Own(ctx, core.OwnedObject{
 		ObjectRef: ref, Owner: by.Owner(), App: by.App, Team: by.Team, Endpoint: x.endpoint.Name,
-		Created: x.gate.o.Now().UTC(), Tokens: tokens, Model: x.model(),
+		Created: x.gate.o.Now().UTC(), Tokens: tokens, Model: model,
 	})
 }
 
 // contextOf is how many tokens going on from the answer takes: all that was read for it, and all that was written. 0 where
 // the provider did not say so in a way that can be believed.
 func (x *Exchange) contextOf() int64 {
-	if x.request == nil || x.answer.reader == nil || x.answer.failed {
+	if !x.charged() || x.answer.reader == nil || x.answer.failed {
 		return 0
 	}
 	// Not what was charged: after a cut the provider went on, and keeps all of it.
@@ -267,9 +281,15 @@ func notFound(ref core.ObjectRef, inBody bool) *core.Error {
 	if !inBody {
 		return e
 	}
-	e.Param = openai.ParamConversation
-	if ref.Kind == core.ObjectResponse {
+	switch ref.Kind {
+	case core.ObjectResponse:
 		e.Param = openai.ParamPrevious
+	case core.ObjectConversation:
+		e.Param = openai.ParamConversation
+	case core.ObjectFile:
+		e.Param = openai.ParamFile
+	case core.ObjectVectorStore, core.ObjectFileBatch:
+		e.Param = openai.ParamStores
 	}
 	return e
 }

@@ -123,15 +123,6 @@ func (x *Exchange) model() string {
 	return x.request.Model
 }
 
-// unread refuses a request that names an object of which nobody has read what it holds.
-func unread(object core.ObjectRef) *core.Error {
-	return &core.Error{
-		Reason: core.ReasonUnsupportedParameter,
-		Public: "The request names a " + named(object.Kind) + " that is kept at the provider, and what it holds would pass unread. " +
-			"Send it in the request itself.",
-	}
-}
-
 // named is a kind of objects in words.
 func named(kind core.ObjectKind) string { return strings.ReplaceAll(string(kind), "_", " ") }
 

@@ -14,13 +14,17 @@ import (
 
 // reserve holds what the call may use at most, under every limit at once. First with the cheap bound on its input; when
 // that does not fit, with the counted input; when that does not fit either, with as much output as is left, which is
-// then written into the request. Turns that are kept at the provider count with the input. Plain and owned endpoints reserve
-// nothing.
+// then written into the request. Turns that are kept at the provider count with the input. Of an owned endpoint whose body is
+// read one request is held, of all others nothing.
 func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 	if x.request == nil {
 		return openai.Edits{}, nil
 	}
 	defer x.clock.lap(telemetry.StageLedger)
+	if !x.charged() {
+		x.gate.leases.add(x)
+		return openai.Edits{}, x.reserved(x.take(ctx, 0, 0))
+	}
 	edits := openai.Edits{IncludeUsage: x.request.LacksUsage() && !x.head.BodyFixed}
 	output := x.output()
 	want, _ := quota.OutputReservation(output)
@@ -33,15 +37,20 @@ func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 	if needsLess(err) && x.request.OutputParam() != "" && !x.head.BodyFixed {
 		edits.MaxOutputTokens, err = x.reserveLess(ctx, output, err)
 	}
+	return edits, x.reserved(err)
+}
+
+// reserved says what the ledger's answer means for the request.
+func (x *Exchange) reserved(err error) *core.Error {
 	var exhausted *quota.ExhaustedError
 	switch {
 	case errors.As(err, &exhausted):
-		return edits, x.exhausted(exhausted)
+		return x.exhausted(exhausted)
 	case err != nil:
-		return edits, core.AsError(fmt.Errorf("reserving: %w", err))
+		return core.AsError(fmt.Errorf("reserving: %w", err))
 	}
 	x.warnOfSoftLimits()
-	return edits, nil
+	return nil
 }
 
 // output is what is known of the length of the answer before it is there.

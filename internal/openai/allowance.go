@@ -16,6 +16,9 @@ type Allowance struct {
 	RemoteURLs bool
 	// Images, Audio and Files in the request itself, as base64. They cannot be read.
 	Images, Audio, Files bool
+	// FileIDs lets the input name files that were left with the provider. They cannot be read either. Whose they are is for
+	// whoever forwards the request to check.
+	FileIDs bool
 	// HostedTools are the tools that the provider may run, by the names of HostedTools.
 	HostedTools []string
 	// MaxToolCalls is how often the provider may run them for one request.
@@ -33,12 +36,13 @@ const (
 	toolWebSearch       = "web_search"
 	toolCodeInterpreter = "code_interpreter"
 	toolMCP             = "mcp"
+	toolFileSearch      = "file_search"
 )
 
 // HostedTools are the tools that the provider runs and that a policy can allow. All others are denied: they reach objects
 // that all callers share, run models that nobody is charged for, or nothing is known of them.
 func HostedTools() []string {
-	return []string{toolWebSearch, toolCodeInterpreter, toolMCP}
+	return []string{toolWebSearch, toolCodeInterpreter, toolMCP, toolFileSearch}
 }
 
 // ServiceTiers are the tiers of which prices can be known.

@@ -1,52 +1,34 @@
 package openai
 
-import (
-	"strings"
+import "github.com/plumbline/plumbline/internal/core"
 
-	"github.com/plumbline/plumbline/internal/core"
-)
-
-// ReadConversation reads the body of POST /v1/conversations and POST /v1/conversations/{conversation_id}, which may be
-// empty. Metadata is taken: it is kept beside the conversation, and no model reads it. Items are refused with
-// unsupported_parameter: they are prompts that would pass unread.
-func ReadConversation(body []byte) *core.Error {
-	if len(body) == 0 {
-		return nil
-	}
-	r := newReader(body)
-	if e := r.object(func(name []byte) *core.Error { return conversationMember(r, name) }); e != nil {
-		return e
-	}
-	return r.end()
+// conversation is the reading of a body of POST /v1/conversations, /v1/conversations/{conversation_id} and
+// /v1/conversations/{conversation_id}/items. Items are read as the input of a response is: a model reads them later.
+// Metadata is kept beside the conversation, and no model reads it.
+type conversation struct {
+	responses
+	hasItems bool
 }
 
-func conversationMember(r *reader, name []byte) *core.Error {
+func (c *conversation) read() *core.Error {
+	if e := c.members(c.member); e != nil {
+		return e
+	}
+	if !c.hasItems && c.req.Endpoint == "conversations.items.create" {
+		return missing("items")
+	}
+	return nil
+}
+
+func (c *conversation) member(name []byte) *core.Error {
 	switch n := string(name); {
-	case n == "metadata":
-		if null, e := r.null(); null || e != nil {
-			return e
-		}
-		return r.object(func([]byte) *core.Error {
-			_, e := r.text()
-			return e
+	case n == "metadata" && c.req.Endpoint != "conversations.items.create":
+		return c.nullOr(func() *core.Error { return c.object(c.metadataMember) })
+	case n == "items" && c.req.Endpoint != "conversations.update":
+		return c.nullOr(func() *core.Error {
+			c.hasItems = true
+			return c.array(c.item)
 		})
-	case n == "items":
-		return noItems(r)
-	case strings.EqualFold(n, "metadata"), strings.EqualFold(n, "items"):
-		return r.invalid("is spelled in another case than " + strings.ToLower(n))
 	}
-	return r.unsupported("is not a parameter that is known here")
-}
-
-// noItems takes none, as null or an empty list.
-func noItems(r *reader) *core.Error {
-	if null, e := r.null(); null || e != nil {
-		return e
-	}
-	return r.array(func(int) *core.Error {
-		return &core.Error{
-			Reason: core.ReasonUnsupportedParameter, Param: "items",
-			Public: "Items of a conversation would pass unread. Send them as input of POST /v1/responses with this conversation, where they are judged.",
-		}
-	})
+	return c.unknown(name)
 }

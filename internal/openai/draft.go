@@ -2,6 +2,7 @@ package openai
 
 import (
 	"bytes"
+	"strconv"
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -55,6 +56,10 @@ var names = []string{
 	// of the others
 	"best_of", "echo", "suffix", "dimensions", "encoding_format", "size", "quality", "partial_images", "output_format",
 	"output_compression", "style", "complexity", "frame_count", "frame_duration_ms", "svg", "speed", "stream_format",
+	// of conversations and vector stores
+	"items", "file_ids", "files", "attributes", "chunking_strategy", "static", "max_chunk_size_tokens",
+	"chunk_overlap_tokens", "expires_after", "anchor", "days", "query", "filters", "key", "value", "max_num_results",
+	"rewrite_query", "ranking_options", "ranker", "score_threshold",
 }
 
 // unknown is the error of a member that is not known where it stands.
@@ -186,6 +191,24 @@ func (d *draft) logitBias() *core.Error {
 			return d.number()
 		})
 	})
+}
+
+// maxObjects bounds how many objects at the provider a request names: each is looked up.
+const maxObjects = 100
+
+// reference reads the id of an object at the provider. What it holds reaches a model: see Request.Objects.
+func (d *draft) reference(kind core.ObjectKind) *core.Error {
+	id, e := d.text()
+	switch {
+	case e != nil:
+		return e
+	case len(id) > maxModelName || !plainSegment(string(id)):
+		return d.invalid("must be the id of a " + strings.ReplaceAll(string(kind), "_", " "))
+	case len(d.req.Objects) >= maxObjects:
+		return d.unsupported("is one more than the " + strconv.Itoa(maxObjects) + " objects that a request may name; send several requests")
+	}
+	d.req.Objects = append(d.req.Objects, core.ObjectRef{Kind: kind, ID: string(id)})
+	return nil
 }
 
 // nullOr reads null, or what read reads.

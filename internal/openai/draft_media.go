@@ -97,7 +97,7 @@ func (d *draft) base64(allowed bool, what string) (int, *core.Error) {
 func (d *draft) fileMember(name []byte, turn int) *core.Error {
 	switch string(name) {
 	case "file_id":
-		return d.refuseUnlessNull("names an object at the provider that all callers of this gateway share")
+		return d.nullOr(func() *core.Error { return d.fileID(turn) })
 	case "filename":
 		return d.spoken(core.KindName, turn)
 	case "file_data":
@@ -113,6 +113,19 @@ func (d *draft) fileMember(name []byte, turn int) *core.Error {
 		})
 	}
 	return d.unknown(name)
+}
+
+// fileID reads the id of a file that was left with the provider. What is in it cannot be read.
+func (d *draft) fileID(turn int) *core.Error {
+	if e := d.reference(core.ObjectFile); e != nil {
+		return e
+	}
+	if !d.allow.FileIDs {
+		return d.notAllowed("names a file at the provider of which nobody has judged what it holds, which is not allowed", "file_ids")
+	}
+	d.req.size.whole = true
+	d.unread(turn, anyMedia)
+	return nil
 }
 
 // fileData reads a file in base64, as it is or as a data: URL.

@@ -51,7 +51,7 @@ type Endpoint struct {
 	Class    Class
 	// BodyLimit is the largest request body in bytes, 0 where none may be sent.
 	BodyLimit int64
-	// Access says what a request does to objects of the kind Object.
+	// Access says what a request does to an object of the kind Object. Those that its path names besides are used: see Named.
 	Access Access
 	Object core.ObjectKind
 	// Form says that the body is multipart/form-data, and not JSON.
@@ -71,7 +71,7 @@ const (
 	whatIsAllowed = " Allowed are POST to /v1/chat/completions, /v1/responses, /v1/completions, /v1/embeddings, " +
 		"/v1/moderations, /v1/images/generations, /v1/images/edits, /v1/audio/speech, /v1/audio/transcriptions and " +
 		"/v1/audio/translations, GET /v1/models and /v1/models/{model}, and what was made through this gateway under " +
-		"/v1/responses, /v1/conversations and /v1/files."
+		"/v1/responses, /v1/conversations, /v1/files and /v1/vector_stores."
 )
 
 // family is a group of rows that share a name.
@@ -102,7 +102,7 @@ type row struct {
 }
 
 // routes is built once from the tables and never changes.
-var routes = buildRoutes(slices.Concat(families, ownedFamilies))
+var routes = buildRoutes(slices.Concat(families, ownedFamilies, storeFamilies))
 
 func buildRoutes(families []family) *route {
 	root := &route{}

@@ -8,25 +8,25 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// maxConversationBody bounds a conversation without items: sixteen pairs of metadata, in bytes.
-const maxConversationBody = 256 << 10
-
-// Why some of what has to do with owned objects is denied all the same.
-const (
-	whyItems  = "would let prompts pass unread. Send them as input of POST /v1/responses with that conversation, where they are judged"
-	whyStores = "keeps and searches text that is neither read nor charged"
-)
+// maxOwnedBody bounds a body that holds no items: a search, or a name, sixteen pairs of attributes and a hundred ids, in
+// bytes.
+const maxOwnedBody = 256 << 10
 
 var (
 	includes = []string{"include", "include[]", "beta"} // beta=true: the SDKs' beta client says it in every path
 	pages    = []string{"after", "limit", "order", "include", "include[]", "beta"}
 	beta     = []string{"beta"}
+	// A vector store holds its owner's files alone, so that its pages are the provider's. Those of all stores are filtered.
+	storePages = []string{"after", "limit", "order"}
+	filePages  = []string{"after", "before", "limit", "order", "filter"}
 )
 
-// Fields of a request to POST /v1/responses that name what it goes on from.
+// Fields of a request that name objects: what it goes on from, and what it reads or searches in.
 const (
 	ParamPrevious     = "previous_response_id"
 	ParamConversation = "conversation"
+	ParamFile         = "file_id"
+	ParamStores       = "vector_store_ids"
 )
 
 // ownedFamilies is the part of the table that has to do with objects that are for whoever made them. Access to any of
@@ -63,13 +63,13 @@ var ownedFamilies = []family{
 		"DELETE /v1/responses/{response_id}",
 	}},
 
-	{name: "conversations.create", class: ClassOwned, access: AccessMake, object: core.ObjectConversation, bodyLimit: maxConversationBody, routes: []string{
+	{name: "conversations.create", class: ClassOwned, access: AccessMake, object: core.ObjectConversation, bodyLimit: maxMediaBody, routes: []string{
 		"POST /v1/conversations",
 	}},
 	{name: "conversations.get", class: ClassOwned, access: AccessUse, object: core.ObjectConversation, routes: []string{
 		"GET /v1/conversations/{conversation_id}",
 	}},
-	{name: "conversations.update", class: ClassOwned, access: AccessUse, object: core.ObjectConversation, bodyLimit: maxConversationBody, routes: []string{
+	{name: "conversations.update", class: ClassOwned, access: AccessUse, object: core.ObjectConversation, bodyLimit: maxOwnedBody, routes: []string{
 		"POST /v1/conversations/{conversation_id}",
 	}},
 	{name: "conversations.delete", class: ClassOwned, access: AccessDelete, object: core.ObjectConversation, routes: []string{
@@ -79,21 +79,8 @@ var ownedFamilies = []family{
 		"GET /v1/conversations/{conversation_id}/items",
 		"DELETE GET /v1/conversations/{conversation_id}/items/{item_id}",
 	}},
-	{name: "conversations.items", class: ClassDenied, why: whyItems, routes: []string{
+	{name: "conversations.items.create", class: ClassOwned, access: AccessUse, object: core.ObjectConversation, bodyLimit: maxMediaBody, query: includes, routes: []string{
 		"POST /v1/conversations/{conversation_id}/items",
-	}},
-
-	{name: "vector_stores", class: ClassDenied, why: whyStores, routes: []string{
-		"GET POST /v1/vector_stores",
-		"DELETE GET POST /v1/vector_stores/{vector_store_id}",
-		"POST /v1/vector_stores/{vector_store_id}/file_batches",
-		"GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}",
-		"POST /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel",
-		"GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files",
-		"GET POST /v1/vector_stores/{vector_store_id}/files",
-		"DELETE GET POST /v1/vector_stores/{vector_store_id}/files/{file_id}",
-		"GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content",
-		"POST /v1/vector_stores/{vector_store_id}/search",
 	}},
 }
 
@@ -114,10 +101,12 @@ func ownedQuery(raw string, allowed []string) (after string, e *core.Error) {
 			return "", queryError("The query gives "+name+" more than once.", name)
 		}
 	}
-	if after = values.Get("after"); values.Has("after") && !IsID(after) {
-		return "", queryError("The query's after must be an id.", "after")
+	for _, cursor := range []string{"after", "before"} {
+		if values.Has(cursor) && !IsID(values.Get(cursor)) {
+			return "", queryError("The query's "+cursor+" must be an id.", cursor)
+		}
 	}
-	return after, nil
+	return values.Get("after"), nil
 }
 
 func queryError(what, param string) *core.Error {

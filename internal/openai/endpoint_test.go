@@ -14,12 +14,20 @@ import (
 
 // openRows are the methods and paths of the public API that are let through.
 var openRows = []string{
-	"DELETE /v1/files/{file_id}", "DELETE /v1/responses/{response_id}", "GET /v1/files", "GET /v1/files/{file_id}",
+	"DELETE /v1/files/{file_id}", "DELETE /v1/responses/{response_id}", "DELETE /v1/vector_stores/{vector_store_id}",
+	"DELETE /v1/vector_stores/{vector_store_id}/files/{file_id}", "GET /v1/files", "GET /v1/files/{file_id}",
 	"GET /v1/files/{file_id}/content", "GET /v1/models", "GET /v1/models/{model}", "GET /v1/responses/{response_id}",
-	"GET /v1/responses/{response_id}/input_items", "POST /v1/audio/speech", "POST /v1/audio/transcriptions",
+	"GET /v1/responses/{response_id}/input_items", "GET /v1/vector_stores", "GET /v1/vector_stores/{vector_store_id}",
+	"GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}",
+	"GET /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files", "GET /v1/vector_stores/{vector_store_id}/files",
+	"GET /v1/vector_stores/{vector_store_id}/files/{file_id}", "GET /v1/vector_stores/{vector_store_id}/files/{file_id}/content",
+	"POST /v1/audio/speech", "POST /v1/audio/transcriptions",
 	"POST /v1/audio/translations", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/files",
 	"POST /v1/images/edits", "POST /v1/images/generations", "POST /v1/moderations", "POST /v1/responses",
-	"POST /v1/responses/{response_id}/cancel",
+	"POST /v1/responses/{response_id}/cancel", "POST /v1/vector_stores", "POST /v1/vector_stores/{vector_store_id}",
+	"POST /v1/vector_stores/{vector_store_id}/file_batches", "POST /v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel",
+	"POST /v1/vector_stores/{vector_store_id}/files", "POST /v1/vector_stores/{vector_store_id}/files/{file_id}",
+	"POST /v1/vector_stores/{vector_store_id}/search",
 }
 
 // Every method and path of the public API has a row, and only those that are governed, plain or owned are open.
@@ -80,9 +88,16 @@ func TestLookup(t *testing.T) {
 		{"GET", "/v1/files?after=file-9;limit=1", "files.list", "", false},
 		{"GET", "/v1/files?%zz", "files.list", "", false},
 		{"DELETE", "/v1/conversations/conv_1/items/msg_1", "conversations.items", "conv_1", true},
-		{"POST", "/v1/conversations/conv_1/items", "conversations.items", "", false},
+		{"POST", "/v1/conversations/conv_1/items?include=x", "conversations.items.create", "conv_1", true},
 		{"POST", "/v1/conversations", "conversations.create", "", true},
-		{"POST", "/v1/vector_stores", "vector_stores", "", false},
+		{"POST", "/v1/vector_stores", "vector_stores.create", "", true},
+		{"GET", "/v1/vector_stores?after=vs_1&limit=5&order=asc", "vector_stores.list", "vs_1", true},
+		{"GET", "/v1/vector_stores?before=vs_1", "vector_stores.list", "", false},
+		{"GET", "/v1/vector_stores/vs_1/files?before=a%2Fb", "vector_stores.files.list", "vs_1", false},
+		{"GET", "/v1/vector_stores/vs_1/files?before=file-1&filter=completed", "vector_stores.files.list", "vs_1", true},
+		{"DELETE", "/v1/vector_stores/vs_1/files/file-1", "vector_stores.files.delete", "vs_1", true},
+		{"POST", "/v1/vector_stores/vs_1/search?x=1", "vector_stores.search", "vs_1", false},
+		{"POST", "/v1/vector_stores/vs_1/search/", "unknown", "", false},
 	} {
 		e, param, err := Lookup(tt.method, tt.path)
 		if e.Name != tt.name || param != tt.param || (err == nil) != tt.ok {
@@ -117,7 +132,8 @@ func FuzzLookup(f *testing.F) {
 	f.Add("GET", "/v1/models/%2e%2e/x?y")
 	f.Add("GET", "/v1/files?after=file-1&order=asc")
 	f.Add("DELETE", "/v1/conversations/conv_1/items/msg_1?x")
-	exact := regexp.MustCompile(`^/v1/((chat/)?completions|responses|embeddings|moderations|images/generations|images/edits|audio/(speech|transcriptions|translations)|models|files|conversations|` +
+	exact := regexp.MustCompile(`^/v1/((chat/)?completions|responses|embeddings|moderations|images/generations|images/edits|audio/(speech|transcriptions|translations)|models|files|conversations|vector_stores|` +
+		`vector_stores/[A-Za-z0-9._:-]+(/search|/files(/[A-Za-z0-9._:-]+(/content)?)?|/file_batches(/[A-Za-z0-9._:-]+(/cancel|/files)?)?)?|` +
 		`(models|files|responses|conversations)/[A-Za-z0-9._:-]+(/content|/input_items|/cancel|/items(/[A-Za-z0-9._:-]+)?)?)(\?[!-~]*)?$`)
 	f.Fuzz(func(t *testing.T, method, path string) {
 		e, object, err := Lookup(method, path)

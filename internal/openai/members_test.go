@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	sdk "github.com/openai/openai-go/v3"
+	sdkconversations "github.com/openai/openai-go/v3/conversations"
 	sdkresponses "github.com/openai/openai-go/v3/responses"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -28,6 +29,16 @@ var requestTypes = map[string]reflect.Type{
 	"moderations":        reflect.TypeFor[sdk.ModerationNewParams](),
 	"images.generations": reflect.TypeFor[sdk.ImageGenerateParams](),
 	"audio.speech":       reflect.TypeFor[sdk.AudioSpeechNewParams](),
+
+	"conversations.create":              reflect.TypeFor[sdkconversations.ConversationNewParams](),
+	"conversations.update":              reflect.TypeFor[sdkconversations.ConversationUpdateParams](),
+	"conversations.items.create":        reflect.TypeFor[sdkconversations.ItemNewParams](),
+	"vector_stores.create":              reflect.TypeFor[sdk.VectorStoreNewParams](),
+	"vector_stores.update":              reflect.TypeFor[sdk.VectorStoreUpdateParams](),
+	"vector_stores.search":              reflect.TypeFor[sdk.VectorStoreSearchParams](),
+	"vector_stores.files.create":        reflect.TypeFor[sdk.VectorStoreFileNewParams](),
+	"vector_stores.files.update":        reflect.TypeFor[sdk.VectorStoreFileUpdateParams](),
+	"vector_stores.file_batches.create": reflect.TypeFor[sdk.VectorStoreFileBatchNewParams](),
 }
 
 const canary = "canarybird"
@@ -37,7 +48,7 @@ const canary = "canarybird"
 // is in testdata/members.
 func TestNoFieldOfTheSDKPassesUnread(t *testing.T) {
 	everything := Allowance{
-		RemoteURLs: true, Images: true, Audio: true, Files: true, HostedTools: HostedTools(), MaxToolCalls: 9,
+		RemoteURLs: true, Images: true, Audio: true, Files: true, FileIDs: true, HostedTools: HostedTools(), MaxToolCalls: 9,
 		ServiceTiers: ServiceTiers(), MaxChoices: 9, MaxEffort: "max",
 	}
 	for endpoint, of := range requestTypes {
@@ -174,7 +185,7 @@ func isOptional(t reflect.Type, kind reflect.Kind) bool {
 // fillers fill members that must be there and that take certain words only.
 var fillers = map[string]any{
 	"role": "user", "detail": "auto", "status": "completed", "format": "wav", "data": "aGk=", "syntax": "lark", "mode": "auto",
-	"url": "data:image/png;base64,aGk=", "model": "gpt-4o", "caller": nil,
+	"url": "data:image/png;base64,aGk=", "model": "gpt-4o", "caller": nil, "type": "eq",
 }
 
 // least is the least value of a type: what must be there.

@@ -1,7 +1,6 @@
 package openai
 
 import (
-	"encoding/json"
 	"slices"
 	"strings"
 	"testing"
@@ -12,33 +11,45 @@ import (
 )
 
 func TestReadConversation(t *testing.T) {
+	const create, update, items = "conversations.create", "conversations.update", "conversations.items.create"
+	message := []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: "say a bad word"}}
 	for _, tt := range []struct {
-		body   string
-		reason core.Reason // empty: it is taken
+		endpoint, body string
+		reason         core.Reason // empty: it is taken
+		parts          []core.Part
 	}{
-		{``, ""},
-		{`{}`, ""},
-		{`{"metadata":null,"items":null}`, ""},
-		{`{"items":[]}`, ""},
-		{`{"metadata":{"topic":"refunds","n":"1"}}`, ""},
-		{`{"items":[{"type":"message","role":"user","content":"say a bad word"}]}`, core.ReasonUnsupportedParameter},
-		{`{"items":["say a bad word"]}`, core.ReasonUnsupportedParameter},
-		{`{"items":{}}`, core.ReasonInvalidBody},
-		{`{"ITEMS":[{"role":"user"}]}`, core.ReasonInvalidBody},
-		{`{"Metadata":{}}`, core.ReasonInvalidBody},
-		{`{"metadata":{"a":1}}`, core.ReasonInvalidBody},
-		{`{"metadata":{"a":"b","a":"c"}}`, core.ReasonInvalidBody},
-		{`{"items":[],"items":[1]}`, core.ReasonInvalidBody},
-		{`{"name":"x"}`, core.ReasonUnsupportedParameter},
-		{`{} {}`, core.ReasonInvalidBody},
-		{`[]`, core.ReasonInvalidBody},
-		{`{`, core.ReasonInvalidBody},
-		{"\xef\xbb\xbf{}", core.ReasonInvalidBody},
+		{create, ``, "", nil},
+		{update, `{}`, "", nil},
+		{create, `{"metadata":null,"items":null}`, "", nil},
+		{create, `{"items":[]}`, "", nil},
+		{update, `{"metadata":{"topic":"refunds"}}`, "", []core.Part{{Role: "meta", Kind: "meta", Turn: -1, Text: "topic"}, {Role: "meta", Kind: "meta", Turn: -1, Text: "refunds"}}},
+		{create, `{"items":[{"type":"message","role":"user","content":"say a bad word"}]}`, "", message},
+		{items, `{"items":[{"role":"user","content":[{"type":"input_text","text":"say a bad word"}]}]}`, "", message},
+		{items, ``, core.ReasonInvalidBody, nil},
+		{items, `{"items":null}`, core.ReasonInvalidBody, nil},
+		{items, `{"items":[],"metadata":{}}`, core.ReasonUnsupportedParameter, nil},
+		{update, `{"items":[]}`, core.ReasonUnsupportedParameter, nil},
+		{items, `{"items":[{"id":"msg_1"}]}`, core.ReasonInvalidBody, nil},
+		{items, `{"items":[{"type":"item_reference","id":"say a bad word"}]}`, core.ReasonUnsupportedParameter, nil},
+		{create, `{"items":["say a bad word"]}`, core.ReasonInvalidBody, nil},
+		{create, `{"items":{}}`, core.ReasonInvalidBody, nil},
+		{create, `{"ITEMS":[{"role":"user"}]}`, core.ReasonInvalidBody, nil},
+		{create, `{"Metadata":{}}`, core.ReasonInvalidBody, nil},
+		{create, `{"metadata":{"a":1}}`, core.ReasonInvalidBody, nil},
+		{create, `{"metadata":{"a":"b","a":"c"}}`, core.ReasonInvalidBody, nil},
+		{create, `{"items":[],"items":[1]}`, core.ReasonInvalidBody, nil},
+		{create, `{"name":"x"}`, core.ReasonUnsupportedParameter, nil},
+		{create, `{} {}`, core.ReasonInvalidBody, nil},
+		{create, `[]`, core.ReasonInvalidBody, nil},
+		{create, `{`, core.ReasonInvalidBody, nil},
+		{create, "\xef\xbb\xbf{}", core.ReasonInvalidBody, nil},
 	} {
-		e := ReadConversation([]byte(tt.body))
+		r, e := read(tt.endpoint, tt.body, allowance())
 		if tt.reason == "" {
 			if e != nil {
 				t.Errorf("%s: %v", tt.body, e)
+			} else if !slices.Equal(r.Prompt.Parts, tt.parts) || r.Says() != (len(tt.parts) == 1) {
+				t.Errorf("%s: %+v, says %v", tt.body, r.Prompt.Parts, r.Says())
 			}
 			continue
 		}
@@ -48,24 +59,6 @@ func TestReadConversation(t *testing.T) {
 			t.Errorf("%s: the error repeats the body: %s", tt.body, e.Public)
 		}
 	}
-}
-
-func FuzzReadConversation(f *testing.F) {
-	for _, s := range []string{`{}`, `{"metadata":{"a":"b"}}`, `{"items":[{"role":"user","content":"x"}]}`, `{"items":[],"Items":[1]}`} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		if ReadConversation(body) != nil || len(body) == 0 {
-			return
-		}
-		var c struct { // read as tolerantly as anybody may
-			Items    []any
-			Metadata map[string]string
-		}
-		if err := json.Unmarshal(body, &c); err != nil || len(c.Items) > 0 {
-			t.Errorf("%q is let through with items %v, %v", body, c.Items, err)
-		}
-	})
 }
 
 func allowing(ids ...string) func(string) bool {

@@ -224,7 +224,7 @@ func TestReadRefuses(t *testing.T) {
 		{"responses", `,"tools":[{"type":"local_shell"}]`, param, "tools[0].type"},
 		{"responses", `,"tools":[{"type":"function","name":"f","server_url":"https://x"}]`, param, "tools[0].server_url"},
 		{"responses", `,"tools":[{"name":"f"}]`, text, "tools[0]"},
-		{"responses", `,"tool_choice":{"type":"file_search"}`, param, "tool_choice.type"},
+		{"responses", `,"tool_choice":{"type":"image_generation"}`, param, "tool_choice.type"},
 		{"responses", `{"model":"m"}`, text, "input"},
 		{"responses", `{"input":"hi"}`, text, "model"},
 		{"responses", `{"model":"m","input":null}`, text, "input"},

@@ -6,13 +6,17 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// Read reads the body of a request to a governed endpoint. Every member of the public API is known; one that is not, or
+// Read reads the body of a request to a governed endpoint, or to an owned one that takes JSON. Every member of the public API is known; one that is not, or
 // that asks for what cannot be judged, priced or allowed, is refused with unsupported_parameter. A body that is not strict
 // JSON of the right types is refused with invalid_body and the byte offset.
 //
 // contentType is one that CheckContent takes. Body is not kept.
 func Read(endpoint Endpoint, contentType string, body []byte, allow Allowance) (*Request, *core.Error) {
-	if len(body) == 0 {
+	owned := endpoint.Class == ClassOwned
+	switch {
+	case len(body) == 0 && owned:
+		contentType, body = "application/json", []byte("{}") // as the provider takes it
+	case len(body) == 0:
 		return nil, &core.Error{Reason: core.ReasonInvalidBody, Public: "The request body is empty. Send one."}
 	}
 	d := &draft{req: &Request{Endpoint: endpoint.Name, Choices: 1}, allow: &allow}
@@ -20,7 +24,7 @@ func Read(endpoint Endpoint, contentType string, body []byte, allow Allowance) (
 	if e := d.read(endpoint, contentType, body); e != nil {
 		return nil, e
 	}
-	if d.req.Model == "" {
+	if d.req.Model == "" && !owned {
 		return nil, missing("model")
 	}
 	if text := len(body) - d.media; text > maxJSONBody {
@@ -61,6 +65,11 @@ func (d *draft) read(endpoint Endpoint, contentType string, body []byte) *core.E
 		return (&pictures{draft: d}).read()
 	case "audio.speech":
 		return (&speech{draft: d}).read()
+	case "conversations.create", "conversations.update", "conversations.items.create":
+		return (&conversation{responses: responses{draft: d}}).read()
+	}
+	if members := storeBodies[endpoint.Name]; members != nil {
+		return (&storeBody{draft: d}).read(members)
 	}
 	return notAllowed("Bodies of this endpoint are not read.")
 }

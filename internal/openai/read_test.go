@@ -1,6 +1,10 @@
 package openai
 
-import "github.com/plumbline/plumbline/internal/core"
+import (
+	"strings"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
 
 // allowance is what tests allow: what the default policy does.
 func allowance() Allowance {
@@ -11,7 +15,15 @@ func allowance() Allowance {
 
 // read reads a body of the endpoint of a name.
 func read(endpoint, body string, allow Allowance) (*Request, *core.Error) {
-	return Read(Endpoint{Name: endpoint}, "application/json", []byte(body), allow)
+	return Read(endpointNamed(endpoint), "application/json", []byte(body), allow)
+}
+
+func endpointNamed(name string) Endpoint {
+	e := Endpoint{Name: name, Class: ClassGoverned}
+	if strings.HasPrefix(name, "conversations.") || strings.HasPrefix(name, "vector_stores.") {
+		e.Class = ClassOwned
+	}
+	return e
 }
 
 // ReadChat reads a chat as the default policy allows.

@@ -5,7 +5,7 @@ import "github.com/plumbline/plumbline/internal/core"
 // Request is a request that was read strictly. What it says is what is forwarded. It is not changed after it was read.
 type Request struct {
 	Endpoint string // the name of the endpoint, e.g. "chat.completions"
-	Model    string
+	Model    string // empty for an owned endpoint
 	Stream   bool
 	// IncludeUsage says that the client itself asked for the usage chunk of a stream.
 	IncludeUsage bool
@@ -78,12 +78,21 @@ type limitSpan struct {
 	value int64
 }
 
+// Says reports whether the request holds messages or searches: what a model reads as such, and not only words beside it.
+func (r *Request) Says() bool { return r.size.messages > 0 }
+
 // PromptParam names the member of the body that holds the prompt.
 func (r *Request) PromptParam() string {
-	switch kindOf(r) {
-	case kindChat:
+	switch kind := kindOf(r); {
+	case r == nil: // a file
+		return "file"
+	case r.Endpoint == "vector_stores.search":
+		return "query"
+	case r.Endpoint == "conversations.create", r.Endpoint == "conversations.items.create":
+		return "items"
+	case kind == kindChat:
 		return "messages"
-	case kindCompletion, kindImage, kindTranscript:
+	case kind == kindCompletion, kind == kindImage, kind == kindTranscript:
 		return "prompt"
 	default:
 		return "input"

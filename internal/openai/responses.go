@@ -38,7 +38,7 @@ func (r *responses) member(name []byte) *core.Error {
 	case "previous_response_id":
 		return r.named(core.ObjectResponse)
 	case "conversation":
-		return r.conversation()
+		return r.inConversation()
 	case "max_output_tokens":
 		return r.maxTokens()
 	case "max_tool_calls":
@@ -83,20 +83,10 @@ func (r *responses) refused(name []byte) *core.Error {
 
 // named notes an object at the provider that the request goes on from.
 func (r *responses) named(kind core.ObjectKind) *core.Error {
-	return r.nullOr(func() *core.Error {
-		id, e := r.text()
-		if e != nil {
-			return e
-		}
-		if len(id) > maxModelName || !plainSegment(string(id)) {
-			return r.invalid("must be the id of a " + string(kind))
-		}
-		r.req.Objects = append(r.req.Objects, core.ObjectRef{Kind: kind, ID: string(id)})
-		return nil
-	})
+	return r.nullOr(func() *core.Error { return r.reference(kind) })
 }
 
-func (r *responses) conversation() *core.Error {
+func (r *responses) inConversation() *core.Error {
 	if r.peek() != '{' {
 		return r.named(core.ObjectConversation)
 	}

@@ -40,6 +40,8 @@ func callOf(kind string) string {
 		return toolCodeInterpreter
 	case "mcp_list_tools", "mcp_call", "mcp_approval_request", "mcp_approval_response":
 		return toolMCP
+	case "file_search_call":
+		return toolFileSearch
 	}
 	return ""
 }

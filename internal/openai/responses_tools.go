@@ -11,7 +11,7 @@ func toolOf(kind string) string {
 	switch kind {
 	case "web_search", "web_search_2025_08_26", "web_search_preview", "web_search_preview_2025_03_11":
 		return toolWebSearch
-	case toolCodeInterpreter, toolMCP:
+	case toolCodeInterpreter, toolMCP, toolFileSearch:
 		return kind
 	}
 	return ""
@@ -125,11 +125,8 @@ func (r *responses) foreign(name []byte, kind core.Kind, role core.Role, turn in
 }
 
 func (r *responses) foreignValue(name []byte, take func([]byte)) *core.Error {
-	if slices.Contains(objectNames, string(name)) && r.peek() != 'n' && r.peek() != '{' {
-		if _, e := r.value(); e != nil {
-			return e
-		}
-		return r.unsupported("names an object at the provider that all callers of this gateway share, or an address that it would fetch")
+	if kind, known := objectNames[string(name)]; known && r.peek() != 'n' && r.peek() != '{' {
+		return r.foreignObject(kind)
 	}
 	switch r.peek() {
 	case '{':
@@ -144,7 +141,24 @@ func (r *responses) foreignValue(name []byte, take func([]byte)) *core.Error {
 	}
 }
 
-// objectNames are the members of hosted tools and of their calls that name objects at the provider, or have it fetch some.
-var objectNames = []string{
-	"file_id", "file_ids", "vector_store_ids", "container", "container_id", "connector_id", "skill_id", "image_url",
+// foreignObject reads the ids of objects of a kind that a search in files may name. All others are refused.
+func (r *responses) foreignObject(kind core.ObjectKind) *core.Error {
+	switch {
+	case kind == "" || !slices.Contains(r.allow.HostedTools, toolFileSearch):
+		if _, e := r.value(); e != nil {
+			return e
+		}
+		return r.unsupported("names an object at the provider that all callers of this gateway share, or an address that it would fetch")
+	case r.peek() == '[':
+		return r.array(func(int) *core.Error { return r.reference(kind) })
+	default:
+		return r.reference(kind)
+	}
+}
+
+// objectNames are the members of hosted tools and of their calls that name objects at the provider, or have it fetch some,
+// with the kind of those of which it is known whose they are.
+var objectNames = map[string]core.ObjectKind{
+	"vector_store_ids": core.ObjectVectorStore, "file_id": core.ObjectFile,
+	"file_ids": "", "container": "", "container_id": "", "connector_id": "", "skill_id": "", "image_url": "",
 }

@@ -4,7 +4,8 @@ package policy
 type Requests struct {
 	RemoteURLs   bool          `json:"remote_urls" doc:"Images and files may be given as addresses that the provider fetches. What is behind them is not judged, and they carry text past it."`
 	Inline       []Inline      `json:"inline" doc:"What may stand in a request as base64 and cannot be judged: image, audio, file."`
-	HostedTools  []HostedTool  `json:"hosted_tools" doc:"Tools that the provider may run by itself: web_search, code_interpreter, mcp. Their fees are not charged. Functions and custom tools need no entry."`
+	FileIDs      bool          `json:"file_ids" doc:"Input may name files that the caller left with the provider. What they hold is not judged. See file_purposes."`
+	HostedTools  []HostedTool  `json:"hosted_tools" doc:"Tools that the provider may run by itself: web_search, code_interpreter, mcp, file_search. file_search reads the caller's own vector stores, whose text is not judged. Their fees are not charged. Functions and custom tools need no entry."`
 	FilePurposes []FilePurpose `json:"file_purposes" doc:"Purposes for which files may be left with the provider: assistants, fine-tune, user_data, vision. What they hold is not judged. Files for batches are never taken."`
 	MaxToolCalls int           `json:"max_tool_calls" doc:"How often the provider may run them for one request. A request that brings such a tool must give a max_tool_calls up to this."`
 	ServiceTiers []ServiceTier `json:"service_tiers" doc:"Tiers that may be asked for: auto, default, flex, priority. priority needs a model with a price for it."`
@@ -40,7 +41,7 @@ type HostedTool string
 
 // Values lists the tools.
 func (HostedTool) Values() []string {
-	return []string{"web_search", "code_interpreter", "mcp"}
+	return []string{"web_search", "code_interpreter", "mcp", "file_search"}
 }
 
 // ServiceTier is a tier by the provider's name.
