@@ -39,7 +39,7 @@ func (w *objectWorld) restart() {
 	}
 	w.store = st
 	w.gate = gatetest.New(w.t, gatetest.Options{
-		Policy: "version: 1\nrequests:\n  file_purposes: [user_data]\n",
+		Policy: "version: 1\nrequests: {file_purposes: [user_data], file_ids: true, hosted_tools: [file_search]}\n",
 		Change: func(o *gate.Options) { o.Owners = failing{st.Ownership(), w} },
 	})
 	w.gate.Classify = func(*intent.View) core.Intent { return core.Intent{} }
@@ -74,10 +74,11 @@ func (f failing) Disown(ctx context.Context, ref core.ObjectRef) error {
 }
 
 var (
-	kindsOfObjects = []core.ObjectKind{core.ObjectResponse, core.ObjectConversation, core.ObjectFile}
+	kindsOfObjects = []core.ObjectKind{core.ObjectResponse, core.ObjectConversation, core.ObjectFile, core.ObjectVectorStore}
 	everybody      = []string{gatetest.Credential, gatetest.OtherCredential, gatetest.AppCredential}
 	directories    = map[core.ObjectKind]string{
 		core.ObjectResponse: "/v1/responses", core.ObjectConversation: "/v1/conversations", core.ObjectFile: "/v1/files",
+		core.ObjectVectorStore: "/v1/vector_stores",
 	}
 )
 
@@ -96,7 +97,7 @@ func (w *objectWorld) make(rt *rapid.T) {
 		}
 	case core.ObjectFile:
 		c.body, c.contentType = form, "multipart/form-data; boundary=XX"
-	case core.ObjectConversation, core.ObjectVectorStore:
+	case core.ObjectConversation, core.ObjectVectorStore, core.ObjectFileBatch:
 	}
 	x, _, reply := c.sent(w.t.Context(), w.gate)
 	if reply != nil {
@@ -138,10 +139,12 @@ func (w *objectWorld) try(rt *rapid.T) {
 		ref.Kind = rapid.SampledFrom(kindsOfObjects).Draw(rt, "kind")
 	}
 	c := call{as: as, method: "GET", path: directories[ref.Kind] + "/" + ref.ID}
-	how := rapid.SampledFrom([]string{"get", "go on", "delete"}).Draw(rt, "how")
+	how := rapid.SampledFrom([]string{"get", "go on", "name", "delete"}).Draw(rt, "how")
 	switch {
 	case how == "delete":
 		c.method = "DELETE"
+	case how == "name":
+		c = namingCall(as, ref)
 	case how == "go on" && ref.Kind == core.ObjectResponse:
 		c = call{as: as, method: "POST", path: "/v1/responses", body: respond(fmt.Sprintf(`,"store":false,"previous_response_id":%q`, ref.ID))}
 	case how == "go on" && ref.Kind == core.ObjectConversation:
@@ -167,18 +170,35 @@ func (w *objectWorld) try(rt *rapid.T) {
 	}
 }
 
+// namingCall is one whose body, or whose path with more behind it, names an object.
+func namingCall(as string, ref core.ObjectRef) call {
+	c := call{as: as, method: "POST", path: "/v1/responses"}
+	switch ref.Kind {
+	case core.ObjectFile:
+		c.body = fmt.Sprintf(`{"model":"gpt-4o-mini","store":false,"input":[{"role":"user","content":[{"type":"input_file","file_id":%q}]}]}`, ref.ID)
+	case core.ObjectVectorStore:
+		c.body = respond(fmt.Sprintf(`,"store":false,"max_tool_calls":1,"tools":[{"type":"file_search","vector_store_ids":[%q]}]`, ref.ID))
+	case core.ObjectConversation:
+		c.path, c.body = "/v1/conversations/"+ref.ID+"/items", `{"items":[{"role":"user","content":"How are my tickets?"}]}`
+	default:
+		c.method, c.path = "GET", "/v1/responses/"+ref.ID+"/input_items"
+	}
+	return c
+}
+
 func answersWith(t *testing.T, x *gate.Exchange, status int) {
 	if _, reply := x.ObserveHead(t.Context(), gate.AnswerHead{Status: status, ContentType: jsonType}, false); reply != nil {
 		t.Fatalf("the answer was replaced: %s", reply.Body)
 	}
 }
 
-// list has somebody list the files of the account: they see those that they can use, and no other.
+// list has somebody list the files, or the vector stores, of the account: they see those that they can use, and no other.
 func (w *objectWorld) list(rt *rapid.T) {
 	as := rapid.SampledFrom(everybody).Draw(rt, "as")
+	kind := rapid.SampledFrom([]core.ObjectKind{core.ObjectFile, core.ObjectVectorStore}).Draw(rt, "kind")
 	var page, want []string
 	for _, ref := range slices.SortedFunc(maps.Keys(w.kept), func(a, b core.ObjectRef) int { return strings.Compare(a.ID, b.ID) }) {
-		if ref.Kind != core.ObjectFile {
+		if ref.Kind != kind {
 			continue
 		}
 		page = append(page, fmt.Sprintf(`{"id":%q}`, ref.ID))
@@ -186,7 +206,7 @@ func (w *objectWorld) list(rt *rapid.T) {
 			want = append(want, fmt.Sprintf(`{"id":%q}`, ref.ID))
 		}
 	}
-	seen := call{as: as, method: "GET", path: "/v1/files"}.
+	seen := call{as: as, method: "GET", path: directories[kind]}.
 		answered(w.t, w.gate, 200, jsonType, `{"object":"list","data":[`+strings.Join(page, ",")+`],"has_more":false}`)
 	if expect := `{"object":"list","data":[` + strings.Join(want, ",") + `],"has_more":false}`; seen != expect {
 		rt.Fatalf("%q sees %s, want %s", as, seen, expect)
