@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// account is a provider account that keeps objects, for everybody who has its key: responses, conversations and files. It
-// knows nothing of owners.
+// account is a provider account that keeps objects, for everybody who has its key: responses, conversations, files and vector stores.
+// It knows nothing of owners.
 type account struct {
 	mu      sync.Mutex
 	made    int
@@ -31,16 +31,25 @@ func newAccount(t testing.TB) (*account, string) {
 	mux.HandleFunc("POST /v1/responses", a.respond)
 	mux.HandleFunc("POST /v1/conversations", a.make("conversation", "conv_%d"))
 	mux.HandleFunc("POST /v1/files", a.make("file", "file-%d"))
-	mux.HandleFunc("GET /v1/files", a.list)
+	mux.HandleFunc("POST /v1/vector_stores", a.make("vector_store", "vs_%d"))
+	mux.HandleFunc("POST /v1/vector_stores/{id}/file_batches", a.make("vector_store.file_batch", "vsfb_%d"))
+	mux.HandleFunc("GET /v1/files", a.list("/v1/files/"))
+	mux.HandleFunc("GET /v1/vector_stores", a.list("/v1/vector_stores/"))
 	mux.HandleFunc("GET /v1/files/{id}/content", a.use(`words of a file`))
 	for _, path := range []string{
 		"GET /v1/responses/{id}", "GET /v1/responses/{id}/input_items", "POST /v1/responses/{id}/cancel", "GET /v1/files/{id}",
 		"GET /v1/conversations/{id}", "POST /v1/conversations/{id}", "GET /v1/conversations/{id}/items",
+		"POST /v1/conversations/{id}/items", "GET /v1/vector_stores/{id}", "POST /v1/vector_stores/{id}",
+		"POST /v1/vector_stores/{id}/search", "GET /v1/vector_stores/{id}/files", "POST /v1/vector_stores/{id}/files",
+		"GET /v1/vector_stores/{id}/files/{file}", "POST /v1/vector_stores/{id}/files/{file}",
+		"DELETE /v1/vector_stores/{id}/files/{file}", "GET /v1/vector_stores/{id}/files/{file}/content",
+		"GET /v1/vector_stores/{id}/file_batches/{batch}", "POST /v1/vector_stores/{id}/file_batches/{batch}/cancel",
+		"GET /v1/vector_stores/{id}/file_batches/{batch}/files",
 		"GET /v1/conversations/{id}/items/{item}", "DELETE /v1/conversations/{id}/items/{item}",
 	} {
 		mux.HandleFunc(path, a.use(`{"object":"whatever"}`))
 	}
-	for _, path := range []string{"DELETE /v1/responses/{id}", "DELETE /v1/conversations/{id}", "DELETE /v1/files/{id}"} {
+	for _, path := range []string{"DELETE /v1/responses/{id}", "DELETE /v1/conversations/{id}", "DELETE /v1/files/{id}", "DELETE /v1/vector_stores/{id}"} {
 		mux.HandleFunc(path, a.remove)
 	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -152,16 +161,18 @@ func (a *account) remove(w http.ResponseWriter, r *http.Request) {
 	answerJSON(w, http.StatusOK, fmt.Sprintf(`{"id":%q,"deleted":true}`, r.PathValue("id")))
 }
 
-// list gives the files of everybody.
-func (a *account) list(w http.ResponseWriter, _ *http.Request) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var files []string
-	for path := range a.objects {
-		if id, ok := strings.CutPrefix(path, "/v1/files/"); ok {
-			files = append(files, fmt.Sprintf(`{"id":%q,"object":"file","filename":"of-somebody"}`, id))
+// list gives what everybody has in a collection.
+func (a *account) list(collection string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		var all []string
+		for path := range a.objects {
+			if id, ok := strings.CutPrefix(path, collection); ok && !strings.Contains(id, "/") {
+				all = append(all, fmt.Sprintf(`{"id":%q,"object":"whatever","name":"of-somebody"}`, id))
+			}
 		}
+		slices.Sort(all)
+		answerJSON(w, http.StatusOK, `{"object":"list","data":[`+strings.Join(all, ",")+`],"has_more":false}`)
 	}
-	slices.Sort(files)
-	answerJSON(w, http.StatusOK, `{"object":"list","data":[`+strings.Join(files, ",")+`],"has_more":false}`)
 }

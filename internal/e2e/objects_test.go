@@ -61,6 +61,8 @@ func TestObjectsAtTheProvider(t *testing.T) {
 	streamed := w.newObject(ann, "/v1/responses", respondTo(`,"stream":true`))
 	conv := w.newObject(ann, "/v1/conversations", `{"metadata":{"about":"refunds"}}`)
 	file := w.newObject(ann, "/v1/files", aFile)
+	vs := w.newObject(ann, "/v1/vector_stores", `{"name":"bills","file_ids":["`+file+`"]}`)
+	items := fmt.Sprintf(`{"items":[{"type":"message","role":"user","content":%q}]}`, onTask)
 	ofApp := w.newObject(app, "/v1/files", aFile)
 
 	rows := []struct{ method, path, body string }{
@@ -75,11 +77,18 @@ func TestObjectsAtTheProvider(t *testing.T) {
 		{"GET", "/v1/conversations/" + conv + "/items?after=msg_1", ""},
 		{"GET", "/v1/conversations/" + conv + "/items/msg_1", ""},
 		{"DELETE", "/v1/conversations/" + conv + "/items/msg_1", ""},
+		{"POST", "/v1/conversations/" + conv + "/items", items},
+		{"GET", "/v1/vector_stores/" + vs, ""},
+		{"POST", "/v1/vector_stores/" + vs, `{"name":"bills"}`},
+		{"POST", "/v1/vector_stores/" + vs + "/search", fmt.Sprintf(`{"query":%q}`, onTask)},
+		{"GET", "/v1/vector_stores/" + vs + "/files?limit=5", ""},
+		{"GET", "/v1/vector_stores?after=" + vs, ""},
 		{"GET", "/v1/files/" + file, ""},
 		{"GET", "/v1/files/" + file + "/content", ""},
 		{"GET", "/v1/files?after=" + file, ""},
 		{"DELETE", "/v1/files/" + file, ""},
 		{"DELETE", "/v1/conversations/" + conv, ""},
+		{"DELETE", "/v1/vector_stores/" + vs, ""},
 		{"DELETE", "/v1/responses/" + resp, ""},
 	}
 	refusedToOthers := func(t *testing.T) {
@@ -123,7 +132,7 @@ func TestObjectsAtTheProvider(t *testing.T) {
 			t.Errorf("%s %s is recorded as %+v and %+v", row.method, row.path, intent.Objects, outcome)
 		}
 	}
-	for _, path := range []string{"/v1/files/" + file, "/v1/conversations/" + conv, "/v1/responses/" + resp} {
+	for _, path := range []string{"/v1/files/" + file, "/v1/conversations/" + conv, "/v1/vector_stores/" + vs, "/v1/responses/" + resp} {
 		if account.has(path) {
 			t.Errorf("%s is still there", path)
 		}
@@ -148,9 +157,10 @@ func TestObjectsThatStayDenied(t *testing.T) {
 		{"POST", "/v1/files", strings.Replace(aFile, "user_data", "batch", 1), 400, "unread and uncharged"},
 		{"POST", "/v1/files", `{"purpose":"user_data"}`, 415, "multipart/form-data"},
 		{"POST", "/v1/uploads", "{}", 403, "unread or uncharged"},
-		{"POST", "/v1/conversations", `{"items":[{"role":"user","content":"hello"}]}`, 400, "would pass unread"},
-		{"POST", "/v1/conversations/" + conv + "/items", `{"items":[]}`, 403, "would let prompts pass unread"},
-		{"POST", "/v1/vector_stores", "{}", 403, "neither read nor charged"},
+		{"POST", "/v1/conversations/" + conv + "/items", `{"items":[{"type":"item_reference","id":"msg_1"}]}`, 400, "cannot be judged"},
+		{"POST", "/v1/conversations/" + conv, `{"items":[]}`, 400, "not a parameter that is known here"},
+		{"POST", "/v1/vector_stores", `{"unheard_of":1}`, 400, "not a parameter that is known here"},
+		{"POST", "/v1/responses", `{"model":"gpt-4o-mini","input":[{"role":"user","content":[{"type":"input_file","file_id":"file-1"}]}]}`, 400, "requests.file_ids"},
 		{"GET", "/v1/files?limit=10", "", 400, "after, order, purpose"},
 		{"GET", "/v1/responses/" + "resp_1?stream=true", "", 400, "include"},
 		{"POST", "/v1/responses", respondTo(`,"background":true`), 400, "background"},

@@ -70,7 +70,7 @@ func (r sdkResult) text() string {
 	return b.String()
 }
 
-const sdkMedia = "requests: {inline: [image, audio, file], file_purposes: [user_data]}\n"
+const sdkMedia = "requests: {inline: [image, audio, file], file_purposes: [user_data], file_ids: true, hosted_tools: [file_search]}\n"
 
 // Every endpoint that is governed serves the clients: the app gets the answer, the provider is asked once under its own key,
 // and the audit has what it used.
@@ -156,6 +156,7 @@ func TestSDKObjectsOfOthers(t *testing.T) {
 			upload.Body["purpose"] = "batch"
 			sdkError{400, "invalid_request_error", "unsupported_parameter", "purpose", "", 1}.check(t, w, client, upload)
 		})
+		t.Run("vector stores", func(t *testing.T) { w.in(t).sdkStores(t, client, ben, made, none) })
 	})
 }
 

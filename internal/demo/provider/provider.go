@@ -1,8 +1,8 @@
 // Package provider stands in for OpenAI: chats, responses, completions, pictures and speech as a whole and as event streams
-// with usage, embeddings, moderations, transcripts, files, and the list of models. The demo, the tests and the benchmark use
+// with usage, embeddings, moderations, transcripts, files, vector stores, and the list of models. The demo, the tests and the benchmark use
 // it.
 //
-// Contract: equal requests get equal answers, but for the ids of responses and files; tokens are words, so that usage can be told from a prompt by counting;
+// Contract: equal requests get equal answers, but for the ids of what is kept; tokens are words, so that usage can be told from a prompt by counting;
 // what was received is kept, within bounds, for assertions. Faults are made only where Options.Behaviours is set.
 //
 // It imports nothing of Plumbline: what it understands of the wire must not depend on what Plumbline understands.
@@ -70,7 +70,7 @@ type Provider struct {
 	total    atomic.Int64
 	rejected atomic.Int64
 
-	stored shelf // responses and files
+	stored shelf // responses, files and vector stores
 
 	mu   sync.Mutex
 	kept []Request // the last o.Keep, oldest first from next on
@@ -102,6 +102,7 @@ func New(o Options) *Provider {
 		p.mux.HandleFunc("GET /v1/"+kind+"/{id}", p.getStored)
 		p.mux.HandleFunc("DELETE /v1/"+kind+"/{id}", p.deleteStored)
 	}
+	p.routeStores()
 	p.mux.HandleFunc("GET /v1/models", listModels)
 	p.mux.HandleFunc("GET /v1/models/{id}", getModel)
 	p.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {

@@ -10,10 +10,11 @@ import (
 // maxStored bounds what is kept of responses and files: beyond it all of them are forgotten.
 const maxStored = 1000
 
-// stored is what the provider keeps under an id: a response, or a file with its content.
+// stored is what the provider keeps under an id: a response, a file with its content, a vector store with the files in it.
 type stored struct {
 	fields  object
 	content []byte
+	holds   []string // ids, never changed in place
 }
 
 // shelf keeps what is stored, under ids of its own.
