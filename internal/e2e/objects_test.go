@@ -182,19 +182,24 @@ func TestKilledBetweenAnswerAndOwner(t *testing.T) {
 	s := serve(t, setup{upstream: upstream})
 	ben := strings.TrimSpace(s.run("key", "create", "--app", "helpdesk", "--user", "ben"))
 	var mu sync.Mutex
-	seen, whole := map[string]bool{}, map[string]bool{}
+	seen, whole := map[string]bool{}, map[string]bool{} // by path
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var callers sync.WaitGroup
 	for i := range 4 {
 		callers.Go(func() {
 			for ctx.Err() == nil {
-				id, complete := s.responseOf(ctx, respondTo(fmt.Sprintf(`,"stream":%v`, i%2 == 0)))
+				collection, body := "/v1/responses", respondTo(fmt.Sprintf(`,"stream":%v`, i%2 == 0))
+				if i == 3 {
+					collection, body = "/v1/vector_stores", `{"name":"bills"}`
+				}
+				id, complete := s.objectOf(ctx, collection, body)
 				if id == "" {
 					pause(ctx, 5*time.Millisecond)
 					continue
 				}
 				mu.Lock()
+				id = collection + "/" + id
 				seen[id], whole[id] = true, whole[id] || complete
 				mu.Unlock()
 			}
@@ -209,10 +214,10 @@ func TestKilledBetweenAnswerAndOwner(t *testing.T) {
 	callers.Wait()
 	kept, lost := 0, 0
 	for id := range seen {
-		if r := s.as(ben, "GET", "/v1/responses/"+id, ""); r.Status != http.StatusNotFound {
+		if r := s.as(ben, "GET", id, ""); r.Status != http.StatusNotFound {
 			t.Errorf("%s of ann's is good for ben: %d %s", id, r.Status, r.Body)
 		}
-		switch r := s.as(s.key, "GET", "/v1/responses/"+id, ""); {
+		switch r := s.as(s.key, "GET", id, ""); {
 		case r.Status == http.StatusOK:
 			kept++
 		case whole[id]:
@@ -227,9 +232,9 @@ func TestKilledBetweenAnswerAndOwner(t *testing.T) {
 	}
 }
 
-// responseOf makes a response and gives the id that its caller saw, and whether it saw the whole answer.
-func (s *server) responseOf(ctx context.Context, body string) (id string, whole bool) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.envoy.URL+"/v1/responses", strings.NewReader(body))
+// objectOf makes an object and gives the id that its caller saw, and whether it saw the whole answer.
+func (s *server) objectOf(ctx context.Context, path, body string) (id string, whole bool) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.envoy.URL+path, strings.NewReader(body))
 	if err != nil {
 		return "", false
 	}
@@ -241,9 +246,12 @@ func (s *server) responseOf(ctx context.Context, body string) (id string, whole 
 	}
 	defer res.Body.Close()
 	answer, err := io.ReadAll(res.Body)
-	if _, rest, ok := strings.Cut(string(answer), `"id":"resp_`); ok {
-		number, _, _ := strings.Cut(rest, `"`)
-		id = "resp_" + number
+	for _, prefix := range []string{"resp_", "vs_"} {
+		if _, rest, ok := strings.Cut(string(answer), `"id":"`+prefix); ok {
+			number, _, _ := strings.Cut(rest, `"`)
+			id = prefix + number
+		}
 	}
-	return id, err == nil && res.StatusCode == http.StatusOK && strings.Contains(string(answer), `"status":"completed"`)
+	ends := strings.Contains(string(answer), `"status":"completed"`) || strings.HasSuffix(string(answer), `"created_at":1}`)
+	return id, err == nil && res.StatusCode == http.StatusOK && ends
 }

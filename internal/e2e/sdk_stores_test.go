@@ -37,7 +37,7 @@ func (w *world) sdkStores(t *testing.T, client sdk, ben string, made func(*testi
 	})
 	read := call("responses.create", map[string]any{
 		"model": "gpt-4o-mini",
-		"input": []any{map[string]any{"role": "user", "content": []any{
+		"input": []any{map[string]any{"type": "message", "role": "user", "content": []any{
 			map[string]any{"type": "input_text", "text": onTask}, map[string]any{"type": "input_file", "file_id": file},
 		}}},
 	})
