@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
@@ -27,6 +28,35 @@ type reader struct {
 
 func newReader(body []byte) *reader {
 	return &reader{lexer: lexer{body: body, levels: make([]level, 0, 8), names: make([][]byte, 0, 16)}}
+}
+
+// readers are kept from one document to the next: setting one up costs as much as reading a small document.
+var readers = sync.Pool{New: func() any { return newReader(nil) }}
+
+// borrowReader gives a reader of body, to be given back.
+func borrowReader(body []byte) *reader {
+	r := readers.Get().(*reader)
+	r.body = body
+	return r
+}
+
+const (
+	maxKeptNames = 64
+	maxKeptText  = 64 << 10
+)
+
+// giveBack keeps r for the next document, without any of this one: nothing of a body outlives its exchange. What a large
+// document made grow is let go.
+func (r *reader) giveBack() {
+	if cap(r.levels) > maxDepth || cap(r.names) > maxKeptNames || cap(r.scratch) > maxKeptText {
+		return
+	}
+	levels, names, scratch := r.levels[:cap(r.levels)], r.names[:cap(r.names)], r.scratch[:cap(r.scratch)]
+	clear(levels)
+	clear(names)
+	clear(scratch)
+	*r = reader{lexer: lexer{levels: levels[:0], names: names[:0]}, scratch: scratch[:0]}
+	readers.Put(r)
 }
 
 // offset is right after what was read last.
