@@ -2,6 +2,7 @@ package intent
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
 	"unicode/utf8"
 )
@@ -253,33 +254,32 @@ func wordEnd(text []byte) int {
 
 // requested reports whether head holds one of requests anywhere.
 func requested(head []byte) bool {
-	for i := 0; i+1 < len(head); i++ {
-		if starts.first[head[i]]&starts.second[head[i+1]] == 0 {
-			continue
-		}
-		for _, p := range requests {
-			if bytes.HasPrefix(head[i:], p) {
+	begun := uint32(0) // what the character before may begin
+	for i, c := range head {
+		set := starts[c]
+		for begun &= set; begun != 0; begun &= begun - 1 {
+			if bytes.HasPrefix(head[i-1:], requests[bits.TrailingZeros32(begun)]) {
 				return true
 			}
 		}
+		begun = set >> 16
 	}
 	return false
 }
 
-var requests = [][]byte{
+var requests = [16][]byte{
 	[]byte("please"), []byte("can you"), []byte("could you"), []byte("would you"), []byte("will you"),
 	[]byte("you to "), []byte("help me"), []byte("i need"), []byte("i want"), []byte("i'd like"), []byte("i would like"),
 	[]byte("let's"), []byte("you must"), []byte("you should"), []byte("your task"), []byte("your job"),
 }
 
-// starts tells apart what one of requests may begin with: it has a bit in the sets of its first and of its second
-// character.
-var starts = func() (s struct{ first, second [256]uint16 }) {
+// starts says of each character which of requests have it second, a bit for each, and above those which it begins.
+var starts = func() (set [256]uint32) {
 	for i, p := range requests {
-		s.first[p[0]] |= 1 << i
-		s.second[p[1]] |= 1 << i
+		set[p[1]] |= 1 << i
+		set[p[0]] |= 1 << (16 + i)
 	}
-	return s
+	return set
 }()
 
 // openers may stand before the verb of a command.
