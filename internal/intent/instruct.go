@@ -160,12 +160,11 @@ func newBreaks(text []byte) breaks {
 // next is the first place at or after from, the text's length if there is none. from never falls.
 func (b *breaks) next(from int) int {
 	first := len(b.text)
-	for k, at := range b.at {
-		if at < from {
-			at = b.find(k, from)
-			b.at[k] = at
+	for k := range b.at {
+		if b.at[k] < from {
+			b.at[k] = b.find(k, from)
 		}
-		first = min(first, at)
+		first = min(first, b.at[k])
 	}
 	return first
 }

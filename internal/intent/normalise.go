@@ -134,7 +134,7 @@ func appendPlain(dst []byte, s string) (out []byte, n int) {
 		}
 		// Seven bits each: what is added to a character shows in its eighth bit and goes no further.
 		capital := (w + ones*(0x80-'A')) &^ (w + ones*(0x80-'Z'-1)) & highs
-		control := ^(w + ones*(0x80-' ')) | w + ones
+		control := ^(w + ones*(0x80-' ')) | (w + ones)
 		if control &= (w ^ ones*'\n') + ones*0x7F; control&highs != 0 { // a line's end is none of them
 			for i := n; i < n+8; i++ {
 				to[i] = lower[s[i]]
