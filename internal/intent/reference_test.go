@@ -115,11 +115,11 @@ func referenceAsks(sentence []byte) bool {
 		if end < 0 {
 			end = len(head)
 		}
-		word := string(head[:end])
-		if askers[word] {
+		word := head[:end]
+		if askers[string(word)] {
 			return true
 		}
-		if !openers[word] {
+		if !openers[string(word)] {
 			return false
 		}
 		head = head[end:]
@@ -253,8 +253,10 @@ func agree(t rapid.TB, text []byte) {
 
 // spokenText draws text of words that sentences, questions and commands are told by.
 func spokenText() *rapid.Generator[string] {
-	common := []string{"please", "pleas", "can you", "could  you", "semi need", "i'd like", "let's", "you to ", "you must", "write", "also", "also, now", "é",
-		"...", "?", "? ", "! ", ".", ". ", "\n", "\n- ", "# ", "> ", "``", "```", "```sql\n", "'", "it's", "customer's", "mix", "yo", "le", "i'", "\xe2", "'s'"}
+	common := []string{
+		"please", "pleas", "can you", "could  you", "semi need", "i'd like", "let's", "you to ", "you must", "write", "also", "also, now", "é",
+		"...", "?", "? ", "! ", ".", ". ", "\n", "\n- ", "# ", "> ", "``", "```", "```sql\n", "'", "it's", "customer's", "mix", "yo", "le", "i'", "\xe2", "'s'",
+	}
 	lists := slices.Concat(strings.Fields(englishWords), strings.Fields(functionWords), strings.Fields(foreignWords))
 	for _, r := range requests {
 		lists = append(lists, string(r))
@@ -421,6 +423,20 @@ func TestASCIIPrefix(t *testing.T) {
 		}
 		if got := asciiPrefix(string(plain) + "\x80" + string(plain)); got != n {
 			t.Errorf("%d before another character: got %d", n, got)
+		}
+	}
+}
+
+// Each ASCII character is read alike wherever in a word of the processor it stands.
+func TestEachCharacterIsReadAsTheReferenceReadsIt(t *testing.T) {
+	for c := range byte(utf8.RuneSelf) {
+		for at := range 17 {
+			text := strings.Repeat("aZ", 9)
+			text = text[:at] + string(rune(c)) + text[at+1:]
+			normal, _ := new(buffers).appendNormal(nil, text)
+			if want, _ := referenceNormal(text); string(normal) != want {
+				t.Errorf("%q: got %q, want %q", text, normal, want)
+			}
 		}
 	}
 }

@@ -45,18 +45,21 @@ const (
 	maxKeptText  = 64 << 10
 )
 
-// giveBack keeps r for the next document, without any of this one: nothing of a body outlives its exchange. What a large
-// document made grow is let go.
+// giveBack keeps r for the next document. What a large one made grow is let go.
 func (r *reader) giveBack() {
-	if cap(r.levels) > maxDepth || cap(r.names) > maxKeptNames || cap(r.scratch) > maxKeptText {
-		return
+	if cap(r.levels) <= maxDepth && cap(r.names) <= maxKeptNames && cap(r.scratch) <= maxKeptText {
+		r.wipe()
+		readers.Put(r)
 	}
+}
+
+// wipe leaves r its memory and nothing of the document: no part of a body outlives its exchange.
+func (r *reader) wipe() {
 	levels, names, scratch := r.levels[:cap(r.levels)], r.names[:cap(r.names)], r.scratch[:cap(r.scratch)]
 	clear(levels)
 	clear(names)
 	clear(scratch)
 	*r = reader{lexer: lexer{levels: levels[:0], names: names[:0]}, scratch: scratch[:0]}
-	readers.Put(r)
 }
 
 // offset is right after what was read last.
