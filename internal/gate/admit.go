@@ -77,7 +77,7 @@ func (x *Exchange) read(body []byte) *core.Error {
 		return nil
 	case openai.ClassGoverned:
 	}
-	request, err := openai.Read(x.endpoint, x.head.ContentType, body, allowance(x.pinned.policy.Requests()))
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy))
 	if err != nil {
 		return err
 	}

@@ -7,8 +7,23 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 )
 
-// allowance is what the policy says of requests in the words of the wire.
-func allowance(r policy.Requests) openai.Allowance {
+// allowed is what one policy says of requests, in the words of the wire.
+type allowed struct {
+	policy    *policy.Snapshot
+	allowance openai.Allowance
+}
+
+// allowance gives what p allows requests. It is the same for all requests under one policy, and worded once for them.
+func (g *Gate) allowance(p *policy.Snapshot) openai.Allowance {
+	last := g.allowed.Load()
+	if last == nil || last.policy != p {
+		last = &allowed{policy: p, allowance: allowanceOf(p.Requests())}
+		g.allowed.Store(last)
+	}
+	return last.allowance
+}
+
+func allowanceOf(r policy.Requests) openai.Allowance {
 	return openai.Allowance{
 		RemoteURLs:   r.RemoteURLs,
 		Images:       slices.Contains(r.Inline, policy.InlineImage),

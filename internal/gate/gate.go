@@ -19,6 +19,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -101,8 +102,9 @@ type Options struct {
 
 // Gate opens exchanges. It is safe for concurrent use.
 type Gate struct {
-	o      Options
-	leases leases
+	o       Options
+	leases  leases
+	allowed atomic.Pointer[allowed] // by the policy of the last request
 }
 
 // New checks the options.

@@ -48,7 +48,7 @@ func (x *Exchange) readOwned(body []byte) *core.Error {
 	case x.endpoint.Form:
 		return x.readUpload(body)
 	}
-	request, err := openai.Read(x.endpoint, x.head.ContentType, body, allowance(x.pinned.policy.Requests()))
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy))
 	x.request = request
 	return err
 }

@@ -2,7 +2,9 @@ package intent
 
 import (
 	"bytes"
+	"math/bits"
 	"slices"
+	"unicode/utf8"
 )
 
 // maxInstruction is the length of an instruction view, in bytes.
@@ -86,53 +88,93 @@ func appendEnds(dst, sentence []byte, n int) []byte {
 
 // appendSpans cuts text into sentences and fences. Beyond maxSpans only the newest is kept as the last.
 func appendSpans(spans []span, text []byte) []span {
-	add := func(s span) {
-		if s.lang == "" {
-			trimmed := bytes.TrimLeft(text[s.from:s.to], " \n*-#>.!?")
-			s.from = s.to - len(trimmed)
-			if !bytes.ContainsFunc(trimmed, isWordRune) {
-				return
-			}
-		}
-		if len(spans) == maxSpans {
-			spans = spans[:maxSpans-1]
-		}
-		spans = append(spans, s)
-	}
+	ends := newBreaks(text)
 	from := 0
-	for i := 0; i < len(text); i++ {
-		c := text[i]
-		if !breaks[c] {
-			continue
-		}
-		switch {
+	for i := ends.next(0); i < len(text); i = ends.next(i + 1) {
+		switch c := text[i]; {
 		case c == '`' && bytes.HasPrefix(text[i:], fence):
-			add(span{from: from, to: i})
+			spans = appendSentence(spans, text, from, i)
 			body := i + len(fence)
 			end := len(text) // a fence that is never closed swallows the rest, as it does when shown
 			if n := bytes.Index(text[body:], fence); n >= 0 {
 				end = body + n + len(fence)
 			}
-			add(span{from: i, to: end, lang: language(text[body:end])})
+			spans = appendSpan(spans, span{from: i, to: end, lang: language(text[body:end])})
 			from, i = end, end-1
 		case c == '\n':
-			add(span{from: from, to: i})
+			spans = appendSentence(spans, text, from, i)
 			from = i + 1
 		case c != '`' && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n'):
-			add(span{from: from, to: i + 1})
+			spans = appendSentence(spans, text, from, i+1)
 			from = i + 1
 		}
 	}
 	if from < len(text) {
-		add(span{from: from, to: len(text)})
+		spans = appendSentence(spans, text, from, len(text))
 	}
 	return spans
 }
 
+// appendSentence appends the sentence text[from:to], without what lists and quotations put in front of it, unless it holds
+// no word.
+func appendSentence(spans []span, text []byte, from, to int) []span {
+	for from < to && ornament[text[from]] {
+		from++
+	}
+	if from == to || !isASCIIWord(text[from]) && !bytes.ContainsFunc(text[from:to], isWordRune) {
+		return spans
+	}
+	return appendSpan(spans, span{from: from, to: to})
+}
+
+func appendSpan(spans []span, s span) []span {
+	if len(spans) == maxSpans {
+		spans = spans[:maxSpans-1]
+	}
+	return append(spans, s)
+}
+
 var fence = []byte("```")
 
-// breaks are the characters at which a span can end.
-var breaks = [256]bool{'`': true, '\n': true, '.': true, '!': true, '?': true}
+// ornament are the characters that may stand before a sentence and are none of it.
+var ornament = [256]bool{' ': true, '\n': true, '*': true, '-': true, '#': true, '>': true, '.': true, '!': true, '?': true}
+
+// breakAt are the characters at which a span can end.
+const breakAt = "\n.?!`"
+
+// breaks finds the places at which a span can end. It keeps where each of the characters stands next: the processor finds
+// one character many times faster than one of five, and most of the five are rare.
+type breaks struct {
+	text []byte
+	at   [len(breakAt)]int
+}
+
+func newBreaks(text []byte) breaks {
+	b := breaks{text: text}
+	for k := range b.at {
+		b.at[k] = b.find(k, 0)
+	}
+	return b
+}
+
+// next is the first place at or after from, the text's length if there is none. from never falls.
+func (b *breaks) next(from int) int {
+	first := len(b.text)
+	for k := range b.at {
+		if b.at[k] < from {
+			b.at[k] = b.find(k, from)
+		}
+		first = min(first, b.at[k])
+	}
+	return first
+}
+
+func (b *breaks) find(k, from int) int {
+	if n := bytes.IndexByte(b.text[from:], breakAt[k]); n >= 0 {
+		return from + n
+	}
+	return len(b.text)
+}
 
 // language gives the name that a fence's first line carries, "plain" when there is none that is known.
 func language(body []byte) string {
@@ -155,21 +197,22 @@ var languages = []string{
 // asks reports whether a sentence is a question or a command, by its end, its first words and what people write before
 // a request.
 func asks(sentence []byte) bool {
-	if bytes.HasSuffix(bytes.TrimRight(sentence, " "), []byte("?")) {
+	end := len(sentence)
+	for end > 0 && sentence[end-1] == ' ' {
+		end--
+	}
+	if end > 0 && sentence[end-1] == '?' {
 		return true
 	}
 	head := sentence[:min(len(sentence), 80)]
-	for _, p := range requests {
-		if bytes.Contains(head, p) {
-			return true
-		}
-	}
+	return begins(head) || requested(head)
+}
+
+// begins reports whether a sentence begins as a question or a command does.
+func begins(head []byte) bool {
 	for range 3 {
-		head = bytes.TrimLeftFunc(head, func(r rune) bool { return !isWordRune(r) })
-		end := bytes.IndexFunc(head, func(r rune) bool { return !isWordRune(r) && r != '\'' })
-		if end < 0 {
-			end = len(head)
-		}
+		head = head[wordStart(head):]
+		end := wordEnd(head)
 		word := head[:end]
 		if askers[string(word)] {
 			return true
@@ -182,11 +225,61 @@ func asks(sentence []byte) bool {
 	return false
 }
 
-var requests = [][]byte{
+// wordStart is where the first word of text begins.
+func wordStart(text []byte) int {
+	if len(text) > 0 && isASCIIWord(text[0]) {
+		return 0
+	}
+	if n := bytes.IndexFunc(text, isWordRune); n >= 0 {
+		return n
+	}
+	return len(text)
+}
+
+// wordEnd is where the word ends that text begins with. An apostrophe is part of it.
+func wordEnd(text []byte) int {
+	end := 0
+	for end < len(text) && (isASCIIWord(text[end]) || text[end] == '\'') {
+		end++
+	}
+	if end == len(text) || text[end] < utf8.RuneSelf {
+		return end
+	}
+	if n := bytes.IndexFunc(text[end:], func(r rune) bool { return !isWordRune(r) && r != '\'' }); n >= 0 {
+		return end + n
+	}
+	return len(text)
+}
+
+// requested reports whether head holds one of requests anywhere.
+func requested(head []byte) bool {
+	begun := uint32(0) // what the character before may begin
+	for i, c := range head {
+		set := starts[c]
+		for begun &= set; begun != 0; begun &= begun - 1 {
+			if bytes.HasPrefix(head[i-1:], requests[bits.TrailingZeros32(begun)]) {
+				return true
+			}
+		}
+		begun = set >> 16
+	}
+	return false
+}
+
+var requests = [16][]byte{
 	[]byte("please"), []byte("can you"), []byte("could you"), []byte("would you"), []byte("will you"),
 	[]byte("you to "), []byte("help me"), []byte("i need"), []byte("i want"), []byte("i'd like"), []byte("i would like"),
 	[]byte("let's"), []byte("you must"), []byte("you should"), []byte("your task"), []byte("your job"),
 }
+
+// starts says of each character which of requests have it second, a bit for each, and above those which it begins.
+var starts = func() (set [256]uint32) {
+	for i, p := range requests {
+		set[p[1]] |= 1 << i
+		set[p[0]] |= 1 << (16 + i)
+	}
+	return set
+}()
 
 // openers may stand before the verb of a command.
 var openers = set(`also and first second third next now so then finally lastly just hi hello hey ok okay well thanks but

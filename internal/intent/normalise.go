@@ -2,6 +2,8 @@ package intent
 
 import (
 	"bytes"
+	"encoding/binary"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -35,12 +37,14 @@ type buffers struct{ visible, plain []byte }
 // character before, to which marks may belong, up to the next that none of what is before can change.
 func (b *buffers) appendNormal(dst []byte, s string) (out []byte, hidden bool) {
 	for i := 0; ; {
-		plain := asciiPrefix(s[i:])
-		if i+plain == len(s) {
-			return appendLower(dst, s[i:]), hidden
+		var plain int
+		if dst, plain = appendPlain(dst, s[i:]); i+plain == len(s) {
+			return dst, hidden
 		}
-		from := i + max(plain-1, 0)
-		dst = appendLower(dst, s[i:from])
+		from := i
+		if plain > 0 {
+			from, dst = i+plain-1, dst[:len(dst)-1]
+		}
 		var wide, h bool
 		i, wide, h = b.readVisible(s, from)
 		hidden = hidden || h
@@ -118,8 +122,48 @@ func (b *buffers) appendNFKC(dst []byte) []byte {
 	return dst
 }
 
+// appendPlain appends the ASCII that s begins with as appendLower does, and gives its length.
+func appendPlain(dst []byte, s string) (out []byte, n int) {
+	from := len(dst)
+	dst = slices.Grow(dst, len(s))[:from+len(s)]
+	to := dst[from:]
+	for ; n+8 <= len(s); n += 8 {
+		w := load(s[n:])
+		if w&highs != 0 {
+			break
+		}
+		// Seven bits each: what is added to a character shows in its eighth bit and goes no further.
+		capital := (w + ones*(0x80-'A')) &^ (w + ones*(0x80-'Z'-1)) & highs
+		control := ^(w + ones*(0x80-' ')) | (w + ones)
+		if control &= (w ^ ones*'\n') + ones*0x7F; control&highs != 0 { // a line's end is none of them
+			for i := n; i < n+8; i++ {
+				to[i] = lower[s[i]]
+			}
+			continue
+		}
+		binary.LittleEndian.PutUint64(to[n:], w|capital>>2) // 0x80>>2 is what tells small letters from capitals
+	}
+	for ; n < len(s) && s[n] < utf8.RuneSelf; n++ {
+		to[n] = lower[s[n]]
+	}
+	return dst[:from+n], n
+}
+
+// Eight characters at once, in the bytes of a word.
+const (
+	ones  = 0x0101010101010101
+	highs = 0x8080808080808080
+)
+
+// load gives the first eight bytes of s.
+func load(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
 // appendLower appends s, which is ASCII, in lower case and with control characters as spaces.
-func appendLower[T string | []byte](dst []byte, s T) []byte {
+func appendLower(dst, s []byte) []byte {
 	from := len(dst)
 	dst = append(dst, s...)
 	for i, c := range dst[from:] {
@@ -146,10 +190,8 @@ var lower = func() (lower [256]byte) {
 // asciiPrefix gives how many bytes s begins with that are ASCII.
 func asciiPrefix(s string) int {
 	i := 0
-	for ; i+8 <= len(s); i += 8 {
-		if (s[i]|s[i+1]|s[i+2]|s[i+3]|s[i+4]|s[i+5]|s[i+6]|s[i+7])&utf8.RuneSelf != 0 {
-			break
-		}
+	for i+8 <= len(s) && load(s[i:])&highs == 0 {
+		i += 8
 	}
 	for i < len(s) && s[i] < utf8.RuneSelf {
 		i++
@@ -157,9 +199,16 @@ func asciiPrefix(s string) int {
 	return i
 }
 
-func isASCIIWord(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
-}
+func isASCIIWord(c byte) bool { return asciiWord[c] }
+
+// asciiWord are the letters and digits.
+var asciiWord = func() (set [256]bool) {
+	for i := range set {
+		c := byte(i)
+		set[i] = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+	}
+	return set
+}()
 
 // isInvisible reports characters that change nothing that a reader sees of English text: default ignorable code points
 // (Unicode Standard Annex 44) and the controls of direction (Annex 9).

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -57,6 +58,103 @@ func referenceMostlyEncoded(text string) bool {
 		}
 	}
 	return encoded*2 > len(text)-strings.Count(text, " ")-strings.Count(text, "\n")
+}
+
+func referenceSpans(text []byte) (spans []span) {
+	add := func(s span) {
+		if s.lang == "" {
+			trimmed := bytes.TrimLeft(text[s.from:s.to], " \n*-#>.!?")
+			s.from = s.to - len(trimmed)
+			if !bytes.ContainsFunc(trimmed, isWordRune) {
+				return
+			}
+		}
+		if len(spans) == maxSpans {
+			spans = spans[:maxSpans-1]
+		}
+		spans = append(spans, s)
+	}
+	from := 0
+	for i := 0; i < len(text); i++ {
+		switch c := text[i]; {
+		case bytes.HasPrefix(text[i:], []byte("```")):
+			add(span{from: from, to: i})
+			end := len(text)
+			if n := bytes.Index(text[i+3:], []byte("```")); n >= 0 {
+				end = i + 3 + n + 3
+			}
+			add(span{from: i, to: end, lang: language(text[i+3 : end])})
+			from, i = end, end-1
+		case c == '\n':
+			add(span{from: from, to: i})
+			from = i + 1
+		case strings.IndexByte(".!?", c) >= 0 && (i+1 == len(text) || text[i+1] == ' ' || text[i+1] == '\n'):
+			add(span{from: from, to: i + 1})
+			from = i + 1
+		}
+	}
+	if from < len(text) {
+		add(span{from: from, to: len(text)})
+	}
+	return spans
+}
+
+func referenceAsks(sentence []byte) bool {
+	if bytes.HasSuffix(bytes.TrimRight(sentence, " "), []byte("?")) {
+		return true
+	}
+	head := sentence[:min(len(sentence), 80)]
+	for _, p := range requests {
+		if bytes.Contains(head, p) {
+			return true
+		}
+	}
+	for range 3 {
+		head = bytes.TrimLeftFunc(head, func(r rune) bool { return !isWordRune(r) })
+		end := bytes.IndexFunc(head, func(r rune) bool { return !isWordRune(r) && r != '\'' })
+		if end < 0 {
+			end = len(head)
+		}
+		word := head[:end]
+		if askers[string(word)] {
+			return true
+		}
+		if !openers[string(word)] {
+			return false
+		}
+		head = head[end:]
+	}
+	return false
+}
+
+// referenceWord is [newWord] by the lists themselves.
+func referenceWord(text string, weight float32) Word {
+	kind := kinds[text]
+	bare, bareKind := text, kind
+	if b, owned := strings.CutSuffix(text, "'s"); owned {
+		bare, bareKind = b, kinds[b]
+	}
+	return Word{Text: text, Stem: Stem(bare), Weight: weight, Content: len(bare) > 1 && bareKind&function == 0, kind: kind}
+}
+
+func referenceWords(text string, weight float32) (words []Word) {
+	for i := 0; i < len(text); {
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if !isWordRune(r) {
+			i += size
+			continue
+		}
+		from := i
+		for i < len(text) && i-from < maxWord {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			if !isWordRune(r) && (r != '\'' || i+1 == len(text) || !isASCIIWord(text[i+1])) {
+				break
+			}
+			i += size
+		}
+		words = append(words, referenceWord(text[from:i], weight))
+	}
+	return words
 }
 
 func referenceFeatures(words []Word) []uint32 {
@@ -130,7 +228,53 @@ func FuzzNormal(f *testing.F) {
 		if want, wantHidden := referenceNormal(text); string(normal) != want || hidden != wantHidden {
 			t.Errorf("%q: got %q %t, want %q %t", text, normal, hidden, want, wantHidden)
 		}
+		agree(t, normal)
+		agree(t, []byte(text))
 	})
+}
+
+// agree fails the test where a text is not cut into the same sentences and words as the reference cuts it into.
+func agree(t rapid.TB, text []byte) {
+	t.Helper()
+	exact := cmp.AllowUnexported(span{}, Word{})
+	spans := appendSpans(nil, text)
+	if diff := cmp.Diff(referenceSpans(text), spans, exact); diff != "" {
+		t.Fatalf("sentences of %q: %s", text, diff)
+	}
+	for _, s := range spans {
+		if sentence := text[s.from:s.to]; asks(sentence) != referenceAsks(sentence) {
+			t.Fatalf("%q: asks %t", sentence, asks(sentence))
+		}
+	}
+	if diff := cmp.Diff(referenceWords(string(text), 1), appendWords(nil, string(text), 1), exact); diff != "" {
+		t.Fatalf("words of %q: %s", text, diff)
+	}
+}
+
+// spokenText draws text of words that sentences, questions and commands are told by.
+func spokenText() *rapid.Generator[string] {
+	common := []string{
+		"please", "pleas", "can you", "could  you", "semi need", "i'd like", "let's", "you to ", "you must", "write", "also", "also, now", "é",
+		"...", "?", "? ", "! ", ".", ". ", "\n", "\n- ", "# ", "> ", "``", "```", "```sql\n", "'", "it's", "customer's", "mix", "yo", "le", "i'", "\xe2", "'s'",
+	}
+	lists := slices.Concat(strings.Fields(englishWords), strings.Fields(functionWords), strings.Fields(foreignWords))
+	for _, r := range requests {
+		lists = append(lists, string(r))
+	}
+	piece := rapid.OneOf(rapid.SampledFrom(common), rapid.SampledFrom(lists), rapid.Just(" "), rapid.Just(" "), rapid.StringMatching("[a-z]{1,50}"), hostileText())
+	return rapid.Map(rapid.SliceOfN(piece, 0, 60), func(pieces []string) string { return strings.Join(pieces, "") })
+}
+
+func TestCuttingAgreesWithReference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		normal, _ := referenceNormal(spokenText().Draw(t, "text"))
+		agree(t, []byte(normal))
+	})
+	for _, p := range hostile() {
+		for _, part := range p.Parts[max(0, len(p.Parts)-1):] {
+			agree(t, []byte(part.Text[:min(len(part.Text), maxTurn)]))
+		}
+	}
 }
 
 func TestEncodedAgreesWithReference(t *testing.T) {
@@ -279,6 +423,20 @@ func TestASCIIPrefix(t *testing.T) {
 		}
 		if got := asciiPrefix(string(plain) + "\x80" + string(plain)); got != n {
 			t.Errorf("%d before another character: got %d", n, got)
+		}
+	}
+}
+
+// Each ASCII character is read alike wherever in a word of the processor it stands.
+func TestEachCharacterIsReadAsTheReferenceReadsIt(t *testing.T) {
+	for c := range byte(utf8.RuneSelf) {
+		for at := range 17 {
+			text := strings.Repeat("aZ", 9)
+			text = text[:at] + string(rune(c)) + text[at+1:]
+			normal, _ := new(buffers).appendNormal(nil, text)
+			if want, _ := referenceNormal(text); string(normal) != want {
+				t.Errorf("%q: got %q, want %q", text, normal, want)
+			}
 		}
 	}
 }

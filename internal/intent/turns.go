@@ -1,6 +1,10 @@
 package intent
 
-import "github.com/plumbline/plumbline/internal/core"
+import (
+	"slices"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
 
 // eachTurn calls read with the parts of each of the newest turns that role accepts, newest first.
 func (s *scratch) eachTurn(parts []core.Part, role func(core.Role) bool, read func([]core.Part)) {
@@ -20,8 +24,26 @@ func (s *scratch) eachTurn(parts []core.Part, role func(core.Role) bool, read fu
 	}
 }
 
+// readUser reads the user's turns. opaque and encoded are said of the newest: that it holds what cannot be read, and that
+// it is encoded for the most part.
+func (s *scratch) readUser(parts []core.Part) (opaque, encoded bool) {
+	newest := true
+	s.eachTurn(parts, isUser, func(parts []core.Part) {
+		s.readTurn(parts)
+		if newest {
+			opaque = slices.ContainsFunc(parts, func(p core.Part) bool { return p.Kind == core.KindOpaque })
+			encoded = mostlyEncoded(s.normal)
+		}
+		newest = false
+	})
+	return opaque, encoded
+}
+
+func isUser(r core.Role) bool  { return r == core.RoleUser }
+func isOther(r core.Role) bool { return r != core.RoleUser && r != core.RoleMeta }
+
 // readTurn normalises the text of a turn and appends its instruction view to s.text.
-func (s *scratch) readTurn(parts []core.Part) (hidden bool) {
+func (s *scratch) readTurn(parts []core.Part) {
 	s.normal = s.normal[:0]
 	room := maxTurn * 3 / 4 // a quarter is kept for the last part, so that no amount of text before it hides it
 	for i, part := range parts {
@@ -40,12 +62,11 @@ func (s *scratch) readTurn(parts []core.Part) (hidden bool) {
 			var h bool
 			s.normal, h = s.appendNormal(s.normal, text)
 			s.normal = append(s.normal, '\n')
-			hidden = hidden || h
+			s.hidden = s.hidden || h
 		}
 	}
 	s.text, s.spans = appendInstruction(s.text, s.normal, s.spans)
 	s.ends = append(s.ends, len(s.text))
-	return hidden
 }
 
 // cutWords cuts s.text into words, of which the first userTurns turns are the user's, and fills in v's instruction. last

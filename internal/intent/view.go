@@ -58,33 +58,17 @@ type View struct {
 // content words the same of the other roles. A system prompt beside a user turn that says enough is not judged: nothing
 // tells yet an application's own system prompt from a request that is hidden in one.
 func NewView(p core.Prompt) *View {
-	s := scratchPool.Get().(*scratch)
-	defer scratchPool.Put(s)
-	s.text, s.ends = s.text[:0], s.ends[:0]
+	s := borrowScratch()
+	defer s.giveBack()
 	v := &View{}
-
-	user := func(r core.Role) bool { return r == core.RoleUser }
-	other := func(r core.Role) bool { return !user(r) && r != core.RoleMeta }
-	opaque, encoded := false, false
-	newest := true
-	s.eachTurn(p.Parts, user, func(parts []core.Part) {
-		if newest {
-			for _, part := range parts {
-				opaque = opaque || part.Kind == core.KindOpaque
-			}
-		}
-		v.Hidden = s.readTurn(parts) || v.Hidden
-		if newest {
-			encoded = mostlyEncoded(s.normal)
-		}
-		newest = false
-	})
+	opaque, encoded := s.readUser(p.Parts)
 	words, last := s.cutWords(v, len(s.ends))
 	if contentWords(words, enough) < enough {
 		turns := len(s.ends)
-		s.eachTurn(p.Parts, other, func(parts []core.Part) { v.Hidden = s.readTurn(parts) || v.Hidden })
+		s.eachTurn(p.Parts, isOther, s.readTurn)
 		words, last = s.cutWords(v, turns)
 	}
+	v.Hidden = s.hidden
 
 	v.Pooled, v.Asked = words, words
 	if contentWords(words[:last], standAlone) >= standAlone {
@@ -126,6 +110,14 @@ type scratch struct {
 	text   []byte // the instruction views of all turns
 	spans  []span
 	ends   []int // where each turn's instruction view ends in text, newest first
+	hidden bool  // one of the turns hides text
 }
 
-var scratchPool = sync.Pool{New: func() any { return new(scratch) }}
+var scratches = sync.Pool{New: func() any { return new(scratch) }}
+
+func borrowScratch() *scratch { return scratches.Get().(*scratch) }
+
+func (s *scratch) giveBack() {
+	s.text, s.ends, s.hidden = s.text[:0], s.ends[:0], false
+	scratches.Put(s)
+}

@@ -19,22 +19,37 @@ func isWordRune(r rune) bool {
 // appendWords appends the words of text, which is normalised. Words are pieces of text, not copies.
 func appendWords(words []Word, text string, weight float32) []Word {
 	for i := 0; i < len(text); {
-		r, size := utf8.DecodeRuneInString(text[i:])
-		if !isWordRune(r) {
+		if c := text[i]; c < utf8.RuneSelf {
+			if !isASCIIWord(c) {
+				i++
+				continue
+			}
+		} else if r, size := utf8.DecodeRuneInString(text[i:]); !isWordRune(r) {
 			i += size
 			continue
 		}
 		from := i
-		for i < len(text) && i-from < maxWord {
-			r, size := utf8.DecodeRuneInString(text[i:])
-			if !isWordRune(r) && (r != '\'' || i+1 == len(text) || !isASCIIWord(text[i+1])) {
-				break
-			}
-			i += size
-		}
+		i = endOfWord(text, from)
 		words = append(words, newWord(text[from:i], weight))
 	}
 	return words
+}
+
+// endOfWord is where the word ends that begins at from.
+func endOfWord(text string, from int) int {
+	i := from
+	for i < len(text) && i-from < maxWord {
+		if isASCIIWord(text[i]) {
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if !isWordRune(r) && (r != '\'' || i+1 == len(text) || !isASCIIWord(text[i+1])) {
+			break
+		}
+		i += size
+	}
+	return i
 }
 
 func newWord(text string, weight float32) Word {

@@ -48,10 +48,8 @@ func (c *chat) member(name []byte) *core.Error {
 	case "verbosity":
 		return c.word("low", "medium", "high")
 	case "functions":
-		c.req.HasTools = true
 		return c.definitions(func(int) *core.Error { return c.object(c.functionMember) })
 	case "tools":
-		c.req.HasTools = true
 		return c.definitions(c.tool)
 	case "function_call", "tool_choice":
 		return c.nullOr(c.toolChoice)

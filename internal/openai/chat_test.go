@@ -51,7 +51,7 @@ func TestReadChat(t *testing.T) {
 		t.Error(diff)
 	}
 	if r.Endpoint != "chat.completions" || r.Model != "gpt-4o" || !r.Stream || !r.IncludeUsage || r.Choices != 2 ||
-		r.MaxOutputTokens != 99 || !r.HasTools || !r.Opaque {
+		r.MaxOutputTokens != 99 || !r.Opaque {
 		t.Errorf("%+v", r)
 	}
 }

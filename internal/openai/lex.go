@@ -408,12 +408,12 @@ func appendUnquoted(to, inner []byte) []byte {
 			return append(to, inner...)
 		}
 		to = append(to, inner[:at]...)
-		unit, is := escapedUnit(inner[at:])
-		if !is {
-			to = append(to, unescaped(inner[at+1]))
+		if c := inner[at+1]; c != 'u' {
+			to = append(to, unescaped(c))
 			inner = inner[at+2:]
 			continue
 		}
+		unit, _ := escapedUnit(inner[at:])
 		inner = inner[at+6:]
 		if utf16.IsSurrogate(unit) {
 			low, _ := escapedUnit(inner)

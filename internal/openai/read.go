@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
@@ -27,6 +28,38 @@ type reader struct {
 
 func newReader(body []byte) *reader {
 	return &reader{lexer: lexer{body: body, levels: make([]level, 0, 8), names: make([][]byte, 0, 16)}}
+}
+
+// readers are kept from one document to the next: setting one up costs as much as reading a small document.
+var readers = sync.Pool{New: func() any { return newReader(nil) }}
+
+// borrowReader gives a reader of body, to be given back.
+func borrowReader(body []byte) *reader {
+	r := readers.Get().(*reader)
+	r.body = body
+	return r
+}
+
+const (
+	maxKeptNames = 64
+	maxKeptText  = 64 << 10
+)
+
+// giveBack keeps r for the next document. What a large one made grow is let go.
+func (r *reader) giveBack() {
+	if cap(r.levels) <= maxDepth && cap(r.names) <= maxKeptNames && cap(r.scratch) <= maxKeptText {
+		r.wipe()
+		readers.Put(r)
+	}
+}
+
+// wipe leaves r its memory and nothing of the document: no part of a body outlives its exchange.
+func (r *reader) wipe() {
+	levels, names, scratch := r.levels[:cap(r.levels)], r.names[:cap(r.names)], r.scratch[:cap(r.scratch)]
+	clear(levels)
+	clear(names)
+	clear(scratch)
+	*r = reader{lexer: lexer{levels: levels[:0], names: names[:0]}, scratch: scratch[:0]}
 }
 
 // offset is right after what was read last.

@@ -64,7 +64,7 @@ func TestReadResponse(t *testing.T) {
 	if diff := cmp.Diff(want, r.Prompt.Parts); diff != "" {
 		t.Error(diff)
 	}
-	if r.Model != "gpt-5-mini" || !r.Stream || r.MaxOutputTokens != 99 || !r.HasTools || !r.Opaque || r.Choices != 1 || r.Objects != nil ||
+	if r.Model != "gpt-5-mini" || !r.Stream || r.MaxOutputTokens != 99 || !r.Opaque || r.Choices != 1 || r.Objects != nil ||
 		r.Contexts() != 0 || r.size.lowImages != 1 || r.size.messages != 6 || r.size.tools != 2 {
 		t.Errorf("%+v", r)
 	}

@@ -49,7 +49,8 @@ func (d *draft) read(endpoint Endpoint, contentType string, body []byte) *core.E
 	if !isJSON(contentType) {
 		return notJSON()
 	}
-	d.reader = newReader(body)
+	d.reader = borrowReader(body)
+	defer d.giveBack()
 	switch endpoint.Name {
 	case "chat.completions":
 		return (&chat{draft: d}).read()

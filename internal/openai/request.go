@@ -20,8 +20,6 @@ type Request struct {
 	Objects []core.ObjectRef
 	// Unstored says that the client asked the provider not to keep the answer.
 	Unstored bool
-	// HasTools says that the model may call functions.
-	HasTools bool
 	// Opaque says that the prompt holds images or audio, which cannot be read.
 	Opaque bool
 

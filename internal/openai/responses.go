@@ -50,7 +50,6 @@ func (r *responses) member(name []byte) *core.Error {
 	case "text":
 		return r.nullOr(func() *core.Error { return r.defined(func() *core.Error { return r.object(r.textMember) }) })
 	case "tools":
-		r.req.HasTools = true
 		return r.definitions(r.tool)
 	case "tool_choice":
 		return r.nullOr(r.toolChoice)

@@ -163,7 +163,7 @@ func TestSDKRequestsAreRead(t *testing.T) {
 	if failed != nil {
 		t.Fatal(failed.Public)
 	}
-	if !read.Stream || !read.IncludeUsage || read.Choices != 2 || read.MaxOutputTokens != 100 || !read.HasTools {
+	if !read.Stream || !read.IncludeUsage || read.Choices != 2 || read.MaxOutputTokens != 100 {
 		t.Errorf("%+v", read)
 	}
 }
