@@ -23,6 +23,8 @@ type Owners interface {
 	OwnedBy(ctx context.Context, kind core.ObjectKind, owner core.Owner) ([]string, error)
 	// Count notes how many tokens going on from an object takes, 0 for not known.
 	Count(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
+	// Add raises that in one step; what is not known stays so.
+	Add(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
 	Disown(ctx context.Context, ref core.ObjectRef) error
 }
 
@@ -198,11 +200,19 @@ func (x *Exchange) beginTurn(ctx context.Context) *core.Error {
 		return nil
 	}
 	defer x.clock.lap(telemetry.StageOwner)
-	model, tokens := x.contextBound()
-	if err := x.gate.o.Owners.Count(ctx, c.ObjectRef, model, tokens); err != nil {
+	if err := x.noteTurn(ctx, c); err != nil {
 		return core.AsError(fmt.Errorf("noting a turn of a conversation: %w", err))
 	}
 	return nil
+}
+
+// noteTurn adds items in one step, so that of several at the same time none is lost.
+func (x *Exchange) noteTurn(ctx context.Context, c core.OwnedObject) error {
+	if !x.charged() && x.request.Contexts() == 0 {
+		return x.gate.o.Owners.Add(ctx, c.ObjectRef, anyModel, x.request.InputBound())
+	}
+	model, tokens := x.contextBound()
+	return x.gate.o.Owners.Count(ctx, c.ObjectRef, model, tokens)
 }
 
 // keepObjects notes what the answer did to objects at the provider. It comes before the outcome, and so before the last
@@ -230,6 +240,8 @@ func (x *Exchange) endTurn(ctx context.Context, s seen) error {
 	c := x.objects.conversation
 	switch refused := x.answer.status >= 400 && x.answer.status < 500; {
 	case c.ID == "":
+		return nil
+	case refused && !x.charged(): // others may have added since: what was noted stays, as a bound
 		return nil
 	case refused: // no turn was added
 		return x.gate.o.Owners.Count(ctx, c.ObjectRef, c.Model, c.Tokens)

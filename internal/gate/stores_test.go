@@ -278,10 +278,10 @@ func TestItemsOfAConversationAreCounted(t *testing.T) {
 		post("/v1/conversations/conv_1/items", long).answered(t, w, 200, jsonType, `{"object":"list","data":[]}`)
 		holds(t, w, "after items", "*", 5000, 5100)
 		post("/v1/conversations/conv_1/items", long).answered(t, w, http.StatusBadRequest, jsonType, `{}`)
-		holds(t, w, "after a refusal", "*", 5000, 5100)
+		holds(t, w, "after a refusal", "*", 10_000, 10_100)
 		post("/v1/conversations/conv_1/items", long).answered(t, w, http.StatusInternalServerError, jsonType, `{}`)
-		holds(t, w, "after a failure", "*", 10_000, 10_100)
-		if got := reserved(w); got < alone+10_000 || got > alone+10_100 {
+		holds(t, w, "after a failure", "*", 15_000, 15_200)
+		if got := reserved(w); got < alone+15_000 || got > alone+15_200 {
 			t.Errorf("%d tokens are reserved, %d without the items", got, alone)
 		}
 	})

@@ -25,6 +25,9 @@ type Ownership interface {
 	// Count must note how many tokens going on from an object takes from now on, for a model; 0 for not known. Counting for
 	// what nobody owns must do nothing.
 	Count(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
+	// Add must raise what Count noted by tokens, in one step: of additions at the same time each must be in it. What has no
+	// model yet gets the one given. What is not known must stay so, and adding to what nobody owns must do nothing.
+	Add(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
 	// Disown must forget an object. Forgetting what nobody owns must do nothing.
 	Disown(ctx context.Context, ref core.ObjectRef) error
 	// Sweep must forget what k does not keep, and say how many objects that were.

@@ -69,6 +69,22 @@ func (o owners) Count(ctx context.Context, ref core.ObjectRef, model string, tok
 	})
 }
 
+func (o owners) Add(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error {
+	return o.w.step(ctx, "count", "", func() error {
+		object, known := o.w.objects[ref]
+		switch {
+		case !known:
+			return nil
+		case object.Model == "":
+			object.Model, object.Tokens = model, object.Tokens+tokens
+		case object.Tokens > 0:
+			object.Tokens += tokens
+		}
+		o.w.objects[ref] = object
+		return nil
+	})
+}
+
 func (o owners) Disown(ctx context.Context, ref core.ObjectRef) error {
 	return o.w.step(ctx, "disown", "", func() error {
 		delete(o.w.objects, ref)

@@ -66,6 +66,15 @@ func (w ownership) Count(ctx context.Context, ref core.ObjectRef, model string, 
 	return err
 }
 
+func (w ownership) Add(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error {
+	// What is on the right is as it was before: a model without tokens stands for not known.
+	_, err := w.s.objects.ExecContext(ctx, `UPDATE provider_objects SET
+		tokens = CASE WHEN model = '' OR tokens > 0 THEN tokens + ? ELSE 0 END,
+		model = CASE WHEN model = '' THEN ? ELSE model END
+		WHERE kind = ? AND id = ?`, tokens, model, string(ref.Kind), ref.ID)
+	return err
+}
+
 func (w ownership) Disown(ctx context.Context, ref core.ObjectRef) error {
 	_, err := w.s.objects.ExecContext(ctx, deleteOwned, string(ref.Kind), ref.ID)
 	return err

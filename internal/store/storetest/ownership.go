@@ -170,6 +170,38 @@ func counting(t *testing.T, open func() store.Store) {
 	}
 }
 
+// addedAtOnce: of many additions at a time none is lost, and what is not known stays so.
+func addedAtOnce(t *testing.T, open func() store.Store) {
+	st := open()
+	conversation := owned(core.ObjectConversation, "conv_1", ann)
+	conversation.Tokens, conversation.Model = 0, ""
+	must(t, st.Ownership().Add(t.Context(), conversation.ObjectRef, "*", 7))
+	nobody(t, st, conversation.ObjectRef)
+	must(t, st.Ownership().Own(t.Context(), conversation))
+	var wg sync.WaitGroup
+	for range 8 {
+		other := open()
+		wg.Go(func() {
+			for range 10 {
+				if err := other.Ownership().Add(t.Context(), conversation.ObjectRef, "*", 7); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	got, _, err := st.Ownership().Owned(t.Context(), conversation.ObjectRef)
+	must(t, err)
+	conversation.Tokens, conversation.Model = 560, "*"
+	equal(t, "the conversation", conversation, got)
+	must(t, st.Ownership().Count(t.Context(), conversation.ObjectRef, "o3", 0))
+	must(t, st.Ownership().Add(t.Context(), conversation.ObjectRef, "*", 7))
+	got, _, err = st.Ownership().Owned(t.Context(), conversation.ObjectRef)
+	must(t, err)
+	conversation.Tokens, conversation.Model = 0, "o3"
+	equal(t, "what is not known", conversation, got)
+}
+
 // sweeping: old responses go, and the oldest of those who have too many; nothing else does.
 func sweeping(t *testing.T, open func() store.Store) {
 	st := open()

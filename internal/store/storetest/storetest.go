@@ -48,6 +48,7 @@ func Run(t *testing.T, db Database) {
 		{"of many claims at once one holds", claimedAtOnce},
 		{"owners find all that is theirs", ownedBy},
 		{"tokens of turns are counted", counting},
+		{"of additions at once none is lost", addedAtOnce},
 		{"what is kept of objects is bounded", sweeping},
 		{"nobody inherits objects", heirs},
 	}
