@@ -46,16 +46,12 @@ func nothing(c *call) (quota.Amounts, int64) { return quota.Amounts{}, c.max }
 
 func newCentral(s *sim) *central {
 	return &central{
-		s: s, shard: func(*call) *shard { return s.shards[0] }, limits: s.limits, mine: func(int) bool { return true },
+		s: s, shard: func(*call) *shard { return s.shards[0] }, limits: s.limits, mine: always,
 		hold: slabs, open: map[string]*call{},
 	}
 }
 
-// reply is what a reserve gave.
-type reply struct {
-	ok       bool
-	admitted time.Time
-}
+func always(int) bool { return true }
 
 func (k *central) admit(c *call, decide func(verdict)) {
 	s, sh := k.s, k.shard(c)
@@ -67,15 +63,13 @@ func (k *central) admit(c *call, decide func(verdict)) {
 			decide(v)
 		}
 	}
-	ask(s, c.replica, sh, 0, func() reply { return k.reserve(sh, c) }, func(a answer[reply]) {
+	ask(s, c.replica, sh, 0, func() bool { return k.reserve(sh, c) }, func(a answer[bool]) {
 		c.wait += a.wait
 		switch {
 		case decided: // too late, and voided
-		case a.value.ok:
-			c.at = a.value.admitted
+		case a.value:
 			once(admitted)
 		default:
-			c.at = a.stamp
 			once(refused)
 		}
 	})
@@ -87,23 +81,24 @@ func (k *central) admit(c *call, decide func(verdict)) {
 	})
 }
 
-func (k *central) reserve(sh *shard, c *call) reply {
+func (k *central) reserve(sh *shard, c *call) bool {
 	at := sh.clock()
 	if k.used && k.exhausted(sh, c, at) {
 		c.hadRoom = k.s.truth.room(c)
-		return reply{}
+		return false
 	}
 	res, err := sh.ledger.Reserve(context.Background(), quota.Request{
 		ID: c.id, Subject: c.subject, Amounts: c.held, Limits: k.limits, At: at,
 	})
 	if !k.s.says(err) {
 		c.hadRoom = k.s.truth.room(c)
-		return reply{}
+		return false
 	}
 	if _, repeated := k.open[c.id]; !repeated {
-		k.open[c.id], c.known = c, c.held
+		k.open[c.id], c.known, c.at = c, c.held, res.Admitted
+		k.s.truth.begin(c, k.mine)
 	}
-	return reply{true, res.Admitted}
+	return true
 }
 
 // exhausted reports whether a hard limit is used up.
@@ -131,6 +126,7 @@ func (k *central) extend(c *call, more quota.Amounts, decide func(bool)) {
 			return false
 		}
 		c.known = target
+		k.s.truth.extend(c, more, k.mine)
 		return true
 	}, func(a answer[bool]) { decide(a.value) })
 }
@@ -143,6 +139,9 @@ func (k *central) end(c *call, used quota.Amounts) {
 	sh := k.shard(c)
 	persist(k.s, c.replica, sh, 0, func() quota.Amounts {
 		stored, err := sh.ledger.Settle(context.Background(), c.id, used)
+		if errors.Is(err, quota.ErrUnknown) {
+			return used // a repeat that came so late that the ledger has forgotten the result
+		}
 		k.s.check(err)
 		k.resolved(c, stored)
 		return stored
@@ -162,7 +161,7 @@ func (k *central) void(c *call) {
 		if !errors.Is(err, quota.ErrUnknown) {
 			k.s.check(err)
 		}
-		delete(k.open, c.id)
+		k.resolved(c, quota.Amounts{})
 		return true
 	}, func(answer[bool]) {})
 }
@@ -241,6 +240,7 @@ func (k *oracle) admit(c *call, decide func(verdict)) {
 		ID: c.id, Subject: c.subject, Amounts: c.held, Limits: k.s.limits, At: c.at,
 	})
 	if k.s.says(err) {
+		k.s.truth.begin(c, always)
 		decide(admitted)
 	} else {
 		decide(refused)
@@ -250,7 +250,7 @@ func (k *oracle) admit(c *call, decide func(verdict)) {
 func (k *oracle) end(c *call, used quota.Amounts) {
 	_, err := k.s.shards[0].ledger.Settle(context.Background(), c.id, used)
 	k.s.check(err)
-	k.s.truth.end(c, used, func(int) bool { return true })
+	k.s.truth.end(c, used, always)
 }
 
 func (k *oracle) crash(r *replica) {

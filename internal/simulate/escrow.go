@@ -13,7 +13,7 @@ import (
 
 const (
 	// A replica keeps what it spends of a counter in ahead.
-	ahead = time.Second
+	ahead = 500 * time.Millisecond
 	// dryFor is how long a replica takes a home's word that there is no room.
 	dryFor = 20 * time.Millisecond
 	// A replica whose clock ran ahead of a home's into the next window asks again after tooEarly.
@@ -203,6 +203,7 @@ func (e *escrow) admit(c *call, decide func(verdict)) {
 		}
 		e.central.admit(c, func(v verdict) {
 			if v != admitted || decided {
+				e.s.truth.end(c, quota.Amounts{}, e.isShared)
 				e.settle(c, quota.Amounts{})
 			}
 			once(v)
@@ -263,11 +264,14 @@ func (ln *line) limit(e *escrow) *quota.Limit { return e.s.rules[ln.rule].limit 
 
 // take takes what is there, and asks for more before it is needed.
 func (e *escrow) take(c *call, takes []take) {
-	c.takes = takes
+	c.takes, c.held = takes, c.wants()
 	for _, t := range takes {
 		e.hold(c.replica, t.lease, t.amount)
 	}
+	e.s.truth.begin(c, e.isShared)
 }
+
+func (e *escrow) isShared(rule int) bool { return e.shared[rule] }
 
 func (e *escrow) hold(r *replica, l *lease, amount int64) {
 	if !l.take(amount) {
@@ -315,7 +319,9 @@ func (e *escrow) extend(c *call, more quota.Amounts, decide func(bool)) {
 		t.amount += want
 	}
 	e.central.extend(c, more, func(ok bool) {
-		if !ok {
+		if ok {
+			e.s.truth.extend(c, more, e.isShared)
+		} else {
 			for i := range c.takes {
 				t := &c.takes[i]
 				want := more.In(t.lease.line.limit(e).Dimension)
@@ -328,7 +334,7 @@ func (e *escrow) extend(c *call, more quota.Amounts, decide func(bool)) {
 }
 
 func (e *escrow) end(c *call, used quota.Amounts) {
-	e.s.truth.end(c, used, func(rule int) bool { return e.shared[rule] })
+	e.s.truth.end(c, used, e.isShared)
 	e.settle(c, used)
 	e.central.end(c, used)
 }
@@ -343,7 +349,7 @@ func (e *escrow) settle(c *call, used quota.Amounts) {
 
 func (e *escrow) crash(r *replica) {
 	for _, c := range r.calls {
-		e.s.truth.end(c, c.last, func(rule int) bool { return e.shared[rule] })
+		e.s.truth.end(c, c.last, e.isShared)
 		e.settle(c, c.last)
 	}
 	for _, ln := range e.desks[r.index].order {

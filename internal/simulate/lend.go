@@ -47,17 +47,18 @@ func (e *escrow) refill(r *replica, l *lease, want int64, then func(loan)) {
 	}
 	persist(e.s, r, l.line.home, 0, func() loan { return e.lend(e, req) }, func(a answer[loan]) {
 		e.observe(r, l.line.home, stamp{a.stamp, a.sent})
-		e.lent(l, req, a.value)
+		e.lent(r, l, req, a.value)
 	})
 }
 
 // lent books a loan and lets those go on that waited for it.
-func (e *escrow) lent(l *lease, req loanRequest, got loan) {
+func (e *escrow) lent(r *replica, l *lease, req loanRequest, got loan) {
 	l.asking = false
 	switch {
 	case got.elsewhere:
 	case got.amount == 0:
 		l.dry, l.dryWant = e.s.now+dryFor, req.want
+		e.giveBack(r, l.line.home, l.fold(0)) // too little here, but with what others give back enough for somebody
 	case !req.grow:
 		l.add(slab{req.slab, got.amount})
 	case len(l.slabs) > 0 && l.slabs[0].id == req.slab:
@@ -156,11 +157,16 @@ func (e *escrow) tick(r *replica, draining bool) bool {
 	}
 	e.report(r, progress)
 	for _, sh := range e.s.shards { // in their order, not in the map's
-		if of := folded[sh]; len(of) > 0 {
-			persist(e.s, r, sh, len(of), func() bool { return e.settleSlabs(sh, of) }, func(answer[bool]) {})
-		}
+		e.giveBack(r, sh, folded[sh])
 	}
 	return idle
+}
+
+// giveBack settles slabs at their home.
+func (e *escrow) giveBack(r *replica, home *shard, of []settlement) {
+	if len(of) > 0 {
+		persist(e.s, r, home, len(of), func() bool { return e.settleSlabs(home, of) }, func(answer[bool]) {})
+	}
 }
 
 // settleSlabs runs at the home.

@@ -54,9 +54,9 @@ type load struct {
 func newLoad(o Options) *load {
 	rng := rand.New(rand.NewPCG(o.Seed, 1)) //nolint:gosec // made-up traffic must be the same for a seed
 	return &load{
-		rng: rng, users: rand.NewZipf(rng, 1.05, 8, uint64(o.Users-1)),
+		rng: rng, users: rand.NewZipf(rng, 1.05, 50, uint64(o.Users-1)),
 		base:  o.Rate / (1 + (burst-1)*burstLength.Minutes()),
-		start: change.Add(-o.Duration / 3), duration: o.Duration,
+		start: change.Add(-o.Duration / 4), duration: o.Duration,
 	}
 }
 
@@ -146,14 +146,14 @@ func DefaultLimits(o Options) []quota.Limit {
 		tokens += float64(used.InputTokens+used.OutputTokens) / sample
 		cost += float64(used.Cost) / sample
 	}
-	calls := o.Rate * o.Duration.Seconds() * 2 / 3 // after the change of windows
+	calls := o.Rate * o.Duration.Seconds() * 3 / 4 // after the change of windows
 	each := calls / float64(o.Teams)
 	value := func(v float64) int64 { return max(1, min(int64(v), quota.MaxValue)) }
 	return []quota.Limit{
-		{ID: "everyone-cost", Scope: quota.ScopeEveryone, Dimension: quota.DimensionCost, Window: quota.WindowDay, Value: value(0.75 * calls * cost)},
-		{ID: "team-tokens", Scope: quota.ScopeTeam, Dimension: quota.DimensionTokens, Window: quota.WindowHour, Value: value(0.9 * each * tokens)},
+		{ID: "everyone-cost", Scope: quota.ScopeEveryone, Dimension: quota.DimensionCost, Window: quota.WindowDay, Value: value(0.6 * calls * cost)},
+		{ID: "team-tokens", Scope: quota.ScopeTeam, Dimension: quota.DimensionTokens, Window: quota.WindowHour, Value: value(0.7 * each * tokens)},
 		{ID: "team-requests", Scope: quota.ScopeTeam, Dimension: quota.DimensionRequests, Window: quota.WindowMinute, Value: value(0.9 * o.Rate / float64(o.Teams) * min(o.Duration, time.Minute).Seconds())},
 		{ID: "user-tokens", Scope: quota.ScopeUser, Dimension: quota.DimensionTokens, Window: quota.WindowMinute, Value: value(400 * tokens)},
-		{ID: "user-concurrency", Scope: quota.ScopeUser, Dimension: quota.DimensionConcurrency, Window: quota.WindowNone, Value: 32},
+		{ID: "user-concurrency", Scope: quota.ScopeUser, Dimension: quota.DimensionConcurrency, Window: quota.WindowNone, Value: 128},
 	}
 }

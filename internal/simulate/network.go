@@ -12,7 +12,7 @@ const (
 	// A second copy of a message comes up to straggle late.
 	straggle = time.Second
 	// A request without an answer is sent again after resendFirst, and then after twice as long each time, up to resendMost.
-	resendFirst, resendMost = 50 * time.Millisecond, 2 * time.Second
+	resendFirst, resendMost = 250 * time.Millisecond, 4 * time.Second
 	// batch is how many entries of one message take a ledger as long as one operation.
 	batch = 64
 	// skew bounds how far the clocks of shards are from the true time.

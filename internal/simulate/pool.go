@@ -55,14 +55,14 @@ func (p *pool) giveBack(held, spent int64) {
 	p.spent += spent
 }
 
-// fold settles slabs that are spent, and those that are not needed to keep an amount free. Each is settled at what was
-// spent and not yet posted, as far as that goes, so that in the end exactly what was spent is posted.
+// fold settles slabs that are spent, and gives back what is free beyond an amount to keep. What a slab is settled at is
+// some of what was spent and is not yet posted, so that in the end exactly what was spent is posted.
 func (p *pool) fold(keep int64) []settlement {
 	var folded []settlement
 	rest := p.slabs[:0]
 	for _, s := range p.slabs {
-		used := min(s.amount, p.spent-p.posted)
-		if back := s.amount - used; back > max(0, p.free()-keep) {
+		used := s.amount - min(s.amount, max(0, p.free()-keep))
+		if used > p.spent-p.posted {
 			rest = append(rest, s)
 			continue
 		}

@@ -230,7 +230,6 @@ func (s *sim) decided(c *call, v verdict) {
 		c.index = len(c.replica.calls)
 		c.replica.calls = append(c.replica.calls, c)
 		c.begun = s.now + firstToken
-		s.truth.begin(c)
 		s.proceed(c)
 	}
 	s.count.waits.add(float64(c.wait) / float64(s.o.OpTime))
@@ -266,7 +265,6 @@ func (s *sim) extend(c *call) {
 			s.finish(c, c.uses(c.allowed))
 			return
 		}
-		s.truth.extend(c, more)
 		c.held, c.allowed = c.held.Add(more), c.allowed+more.OutputTokens
 		c.begun += s.now - asked
 		s.proceed(c)

@@ -24,7 +24,7 @@ type Options struct {
 	Users    int           `json:"users"`
 	Teams    int           `json:"teams"`
 	Rate     float64       `json:"rate"`     // calls a second, on average
-	Duration time.Duration `json:"duration"` // of the traffic; a third of it lies before a change of all calendar windows
+	Duration time.Duration `json:"duration"` // of the traffic; a quarter of it lies before a change of all calendar windows
 	Replicas int           `json:"replicas"`
 	Shards   int           `json:"shards"` // of escrow; the other models have one ledger
 	// Slab is the budget that a replica first leases of a shared counter, in calls like the one that asks. It then
@@ -41,7 +41,7 @@ type Options struct {
 func Defaults() Options {
 	return Options{
 		Seed: 1, Users: 100_000, Teams: 100, Rate: 10_000, Duration: 30 * time.Second, Replicas: 12, Shards: 4, Slab: 16,
-		OpTime: 50 * time.Microsecond, Crashes: 3, Loss: 1e-4,
+		OpTime: 25 * time.Microsecond, Crashes: 3, Loss: 1e-4,
 	}
 }
 

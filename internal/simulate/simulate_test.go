@@ -94,11 +94,11 @@ func TestExactModelsPassNoLimit(t *testing.T) {
 func drawOptions(t *rapid.T) Options {
 	o := Options{
 		Seed:  rapid.Uint64().Draw(t, "seed"),
-		Users: rapid.IntRange(1, 500).Draw(t, "users"), Teams: rapid.IntRange(1, 20).Draw(t, "teams"),
-		Rate: rapid.Float64Range(1, 100).Draw(t, "rate"), Duration: time.Duration(rapid.IntRange(5, 90).Draw(t, "seconds")) * time.Second,
+		Users: rapid.IntRange(1, 300).Draw(t, "users"), Teams: rapid.IntRange(1, 20).Draw(t, "teams"),
+		Rate: rapid.Float64Range(1, 50).Draw(t, "rate"), Duration: time.Duration(rapid.IntRange(5, 45).Draw(t, "seconds")) * time.Second,
 		Replicas: rapid.IntRange(1, 20).Draw(t, "replicas"), Shards: rapid.IntRange(1, 6).Draw(t, "shards"),
-		Slab: rapid.IntRange(1, 200).Draw(t, "slab"), OpTime: time.Duration(rapid.IntRange(1, 20_000).Draw(t, "µs")) * time.Microsecond,
-		Crashes: rapid.IntRange(0, 10).Draw(t, "crashes"), Loss: rapid.SampledFrom([]float64{0, 0.001, 0.1, maxLoss}).Draw(t, "loss"),
+		Slab: rapid.IntRange(1, 200).Draw(t, "slab"), OpTime: time.Duration(rapid.IntRange(1, 2000).Draw(t, "µs")) * time.Microsecond,
+		Crashes: rapid.IntRange(0, 6).Draw(t, "crashes"), Loss: rapid.SampledFrom([]float64{0, 0.001, 0.1, maxLoss}).Draw(t, "loss"),
 	}
 	scale := rapid.Float64Range(0.02, 1.2).Draw(t, "scale of limits")
 	o.Limits = DefaultLimits(o)

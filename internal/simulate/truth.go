@@ -41,9 +41,12 @@ func newTruth(s *sim) *truth {
 	return &truth{s: s, accounts: map[quota.CounterKey]*account{}, used: make([]int64, len(s.rules))}
 }
 
-// begin counts an admitted call with what it holds.
-func (t *truth) begin(c *call) {
+// begin counts a call with what it holds, under the rules that the function picks.
+func (t *truth) begin(c *call, under func(rule int) bool) {
 	for i := range t.s.rules {
+		if !under(i) {
+			continue
+		}
 		at := t.s.keeper.admittedAt(c, i)
 		t.matches = t.s.rules[i].set.AppendMatches(t.matches[:0], c.subject, at)
 		for _, m := range t.matches {
@@ -70,11 +73,11 @@ func (t *truth) account(m quota.Match) *account {
 	return a
 }
 
-// extend counts what a call holds more.
-func (t *truth) extend(c *call, more quota.Amounts) {
+// extend counts what a call holds more, under the rules that the function picks.
+func (t *truth) extend(c *call, more quota.Amounts, under func(rule int) bool) {
 	for i := range c.marks {
 		k := &c.marks[i]
-		if k.ended {
+		if k.ended || !under(k.rule) {
 			continue
 		}
 		if k.bucket <= bucket(k.account.limit, t.s.keeper.admittedAt(c, k.rule))-quota.Buckets {
