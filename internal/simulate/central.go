@@ -137,15 +137,19 @@ func (k *central) end(c *call, used quota.Amounts) {
 		return
 	}
 	sh := k.shard(c)
-	persist(k.s, c.replica, sh, 0, func() quota.Amounts {
-		stored, err := sh.ledger.Settle(context.Background(), c.id, used)
-		if errors.Is(err, quota.ErrUnknown) {
-			return used // a repeat that came so late that the ledger has forgotten the result
+	persist(k.s, c.replica, sh, 0, func() bool {
+		if _, open := k.open[c.id]; !open { // a repeat, or its lease has passed
+			return true
 		}
+		_, err := sh.ledger.Settle(context.Background(), c.id, used)
 		k.s.check(err)
-		k.resolved(c, stored)
-		return stored
-	}, func(a answer[quota.Amounts]) { k.s.count.unbooked += tokens(used) - tokens(a.value) })
+		k.resolved(c, used)
+		return true
+	}, func(answer[bool]) {
+		if c.expired {
+			k.s.count.unbooked += tokens(used) - tokens(c.reported)
+		}
+	})
 }
 
 // resolved tells the truth what a ledger booked, when it booked it.
@@ -189,6 +193,11 @@ func (k *central) report(r *replica, progress map[*shard][]quota.Progress) {
 		if of := progress[sh]; len(of) > 0 {
 			ask(k.s, r, sh, len(of), func() bool {
 				k.s.check(sh.ledger.Touch(context.Background(), of...))
+				for _, p := range of {
+					if c, open := k.open[p.ID]; open {
+						c.reported = p.Used
+					}
+				}
 				return true
 			}, func(answer[bool]) {})
 		}
@@ -204,17 +213,16 @@ func (k *central) crash(r *replica) {
 }
 
 // expired tells the truth what ledgers booked for those whose lease has passed.
-func (k *central) expired(sh *shard, ids []string) {
+func (k *central) expired(_ *shard, ids []string) {
 	for _, id := range ids {
 		c, ok := k.open[id]
 		if !ok {
 			continue
 		}
-		booked, err := sh.ledger.Settle(context.Background(), id, quota.Amounts{}) // resolved: gives what was booked
-		k.s.check(err)
-		k.resolved(c, booked)
+		c.expired = true
+		k.resolved(c, c.reported)
 		if c.gone() {
-			k.s.count.unbooked += tokens(c.last) - tokens(booked)
+			k.s.count.unbooked += tokens(c.last) - tokens(c.reported)
 		}
 	}
 }

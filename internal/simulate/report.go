@@ -44,7 +44,7 @@ type Figures struct {
 	Pending int `json:"pending_at_end"`
 	// Stranded is the largest share of what a shared limit was charged that nobody had used: slabs of replicas that died.
 	Stranded float64 `json:"stranded"`
-	// Unbooked is how many tokens were delivered after the last report of calls that nobody could settle.
+	// Unbooked is how many tokens were delivered after the last report of calls whose lease passed before they were settled.
 	Unbooked int64 `json:"unbooked_tokens"`
 	// Crashed is how many calls their replica's crash ended.
 	Crashed int `json:"crashed_calls"`

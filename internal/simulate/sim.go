@@ -104,22 +104,24 @@ type replica struct {
 // call is one exchange.
 type call struct {
 	shape
-	id      string
-	subject quota.Subject
-	replica *replica
-	life    int // of the replica
-	index   int // in the replica's calls
-	asked   time.Duration
-	begun   time.Duration // when its answer began, less what it had to wait for in between
-	held    quota.Amounts
-	allowed int64         // output tokens, before it has to ask for more
-	known   quota.Amounts // what its ledger holds for it
-	last    quota.Amounts // what it had used when its replica crashed
-	at      time.Time     // of its admission, on the ledger's clock
-	wait    time.Duration // spent at ledgers before the decision
-	hadRoom bool          // it was refused although there was room
-	marks   []mark        // where it counts in the truth
-	takes   []take        // what it holds of its replica's leases
+	id       string
+	subject  quota.Subject
+	replica  *replica
+	life     int // of the replica
+	index    int // in the replica's calls
+	asked    time.Duration
+	begun    time.Duration // when its answer began, less what it had to wait for in between
+	held     quota.Amounts
+	allowed  int64         // output tokens, before it has to ask for more
+	known    quota.Amounts // what its ledger holds for it
+	reported quota.Amounts // what its ledger was last told that it used
+	expired  bool          // its ledger has resolved it by that, its lease having passed
+	last     quota.Amounts // what it had used when its replica crashed
+	at       time.Time     // of its admission, on the ledger's clock
+	wait     time.Duration // spent at ledgers before the decision
+	hadRoom  bool          // it was refused although there was room
+	marks    []mark        // where it counts in the truth
+	takes    []take        // what it holds of its replica's leases
 }
 
 func newSim(o Options, m model) *sim {
