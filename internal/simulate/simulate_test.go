@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -199,9 +200,7 @@ func TestOptionsAreChecked(t *testing.T) {
 func TestRunCanBeStopped(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Run(ctx, small()); err != context.Canceled { //nolint:errorlint // joined of equal errors or bare
-		if !strings.Contains(err.Error(), context.Canceled.Error()) {
-			t.Errorf("got %v", err)
-		}
+	if _, err := Run(ctx, small()); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
 	}
 }

@@ -34,15 +34,6 @@ type entry struct {
 	over     time.Time // when it was resolved
 }
 
-func (b *book) find(id string) *entry {
-	for _, e := range b.calls {
-		if e.id == id {
-			return e
-		}
-	}
-	return nil
-}
-
 // about tells whom a limit counts a call for; false if it is about others.
 func about(l *quota.Limit, s quota.Subject) (string, bool) {
 	who := map[quota.ScopeKind]string{

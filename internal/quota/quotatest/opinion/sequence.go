@@ -194,12 +194,13 @@ func (r *run) opens(l *quota.Limit, s quota.Subject, more int64) time.Time {
 			}
 		}
 		return time.Time{}
+	default:
+		at := r.now.Truncate(30 * time.Minute) // zones stand at half hours
+		for within(l, r.now, at) || !at.After(r.now) {
+			at = at.Add(30 * time.Minute)
+		}
+		return at
 	}
-	at := r.now.Truncate(30 * time.Minute) // zones stand at half hours
-	for within(l, r.now, at) || !at.After(r.now) {
-		at = at.Add(30 * time.Minute)
-	}
-	return at
 }
 
 // reserveAgain repeats the id of a call.
