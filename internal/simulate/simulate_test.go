@@ -115,16 +115,19 @@ func drawOptions(t *rapid.T) Options {
 	return o
 }
 
-// Without the debit before anything is spent, replicas together pass the limit: the test above can fail.
-func TestEscrowNeedsItsDebit(t *testing.T) {
-	for i, m := range models() {
-		if m.name != "escrow" {
-			continue
-		}
-		broken := models()[:1]
-		broken = append(broken, models()[i])
-		broken[1].make = func(s *sim) keeper {
-			e := newEscrow(s).(*escrow)
+// Without one of these protections, replicas together pass a limit that they keep with it.
+func TestEscrowNeedsItsProtections(t *testing.T) {
+	o := small()
+	o.Replicas, o.Crashes, o.Rate, o.Duration, o.Loss = 3, 0, 30, 200*time.Second, 0
+	everyone := func(d quota.Dimension, w quota.Window, value int64) []quota.Limit {
+		return []quota.Limit{{ID: "everyone", Scope: quota.ScopeEveryone, Dimension: d, Window: w, Value: value}}
+	}
+	tests := []struct {
+		name   string
+		limits []quota.Limit
+		remove func(*escrow) keeper
+	}{
+		{"slabs are debited before they are spent", everyone(quota.DimensionTokens, quota.WindowDay, 500_000), func(e *escrow) keeper {
 			e.lend = func(e *escrow, r loanRequest) loan {
 				if e.share(r, e.s.rules[r.line.rule], r.line.call.subject) > 0 {
 					return loan{amount: r.ask}
@@ -132,11 +135,37 @@ func TestEscrowNeedsItsDebit(t *testing.T) {
 				return loan{}
 			}
 			return e
-		}
-		if f := mustRun(t, small(), broken)["escrow"]; f.Over == 0 || f.Overshoot == 0 {
-			t.Errorf("no limit was passed: %+v", f)
-		}
+		}},
+		{"clocks are bounded from above", everyone(quota.DimensionRequests, quota.WindowMinute, 600), func(e *escrow) keeper {
+			for _, d := range e.desks {
+				for i := range d.stamps {
+					d.stamps[i].home = d.stamps[i].home.Add(-2 * time.Second)
+				}
+			}
+			return e
+		}},
 	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			o.Limits = tt.limits
+			if f := mustRun(t, o, escrowWith(func(e *escrow) keeper { return e }))["escrow"]; f.Over != 0 || f.heldOver > 0 || f.Refused == 0 {
+				t.Errorf("with it: %+v", f)
+			}
+			if f := mustRun(t, o, escrowWith(tt.remove))["escrow"]; f.Over == 0 {
+				t.Errorf("without it, no limit is passed: %+v", f)
+			}
+		})
+	}
+}
+
+// escrowWith gives the oracle and a changed escrow.
+func escrowWith(change func(*escrow) keeper) []model {
+	return []model{models()[0], {
+		name: "escrow", shards: func(o Options) int { return o.Shards }, lease: leaseTime, exact: true,
+		make: func(s *sim) keeper {
+			return change(newEscrow(s).(*escrow))
+		},
+	}}
 }
 
 func TestSameSeedSameBytes(t *testing.T) {
