@@ -30,6 +30,7 @@ var layers = [][]string{
 	{"internal/gate", "internal/audit", "internal/identity/jwks"},
 	{"internal/extproc", "internal/quota/memory", "internal/store/sqlite"},
 	{"internal/app"},
+	{"internal/simulate"},
 	{"internal/demo/provider"},
 	{"internal/demo"},
 	{"internal/cli"},

@@ -61,6 +61,7 @@ type commands struct {
 	Judge  judgeCmd      `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
 	Audit  auditCmd      `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd       `cmd:"" help:"Follow the audit live."`
+	Simul  simulateCmd   `cmd:"" name:"simulate" help:"Try things on made-up traffic, in virtual time."`
 	Banner versionCmd    `cmd:"" name:"version" help:"Print the version."`
 }
 
