@@ -91,7 +91,7 @@ func (l *Ledger) BookDone(ctx context.Context) error {
 }
 
 func (l *Ledger) pulse(ctx context.Context, done string) (Pulse, error) {
-	a, err := l.run(ctx, &l.scripts.heartbeat, []string{l.epochKey(), l.booksKey()},
+	a, err := l.run(ctx, &l.scripts.heartbeat, []string{l.epochKey(), l.booksKey(), l.stateKey()},
 		done, l.clock.argument(), l.lease.Microseconds(), RebuildTime.Microseconds(), l.book)
 	if err != nil {
 		return Pulse{}, err
@@ -126,7 +126,7 @@ func (l *Ledger) BeginEpoch(ctx context.Context, old string, books ...string) (E
 	for _, b := range books {
 		args = append(args, b)
 	}
-	a, err := l.run(ctx, &l.scripts.begin, []string{l.epochKey(), l.booksKey(), n.live, n.expired}, args...)
+	a, err := l.run(ctx, &l.scripts.begin, []string{l.epochKey(), l.booksKey(), l.stateKey(), n.live, n.expired}, args...)
 	if err != nil {
 		return Epoch{}, err
 	}

@@ -33,16 +33,12 @@ func (hs *holds) get(id string) *hold {
 	return h
 }
 
-// put keeps a hold unless there is one already, and gives the one that is kept.
-func (hs *holds) put(id string, h *hold) *hold {
+// put keeps what the server has just said of a reservation.
+func (hs *holds) put(id string, h *hold) {
 	hs.mu.Lock()
 	defer hs.mu.Unlock()
-	if known := hs.byID[id]; known != nil {
-		return known
-	}
 	h.used = time.Now()
 	hs.byID[id] = h
-	return h
 }
 
 // drop reports whether there was one.

@@ -34,8 +34,9 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 		case statusWrongTime:
 			continue // the clock is set now
 		case statusOK:
-			h := l.holds.put(r.ID, &hold{first: a.reservation(r.ID, a.time(), all), lines: all})
-			return h.first, a.err()
+			first := a.reservation(r.ID, a.time(), all)
+			l.holds.put(r.ID, &hold{first: first, lines: all})
+			return first, a.err()
 		case statusRepeated:
 			return l.reserved(r, &a)
 		case statusResolved:
@@ -87,7 +88,8 @@ func (l *Ledger) reserved(r quota.Request, a *answer) (quota.Reservation, error)
 	if err := a.err(); err != nil {
 		return quota.Reservation{}, err
 	}
-	return l.holds.put(r.ID, h).first, nil
+	l.holds.put(r.ID, h)
+	return h.first, nil
 }
 
 // Extend implements quota.Ledger.

@@ -146,6 +146,7 @@ func (l *Ledger) names(e Epoch) *namespace {
 }
 
 func (l *Ledger) epochKey() string { return l.hashTag + "epoch" }
+func (l *Ledger) stateKey() string { return l.hashTag + "state" }
 func (l *Ledger) booksKey() string { return l.hashTag + "books" }
 
 // keys gives the keys of an operation: the epoch's, others, and the counters of lines.

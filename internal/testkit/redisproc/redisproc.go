@@ -118,7 +118,10 @@ func (s *Server) await(done <-chan struct{}) error {
 	defer poll.Stop()
 	limit := time.After(startLimit)
 	for {
-		err := client.Ping(context.Background()).Err()
+		err := s.dial()
+		if err == nil {
+			err = client.Ping(context.Background()).Err()
+		}
 		if err == nil || redis.HasErrorPrefix(err, "NOAUTH") || redis.HasErrorPrefix(err, "WRONGPASS") {
 			return nil
 		}
@@ -130,6 +133,19 @@ func (s *Server) await(done <-chan struct{}) error {
 		case <-poll.C:
 		}
 	}
+}
+
+// dial reports whether the server listens; the client would log that it does not.
+func (s *Server) dial() error {
+	network := "unix"
+	if !filepath.IsAbs(s.Addr) {
+		network = "tcp"
+	}
+	c, err := net.Dial(network, s.Addr)
+	if err != nil {
+		return err
+	}
+	return c.Close()
 }
 
 // Client gives a client of the server that tries everything once. The caller closes it.

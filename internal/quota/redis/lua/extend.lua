@@ -2,12 +2,14 @@
 -- Adds to what a live reservation holds, in the windows pinned by Reserve, or nothing. Renews its lease.
 -- KEYS: epoch, reservation, live reservations, counters…
 -- ARGV: epoch, time, {lease, token, more × 4, most}, id
-local now = enter()
+local now, raw, head, lines, rest = open()
 local q = unpackall(ARGV[3])
-local head, lines, names, _, raw = reservation(KEYS[2])
 if not head or head[1] ~= LIVE then return {UNKNOWN, now} end
-if #lines ~= 4 * (#KEYS - 3) then return {WRONG_KEYS, now, names, lines} end
-local counters = load(4)
+if #lines ~= 4 * (#KEYS - 3) then
+  local _, names = cmsgpack.unpack_limit(raw, 1, rest)
+  return {WRONG_KEYS, now, names, lines}
+end
+local counters, fresh = load(4), {}
 local repeated = head[TOKEN] == q[2] -- its answer was lost: it must not hold twice
 
 local lacking, more = {LACKS, now}, amounts(q, 3, 0)
@@ -24,7 +26,7 @@ if not repeated then
     if not c then
       c = lost(window, pin, generation, lines[l + 3], now)
       if c then add(window, c, pin, generation, 0, held[lines[l]]) end -- at least this call is known
-      counters[i] = c
+      counters[i], fresh[i] = c, true
     end
     if c and w > 0 then
       local all, posted = used(window, c, now)
@@ -40,13 +42,13 @@ if not repeated then
   if #lacking > 2 then return lacking end
 end
 
-call('ZADD', KEYS[3], now + q[1], head[BOOK] .. '/' .. ARGV[4])
+call('ZADD', KEYS[3], whole(now + q[1]), head[BOOK] .. '/' .. ARGV[4])
 local answer = {OK, now, head[ADMITTED], head[HELD], head[HELD + 1], head[HELD + 2], head[HELD + 3]}
 for i = 1, #counters do
   local l = i * 4 - 3
   local window, c = lines[l + 1], counters[i]
   if c and not repeated and add(window, c, head[PINS + 2 * i - 2], head[PINS + 2 * i - 1], 0, more[lines[l]]) then
-    store(KEYS[3 + i], window, c, lines[l + 3], now)
+    store(KEYS[3 + i], window, c, lines[l + 3], now, fresh[i])
   end
   local all, posted = used(window, c, now)
   local n = #answer

@@ -1,12 +1,13 @@
 #!lua
 -- Renews the lease of a book, tells how the ledger stands, and opens a rebuilt epoch.
--- KEYS: epoch, books. ARGV: epoch whose book is done or '', time, lease, rebuild time, book
+-- KEYS: epoch, books, state of the epoch. ARGV: epoch whose book is done or '', time, lease, rebuild time, book
 local now = tonumber(ARGV[2])
 if not now then
   local t = call('TIME')
   now = t[1] * 1000000 + t[2]
 end
-local e = call('HMGET', KEYS[1], 'id', 'since', 'replid', 'open')
+local e = call('HMGET', KEYS[3], 'id', 'since', 'replid', 'open')
+if call('GET', KEYS[1]) ~= e[1] then e = {false, false, false, false} end -- one of both was lost
 if ARGV[1] ~= '' and ARGV[1] ~= e[1] then error({err = 'EPOCH not in force'}) end
 local books, gone, all = {}, {}, call('HGETALL', KEYS[2])
 local mine = {0, ''}
@@ -36,7 +37,7 @@ for _, book in ipairs(books) do
 end
 if e[1] and not e[4] and (done or now >= e[2] + ARGV[4]) then
   e[4] = '1'
-  call('HSET', KEYS[1], 'open', '1')
+  call('HSET', KEYS[3], 'open', '1')
 end
 local replid = string.match(call('INFO', 'replication'), 'master_replid:(%x+)')
 return {OK, now, e[1] or '', e[2] or '0', e[3] or '', e[4] and 1 or 0, replid or '', unpack(answer)}

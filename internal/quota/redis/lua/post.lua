@@ -26,7 +26,7 @@ for i = 1, #counters do
   end
   if c then
     newest[key] = c
-    store(key, window, c, ends, now)
+    store(key, window, c, ends, now, true)
   end
 end
 return {OK, now}

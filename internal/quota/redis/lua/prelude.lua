@@ -18,7 +18,7 @@ local OK, REPEATED, RESOLVED, LACKS, UNKNOWN, WRONG_TIME, WRONG_KEYS, AMOUNT, EA
 local TOKEN, ADMITTED, HELD, USED, BY, OVER, BOOK, PINS = 2, 3, 4, 8, 12, 13, 14, 15
 local MOST = 9007199254740991
 local BUCKETS, BUCKET = 13, 5000000
-local KEEP = 35 * 86400000 -- ms: outlasts every window
+local KEEP = '3024000000' -- ms, 35 days: outlasts every window
 local LINGER = 3600000     -- ms that a calendar window stays after its end, for calls that began in it
 local floor, max, min = math.floor, math.max, math.min
 local call, pack, unpackall = redis.call, cmsgpack.pack, cmsgpack.unpack
@@ -28,8 +28,8 @@ local function foreign(key)
 end
 
 -- enter refuses a call for another epoch, and gives the time.
-local function enter()
-  if call('HGET', KEYS[1], 'id') ~= ARGV[1] then error({err = 'EPOCH not in force'}) end
+local function enter(epoch)
+  if (epoch or call('GET', KEYS[1])) ~= ARGV[1] then error({err = 'EPOCH not in force'}) end
   if ARGV[2] ~= '' then return tonumber(ARGV[2]) end
   local t = call('TIME')
   return t[1] * 1000000 + t[2]
@@ -55,14 +55,24 @@ local function load(from)
   return got
 end
 
--- reservation gives the parts of a record, nil if there is none.
-local function reservation(key)
-  local raw = call('GET', key)
+-- reservation gives head and lines of a record, nil if there is none, and where the rest of it begins.
+local function reservation(key, raw)
   if not raw then return nil end
-  local ok, head, lines, names, first = pcall(unpackall, raw)
+  local ok, rest, head, lines = pcall(cmsgpack.unpack_limit, raw, 2, 0)
   if not ok or type(head) ~= 'table' or type(head[ADMITTED]) ~= 'number' then foreign(key) end
-  return head, lines, names, first, raw
+  return head, lines, rest
 end
+
+-- open does both with one command. MGET takes a key of another type for none; what is then written refuses it.
+local function open()
+  local raw = call('MGET', KEYS[1], KEYS[2])
+  local now = enter(raw[1])
+  local head, lines, rest = reservation(KEYS[2], raw[2])
+  return now, raw[2], head, lines, rest
+end
+
+-- whole writes an integer for a command: faster and safer than Lua's own way with doubles.
+local function whole(n) return string.format('%d', n) end
 
 -- save gives a record with another head.
 local function save(key, head, raw)
@@ -70,14 +80,17 @@ local function save(key, head, raw)
   call('SET', key, pack(head) .. string.sub(raw, at + 1), 'PX', KEEP)
 end
 
-local function store(key, window, c, ends, now)
-  if window == NONE then
-    if c[2] <= 0 then return call('DEL', key) end
-    return call('SET', key, pack(c), 'PX', KEEP)
+-- store keeps a counter. How long it is kept was set when it was new; that of a minute grows with its newest bucket.
+local function store(key, window, c, ends, now, anew)
+  if window == NONE and c[2] <= 0 then return call('DEL', key) end
+  if not anew then return call('SET', key, pack(c), 'KEEPTTL') end
+  local keep = KEEP
+  if window == MINUTE then
+    keep = whole(max(((c[2] + BUCKETS) * BUCKET - now) / 1000, 0) + 60000)
+  elseif window == CALENDAR then
+    keep = whole(max((ends - now) / 1000, 0) + LINGER)
   end
-  local linger = LINGER
-  if window == MINUTE then ends, linger = (c[2] + BUCKETS) * BUCKET, 60000 end
-  return call('SET', key, pack(c), 'PX', floor(max(ends - now, 0) / 1000) + linger)
+  return call('SET', key, pack(c), 'PX', keep)
 end
 
 -- amounts gives what four amounts come to in each dimension; concurrent is what they count as in the last.

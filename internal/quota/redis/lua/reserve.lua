@@ -2,12 +2,12 @@
 -- Holds what a call wants under all limits that it matched, or nothing.
 -- KEYS: epoch, reservation, live reservations, counters…
 -- ARGV: epoch, time, {lease, from, to, held × 4}, lines, names, book, id; to put one back: {…, admitted, progress × 4}
-local now = enter()
+local now, raw, head, _, rest = open()
 local q = unpackall(ARGV[3])
 local again = q[8] ~= nil
-local head, _, names, first = reservation(KEYS[2])
 if head then
   if head[1] ~= LIVE then return {RESOLVED, now} end
+  local _, names, first = cmsgpack.unpack_limit(raw, 2, rest)
   return {REPEATED, now, head[ADMITTED], names, unpack(first)}
 end
 if not again and (now < q[2] or now >= q[3]) then return {WRONG_TIME, now} end
@@ -20,8 +20,8 @@ for i = 1, #counters do
   local l = i * 4 - 3
   local window, c = lines[l + 1], counters[i]
   if not c then
-    c = {0, 0}
-    if window == MINUTE then c, fresh[i] = {now % 65536, b}, true end
+    c, fresh[i] = {0, 0}, true
+    if window == MINUTE then c = {now % 65536, b} end
   elseif window == MINUTE and not reaches(c, b) and not again then
     c, fresh[i] = {now % 65536, b}, true -- the clock was set back: begin anew, not refuse until it has caught up
   end
@@ -39,9 +39,8 @@ for i = 1, #counters do
 end
 if #lacking > 2 then return lacking end
 
-call('ZADD', KEYS[3], now + q[1], ARGV[6] .. '/' .. ARGV[7])
 head = {LIVE, 0, at, q[4], q[5], q[6], q[7], q[9] or 0, q[10] or 0, q[11] or 0, q[12] or 0, '', 0, ARGV[6]}
-local answer = {q[4], q[5], q[6], q[7]}
+local answer, changed, n, m = {OK, now, at, q[4], q[5], q[6], q[7]}, {}, 14, 7
 for i = 1, #counters do
   local l = i * 4 - 3
   local window, c, w = lines[l + 1], counters[i], want[lines[l]]
@@ -49,16 +48,21 @@ for i = 1, #counters do
   if window == MINUTE then
     pin, generation = max(b, c[2]), c[1] -- a call that comes late counts with the newest
     if again then pin = b end
-    if add(window, c, pin, generation, 0, w) or fresh[i] then store(KEYS[3 + i], window, c, 0, now) end
-  elseif w > 0 then
-    c[2] = c[2] + w
-    store(KEYS[3 + i], window, c, lines[l + 3], now)
+    changed[i] = pin > c[2] and 2 or 1
   end
-  local n = #head
-  head[n + 1], head[n + 2] = pin, generation
-  local all, posted = used(window, c, now)
-  n = #answer
-  answer[n + 1], answer[n + 2], answer[n + 3] = all, posted, leaves(window, c, now, 1)
+  if add(window, c, pin, generation, 0, w) then
+    if window ~= MINUTE then changed[i] = 1 end
+  elseif not fresh[i] then
+    changed[i] = nil
+  end
+  head[n + 1], head[n + 2], n = pin, generation, n + 2
+  answer[m + 1], answer[m + 2] = used(window, c, now)
+  answer[m + 3], m = leaves(window, c, now, 1), m + 3
 end
-call('SET', KEYS[2], pack(head) .. ARGV[4] .. ARGV[5] .. pack(answer), 'PX', KEEP)
-return {OK, now, at, unpack(answer)}
+if not call('SET', KEYS[2], pack(head) .. ARGV[4] .. ARGV[5] .. pack({unpack(answer, 4)}), 'PX', KEEP, 'NX') then foreign(KEYS[2]) end
+call('ZADD', KEYS[3], whole(now + q[1]), ARGV[6] .. '/' .. ARGV[7])
+for i, kind in pairs(changed) do
+  local l = i * 4 - 3
+  store(KEYS[3 + i], lines[l + 1], counters[i], lines[l + 3], now, fresh[i] or kind == 2)
+end
+return answer

@@ -2,9 +2,8 @@
 -- Ends a reservation: posts what was used, releases what was held. What Expire booked, the first other end replaces.
 -- KEYS: epoch, reservation, live reservations, expired reservations, counters…
 -- ARGV: epoch, time, by, {used × 4}, ms to remember the result, id; to expire: '', …, member of the live, due before
-local now = enter()
+local now, raw, head, lines, rest = open()
 local expire = ARGV[4] == ''
-local head, lines, names, _, raw = reservation(KEYS[2])
 if not head then
   if expire then call('ZREM', KEYS[3], ARGV[7]) end
   return {UNKNOWN, now}
@@ -16,7 +15,10 @@ if head[1] == FINAL or (expire and head[1] == EXPIRED) then
   if expire then call('ZREM', KEYS[3], ARGV[7]) end
   return result(expire and head[BY] == ARGV[3] and OK or REPEATED)
 end
-if #lines ~= 4 * (#KEYS - 4) then return {WRONG_KEYS, now, names, lines} end
+if #lines ~= 4 * (#KEYS - 4) then
+  local _, names = cmsgpack.unpack_limit(raw, 1, rest)
+  return {WRONG_KEYS, now, names, lines}
+end
 local member = head[BOOK] .. '/' .. ARGV[6]
 if expire then
   local ends = call('ZSCORE', KEYS[3], member)
@@ -37,7 +39,7 @@ for i = 0, 3 do
 end
 
 if expire then
-  call('ZADD', KEYS[4], now, member)
+  call('ZADD', KEYS[4], whole(now), member)
   call('ZREM', KEYS[3], member)
 else
   call('ZREM', KEYS[live and 3 or 4], member)
@@ -47,9 +49,10 @@ for i = 1, #counters do
   local d, window, ends, c = lines[l], lines[l + 1], lines[l + 3], counters[i]
   local posted, pending, pin, generation = after[d], 0, head[PINS + 2 * i - 2], head[PINS + 2 * i - 1]
   if live then pending = -held[d] else posted = posted - before[d] end
-  if not c and posted > 0 then c = lost(window, pin, generation, ends, now) end
+  local anew = not c
+  if anew and posted > 0 then c = lost(window, pin, generation, ends, now) end
   if c and add(window, c, pin, generation, posted, pending) then
-    store(KEYS[4 + i], window, c, ends, now)
+    store(KEYS[4 + i], window, c, ends, now, anew)
   end
 end
 local first_over = (over == 1 and head[OVER] == 0) and 1 or 0
