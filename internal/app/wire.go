@@ -82,9 +82,10 @@ func (a *App) rebuildLedger(ctx context.Context) error {
 	a.ledger = memory.New(memory.Options{Now: time.Now, Lease: lease})
 	limits := a.directory.Snapshot().Limits()
 	booked := 0
-	err := a.audit.Charges(ctx, time.Now().Add(-longestWindow), func(by core.Principal, model string, c core.Charge) error {
+	recent := audit.ChargesQuery{Since: time.Now().Add(-longestWindow)}
+	err := a.audit.Charges(ctx, recent, func(c audit.Charged) error {
 		booked++
-		return a.ledger.Replay(c, quota.Subject{User: by.User, Team: by.Team, App: by.App, Model: model}, limits)
+		return a.ledger.Replay(c.Charge, quota.Subject{User: c.By.User, Team: c.By.Team, App: c.By.App, Model: c.Model}, limits)
 	})
 	if err != nil {
 		return fmt.Errorf("rebuilding the quota ledger from the audit: %w", err)
