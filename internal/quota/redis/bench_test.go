@@ -73,7 +73,6 @@ func (p *pairs) one(ctx context.Context) error {
 func BenchmarkReserveSettle(b *testing.B) {
 	server := redisproc.Start(b)
 	p := newPairs(b, redis.Options{Addrs: []string{server.Addr}, Book: "bench"})
-	defer logStats(b, server)
 	const callers = 128
 	var left atomic.Int64
 	left.Store(int64(b.N))
@@ -102,11 +101,10 @@ func BenchmarkLatency(b *testing.B) {
 	p := newPairs(b, redis.Options{Addrs: []string{server.Addr}, Book: "bench"})
 	bare := server.Client()
 	defer func() { _ = bare.Close() }()
-	err := bare.ScriptLoad(context.Background(), "return 0").Err()
-	if err != nil {
+	empty := goredis.NewScript("return 0")
+	if err := empty.Load(context.Background(), bare).Err(); err != nil {
 		b.Fatal(err)
 	}
-	empty := goredis.NewScript("return 0")
 	alternate := [...]func(context.Context) error{
 		p.one,
 		func(ctx context.Context) error { return empty.EvalSha(ctx, bare, []string{"{plumbline}:x"}).Err() },
@@ -137,8 +135,4 @@ func BenchmarkLatency(b *testing.B) {
 		b.ReportMetric(float64(took[kind][n/2].Microseconds()), name+"-p50-µs")
 		b.ReportMetric(float64(took[kind][n*99/100].Microseconds()), name+"-p99-µs")
 	}
-}
-
-func logStats(b *testing.B, server *redisproc.Server) {
-	b.Log(server.Do(b, "info", "commandstats"), server.Do(b, "info", "cpu"))
 }

@@ -79,6 +79,27 @@ func TestExtendIsSentTwice(t *testing.T) {
 	}
 }
 
+// A reservation that was touched after a sweep had listed it lives on.
+func TestSweepLeavesWhatWasTouched(t *testing.T) {
+	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	l := bound(t, Options{Now: func() time.Time { return now }})
+	ctx := context.Background()
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	if err := l.Touch(ctx, quota.Progress{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	s := sweep{Ledger: l, by: byExpire}
+	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(time.Hour).UnixMicro()); err != nil || len(s.ids) != 0 {
+		t.Errorf("resolved %v, %v", s.ids, err)
+	}
+	if _, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil {
+		t.Errorf("Extend: %v", err)
+	}
+}
+
 // When the clock is set back the minute begins anew; what was held before takes nothing from it.
 func TestClockSetBack(t *testing.T) {
 	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
