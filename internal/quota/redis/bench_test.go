@@ -114,7 +114,7 @@ func BenchmarkLatency(b *testing.B) {
 	var done sync.WaitGroup
 	start := time.Now()
 	for i := range b.N {
-		time.Sleep(time.Until(start.Add(time.Duration(i) * time.Second / rate)))
+		<-time.After(time.Until(start.Add(time.Duration(i) * time.Second / rate)))
 		for kind, do := range alternate {
 			done.Go(func() {
 				began := time.Now()

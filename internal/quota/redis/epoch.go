@@ -156,7 +156,7 @@ func (l *Ledger) reassert(ctx context.Context, live []Live) error {
 		request := append([]int64{l.lease.Microseconds(), 0, 0}, four(r.Held)...)
 		request = append(append(request, admitted), four(r.Used)...)
 		commands[i] = l.scripts.reserve.command(ctx, l.keys(n, all, n.reservations+r.Request.ID, n.live), n.epoch.ID,
-			l.clock.argument(), packInts(nil, request...), packLines(nil, all), packNames(nil, all), l.book, r.Request.ID)
+			l.clock.argument(), packInts(request...), packLines(nil, all), packNames(all), l.book, r.Request.ID)
 		_ = pipe.Process(ctx, commands[i]) // only adds it
 	}
 	_, _ = pipe.Exec(ctx) // each command has its error

@@ -83,6 +83,7 @@ func (s *sweep) expire(ctx context.Context, n *namespace, members []string, befo
 					return errAnswer
 				}
 				again, named = append(again, members[i]), append(named, all)
+			default: // touched, ended by another, or gone
 			}
 		}
 		members, lines = again, named

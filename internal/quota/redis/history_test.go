@@ -158,7 +158,7 @@ func TestHistories(t *testing.T) {
 			l.Adopt(e)
 		}
 		h := &history{t: t, server: server, limits: limits, began: time.Now(), seed: seed}
-		h.run(replicas, uint64(seed)) //nolint:gosec // not below 0
+		h.run(replicas, uint64(seed))
 		for _, op := range h.all {
 			if o, _ := op.Output.(operation); o.result == "?" {
 				unanswered++
@@ -207,7 +207,7 @@ type history struct {
 }
 
 func (h *history) run(replicas []*redis.Ledger, seed uint64) {
-	random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // repeatable
+	random := rand.New(rand.NewPCG(seed, 1))
 	faults := map[int64]func(){}
 	for range 1 + random.IntN(3) {
 		faults[1+random.Int64N(callers*steps-4)] = h.fault(random, seed)
@@ -215,7 +215,7 @@ func (h *history) run(replicas []*redis.Ledger, seed uint64) {
 	var done sync.WaitGroup
 	for i, l := range replicas {
 		done.Go(func() {
-			random := rand.New(rand.NewPCG(seed, uint64(2+i))) //nolint:gosec // repeatable
+			random := rand.New(rand.NewPCG(seed, uint64(2+i)))
 			for range steps {
 				if fault := faults[h.count.Add(1)]; fault != nil {
 					fault()

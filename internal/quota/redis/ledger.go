@@ -26,7 +26,7 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 	for range attempts {
 		all := lines(r.Limits.AppendMatches(nil, r.Subject, l.clock.now()))
 		from, to := within(all)
-		a, err := l.hold(ctx, r.ID, all, packInts(nil, append([]int64{l.lease.Microseconds(), from, to}, four(r.Amounts)...)...))
+		a, err := l.hold(ctx, r.ID, all, packInts(append([]int64{l.lease.Microseconds(), from, to}, four(r.Amounts)...)...))
 		if err != nil {
 			return quota.Reservation{}, err
 		}
@@ -59,7 +59,7 @@ func (l *Ledger) hold(ctx context.Context, id string, all []line, request []byte
 	}
 	n := l.within.Load()
 	return l.run(ctx, &l.scripts.reserve, l.keys(n, all, n.reservations+id, n.live),
-		n.epoch.ID, l.clock.argument(), request, packLines(nil, all), packNames(nil, all), l.book, id)
+		n.epoch.ID, l.clock.argument(), request, packLines(nil, all), packNames(all), l.book, id)
 }
 
 // reserved gives the first result of a reservation that is live. Where it was made elsewhere, or its answer was lost, the
@@ -98,7 +98,7 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 		return quota.Reservation{}, err
 	}
 	request := append([]int64{l.lease.Microseconds(), rand.Int64N(quota.MaxValue)}, four(more)...) //nolint:gosec // no secret
-	packed := packInts(nil, append(request, quota.MaxAmount)...)
+	packed := packInts(append(request, quota.MaxAmount)...)
 	a, all, err := l.withKeys(id, func(n *namespace, all []line) (answer, error) {
 		return l.run(ctx, &l.scripts.extend, l.keys(n, all, n.reservations+id, n.live), n.epoch.ID, l.clock.argument(), packed, id)
 	})
@@ -159,7 +159,7 @@ func (l *Ledger) Touch(ctx context.Context, progress ...quota.Progress) error {
 		for _, p := range some {
 			l.holds.get(p.ID) // still in use
 			keys = append(keys, n.reservations+p.ID)
-			args = append(args, p.ID, packInts(nil, four(p.Used)...))
+			args = append(args, p.ID, packInts(four(p.Used)...))
 		}
 		if _, err := l.run(ctx, &l.scripts.touch, keys, args...); err != nil {
 			return err
@@ -193,7 +193,7 @@ const (
 )
 
 func (l *Ledger) resolve(ctx context.Context, id, by string, used quota.Amounts) (quota.Amounts, error) {
-	packed := packInts(nil, four(used)...)
+	packed := packInts(four(used)...)
 	a, _, err := l.withKeys(id, func(n *namespace, all []line) (answer, error) {
 		return l.run(ctx, &l.scripts.resolve, l.keys(n, all, n.reservations+id, n.live, n.expired),
 			n.epoch.ID, l.clock.argument(), by, packed, l.remember.Milliseconds(), id)

@@ -14,7 +14,7 @@ func packArray(b []byte, n int) []byte {
 	if n < 16 {
 		return append(b, 0x90|byte(n))
 	}
-	return binary.BigEndian.AppendUint16(append(b, 0xdc), uint16(n)) //nolint:gosec // maxLines and MaxPostings bound it
+	return binary.BigEndian.AppendUint16(append(b, 0xdc), uint16(n))
 }
 
 func packInt(b []byte, v int64) []byte {
@@ -26,16 +26,16 @@ func packInt(b []byte, v int64) []byte {
 	case v >= 0 && v < 1<<32:
 		return binary.BigEndian.AppendUint32(append(b, 0xce), uint32(v))
 	default:
-		return binary.BigEndian.AppendUint64(append(b, 0xd3), uint64(v)) //nolint:gosec // two's complement
+		return binary.BigEndian.AppendUint64(append(b, 0xd3), uint64(v))
 	}
 }
 
 func packText(b []byte, s string) []byte {
-	return append(binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(len(s))), s...) //nolint:gosec // of bounded length
+	return append(binary.BigEndian.AppendUint32(append(b, 0xdb), uint32(len(s))), s...)
 }
 
-func packInts(b []byte, values ...int64) []byte {
-	b = packArray(b, len(values))
+func packInts(values ...int64) []byte {
+	b := packArray(nil, len(values))
 	for _, v := range values {
 		b = packInt(b, v)
 	}
@@ -49,14 +49,14 @@ type name struct{ counter, limit string }
 var errNames = errors.New("quota/redis: a reservation's names cannot be read")
 
 // packNames gives names as one text: the counter's, of one length, then the length of the limit's id and the id.
-func packNames(b []byte, lines []line) []byte {
+func packNames(lines []line) []byte {
 	var text []byte
 	for i := range lines {
 		text = append(text, lines[i].counter...)
 		text = binary.AppendUvarint(text, uint64(len(lines[i].limit.ID)))
 		text = append(text, lines[i].limit.ID...)
 	}
-	return packText(b, string(text))
+	return packText(nil, string(text))
 }
 
 // readNames reads what packNames wrote.

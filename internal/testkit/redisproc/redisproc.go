@@ -88,7 +88,7 @@ func (s *Server) start() error {
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", s.dir, "--enable-debug-command", "yes",
 		"--maxclients", "1000", "--tcp-backlog", "128",
 	}
-	cmd := exec.Command(binary, append(base, s.args...)...) //nolint:gosec // the arguments are the test's
+	cmd := exec.CommandContext(context.Background(), binary, append(base, s.args...)...) //nolint:gosec // the arguments are the test's
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	cmd.SysProcAttr = childAttributes()
@@ -141,7 +141,8 @@ func (s *Server) dial() error {
 	if !filepath.IsAbs(s.Addr) {
 		network = "tcp"
 	}
-	c, err := net.Dial(network, s.Addr)
+	var d net.Dialer
+	c, err := d.DialContext(context.Background(), network, s.Addr)
 	if err != nil {
 		return err
 	}
@@ -216,7 +217,8 @@ func socketDir(t testing.TB) string {
 
 func freePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	var config net.ListenConfig
+	l, err := config.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
