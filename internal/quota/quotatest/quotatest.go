@@ -21,8 +21,12 @@ type Ledger interface {
 	Overruns() uint64
 }
 
-// Lease is the lease that ledgers under test must give.
-const Lease = 30 * time.Second
+const (
+	// Lease is the lease that ledgers under test must give.
+	Lease = 30 * time.Second
+	// tick is the least time that ledgers must tell apart.
+	tick = time.Microsecond
+)
 
 // Open makes an empty ledger with leases of Lease. now is its clock, which the suite sets.
 type Open func(t testing.TB, now func() time.Time) Ledger
@@ -47,6 +51,9 @@ func Run(t *testing.T, open Open) {
 		{"I3/settle", settleRepeats},
 		{"I3/void", voidRepeats},
 		{"I3/expire", expireRepeats},
+		{"I3/settled after expire", lateSettlement},
+		{"I3/voided after expire", lateVoid},
+		{"I3/above the hold after expire", lateOverrun},
 		{"I3/reserve", reserveRepeats},
 		{"I3/unknown", unknownReservations},
 		{"I4", leasesPass},
@@ -113,6 +120,17 @@ func (f *fixture) mustSettle(t testing.TB, id string, used quota.Amounts) {
 	if got != used {
 		t.Fatalf("Settle(%s) = %+v, want %+v", id, got, used)
 	}
+}
+
+// expireAll lets the leases of all pass.
+func (f *fixture) expireAll(t testing.TB) []string {
+	t.Helper()
+	f.clock.advance(Lease + tick)
+	ids, err := f.ledger.Expire(context.Background(), f.clock.now())
+	if err != nil {
+		t.Fatalf("Expire: %v", err)
+	}
+	return ids
 }
 
 // wantUsed compares what is used under each limit that matches ann now, in the order of the set.

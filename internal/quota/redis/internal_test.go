@@ -1,0 +1,187 @@
+package redis
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/testkit/redisproc"
+)
+
+func bound(t *testing.T, o Options) *Ledger {
+	t.Helper()
+	o.Addrs = []string{redisproc.Start(t).Addr}
+	l, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	if _, err := l.Bind(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func set(t *testing.T, limits ...quota.Limit) *quota.LimitSet {
+	t.Helper()
+	s, err := quota.Compile(limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// A replica that is wrong about the server's time counts in the server's windows all the same.
+func TestWindowsAreTheServers(t *testing.T) {
+	l := bound(t, Options{})
+	limits := set(t, quota.Limit{ID: "day", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100})
+	for i, wrong := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour, 400 * 24 * time.Hour} {
+		here := time.Now()
+		l.clock.last.Store(&reading{server: here.Add(wrong), here: here})
+		r, err := l.Reserve(context.Background(), quota.Request{
+			ID: string(rune('a' + i)), Limits: limits, Amounts: quota.Amounts{OutputTokens: 10},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s := r.Standings[0]; s.Used != int64(i+1)*10 || r.Admitted.Before(s.Since) || !r.Admitted.Before(s.Reset) {
+			t.Errorf("off by %v: admitted at %v under %+v", wrong, r.Admitted, s)
+		}
+	}
+}
+
+// An extend whose answer was lost is sent again with its token, and holds once.
+func TestExtendIsSentTwice(t *testing.T) {
+	l := bound(t, Options{})
+	ctx := context.Background()
+	limits := set(t, quota.Limit{ID: "day", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100})
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Limits: limits}); err != nil {
+		t.Fatal(err)
+	}
+	n, all := l.within.Load(), l.holds.get("a").lines
+	packed := packInts(l.lease.Microseconds(), 12345, 0, 0, 60, 0, quota.MaxAmount)
+	var answers []answer
+	for range 2 {
+		a, err := l.run(ctx, &l.scripts.extend, l.keys(n, all, n.reservations+"a", n.live), n.epoch.ID, l.clock.argument(), packed, "a")
+		if err != nil || a.status != statusOK {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		answers = append(answers, a)
+	}
+	if diff := cmp.Diff(answers[0].values, answers[1].values); diff != "" {
+		t.Errorf("the second answer is another (-first +second):\n%s", diff)
+	}
+	if r, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil || r.Held.OutputTokens != 60 || r.Standings[0].Used != 60 {
+		t.Errorf("%+v, %v, want 60 held", r, err)
+	}
+}
+
+// A reservation that was touched after a sweep had listed it lives on.
+func TestSweepLeavesWhatWasTouched(t *testing.T) {
+	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	l := bound(t, Options{Now: func() time.Time { return now }})
+	ctx := context.Background()
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	if err := l.Touch(ctx, quota.Progress{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	s := sweep{Ledger: l, by: byExpire}
+	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(time.Hour).UnixMicro()); err != nil || len(s.ids) != 0 {
+		t.Errorf("resolved %v, %v", s.ids, err)
+	}
+	if _, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil {
+		t.Errorf("Extend: %v", err)
+	}
+}
+
+// When the clock is set back the minute begins anew; what was held before takes nothing from it.
+func TestClockSetBack(t *testing.T) {
+	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	l := bound(t, Options{Now: func() time.Time { return now }})
+	ctx := context.Background()
+	limits := set(t, quota.Limit{ID: "rpm", Scope: quota.ScopeEveryone, Dimension: quota.DimensionRequests, Window: quota.WindowMinute, Value: 2})
+	reserve := func(id string) quota.Reservation {
+		t.Helper()
+		r, err := l.Reserve(ctx, quota.Request{ID: id, Limits: limits, Amounts: quota.Amounts{Requests: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	reserve("a")
+	reserve("b")
+	now = now.Add(-time.Hour + 7*time.Microsecond) // other microseconds: another generation
+	reserve("c")
+	now = now.Add(time.Hour)
+	if r := reserve("d"); r.Standings[0].Used != 1 {
+		t.Errorf("used %d, want 1: the minute before was an hour ago", r.Standings[0].Used)
+	}
+	for _, id := range []string{"a", "b"} { // held in a ring that is gone, in a bucket that is in use again
+		if err := l.Void(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	standings, err := l.Standings(ctx, quota.Subject{}, limits, now)
+	if err != nil || standings[0].Used != 1 {
+		t.Errorf("%+v, %v, want 1 used", standings, err)
+	}
+}
+
+// What is posted stops at the largest count that doubles keep, and the limit stays closed.
+func TestSaturation(t *testing.T) {
+	l := bound(t, Options{})
+	ctx := context.Background()
+	limits := set(t, quota.Limit{ID: "m", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowMonth, Value: quota.MaxValue})
+	m := limits.AppendMatches(nil, quota.Subject{}, l.Now())[0]
+	for i := range int64(2) {
+		if err := l.Post(ctx, i, i+1, Posting{Key: m.Key, Window: m.Limit.Window, End: m.End, Amount: quota.MaxValue - 10}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	standings, err := l.Standings(ctx, quota.Subject{}, limits, time.Time{})
+	if err != nil || standings[0].Posted != quota.MaxValue {
+		t.Errorf("%+v, %v, want %d posted", standings, err, int64(quota.MaxValue))
+	}
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Limits: limits, Amounts: quota.Amounts{OutputTokens: 1}}); err == nil {
+		t.Error("admitted")
+	}
+}
+
+func TestNames(t *testing.T) {
+	all := []line{
+		{counter: nameOf(quota.CounterKey{Limit: "a"}), limit: quota.Limit{ID: "a\n\x00é"}},
+		{counter: nameOf(quota.CounterKey{Limit: "b"}), limit: quota.Limit{ID: string(make([]byte, 300))}},
+	}
+	packed := packNames(all)
+	names, err := readNames(string(packed[5:])) // behind the mark of a text and its length
+	if err != nil || len(names) != 2 || names[0].limit != all[0].limit.ID || names[1].counter != all[1].counter {
+		t.Errorf("%q, %v", names, err)
+	}
+}
+
+// FuzzNames reads what a stranger may have put into a record.
+func FuzzNames(f *testing.F) {
+	f.Add("")
+	f.Add(nameOf(quota.CounterKey{}) + "\x01x")
+	f.Add(nameOf(quota.CounterKey{}) + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
+	f.Fuzz(func(t *testing.T, text string) {
+		names, err := readNames(text)
+		if err != nil {
+			return
+		}
+		all := make([]line, len(names))
+		for i, n := range names {
+			all[i] = line{counter: n.counter, limit: quota.Limit{ID: n.limit}}
+		}
+		again, err := readNames(string(packNames(all)[5:]))
+		if err != nil || len(again) != len(names) {
+			t.Fatalf("%q, %v", again, err)
+		}
+	})
+}
