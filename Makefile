@@ -42,8 +42,10 @@ race: $(ENVOY) sdks ## the same under the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos
-chaos: $(ENVOY) ## the long campaigns: kills at random moments, by the hundred
-	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/...
+chaos: $(ENVOY) ## the long campaigns: kills at random moments by the hundred, random operations by the 100,000 sequences
+	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/... ./internal/app/...
+	go test -timeout 3h -run 'TestConformance/sequences' -v ./internal/quota/memory -rapid.checks=100000
+	go test -timeout 3h -run TestSums -v ./internal/quota/rollup -rapid.checks=10000
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)
