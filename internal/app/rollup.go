@@ -41,7 +41,7 @@ func (r *roller) fill(ctx context.Context, ledger *memory.Ledger, limits *quota.
 	if err := r.load(ctx); err != nil {
 		return err
 	}
-	if _, err := r.follow(ctx); err != nil {
+	if err := r.follow(ctx); err != nil {
 		return err
 	}
 	if !r.sums.Fits(limits, r.now()) {
@@ -83,14 +83,12 @@ func (r *roller) load(ctx context.Context) error {
 }
 
 // follow adds the charges that were recorded since.
-func (r *roller) follow(ctx context.Context) (added int, err error) {
+func (r *roller) follow(ctx context.Context) error {
 	q := audit.ChargesQuery{Since: r.sums.Since(), After: r.sums.Position()}
-	err = r.audit.Charges(ctx, q, func(c audit.Charged) error {
-		added++
+	return r.audit.Charges(ctx, q, func(c audit.Charged) error {
+		r.fresh++
 		return r.add(c)
 	})
-	r.fresh += added
-	return added, err
 }
 
 // run keeps the sums, and at times the file, up to date until ctx ends.
@@ -111,7 +109,7 @@ func (r *roller) run(ctx context.Context) error {
 
 // roll follows the records and saves the sums when at least so many charges are not in the file.
 func (r *roller) roll(ctx context.Context, atLeast int) error {
-	if _, err := r.follow(ctx); err != nil {
+	if err := r.follow(ctx); err != nil {
 		return err
 	}
 	r.sums.Compact(r.now())

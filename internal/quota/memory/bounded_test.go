@@ -96,6 +96,39 @@ func TestHeldCountersStay(t *testing.T) {
 	}
 }
 
+// What nobody settled after its lease is let go with its result.
+func TestExpiredReservationsAreForgotten(t *testing.T) {
+	limits := everyWindow(t)
+	at := time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)
+	l := New(Options{Now: func() time.Time { return at }})
+	reserve := func(id, user string) {
+		request := quota.Request{ID: id, Subject: quota.Subject{User: user}, Limits: limits, At: at}
+		if _, err := l.Reserve(context.Background(), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reserve("left", "ann")
+	at = at.Add(time.Minute)
+	if ids, err := l.Expire(context.Background(), at); err != nil || len(ids) != 1 {
+		t.Fatalf("Expire = %v, %v", ids, err)
+	}
+	for i := range 100 {
+		at = at.Add(24 * time.Hour)
+		reserve(fmt.Sprint(i), "bob")
+		if err := l.Void(context.Background(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for key := range l.counters.byKey {
+		if key.Subject == "ann" {
+			t.Errorf("%+v is kept", key)
+		}
+	}
+	if _, err := l.Settle(context.Background(), "left", quota.Amounts{}); !errors.Is(err, quota.ErrUnknown) {
+		t.Errorf("Settle = %v, want ErrUnknown", err)
+	}
+}
+
 // A minute that was created long ago but is in use stays.
 func TestBusyMinuteStays(t *testing.T) {
 	limits := everyWindow(t)

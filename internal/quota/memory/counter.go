@@ -30,6 +30,9 @@ type counter struct {
 
 func (c *counter) at(bucket int64) *cell {
 	n := int64(len(c.cells))
+	if n == 1 {
+		return &c.cells[0]
+	}
 	return &c.cells[(bucket%n+n)%n]
 }
 
@@ -59,22 +62,20 @@ func (c *counter) oldest(now int64) int64 { return max(c.newest, now) - int64(le
 // counts reports whether what is held in a bucket is still in the window.
 func (c *counter) counts(bucket, now int64) bool { return bucket >= c.oldest(now) }
 
-// used gives posted plus pending in the window.
-func (c *counter) used(now int64) int64 {
-	var sum int64
+// sums gives what is posted and pending in the window.
+func (c *counter) sums(now int64) (posted, pending int64) {
 	for b := c.oldest(now); b <= c.newest; b++ {
-		sum = quota.SaturatingAdd(sum, quota.SaturatingAdd(c.at(b).posted, c.at(b).pending))
+		into := c.at(b)
+		posted = quota.SaturatingAdd(posted, into.posted)
+		pending = quota.SaturatingAdd(pending, into.pending)
 	}
-	return sum
+	return posted, pending
 }
 
-// posted gives what of used was settled.
-func (c *counter) posted(now int64) int64 {
-	var sum int64
-	for b := c.oldest(now); b <= c.newest; b++ {
-		sum = quota.SaturatingAdd(sum, c.at(b).posted)
-	}
-	return sum
+// used gives posted plus pending in the window.
+func (c *counter) used(now int64) int64 {
+	posted, pending := c.sums(now)
+	return quota.SaturatingAdd(posted, pending)
 }
 
 // letsGo gives the bucket with which at least need of what is used will have left the window; false if nothing is used.

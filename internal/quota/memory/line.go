@@ -21,10 +21,12 @@ func bucketOf(l *quota.Limit, at time.Time) int64 {
 	return 0
 }
 
-// standing gives the limit as it stands at a time. Reset of a sliding minute is when it will have let need go.
-func (ln *line) standing(at time.Time, need int64) quota.Standing {
+// standing fills s with the limit as it stands at a time. Reset of a sliding minute is when it will have let need go.
+func (ln *line) standing(s *quota.Standing, at time.Time, need int64) {
 	bucket := bucketOf(ln.limit, at)
-	s := quota.Standing{Limit: *ln.limit, Used: ln.counter.used(bucket), Posted: ln.counter.posted(bucket), Reset: ln.counter.end}
+	posted, pending := ln.counter.sums(bucket)
+	s.Limit, s.Reset = *ln.limit, ln.counter.end
+	s.Used, s.Posted = quota.SaturatingAdd(posted, pending), posted
 	if start := ln.counter.key.Start; start != 0 {
 		s.Since = time.Unix(start, 0).UTC()
 	}
@@ -33,13 +35,12 @@ func (ln *line) standing(at time.Time, need int64) quota.Standing {
 			s.Reset = quota.BucketLeaves(leaves)
 		}
 	}
-	return s
 }
 
 func standings(lines []line, at time.Time) []quota.Standing {
 	all := make([]quota.Standing, len(lines))
 	for i := range lines {
-		all[i] = lines[i].standing(at, 1)
+		lines[i].standing(&all[i], at, 1)
 	}
 	return all
 }
@@ -59,7 +60,8 @@ func lack(lines []line, at time.Time, wanted func(*quota.Limit) int64) *quota.Ex
 		if over <= 0 || !ln.counter.counts(ln.bucket, bucket) {
 			continue
 		}
-		e := &quota.ExhaustedError{Standing: ln.standing(at, over), Wanted: more}
+		e := &quota.ExhaustedError{Wanted: more}
+		ln.standing(&e.Standing, at, over)
 		if e.Outlasts(worst) {
 			worst = e
 		}

@@ -223,7 +223,7 @@ func (l *Ledger) Standings(
 			c = &counter{key: m.Key, end: m.End} // unused
 		}
 		ln := line{limit: m.Limit, counter: c}
-		all[i] = ln.standing(at, 1)
+		ln.standing(&all[i], at, 1)
 	}
 	return all, nil
 }

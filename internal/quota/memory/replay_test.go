@@ -143,3 +143,40 @@ func TestClockSetBack(t *testing.T) {
 		t.Errorf("used %d, want 1", got)
 	}
 }
+
+// A clock that jumps by a day and back must neither break what is in flight nor let more through than a window holds of what
+// it counts.
+func TestClockJumpsByADay(t *testing.T) {
+	limits := compile(t,
+		requests(quota.WindowMinute, 2), requests(quota.WindowHour, 2), requests(quota.WindowDay, 2), requests(quota.WindowMonth, 100),
+		quota.Limit{Dimension: quota.DimensionConcurrency, Window: quota.WindowNone, Value: 100})
+	l := newClocked()
+	for i, jump := range []time.Duration{0, 24 * time.Hour, -24 * time.Hour, -24 * time.Hour, 24 * time.Hour, 48 * time.Hour} {
+		l.at = l.at.Add(jump)
+		before := l.used(t, limits)
+		admitted := int64(0)
+		for n := range 4 {
+			if l.reserveAt(fmt.Sprint(i, " ", n), limits, ann, l.at) == nil {
+				admitted++
+			}
+		}
+		after := l.used(t, limits)
+		for w := range 3 {
+			if after[w] > 2 {
+				t.Errorf("jump %d: window %d holds %d of 2", i, w, after[w])
+			}
+		}
+		if after[3] != before[3]+admitted || after[4] != before[4]+admitted {
+			t.Errorf("jump %d: %v became %v with %d admitted", i, before, after, admitted)
+		}
+	}
+	pending := l.Pending()
+	if ids, err := l.Expire(context.Background(), l.at.Add(time.Hour)); err != nil || len(ids) != pending || l.Pending() != 0 {
+		t.Errorf("%d of %d expired, %v", len(ids), pending, err)
+	}
+	for w, n := range l.used(t, limits) {
+		if n != 0 {
+			t.Errorf("window %d holds %d when all is void", w, n)
+		}
+	}
+}
