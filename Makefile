@@ -42,8 +42,9 @@ race: $(ENVOY) sdks ## the same under the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos
-chaos: $(ENVOY) ## the long campaigns: kills at random moments, by the hundred
+chaos: $(ENVOY) ## the long campaigns: kills at random moments, by the hundred; races for the last room, by the thousand
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/...
+	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)

@@ -48,8 +48,8 @@ func (x *Exchange) takeMore(ctx context.Context, output int64) error {
 	return err
 }
 
-// more is what so much more output takes. The cost held stays that of the tokens held: the price of the output alone could
-// be less by what rounding up gave.
+// more is what so much more output takes. The cost held stays that of the tokens held: the price of the output alone would be
+// rounded up each time, and would not know of a long input, which makes it dearer.
 func (x *Exchange) more(output int64) quota.Amounts {
 	held := x.hold.reservation.Held
 	return quota.Amounts{OutputTokens: output, Cost: x.cost(held.InputTokens, held.OutputTokens+output) - held.Cost}
