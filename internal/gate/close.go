@@ -209,6 +209,7 @@ func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge
 	}
 	if x.request != nil {
 		rec.Settled, rec.Usage = &charge, &s.usage
+		rec.Fallback = string(x.hold.reservation.Fallback)
 	}
 	rec.ServedModel, rec.UnattributedTokens = s.model, s.unattributed
 	rec.PriceVersion = x.pinned.prices.Version()
@@ -232,8 +233,9 @@ func (x *Exchange) void(ctx context.Context) {
 	}
 }
 
-// charge is the record's form of amounts.
-func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.judged.facts.At) }
+// charge is the record's form of amounts. Its time is the ledger's: what is booked again from the records has to meet the
+// windows that the reservation pinned.
+func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.hold.reservation.Admitted) }
 
 // cost is the price of the exchange with so many tokens.
 func (x *Exchange) cost(input, output int64) core.MicroUSD {

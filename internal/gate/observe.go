@@ -180,7 +180,7 @@ func (x *Exchange) extendFailed(err error) core.Reason {
 	}
 	x.gate.o.Metrics.FailedClosed("ledger_extend")
 	x.gate.o.Log.Error("a stream is cut: its reservation could not be extended", "exchange", x.id, "error", err)
-	return core.ReasonGovernanceDown
+	return core.AsError(err).Reason
 }
 
 // cut ends the answer politely in place of the piece at hand.
