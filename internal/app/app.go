@@ -47,6 +47,7 @@ type App struct {
 	trail     *trail
 	issuers   *issuers
 	ledger    *memory.Ledger
+	roller    *roller
 	keeper    *keeper
 	sweeper   *sweeper
 	extproc   *extproc.Server
@@ -86,7 +87,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.rebuildLedger(ctx); err != nil {
+	if err := a.fillLedger(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.openIssuers(metrics); err != nil {
@@ -118,6 +119,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.roller.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error { return ignoreCancel(a.issuers.run(background)) })
@@ -159,6 +161,9 @@ func (a *App) close(ctx context.Context) {
 	var errs []error
 	if a.refusals != nil {
 		errs = append(errs, a.refusals.Close(ctx))
+	}
+	if a.roller != nil {
+		errs = append(errs, a.roller.close(ctx))
 	}
 	if a.audit != nil {
 		errs = append(errs, a.audit.Close(ctx))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,9 +29,6 @@ import (
 
 // closeTimeout bounds what is owed when an exchange ends: its record and its settlement.
 const closeTimeout = 10 * time.Second
-
-// longestWindow is longer than any window a limit counts over: what was admitted before it counts no more.
-const longestWindow = 32 * 24 * time.Hour
 
 // OpenStore opens the control data. It makes the data directory, so that people and work can be set up before the first
 // start.
@@ -77,20 +75,13 @@ func (a *App) openAudit(ctx context.Context) error {
 	return a.trail.catchUp(ctx)
 }
 
-// rebuildLedger books what the audit says was charged in windows that may still count.
-func (a *App) rebuildLedger(ctx context.Context) error {
+// fillLedger books what the audit says was charged in windows that may still count.
+func (a *App) fillLedger(ctx context.Context) error {
 	a.ledger = memory.New(memory.Options{Now: time.Now, Lease: lease})
-	limits := a.directory.Snapshot().Limits()
-	booked := 0
-	recent := audit.ChargesQuery{Since: time.Now().Add(-longestWindow)}
-	err := a.audit.Charges(ctx, recent, func(c audit.Charged) error {
-		booked++
-		return a.ledger.Replay(c.Charge, quota.Subject{User: c.By.User, Team: c.By.Team, App: c.By.App, Model: c.Model}, limits)
-	})
-	if err != nil {
-		return fmt.Errorf("rebuilding the quota ledger from the audit: %w", err)
+	a.roller = &roller{audit: a.audit, path: filepath.Join(a.cfg.DataDir, "quota.sums"), now: time.Now, log: a.log}
+	if err := a.roller.fill(ctx, a.ledger, a.directory.Snapshot().Limits()); err != nil {
+		return fmt.Errorf("filling the quota ledger from the audit: %w", err)
 	}
-	a.log.Info("quota ledger rebuilt", "charges", booked)
 	return nil
 }
 

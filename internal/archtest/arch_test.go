@@ -28,7 +28,7 @@ var layers = [][]string{
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
 	{"internal/gate", "internal/audit", "internal/identity/jwks"},
-	{"internal/extproc", "internal/quota/memory", "internal/store/sqlite"},
+	{"internal/extproc", "internal/quota/memory", "internal/quota/rollup", "internal/store/sqlite"},
 	{"internal/app"},
 	{"internal/demo/provider"},
 	{"internal/demo"},

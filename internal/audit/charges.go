@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -38,7 +39,7 @@ type ChargesQuery struct {
 // records. It ends with the first error of fn.
 func (l *Log) Charges(ctx context.Context, q ChargesQuery, fn func(Charged) error) error {
 	var end Position
-	if err := l.do(func() error { end = l.stored; return nil }); err != nil {
+	if err := l.do(ctx, func() error { end = l.stored; return nil }); err != nil {
 		return fmt.Errorf("audit: reading charges: %w", err)
 	}
 	for after, more := q.After, true; more; {
@@ -95,4 +96,17 @@ func micros(t time.Time) int64 {
 		return math.MinInt64
 	}
 	return t.UnixMicro()
+}
+
+// Leaf gives the hash of the record at a position, which must be one that Charges gave; ok is false when there is none.
+func (l *Log) Leaf(ctx context.Context, position int64) (leaf [32]byte, ok bool, err error) {
+	var stored []byte
+	err = l.side.QueryRowContext(ctx, "SELECT leaf FROM entries WHERE id = ?", position).Scan(&stored)
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return leaf, false, nil
+	case err != nil:
+		return leaf, false, fmt.Errorf("audit: reading the hash of a record: %w", err)
+	}
+	return leaf, copy(leaf[:], stored) == len(leaf), nil
 }

@@ -24,7 +24,7 @@ func (l *Log) Recover(ctx context.Context) (int, error) {
 		}
 		n += len(chunk)
 	}
-	err = l.do(func() error {
+	err = l.do(ctx, func() error {
 		_, err := l.conn.ExecContext(context.WithoutCancel(ctx), "UPDATE state SET value = ? WHERE name = 'recovered'", l.writer.inherited)
 		return err
 	})
