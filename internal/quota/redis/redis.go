@@ -1,34 +1,42 @@
 // Package redis keeps the quota ledger that many replicas share, in Redis or Redis Cluster.
 //
-// One deployment is one hash tag and so one slot: each operation is one script that runs as a whole, with all of its keys
-// named. Time is the server's. go-redis stays in this package; it must not import anything of Plumbline but quota and
-// core.
+// One deployment is one hash tag and so one slot: each operation is one script (lua/) that runs as a whole, with all of
+// its keys named. Time is the server's. What is stored, and what a failover may lose, is in docs/explanation/redis.md.
+// go-redis stays in this package; it must not import anything of Plumbline but quota.
 package redis
 
 import (
-	"context"
+	"cmp"
 	"crypto/tls"
 	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
 	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/plumbline/plumbline/internal/quota"
 )
 
-// ErrUnreachable is what every error is (errors.Is) that comes from a server which did not answer in time or would not do
-// what was asked: away, slow, loading, read-only, full, another password. The operation may have been done or not; a
-// repeat is safe.
-var ErrUnreachable = errors.New("quota/redis: Redis cannot be used")
-
 const (
-	// MaxPostings bounds one call of Post.
-	MaxPostings = 500
+	defaultLease     = 30 * time.Second
+	defaultRemember  = 10 * time.Minute
+	defaultNamespace = "plumbline"
 	// RebuildTime is how long an epoch waits for books to come back.
 	RebuildTime = 30 * time.Second
+	// retries bounds what the client sends again on a connection that broke. All operations can be repeated.
+	retries = 2
+	// connections bounds those to one node.
+	connections = 64
+	// ioTimeout bounds what has no deadline of its own.
+	ioTimeout = 5 * time.Second
 )
 
 // Options of a Ledger.
 type Options struct {
-	// Addrs are host:port of the server, or of some nodes of a cluster; or one path of a Unix socket.
+	// Addrs are host:port of the server, or of some nodes of a cluster; or the path of one Unix socket.
 	Addrs    []string
 	Cluster  bool
 	Username string
@@ -36,7 +44,7 @@ type Options struct {
 	TLS      *tls.Config
 	// Namespace is the hash tag of all keys, "plumbline" if empty. Deployments that share a server have one each.
 	Namespace string
-	// Book names this replica's records. It has no slash.
+	// Book names this replica's records.
 	Book string
 	// Lease is how long a reservation lives without Extend or Touch, and a book without Heartbeat; 30 s if zero.
 	Lease time.Duration
@@ -46,57 +54,107 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Ledger implements quota.Ledger for many replicas. Times are kept to the microsecond.
-type Ledger struct{}
+// Ledger implements quota.Ledger for many replicas. Times are kept to the microsecond. It works in the epoch that it was
+// last told to Adopt, and before that in none: every operation returns ErrEpoch.
+//
+// An operation whose answer was lost may be repeated: Reserve gives the first result, Settle and Void what was booked. An
+// Extend that is repeated by the caller holds twice, and lets go of both in the end.
+type Ledger struct {
+	client   redis.UniversalClient
+	scripts  *scripts
+	clock    clock
+	hashTag  string
+	book     string
+	lease    time.Duration
+	remember time.Duration
+	within   atomic.Pointer[namespace]
+	holds    holds
+	overruns atomic.Uint64
+}
 
 var _ quota.Ledger = (*Ledger)(nil)
 
 // New makes a ledger that works in no epoch yet. It does not connect.
-func New(o Options) (*Ledger, error) { return nil, errStub }
+func New(o Options) (*Ledger, error) {
+	tag := cmp.Or(o.Namespace, defaultNamespace)
+	var errs []error
+	if len(o.Addrs) == 0 {
+		errs = append(errs, errors.New("no address"))
+	}
+	if strings.ContainsAny(tag, "{}") {
+		errs = append(errs, fmt.Errorf("namespace %q has a brace", tag))
+	}
+	if strings.Contains(o.Book, "/") {
+		errs = append(errs, fmt.Errorf("book %q has a slash", o.Book))
+	}
+	if len(errs) > 0 {
+		return nil, fmt.Errorf("quota/redis: %w", errors.Join(errs...))
+	}
+	s, err := loadScripts()
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{
+		client: connect(o), scripts: s, clock: clock{given: o.Now}, hashTag: "{" + tag + "}:", book: o.Book,
+		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
+		holds: holds{byID: map[string]*hold{}},
+	}
+	l.Adopt(Epoch{})
+	return l, nil
+}
+
+// connect makes the client, which connects when it is first used.
+func connect(o Options) redis.UniversalClient {
+	return redis.NewUniversalClient(&redis.UniversalOptions{
+		Addrs: o.Addrs, IsClusterMode: o.Cluster, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
+		Protocol: 2, DisableIdentity: true,
+		MaxRetries: retries, MinRetryBackoff: time.Millisecond, MaxRetryBackoff: 4 * time.Millisecond,
+		DialTimeout: ioTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout, PoolTimeout: ioTimeout,
+		DialerRetries: 1, ContextTimeoutEnabled: true, PoolSize: connections,
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
+}
 
 // Close gives the connections back.
-func (l *Ledger) Close() error { return errStub }
-
-// Check looks at the server and returns, as a *core.Error that says what to do, what makes it unfit: too old, unreachable,
-// read-only, or set up to throw counters away.
-func (l *Ledger) Check(ctx context.Context) error { return errStub }
+func (l *Ledger) Close() error { return l.client.Close() }
 
 // Now estimates the server's clock from its last answer.
-func (l *Ledger) Now() time.Time { return time.Time{} }
+func (l *Ledger) Now() time.Time { return l.clock.now() }
 
-// Reserve implements quota.Ledger. The time of admission is the server's; that of the request is not read.
-func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservation, error) {
-	return quota.Reservation{}, errStub
+// Overruns gives how many reservations this replica ended above what they held.
+func (l *Ledger) Overruns() uint64 { return l.overruns.Load() }
+
+// namespace is the keys of one epoch.
+type namespace struct {
+	epoch                      Epoch
+	live, expired, marks       string
+	reservations, counterNames string
 }
 
-// Extend implements quota.Ledger.
-func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quota.Reservation, error) {
-	return quota.Reservation{}, errStub
+// Epoch gives the one this ledger works in, zero before Adopt.
+func (l *Ledger) Epoch() Epoch { return l.within.Load().epoch }
+
+// Adopt makes the ledger work in an epoch from now on. It asks nobody.
+func (l *Ledger) Adopt(e Epoch) { l.within.Store(l.names(e)) }
+
+func (l *Ledger) names(e Epoch) *namespace {
+	prefix := l.hashTag + e.ID + ":"
+	return &namespace{
+		epoch: e, live: prefix + "live", expired: prefix + "expired", marks: prefix + "marks",
+		reservations: prefix + "r:", counterNames: prefix + "c:",
+	}
 }
 
-// Touch implements quota.Ledger.
-func (l *Ledger) Touch(ctx context.Context, progress ...quota.Progress) error { return errStub }
+func (l *Ledger) epochKey() string { return l.hashTag + "epoch" }
+func (l *Ledger) stateKey() string { return l.hashTag + "state" }
+func (l *Ledger) booksKey() string { return l.hashTag + "books" }
 
-// Settle implements quota.Ledger.
-func (l *Ledger) Settle(ctx context.Context, id string, used quota.Amounts) (quota.Amounts, error) {
-	return quota.Amounts{}, errStub
+// keys gives the keys of an operation: the epoch's, others, and the counters of lines.
+func (l *Ledger) keys(n *namespace, counters []line, others ...string) []string {
+	all := make([]string, 0, 1+len(others)+len(counters))
+	all = append(append(all, l.epochKey()), others...)
+	for i := range counters {
+		all = append(all, n.counterNames+counters[i].counter)
+	}
+	return all
 }
-
-// Void implements quota.Ledger.
-func (l *Ledger) Void(ctx context.Context, id string) error { return errStub }
-
-// Expire implements quota.Ledger. A time after the server's is taken as the server's.
-func (l *Ledger) Expire(ctx context.Context, now time.Time) ([]string, error) { return nil, errStub }
-
-// Standings implements quota.Ledger. A zero time is the server's.
-func (l *Ledger) Standings(
-	ctx context.Context, s quota.Subject, limits *quota.LimitSet, at time.Time,
-) ([]quota.Standing, error) {
-	return nil, errStub
-}
-
-// Pending gives how many reservations are live, of all replicas.
-func (l *Ledger) Pending(ctx context.Context) (int, error) { return 0, errStub }
-
-// Overruns gives how many reservations this replica settled above what they held.
-func (l *Ledger) Overruns() uint64 { return 0 }
