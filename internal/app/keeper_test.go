@@ -102,7 +102,7 @@ func (k *kept) say(t *testing.T, x *gate.Exchange, text string) {
 
 func (k *kept) used(t *testing.T) int64 {
 	t.Helper()
-	s, err := k.Ledger.Standings(t.Context(), quota.Subject{User: gatetest.User}, k.Limits, time.Now())
+	s, err := k.Ledger.Standings(t.Context(), quota.Subject{User: gatetest.User}, k.Limits(), time.Now())
 	if err != nil || len(s) != 1 {
 		t.Fatalf("standings %v, %v", s, err)
 	}
@@ -254,7 +254,7 @@ func TestALateCloseIsNotLost(t *testing.T) {
 			t.Errorf("%v late settlements counted, want 1", n)
 		}
 		ledger := memory.New(memory.Options{})
-		if err := ledger.Replay(*settled, quota.Subject{User: gatetest.User}, k.Limits); err != nil {
+		if err := ledger.Replay(*settled, quota.Subject{User: gatetest.User}, k.Limits()); err != nil {
 			t.Fatal(err)
 		}
 		k.Ledger = ledger

@@ -29,9 +29,9 @@ func (l *Log) Name(ctx context.Context) (string, error) {
 }
 
 // End is the position of the last record: every one whose Append returned before the call is at or below it.
-func (l *Log) End(context.Context) (int64, error) {
+func (l *Log) End(ctx context.Context) (int64, error) {
 	var end Position
-	if err := l.do(func() error { end = l.stored; return nil }); err != nil {
+	if err := l.do(ctx, func() error { end = l.stored; return nil }); err != nil {
 		return 0, fmt.Errorf("audit: %w", err)
 	}
 	return int64(end), nil

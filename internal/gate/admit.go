@@ -95,7 +95,8 @@ func (x *Exchange) judge() {
 	f := &x.judged.facts
 	f.Principal = x.principal()
 	f.Endpoint = x.endpoint.Name
-	f.At = x.clock.opened.UTC().Truncate(time.Microsecond)
+	// Not the time at which the exchange opened: a body may be long in coming, and counts when it is there.
+	f.At = x.gate.o.Now().UTC().Truncate(time.Microsecond)
 	f.PolicyVersion = x.pinned.policy.Version()
 	f.PriceVersion = x.pinned.prices.Version()
 	f.Model = x.model()
