@@ -254,7 +254,7 @@ func TestALateCloseIsNotLost(t *testing.T) {
 			t.Errorf("%v late settlements counted, want 1", n)
 		}
 		ledger := memory.New(memory.Options{})
-		if err := ledger.Replay(*settled, quota.Subject{User: gatetest.User}, k.Limits); err != nil {
+		if err := ledger.Replay(*settled, quota.Subject{User: gatetest.User}, k.Limits()); err != nil {
 			t.Fatal(err)
 		}
 		k.Ledger = ledger

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -28,9 +29,6 @@ import (
 
 // closeTimeout bounds what is owed when an exchange ends: its record and its settlement.
 const closeTimeout = 10 * time.Second
-
-// longestWindow is longer than any window a limit counts over: what was admitted before it counts no more.
-const longestWindow = 32 * 24 * time.Hour
 
 // OpenStore opens the control data. It makes the data directory, so that people and work can be set up before the first
 // start.
@@ -77,19 +75,22 @@ func (a *App) openAudit(ctx context.Context) error {
 	return a.trail.catchUp(ctx)
 }
 
-// rebuildLedger books what the audit says was charged in windows that may still count.
-func (a *App) rebuildLedger(ctx context.Context) error {
-	a.ledger = memory.New(memory.Options{Now: time.Now, Lease: lease})
-	limits := a.directory.Snapshot().Limits()
-	booked := 0
-	err := a.audit.Charges(ctx, time.Now().Add(-longestWindow), func(by core.Principal, model string, c core.Charge) error {
-		booked++
-		return a.ledger.Replay(c, quota.Subject{User: by.User, Team: by.Team, App: by.App, Model: model}, limits)
-	})
-	if err != nil {
-		return fmt.Errorf("rebuilding the quota ledger from the audit: %w", err)
+// openLedger makes the ledger that the configuration asks for.
+func (a *App) openLedger(ctx context.Context, metrics *telemetry.Metrics) error {
+	if a.cfg.Quota.Ledger == config.LedgerRedis {
+		return a.openShared(ctx, metrics)
 	}
-	a.log.Info("quota ledger rebuilt", "charges", booked)
+	return a.fillLedger(ctx)
+}
+
+// fillLedger books what the audit says was charged in windows that may still count.
+func (a *App) fillLedger(ctx context.Context) error {
+	ledger := memory.New(memory.Options{Now: time.Now, Lease: lease})
+	a.ledger = ledger
+	a.roller = &roller{audit: a.audit, path: filepath.Join(a.cfg.DataDir, "quota.sums"), now: time.Now, log: a.log}
+	if err := a.roller.fill(ctx, ledger, a.directory.Snapshot().Limits()); err != nil {
+		return fmt.Errorf("filling the quota ledger from the audit: %w", err)
+	}
 	return nil
 }
 

@@ -98,7 +98,7 @@ func (l *Log) check() {
 	if err := l.room.fill(); err != nil {
 		return
 	}
-	if err := l.do(l.probe); err != nil {
+	if err := l.do(context.Background(), l.probe); err != nil {
 		return
 	}
 	if l.trouble.CompareAndSwap(known, nil) {

@@ -84,8 +84,8 @@ func (l *Log) index(n int) error {
 		`INSERT INTO by_exchange SELECT exchange, kind, id FROM entries WHERE id > @from AND id <= @to AND exchange <> ''
 			ORDER BY exchange, kind ON CONFLICT DO NOTHING`,
 		`INSERT INTO by_user SELECT user, id FROM entries WHERE id > @from AND id <= @to AND user <> '' ORDER BY user, id`,
-		`INSERT INTO spans SELECT max(id), min(id), min(time), max(time) FROM entries WHERE id > @from AND id <= @to`,
-		`INSERT INTO charges SELECT admitted, id, user, team, app, model, requests, input_tokens, output_tokens, cost
+		`INSERT INTO spans SELECT max(id), min(id), min(time), max(time), max(admitted) FROM entries WHERE id > @from AND id <= @to`,
+		`INSERT INTO charges SELECT id, admitted, exchange, user, team, app, model, requests, input_tokens, output_tokens, cost
 			FROM entries WHERE id > @from AND id <= @to AND admitted IS NOT NULL`,
 		`UPDATE state SET value = @to WHERE name = 'indexed'`,
 	} {
@@ -137,10 +137,11 @@ var indexGaps = []indexProblem{
 	{"the index of times does not hold it", `SELECT min(e.id) FROM entries AS e
 		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `)
 		AND NOT EXISTS (SELECT 1 FROM spans AS s WHERE s.last = (SELECT min(last) FROM spans WHERE last >= e.id)
-			AND s.first <= e.id AND s.earliest <= e.time AND s.latest >= e.time)`},
+			AND s.first <= e.id AND s.earliest <= e.time AND s.latest >= e.time
+			AND (e.admitted IS NULL OR s.admitted >= e.admitted))`},
 	{"the index of charges does not hold it", `SELECT min(e.id) FROM entries AS e
 		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.admitted IS NOT NULL
-		AND NOT EXISTS (SELECT 1 FROM charges AS c WHERE c.admitted = e.admitted AND c.entry = e.id
+		AND NOT EXISTS (SELECT 1 FROM charges AS c WHERE c.entry = e.id AND c.admitted = e.admitted AND c.exchange = e.exchange
 			AND (c.user, c.team, c.app, c.model) = (e.user, e.team, e.app, e.model)
 			AND (c.requests, c.input_tokens, c.output_tokens, c.cost) = (e.requests, e.input_tokens, e.output_tokens, e.cost))`},
 }

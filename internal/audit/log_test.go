@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/core"
@@ -305,44 +306,52 @@ func TestRecover(t *testing.T) {
 
 func TestCharges(t *testing.T) {
 	log := openLog(t, audit.Options{})
-	type charge struct {
-		Who    core.Principal
-		Model  string
-		Charge core.Charge
-	}
-	var want []charge
+	var all []audit.Charged
 	const exchanges = 700 // most are indexed, the rest is not
 	for i := range exchanges {
-		// Written out of order: 0, 17, 34, …
+		// Admitted out of order: 0, 17, 34, …
 		n := i * 17 % exchanges
-		for _, rec := range []core.Record{intentRecord(n), outcomeRecord(n)} {
-			if err := log.Append(t.Context(), rec); err != nil {
-				t.Fatal(err)
-			}
-		}
+		must(t, log.Append(t.Context(), intentRecord(n)))
+		rec := outcomeRecord(n)
+		must(t, log.Append(t.Context(), rec))
+		all = append(all, audit.Charged{
+			Position: int64(2 * (i + 1)), Exchange: rec.Exchange,
+			By:    core.Principal{User: rec.Principal.User, Team: rec.Principal.Team, App: rec.Principal.App},
+			Model: rec.Model, Charge: *rec.Settled,
+		})
 	}
 	unsettled := outcomeRecord(exchanges)
 	unsettled.Settled = nil
-	if err := log.Append(t.Context(), unsettled); err != nil {
-		t.Fatal(err)
-	}
-	for i := 10; i < exchanges; i++ {
-		rec := outcomeRecord(i)
-		want = append(want, charge{core.Principal{User: rec.Principal.User, Team: rec.Principal.Team, App: rec.Principal.App}, rec.Model, *rec.Settled})
-	}
-	var got []charge
-	err := log.Charges(t.Context(), intentRecord(10).Time, func(p core.Principal, model string, c core.Charge) error {
-		got = append(got, charge{p, model, c})
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("charges (-want +got):\n%s", diff)
+	must(t, log.Append(t.Context(), unsettled))
+
+	for _, q := range []audit.ChargesQuery{
+		{},
+		{Since: intentRecord(10).Time},
+		{Since: intentRecord(exchanges).Time},
+		{After: 99},
+		{After: 100},
+		{After: 1300, Since: intentRecord(300).Time},
+		{After: 2 * exchanges},
+	} {
+		want := slices.DeleteFunc(slices.Clone(all), func(c audit.Charged) bool {
+			return c.Position <= q.After || c.Charge.Admitted.Before(q.Since)
+		})
+		got := charges(t, log, q)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", q, diff)
+		}
 	}
 	stop := errors.New("stop")
-	if err := log.Charges(t.Context(), start, func(core.Principal, string, core.Charge) error { return stop }); !errors.Is(err, stop) {
+	if err := log.Charges(t.Context(), audit.ChargesQuery{}, func(audit.Charged) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("an error of fn: got %v", err)
 	}
+}
+
+func charges(t *testing.T, log *audit.Log, q audit.ChargesQuery) (got []audit.Charged) {
+	t.Helper()
+	must(t, log.Charges(t.Context(), q, func(c audit.Charged) error {
+		got = append(got, c)
+		return nil
+	}))
+	return got
 }

@@ -138,8 +138,9 @@ func (l *Log) rollback(ctx context.Context, cause error) error {
 	return cause
 }
 
-// do has the mover run task, after it has moved all that is recorded by now, and waits for it.
-func (l *Log) do(task func() error) error {
+// do has the mover run task, after it has moved all that is recorded by now, and waits for it or, when ctx ends first, lets
+// it run alone.
+func (l *Log) do(ctx context.Context, task func() error) error {
 	done := make(chan error, 1)
 	l.mu.Lock()
 	if l.closed {
@@ -154,7 +155,12 @@ func (l *Log) do(task func() error) error {
 	})
 	signal(l.asked)
 	l.mu.Unlock()
-	return <-done
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // checkpoints moves the WAL into the file beside the mover, who only waits when it has grown too long.
@@ -173,7 +179,7 @@ func (l *Log) checkpoints() {
 		}
 		pages, moved, err := sqlite.Checkpoint(context.Background(), l.side)
 		if err == nil && pages > maxWALPages && moved < pages {
-			err = l.do(func() error {
+			err = l.do(context.Background(), func() error {
 				_, _, err := sqlite.Checkpoint(context.Background(), l.conn)
 				return err
 			})

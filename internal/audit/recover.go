@@ -2,7 +2,6 @@ package audit
 
 import (
 	"context"
-	"database/sql"
 	"fmt"
 	"slices"
 	"time"
@@ -25,7 +24,7 @@ func (l *Log) Recover(ctx context.Context) (int, error) {
 		}
 		n += len(chunk)
 	}
-	err = l.do(func() error {
+	err = l.do(ctx, func() error {
 		_, err := l.conn.ExecContext(context.WithoutCancel(ctx), "UPDATE state SET value = ? WHERE name = 'recovered'", l.writer.inherited)
 		return err
 	})
@@ -104,46 +103,10 @@ func crashed(intent core.Record, now time.Time) core.Record {
 		Finish:        core.FinishCrashed,
 		Reason:        core.ReasonNone,
 		Settled:       intent.Reserved,
+		Fallback:      intent.Fallback,
 	}
 	if held := intent.Reserved; held != nil {
 		out.Usage = &core.Usage{InputTokens: held.InputTokens, OutputTokens: held.OutputTokens, Estimated: true}
 	}
 	return out
-}
-
-// Charges calls fn for every settled outcome that was admitted at or after since, in the order of admission. It reads
-// no records: of the principal, user, team and app are known. It ends with the first error of fn.
-func (l *Log) Charges(ctx context.Context, since time.Time, fn func(p core.Principal, model string, c core.Charge) error) error {
-	const query = `SELECT admitted, user, team, app, model, requests, input_tokens, output_tokens, cost FROM charges
-		WHERE admitted >= @since
-		UNION ALL SELECT admitted, user, team, app, model, requests, input_tokens, output_tokens, cost FROM entries AS e
-		WHERE admitted >= @since AND ` + unindexed + ` ORDER BY admitted`
-	if err := l.do(func() error { return nil }); err != nil {
-		return fmt.Errorf("audit: reading charges: %w", err)
-	}
-	rows, err := l.side.QueryContext(ctx, query, sql.Named("since", since.UnixMicro()))
-	if err != nil {
-		return fmt.Errorf("audit: reading charges: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			p        core.Principal
-			model    string
-			c        core.Charge
-			admitted int64
-		)
-		err := rows.Scan(&admitted, &p.User, &p.Team, &p.App, &model, &c.Requests, &c.InputTokens, &c.OutputTokens, &c.Cost)
-		if err != nil {
-			return fmt.Errorf("audit: reading charges: %w", err)
-		}
-		c.Admitted = time.UnixMicro(admitted).UTC()
-		if err := fn(p, model, c); err != nil {
-			return err
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("audit: reading charges: %w", err)
-	}
-	return nil
 }

@@ -65,7 +65,7 @@ func TestAnIntentOfAnOldExchangeIsFound(t *testing.T) {
 		must(t, log.Append(t.Context(), intentRecord(i)))
 	}
 	// Charges has all that was recorded put into the tables, and so indexed.
-	must(t, log.Charges(t.Context(), start, func(core.Principal, string, core.Charge) error { return nil }))
+	must(t, log.Charges(t.Context(), audit.ChargesQuery{}, func(audit.Charged) error { return nil }))
 	must(t, log.Append(t.Context(), intentRecord(0)))
 	for i := range 1024 {
 		must(t, log.Append(t.Context(), outcomeRecord(i)))

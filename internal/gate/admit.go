@@ -149,6 +149,7 @@ func (x *Exchange) recordIntent(ctx context.Context) *core.Error {
 	if x.hold.live {
 		charge := x.charge(x.hold.reservation.Held)
 		rec.Reserved = &charge
+		rec.Fallback = string(x.hold.reservation.Fallback)
 	}
 	if err := ctx.Err(); err != nil {
 		return core.AsError(fmt.Errorf("no time is left to record the intent to act: %w", err))

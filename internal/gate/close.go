@@ -213,6 +213,7 @@ func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge
 	}
 	if x.request != nil {
 		rec.Settled, rec.Usage = &charge, &s.usage
+		rec.Fallback = string(x.hold.reservation.Fallback)
 	}
 	rec.ServedModel, rec.UnattributedTokens = s.model, s.unattributed
 	rec.PriceVersion = x.pinned.prices.Version()

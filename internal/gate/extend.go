@@ -36,7 +36,7 @@ func (x *Exchange) extend(ctx context.Context, missing int64) core.Reason {
 	}
 	x.gate.o.Metrics.FailedClosed("ledger_extend")
 	x.gate.o.Log.Error("a stream is cut: its reservation could not be extended", "exchange", x.id, "error", refused)
-	return core.ReasonGovernanceDown
+	return core.AsError(refused).Reason
 }
 
 // takeMore asks the ledger once for more output.

@@ -110,8 +110,8 @@ func oneOfManyIsAdmitted(t *testing.T, f *fixture) {
 			t.Fatalf("round %d: %d of 512 admitted on room for one", round, admitted)
 		}
 		f.wantUsed(t, limits, 1, 10, 1)
-		if ids, err := f.ledger.Expire(context.Background(), f.clock.now().Add(2*Lease)); err != nil || len(ids) != 1 {
-			t.Fatalf("Expire = %v, %v", ids, err)
+		if ids := f.expireAll(t); len(ids) != 1 {
+			t.Fatalf("Expire = %v", ids)
 		}
 	}
 }
@@ -179,7 +179,7 @@ func minuteSlides(t *testing.T, f *fixture) {
 	f.clock.set(noon.Add(10 * time.Second))
 	f.mustReserve(t, "b", limits, quota.Amounts{Requests: 2})
 
-	f.clock.set(noon.Add(65*time.Second - 1))
+	f.clock.set(noon.Add(65*time.Second - tick))
 	if e := mustExhaust(t, reserve("c"), "rpm"); !e.Standing.Reset.Equal(noon.Add(65 * time.Second)) {
 		t.Errorf("reset %v, want when the oldest bucket leaves", e.Standing.Reset)
 	}
@@ -187,7 +187,7 @@ func minuteSlides(t *testing.T, f *fixture) {
 	if e := mustExhaust(t, err, "rpm"); !e.Standing.Reset.Equal(noon.Add(75 * time.Second)) {
 		t.Errorf("reset %v, want when enough will have left", e.Standing.Reset)
 	}
-	f.clock.advance(1)
+	f.clock.advance(tick)
 	f.wantUsed(t, limits, 2)
 	if err := reserve("d"); err != nil {
 		t.Errorf("after the oldest bucket has left: %v", err)

@@ -21,8 +21,12 @@ type Ledger interface {
 	Overruns() uint64
 }
 
-// Lease is the lease that ledgers under test must give.
-const Lease = 30 * time.Second
+const (
+	// Lease is the lease that ledgers under test must give.
+	Lease = 30 * time.Second
+	// tick is the least time that ledgers must tell apart.
+	tick = time.Microsecond
+)
 
 // Open makes an empty ledger with leases of Lease. now is its clock, which the suite sets.
 type Open func(t testing.TB, now func() time.Time) Ledger
@@ -113,6 +117,17 @@ func (f *fixture) mustSettle(t testing.TB, id string, used quota.Amounts) {
 	if got != used {
 		t.Fatalf("Settle(%s) = %+v, want %+v", id, got, used)
 	}
+}
+
+// expireAll lets the leases of all pass.
+func (f *fixture) expireAll(t testing.TB) []string {
+	t.Helper()
+	f.clock.advance(Lease + tick)
+	ids, err := f.ledger.Expire(context.Background(), f.clock.now())
+	if err != nil {
+		t.Fatalf("Expire: %v", err)
+	}
+	return ids
 }
 
 // wantUsed compares what is used under each limit that matches ann now, in the order of the set.

@@ -1,0 +1,631 @@
+package guard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/quota"
+)
+
+// world is replicas on one server, all of them serving.
+type world struct {
+	*server
+	limits   *quota.LimitSet
+	replicas []*replica
+}
+
+func newWorld(t *testing.T, replicas int, limits ...quota.Limit) *world {
+	t.Helper()
+	w := &world{server: newServer(&clock{now: start}), limits: mustCompile(t, limits...)}
+	for i := range replicas {
+		w.replicas = append(w.replicas, newReplica(w.server, newBook(), fmt.Sprint("book", i), w.limits))
+	}
+	w.passes(t, 4)
+	for i, r := range w.replicas {
+		if !r.serving.Load() {
+			t.Fatalf("replica %d does not serve: %v", i, r.mender.cause)
+		}
+	}
+	return w
+}
+
+// passes has each replica watch the server some times, a second apart.
+func (w *world) passes(t *testing.T, n int) {
+	t.Helper()
+	for range n {
+		w.clock.add(time.Second)
+		for _, r := range w.replicas {
+			r.pass(t.Context())
+		}
+	}
+}
+
+func (w *world) away() { w.fault = func(string) fault { return refused } }
+func (w *world) back() { w.fault = nil }
+
+func (w *world) reserve(t *testing.T, i int, id string, tokens int64, cost core.MicroUSD) (quota.Reservation, error) {
+	t.Helper()
+	return w.replicas[i].Reserve(t.Context(), request(id, w.limits, w.clock.Now(), tokens, cost))
+}
+
+// admit reserves and records the intent.
+func (w *world) admit(t *testing.T, i int, id string, tokens int64) quota.Reservation {
+	t.Helper()
+	r, err := w.reserve(t, i, id, tokens, 0)
+	if err != nil {
+		t.Fatalf("%s: %v", id, err)
+	}
+	w.replicas[i].book.intent(r)
+	return r
+}
+
+// finish records the outcome and settles.
+func (w *world) finish(t *testing.T, i int, r quota.Reservation, tokens int64) {
+	t.Helper()
+	used := quota.Amounts{Requests: 1, OutputTokens: tokens}
+	w.replicas[i].book.outcome(quota.Subject{User: "ann"}, r, used)
+	if got, err := w.replicas[i].Settle(t.Context(), r.ID, used); err != nil || got != used {
+		t.Fatalf("settled %v, %v", got, err)
+	}
+}
+
+func (w *world) sum() (posted int64, pending int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, n := range w.posted {
+		posted += n
+	}
+	for _, h := range w.holds {
+		if h.state == "live" {
+			pending++
+		}
+	}
+	return posted, pending
+}
+
+func (w *world) stands(t *testing.T, posted int64, pending int) {
+	t.Helper()
+	if p, n := w.sum(); p != posted || n != pending {
+		t.Errorf("posted %d and %d pending, want %d and %d", p, n, posted, pending)
+	}
+}
+
+func with(l quota.Limit, u quota.Unreachable) quota.Limit {
+	l.Unreachable = u
+	return l
+}
+
+func TestMoneyIsClosedWithoutTheLedger(t *testing.T) {
+	w := newWorld(t, 1, limit("money", quota.DimensionCost, 1_000_000), limit("tokens", quota.DimensionTokens, 1000))
+	w.away()
+	_, err := w.reserve(t, 0, "x", 10, 5)
+	refused := core.AsError(err)
+	if refused.Reason != core.ReasonQuotaUnavailable || !strings.Contains(refused.Public, "limit on cost") || !errors.Is(err, ErrUnreachable) {
+		t.Fatalf("got %v, %q", err, refused.Public)
+	}
+	if _, err := w.reserve(t, 0, "free", 10, 0); err != nil {
+		t.Errorf("a call without a price: %v", err)
+	}
+	if got := w.replicas[0].counts.fellBack; got[quota.UnreachableClosed] != 1 || got[quota.UnreachableLocal] != 1 {
+		t.Errorf("counted %v", got)
+	}
+	if n := w.replicas[0].Pending(); n != 1 {
+		t.Errorf("%d pending", n)
+	}
+}
+
+func TestOpenLimitsAdmit(t *testing.T) {
+	w := newWorld(t, 1, with(limit("tokens", quota.DimensionTokens, 10), quota.UnreachableOpen))
+	w.away()
+	r, err := w.reserve(t, 0, "x", 1000, 0)
+	if err != nil || r.Fallback != quota.UnreachableOpen {
+		t.Fatalf("%v, %v", r.Fallback, err)
+	}
+}
+
+func TestSoftLimitsNeverRefuse(t *testing.T) {
+	soft := with(limit("money", quota.DimensionCost, 1), quota.UnreachableClosed)
+	soft.Enforcement = quota.EnforceSoft
+	watch := limit("tokens", quota.DimensionTokens, 1)
+	watch.Enforcement = quota.EnforceObserve
+	w := newWorld(t, 3, soft, watch)
+	w.away()
+	if r, err := w.reserve(t, 0, "x", 1000, 1000); err != nil || r.Fallback != quota.UnreachableLocal {
+		t.Fatalf("%v, %v", r.Fallback, err)
+	}
+}
+
+// TestReplicasShareWhatWasLeft: three replicas together admit no more than the limit, of which a part was used.
+func TestReplicasShareWhatWasLeft(t *testing.T) {
+	w := newWorld(t, 3, limit("tokens", quota.DimensionTokens, 900))
+	for i := range w.replicas { // each learns how the counter stands
+		w.finish(t, i, w.admit(t, i, fmt.Sprint("before", i), 100), 100)
+	}
+	w.admit(t, 0, "learns", 0)
+	w.admit(t, 1, "learns too", 0)
+	w.away()
+	admitted := int64(0)
+	for i := range w.replicas {
+		for n := range 900 {
+			if r, err := w.reserve(t, i, fmt.Sprint(i, "-", n), 1, 0); err == nil {
+				admitted++
+				if r.Fallback != quota.UnreachableLocal {
+					t.Fatalf("fallback %q", r.Fallback)
+				}
+			}
+		}
+	}
+	if admitted != 600 {
+		t.Errorf("admitted %d more of 900 of which 300 are used", admitted)
+	}
+}
+
+func TestWhatIsInFlightCountsAmongRequestsInFlight(t *testing.T) {
+	w := newWorld(t, 1, limit("calls", quota.DimensionConcurrency, 2))
+	first := w.admit(t, 0, "first", 1)
+	w.away()
+	if _, err := w.reserve(t, 0, "second", 1, 0); err != nil {
+		t.Fatal(err)
+	}
+	var exhausted *quota.ExhaustedError
+	if _, err := w.reserve(t, 0, "third", 1, 0); !errors.As(err, &exhausted) {
+		t.Fatalf("a third of two: %v", err)
+	}
+	w.finish(t, 0, first, 1)
+	if _, err := w.reserve(t, 0, "fourth", 1, 0); err != nil {
+		t.Errorf("after one ended: %v", err)
+	}
+}
+
+// TestLedgerThatComesAndGoesFindsItsShareUsed: a flapping ledger must not give its share anew each time.
+func TestLedgerThatComesAndGoesFindsItsShareUsed(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	w.away()
+	if _, err := w.reserve(t, 0, "x", 80, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.back()
+	w.passes(t, 1)
+	w.away()
+	var exhausted *quota.ExhaustedError
+	if _, err := w.reserve(t, 0, "y", 80, 0); !errors.As(err, &exhausted) {
+		t.Errorf("160 of 100: %v", err)
+	}
+}
+
+func TestStreamGoesOnWithoutTheLedger(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	r := w.admit(t, 0, "x", 50)
+	w.away()
+	more, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 30})
+	if err != nil || more.Held.OutputTokens != 80 || more.Fallback != "" || !more.Admitted.Equal(r.Admitted) {
+		t.Fatalf("%+v, %v", more, err)
+	}
+	var exhausted *quota.ExhaustedError
+	if _, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 30}); !errors.As(err, &exhausted) {
+		t.Errorf("110 of 100: %v", err)
+	}
+	w.finish(t, 0, r, 80)
+	w.back()
+	w.passes(t, 3)
+	w.stands(t, 80, 0)
+}
+
+func TestStreamUnderAClosedLimitIsCut(t *testing.T) {
+	w := newWorld(t, 1, limit("money", quota.DimensionCost, 100))
+	if _, err := w.reserve(t, 0, "x", 1, 10); err != nil {
+		t.Fatal(err)
+	}
+	w.away()
+	_, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 1, Cost: 1})
+	if core.AsError(err).Reason != core.ReasonQuotaUnavailable {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestSettlementIsDeliveredLater: the end of an exchange that the ledger was not told is told when it is back.
+func TestSettlementIsDeliveredLater(t *testing.T) {
+	for name, met := range map[string]fault{"refused": refused, "not heard of": unheard, "late": postponed} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+			r := w.admit(t, 0, "x", 50)
+			w.fault = func(string) fault { return met }
+			w.finish(t, 0, r, 20)
+			w.back()
+			w.passes(t, 3)
+			w.stands(t, 20, 0)
+			w.arrive()
+			w.passes(t, 12)
+			w.stands(t, 20, 0)
+		})
+	}
+}
+
+// TestSettlementAfterAnothersSweep: the ledger let the lease end meanwhile and charged the last progress. The difference is
+// booked once.
+func TestSettlementAfterAnothersSweep(t *testing.T) {
+	w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 100))
+	r := w.admit(t, 0, "x", 50)
+	if err := w.replicas[0].Touch(t.Context(), quota.Progress{ID: "x", Used: quota.Amounts{OutputTokens: 7}}); err != nil {
+		t.Fatal(err)
+	}
+	w.replicas[0].down(errBroken)
+	w.finish(t, 0, r, 20)
+	w.clock.add(time.Minute)
+	if ids, err := w.replicas[1].Expire(t.Context(), w.clock.Now()); err != nil || !slices.Equal(ids, []string{"x"}) {
+		t.Fatalf("expired %v, %v", ids, err)
+	}
+	w.stands(t, 7, 0)
+	w.passes(t, 15)
+	w.stands(t, 20, 0)
+}
+
+// TestCrashIsCorrectedAtTheNextStart: others charge the last progress; the restarted process charges what its records say.
+func TestCrashIsCorrectedAtTheNextStart(t *testing.T) {
+	w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 1000))
+	w.admit(t, 0, "open", 50) // a minute later Recover closes it at what was held
+	owed := w.admit(t, 0, "owed", 50)
+	w.finish(t, 0, w.admit(t, 0, "told", 50), 30)
+	w.away()
+	apart := w.admit(t, 0, "apart", 5)
+	w.finish(t, 0, apart, 5)
+	w.finish(t, 0, owed, 20)
+	w.back()
+	w.clock.add(time.Hour) // long after tombstones of what was settled are gone
+	w.replicas[1].pass(t.Context())
+	if _, err := w.replicas[1].Expire(t.Context(), w.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	delete(w.holds, "told")
+	w.stands(t, 30, 0)
+
+	b := w.replicas[0].book
+	b.recover(map[string]quota.Subject{"open": {User: "ann"}})
+	w.replicas[0] = newReplica(w.server, b, "book0", w.limits)
+	w.passes(t, 15)
+	w.stands(t, 50+20+30+5, 0)
+}
+
+// TestReserveThatCameLateIsLetGo: the hold of a call that was admitted without the ledger, or refused, is not kept.
+func TestReserveThatCameLateIsLetGo(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	w.fault = func(string) fault { return postponed }
+	r := w.admit(t, 0, "apart", 5)
+	var exhausted *quota.ExhaustedError
+	if _, err := w.reserve(t, 0, "refused", 500, 0); !errors.As(err, &exhausted) {
+		t.Fatal(err)
+	}
+	w.back()
+	w.passes(t, 1)
+	w.late = append(w.late, func() {
+		q := request("refused", w.limits, w.clock.Now(), 50, 0)
+		w.holds["refused"] = &onServer{book: "book0", limits: q.Limits.AppendMatches(nil, q.Subject, q.At), request: q, held: q.Amounts, state: "live", until: w.clock.Now().Add(time.Hour)}
+	})
+	w.arrive()
+	w.stands(t, 0, 2)
+	w.passes(t, 11)
+	w.stands(t, 0, 1) // the one without a record may be asked for again: it goes a pass later
+	w.passes(t, 11)
+	w.stands(t, 0, 0)
+	w.finish(t, 0, r, 5)
+	w.passes(t, 11)
+	w.stands(t, 5, 0)
+}
+
+// TestEmptiedLedgerIsFilledFromTheRecords, with what is in flight held again and nothing charged twice.
+func TestEmptiedLedgerIsFilledFromTheRecords(t *testing.T) {
+	for name, lose := range map[string]func(*world){
+		"emptied":     func(w *world) { w.flush() },
+		"failed over": func(w *world) { w.lost = true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 10_000))
+			w.finish(t, 0, w.admit(t, 0, "a", 100), 100)
+			w.finish(t, 1, w.admit(t, 1, "b", 100), 50)
+			open := w.admit(t, 0, "open", 7)
+			lose(w)
+			w.replicas[0].pass(t.Context())
+			w.replicas[0].pass(t.Context())
+			if w.replicas[0].serving.Load() {
+				t.Error("one replica serves before the other's book is back")
+			}
+			w.passes(t, 3)
+			w.stands(t, 150, 1)
+			w.finish(t, 0, open, 7)
+			w.stands(t, 157, 0)
+		})
+	}
+}
+
+// TestEndedWhileTheBookIsBroughtBack: an exchange that is held again and ends before its book is back is charged once.
+func TestEndedWhileTheBookIsBroughtBack(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 10_000))
+	open := w.admit(t, 0, "open", 7)
+	w.flush()
+	ended := false
+	w.fault = func(op string) fault {
+		if op == "begin" && !ended {
+			ended = true
+			w.replicas[0].book.outcome(quota.Subject{User: "ann"}, open, quota.Amounts{Requests: 1, OutputTokens: 7})
+		}
+		return none
+	}
+	w.passes(t, 1)
+	if _, err := w.replicas[0].Settle(t.Context(), "open", quota.Amounts{Requests: 1, OutputTokens: 7}); err != nil {
+		t.Fatal(err)
+	}
+	w.passes(t, 15)
+	if !ended {
+		t.Fatal("no epoch was begun")
+	}
+	w.stands(t, 7, 0)
+}
+
+func TestBookBroughtBackInPartBeginsAnewEpoch(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 10_000))
+	w.finish(t, 0, w.admit(t, 0, "a", 100), 100)
+	w.flush()
+	posts := 0
+	w.fault = func(op string) fault { // nothing comes through after the first posting
+		if op == "post" {
+			posts++
+		}
+		if posts > 1 {
+			return unheard
+		}
+		return none
+	}
+	w.passes(t, 2)
+	w.back()
+	w.replicas[0] = newReplica(w.server, w.replicas[0].book, "book0", w.limits)
+	w.passes(t, 4)
+	w.stands(t, 100, 0)
+}
+
+// TestBrokenRecordsBeginNoEpochs: a replica that cannot read its book must not keep the others from serving.
+func TestBrokenRecordsBeginNoEpochs(t *testing.T) {
+	w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 10_000))
+	w.finish(t, 1, w.admit(t, 1, "b", 100), 50)
+	w.replicas[0].book.fail = errBroken
+	w.flush()
+	w.passes(t, 32)
+	if w.replicas[0].serving.Load() || !w.replicas[1].serving.Load() {
+		t.Error("the one that can serve must, and the other must not")
+	}
+	if w.number > 4 {
+		t.Errorf("%d epochs", w.number)
+	}
+	w.stands(t, 50, 0)
+	w.replicas[0].book.fail = nil
+	w.passes(t, 3)
+	if !w.replicas[0].serving.Load() {
+		t.Error("it does not serve")
+	}
+}
+
+// TestBreaker counts what is asked of a ledger that is away: the first operation asks it, later ones do not, and one probe at
+// a time finds it again.
+func TestBreaker(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 1_000_000))
+	w.away()
+	before := w.asked["reserve"]
+	for n := range 1000 {
+		if _, err := w.reserve(t, 0, fmt.Sprint(n), 1, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.asked["reserve"] - before; n != 1 {
+		t.Errorf("1000 calls asked %d times", n)
+	}
+	beats := w.asked["heartbeat"]
+	w.passes(t, 1)
+	if n := w.asked["heartbeat"] - beats; n != 1 {
+		t.Errorf("a pass probed %d times", n)
+	}
+	w.back()
+	w.passes(t, 1)
+	if _, err := w.reserve(t, 0, "again", 1, 0); err != nil || w.asked["reserve"]-before != 2 {
+		t.Errorf("%v after the return, asked %d times", err, w.asked["reserve"]-before)
+	}
+	want := []Breaker{BreakerOpen, BreakerHalfOpen, BreakerClosed, BreakerOpen, BreakerHalfOpen, BreakerClosed}
+	if got := w.replicas[0].counts.breaker; !slices.Equal(got, want) {
+		t.Errorf("the breaker was %v, want %v", got, want)
+	}
+}
+
+// slow is a server that answers after a while, or when the caller's time is up.
+type slow struct {
+	*client
+	takes time.Duration
+}
+
+func (s *slow) wait(ctx context.Context) error {
+	timer := time.NewTimer(s.takes)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", ErrUnreachable, ctx.Err())
+	}
+}
+
+func (s *slow) Reserve(ctx context.Context, r quota.Request) (quota.Reservation, error) {
+	if err := s.wait(ctx); err != nil {
+		return quota.Reservation{}, err
+	}
+	return s.client.Reserve(ctx, r)
+}
+
+func (s *slow) Heartbeat(ctx context.Context) (Pulse, error) {
+	if err := s.wait(ctx); err != nil {
+		return Pulse{}, err
+	}
+	return s.client.Heartbeat(ctx)
+}
+
+// slowly runs a test with a server whose speed changes, on the clock of a bubble, with Run running.
+func slowly(t *testing.T, test func(t *testing.T, w *world, s *slow)) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 1_000_000))
+		r := w.replicas[0]
+		s := &slow{client: r.client}
+		r.o.Shared, r.o.Now = s, time.Now
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		synctest.Wait()
+		test(t, w, s)
+		stop()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("run: %v", err)
+		}
+	})
+}
+
+// TestFirstDecisionIsInTime: 25 ms for the first one, nothing for those after it, and no flapping.
+func TestFirstDecisionIsInTime(t *testing.T) {
+	slowly(t, func(t *testing.T, w *world, s *slow) {
+		s.takes = 5 * time.Second
+		for n, most := range []time.Duration{25 * time.Millisecond, 0, 0} {
+			begun := time.Now()
+			if _, err := w.reserve(t, 0, fmt.Sprint(n), 1, 0); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(begun); took > most {
+				t.Errorf("decision %d took %v, more than %v", n, took, most)
+			}
+		}
+		// It answers, but not in the time that requests have.
+		s.takes = 100 * time.Millisecond
+		time.Sleep(time.Minute) //nolint:forbidigo // the clock of the bubble
+		if w.replicas[0].serving.Load() {
+			t.Error("a ledger that takes 100 ms serves")
+		}
+		s.takes = time.Millisecond
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the clock of the bubble
+		if !w.replicas[0].serving.Load() {
+			t.Error("the ledger does not serve again")
+		}
+	})
+}
+
+// TestCallerWhoLeavesDoesNotOpenTheBreaker: the operation goes on without its caller.
+func TestCallerWhoLeavesDoesNotOpenTheBreaker(t *testing.T) {
+	slowly(t, func(t *testing.T, w *world, s *slow) {
+		s.takes = 10 * time.Millisecond
+		ctx, leave := context.WithCancel(t.Context())
+		leave()
+		r, err := w.replicas[0].Reserve(ctx, request("x", w.limits, w.clock.Now(), 1, 0))
+		if err != nil || r.Fallback != "" || !w.replicas[0].serving.Load() {
+			t.Errorf("%q, %v", r.Fallback, err)
+		}
+	})
+}
+
+// heldUp is a server whose Reserve says that it has begun, and then waits.
+type heldUp struct {
+	*client
+	begun, goOn chan struct{}
+}
+
+func (h *heldUp) Reserve(ctx context.Context, r quota.Request) (quota.Reservation, error) {
+	close(h.begun)
+	<-h.goOn
+	return h.client.Reserve(ctx, r)
+}
+
+// TestEpochWaitsForOperationsOnTheirWay: what was asked of the old epoch has its answer before the book is brought back.
+func TestEpochWaitsForOperationsOnTheirWay(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	r := w.replicas[0]
+	h := &heldUp{r.client, make(chan struct{}), make(chan struct{})}
+	r.o.Shared = h
+	reserved, stopped := make(chan error, 1), make(chan struct{})
+	go func() {
+		_, err := w.reserve(t, 0, "x", 1, 0)
+		reserved <- err
+	}()
+	<-h.begun
+	go func() {
+		defer close(stopped)
+		r.stop("a test")
+	}()
+	for r.serving.Load() { // until it stops the service, before it waits
+		runtime.Gosched()
+	}
+	select {
+	case <-stopped:
+		t.Error("it did not wait")
+	default:
+	}
+	close(h.goOn)
+	if err := <-reserved; err != nil {
+		t.Error(err)
+	}
+	<-stopped
+	if got, ok := r.find("x"); !ok || got.mode != modeShared {
+		t.Errorf("mode %v", got.mode)
+	}
+}
+
+// TestExchangesNobodyClosesAreForgotten, here and in the ledger.
+func TestExchangesNobodyClosesAreForgotten(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	w.admit(t, 0, "x", 5)
+	w.away()
+	w.admit(t, 0, "y", 5)
+	w.clock.add(forgetAfter + time.Second)
+	if _, err := w.replicas[0].Expire(t.Context(), w.clock.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n := w.replicas[0].Pending(); n != 0 {
+		t.Errorf("%d pending", n)
+	}
+}
+
+func TestRepeatedReserveGivesTheFirst(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	first := w.admit(t, 0, "x", 5)
+	w.away()
+	again, err := w.reserve(t, 0, "x", 50, 0)
+	if err != nil || again.Held != first.Held {
+		t.Errorf("%+v, %v", again, err)
+	}
+	apart := w.admit(t, 0, "y", 5)
+	w.back()
+	w.passes(t, 2)
+	again, err = w.reserve(t, 0, "y", 50, 0)
+	if err != nil || again.Held != apart.Held || again.Fallback != quota.UnreachableLocal {
+		t.Errorf("%+v, %v", again, err)
+	}
+}
+
+// BenchmarkWithoutTheLedger is a decision while the ledger is away: 1 ms is what it may take.
+func BenchmarkWithoutTheLedger(b *testing.B) {
+	var limits []quota.Limit
+	for i := range 8 {
+		limits = append(limits, limit(fmt.Sprint("l", i), quota.DimensionTokens, quota.MaxValue))
+	}
+	set := mustCompile(b, limits...)
+	r := newReplica(newServer(&clock{now: start}), newBook(), "book", set)
+	ctx, n := b.Context(), 0
+	for b.Loop() {
+		n++
+		id := fmt.Sprint(n)
+		if _, err := r.Reserve(ctx, request(id, set, start, 1, 0)); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := r.Settle(ctx, id, quota.Amounts{OutputTokens: 1}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1" //nolint:gosec // Redis names scripts by it
+	"embed"
+	"encoding/hex"
+	"strings"
+
+	"github.com/redis/go-redis/v9"
+)
+
+//go:embed lua
+var sources embed.FS
+
+// script is one operation as the server runs it.
+type script struct {
+	source string
+	sha    string
+}
+
+// scripts are all of them.
+type scripts struct {
+	reserve, extend, resolve, touch, look, due, owned, post, mark, heartbeat, begin script
+}
+
+// loadScripts puts what they share before each, behind its line of flags.
+func loadScripts() (*scripts, error) {
+	prelude, err := sources.ReadFile("lua/prelude.lua")
+	if err != nil {
+		return nil, err
+	}
+	var s scripts
+	for name, into := range map[string]*script{
+		"reserve": &s.reserve, "extend": &s.extend, "resolve": &s.resolve, "touch": &s.touch, "look": &s.look, "due": &s.due,
+		"owned": &s.owned, "post": &s.post, "mark": &s.mark, "heartbeat": &s.heartbeat, "begin": &s.begin,
+	} {
+		body, err := sources.ReadFile("lua/" + name + ".lua")
+		if err != nil {
+			return nil, err
+		}
+		flags, rest, _ := strings.Cut(string(body), "\n")
+		into.source = flags + "\n" + string(prelude) + rest
+		sum := sha1.Sum([]byte(into.source)) //nolint:gosec // see above
+		into.sha = hex.EncodeToString(sum[:])
+	}
+	return &s, nil
+}
+
+// command makes the call of a script by its name. The keys are all in one slot.
+func (s *script) command(ctx context.Context, keys []string, args ...any) *redis.SliceCmd {
+	all := make([]any, 0, 3+len(keys)+len(args))
+	all = append(all, "evalsha", s.sha, len(keys))
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	cmd := redis.NewSliceCmd(ctx, append(all, args...)...)
+	cmd.SetFirstKeyPos(3)
+	return cmd
+}
+
+// run calls a script, and sends its text where the server does not have it.
+func (l *Ledger) run(ctx context.Context, s *script, keys []string, args ...any) (answer, error) {
+	cmd := s.command(ctx, keys, args...)
+	_ = l.client.Process(ctx, cmd) // the error is the command's
+	return l.answerOf(ctx, s, cmd)
+}
+
+// answerOf reads a command that was sent, in a pipeline perhaps.
+func (l *Ledger) answerOf(ctx context.Context, s *script, cmd *redis.SliceCmd) (answer, error) {
+	if redis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+		args := append([]any{"eval", s.source}, cmd.Args()[2:]...)
+		cmd = redis.NewSliceCmd(ctx, args...)
+		cmd.SetFirstKeyPos(3)
+		_ = l.client.Process(ctx, cmd)
+	}
+	if err := cmd.Err(); err != nil {
+		return answer{}, l.explain(err)
+	}
+	a := answer{values: cmd.Val()}
+	a.status = status(a.int())
+	at := a.int()
+	if a.short {
+		return answer{}, errAnswer
+	}
+	l.clock.set(at)
+	return a, nil
+}
