@@ -142,6 +142,11 @@ func TestSharedLedgerSurvives(t *testing.T) {
 				progress(100)
 			}
 		},
+		"a demotion to a read-only replica, and a promotion": func(t *testing.T, s *redisproc.Server, progress func(int)) {
+			s.Do(t, "REPLICAOF", "127.0.0.1", "1") // of nobody
+			progress(300)
+			s.Do(t, "REPLICAOF", "NO", "ONE") // with another master_replid
+		},
 		"no memory": func(t *testing.T, s *redisproc.Server, progress func(int)) {
 			s.Do(t, "CONFIG", "SET", "maxmemory", "1mb")
 			progress(300)

@@ -200,3 +200,57 @@ func TestEndOfWhatWasAdmittedApartIsBookedOnce(t *testing.T) {
 	w.passes(t, 12)
 	w.stands(t, 5, 0)
 }
+
+// TestEndThatWasNotRecordedIsLeftToTheNextStart: its intent says that it was forwarded, so that it is not let go for nothing.
+func TestEndThatWasNotRecordedIsLeftToTheNextStart(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	w.admit(t, 0, "x", 50)
+	w.away()
+	if _, err := w.replicas[0].Settle(t.Context(), "x", quota.Amounts{OutputTokens: 20}); err != nil { // without a record
+		t.Fatal(err)
+	}
+	w.back()
+	w.passes(t, 25)
+	w.stands(t, 0, 1)
+	b := w.replicas[0].book
+	b.recover(map[string]quota.Subject{"x": {User: "ann"}})
+	w.replicas[0] = newReplica(w.server, b, "book0", w.limits)
+	w.passes(t, 3)
+	w.stands(t, 50, 0)
+}
+
+// TestPostingThatWasNotHeardIsAskedFor, and needs no new epoch.
+func TestPostingThatWasNotHeardIsAskedFor(t *testing.T) {
+	for name, met := range map[string]fault{"done": unheard, "not done": refused} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 1000))
+			w.finish(t, 0, w.admit(t, 0, "a", 100), 100)
+			w.flush()
+			posts := 0
+			w.fault = func(op string) fault {
+				if op == "post" {
+					if posts++; posts == 2 {
+						return met
+					}
+				}
+				return none
+			}
+			before := w.number
+			w.passes(t, 2)
+			w.stands(t, 100, 0)
+			if n := w.number - before; n != 1 {
+				t.Errorf("%d epochs", n)
+			}
+		})
+	}
+}
+
+// TestCallsInFlightAreLeftAlone, although nothing is recorded of them yet.
+func TestCallsInFlightAreLeftAlone(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	if _, err := w.reserve(t, 0, "x", 5, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.passes(t, 25)
+	w.stands(t, 0, 1)
+}
