@@ -35,16 +35,22 @@ bin/plumbline: $(GO_SOURCES)
 .PHONY: test
 test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go, Node and Python
 	@command -v wrk >/dev/null || tools/apt-install wrk
+	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
 
 .PHONY: race
 race: $(ENVOY) sdks ## the same under the race detector
+	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos
-chaos: $(ENVOY) ## the long campaigns: kills at random moments, by the hundred; races for the last room, by the thousand
+chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
+	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/...
 	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
+	PLUMBLINE_HISTORIES=1000 go test -timeout 1h -run Histories -v ./internal/quota/redis
+	go test -timeout 6h -run 'TestConformance$$/random' ./internal/quota/memory -rapid.checks=80000
+	go test -timeout 6h -run 'TestConformance$$/random' ./internal/quota/redis -rapid.checks=20000
 
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)

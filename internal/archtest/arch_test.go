@@ -28,7 +28,11 @@ var layers = [][]string{
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
 	{"internal/gate", "internal/audit", "internal/identity/jwks"},
+<<<<<<< HEAD
 	{"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
+=======
+	{"internal/extproc", "internal/quota/memory", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
+>>>>>>> q-redis
 	{"internal/app"},
 	{"internal/demo/provider"},
 	{"internal/demo"},
@@ -63,6 +67,7 @@ var homes = map[string][]string{
 	"github.com/andybalholm/brotli":             {"internal/openai"},
 	"github.com/klauspost/compress":             {"internal/openai"},
 	"github.com/google/uuid":                    {"internal/gate", "internal/app"},
+	"github.com/redis/go-redis":                 {"internal/quota/redis"},
 	"github.com/envoyproxy/protoc-gen-validate": {},
 }
 

@@ -202,7 +202,8 @@ func (e *ExhaustedError) Outlasts(o *ExhaustedError) bool {
 //	I1  a reserve or extend never makes posted + pending exceed the hard limit in force when it runs
 //	I1b a settlement above its reservation is booked in full and counted as overrun
 //	I2  a reservation is all-or-nothing over all dimensions
-//	I3  a reservation resolves at most once (settle, void, expire); a repeat returns the stored result
+//	I3  a reservation resolves at most once (settle, void, expire); a repeat returns the stored result. An expiry is
+//	    provisional: the first settle or void after it replaces what it booked, once
 //	I4  after traffic stops and leases pass, pending is 0
 //	I5  posted is the sum of what was settled
 //	I6  nothing is ever negative
@@ -227,12 +228,13 @@ type Ledger interface {
 	// Touch renews the leases of live reservations and records what each has used so far. It passes over those that are
 	// resolved or unknown.
 	Touch(ctx context.Context, progress ...Progress) error
-	// Settle posts what was used, in full, in the windows pinned by Reserve, and releases the hold. A repeat, also one
-	// with other amounts, must change nothing and return what was settled first: nothing after Void, the last progress
-	// after Expire. On an unknown reservation it returns ErrUnknown.
-	Settle(ctx context.Context, id string, used Amounts) (Amounts, error)
-	// Void releases the hold and posts nothing. On a resolved reservation it must change nothing; on an unknown one it
+	// Settle posts what was used, in full, in the windows pinned by Reserve, and releases the hold. After Expire it must
+	// post used in place of what Expire booked. It returns what is booked: used or, for a repeat, also one with other
+	// amounts, which must change nothing, what the first Settle booked, nothing after Void. On an unknown reservation it
 	// returns ErrUnknown.
+	Settle(ctx context.Context, id string, used Amounts) (Amounts, error)
+	// Void releases the hold and posts nothing. After Expire it must take back what that booked. On a reservation that was
+	// settled or voided it must change nothing; on an unknown one it returns ErrUnknown.
 	Void(ctx context.Context, id string) error
 	// Expire resolves reservations whose lease ended before now: each is settled at its last recorded progress (nothing
 	// if there is none), and its id is returned.

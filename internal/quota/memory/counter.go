@@ -24,7 +24,7 @@ type counter struct {
 	cells  []cell
 	newest int64
 	end    time.Time // of the calendar window, zero for others
-	holds  int       // live reservations
+	holds  int       // reservations that are live, or whose owner may still settle
 	due    time.Time // when to see whether it can go
 }
 

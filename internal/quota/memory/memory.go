@@ -55,6 +55,7 @@ type hold struct {
 	progress quota.Amounts
 	lines    []line
 	until    time.Time // end of the lease
+	overran  bool
 }
 
 // result is what remains of a resolved reservation.
@@ -62,6 +63,7 @@ type result struct {
 	id      string
 	settled quota.Amounts
 	until   time.Time // when it is forgotten
+	expired *hold     // what its owner may still settle; nil otherwise
 	next    *result
 }
 
@@ -164,7 +166,15 @@ func (l *Ledger) Settle(_ context.Context, id string, used quota.Amounts) (quota
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.settle(id, used)
+}
+
+// settle resolves a reservation unless its owner has done so before, and gives what is booked.
+func (l *Ledger) settle(id string, used quota.Amounts) (quota.Amounts, error) {
 	if r, ok := l.resolved[id]; ok {
+		if r.expired != nil {
+			l.correct(r, used)
+		}
 		return r.settled, nil
 	}
 	h, ok := l.live[id]
@@ -172,6 +182,7 @@ func (l *Ledger) Settle(_ context.Context, id string, used quota.Amounts) (quota
 		return quota.Amounts{}, quota.ErrUnknown
 	}
 	l.resolve(h, used)
+	h.letGo()
 	return used, nil
 }
 
@@ -179,15 +190,8 @@ func (l *Ledger) Settle(_ context.Context, id string, used quota.Amounts) (quota
 func (l *Ledger) Void(_ context.Context, id string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if _, ok := l.resolved[id]; ok {
-		return nil
-	}
-	h, ok := l.live[id]
-	if !ok {
-		return quota.ErrUnknown
-	}
-	l.resolve(h, quota.Amounts{})
-	return nil
+	_, err := l.settle(id, quota.Amounts{})
+	return err
 }
 
 // Expire implements quota.Ledger. The ids come in order of their text.
@@ -198,7 +202,7 @@ func (l *Ledger) Expire(_ context.Context, now time.Time) ([]string, error) {
 	for id, h := range l.live {
 		if h.until.Before(now) {
 			ids = append(ids, id)
-			l.resolve(h, h.progress)
+			l.resolve(h, h.progress).expired = h
 		}
 	}
 	slices.Sort(ids)
@@ -276,24 +280,49 @@ func (l *Ledger) lines(limits *quota.LimitSet, s quota.Subject, at time.Time) []
 	return lines
 }
 
-// resolve posts what was used, releases the hold and remembers the result.
-func (l *Ledger) resolve(h *hold, used quota.Amounts) {
-	if used.Exceeds(h.held) {
-		l.overruns++
-	}
+// resolve posts what was used, releases what was held and remembers the result. The hold's counters stay until letGo.
+func (l *Ledger) resolve(h *hold, used quota.Amounts) *result {
 	for _, ln := range h.lines {
-		ln.counter.holds--
 		if c := ln.counter.cell(ln.bucket); c != nil {
 			c.pending -= ln.limit.Wanted(h.held)
 			c.posted = quota.SaturatingAdd(c.posted, used.In(ln.limit.Dimension))
 		}
 	}
+	l.noteOverrun(h, used)
 	delete(l.live, h.first.ID)
-	l.keep(h.first.ID, used)
+	return l.keep(h.first.ID, used)
+}
+
+// correct posts what the owner of an expired reservation says was used, in place of what its lease booked.
+func (l *Ledger) correct(r *result, used quota.Amounts) {
+	h := r.expired
+	for _, ln := range h.lines {
+		if c := ln.counter.cell(ln.bucket); c != nil {
+			c.posted = quota.SaturatingAdd(c.posted-r.settled.In(ln.limit.Dimension), used.In(ln.limit.Dimension))
+		}
+	}
+	l.noteOverrun(h, used)
+	h.letGo()
+	r.settled, r.expired = used, nil
+}
+
+// noteOverrun counts a reservation that used more than it held, once.
+func (l *Ledger) noteOverrun(h *hold, used quota.Amounts) {
+	if used.Exceeds(h.held) && !h.overran {
+		h.overran = true
+		l.overruns++
+	}
+}
+
+// letGo lets the counters be forgotten.
+func (h *hold) letGo() {
+	for _, ln := range h.lines {
+		ln.counter.holds--
+	}
 }
 
 // keep remembers a result for repeats and lets go of those that have been kept for long enough.
-func (l *Ledger) keep(id string, settled quota.Amounts) {
+func (l *Ledger) keep(id string, settled quota.Amounts) *result {
 	now := l.now()
 	r := &result{id: id, settled: settled, until: now.Add(l.remember)}
 	l.resolved[id] = r
@@ -305,9 +334,13 @@ func (l *Ledger) keep(id string, settled quota.Amounts) {
 	l.last = r
 	for range tidyStep {
 		if l.first == r || l.first.until.After(now) {
-			return
+			break
+		}
+		if late := l.first.expired; late != nil {
+			late.letGo()
 		}
 		delete(l.resolved, l.first.id)
 		l.first = l.first.next
 	}
+	return r
 }

@@ -152,17 +152,69 @@ func voidRepeats(t *testing.T, f *fixture) {
 	f.wantResolved(t, none)
 }
 
-func expireRepeats(t *testing.T, f *fixture) {
-	limits := broad(t)
+// expired makes the reservation a and lets its lease end at a progress.
+func (f *fixture) expired(t *testing.T, limits *quota.LimitSet, progress quota.Amounts) {
+	t.Helper()
 	f.mustReserve(t, "a", limits, held)
-	if err := f.ledger.Touch(context.Background(), quota.Progress{ID: "a", Used: some}); err != nil {
+	if err := f.ledger.Touch(context.Background(), quota.Progress{ID: "a", Used: progress}); err != nil {
 		t.Fatal(err)
 	}
 	if ids := f.expireAll(t); !cmp.Equal(ids, []string{"a"}) {
 		t.Fatalf("Expire = %v", ids)
 	}
+}
+
+// An expired reservation stays resolved for everybody but its owner, whose settlement the next tests make.
+func expireRepeats(t *testing.T, f *fixture) {
+	ctx := context.Background()
+	limits := broad(t)
+	f.expired(t, limits, some)
 	f.wantUsed(t, limits, 1, 9, 20, 29, 300, 0)
-	f.wantResolved(t, some)
+	if _, err := f.ledger.Extend(ctx, "a", held); !errors.Is(err, quota.ErrUnknown) {
+		t.Errorf("Extend: %v, want ErrUnknown", err)
+	}
+	if err := f.ledger.Touch(ctx, quota.Progress{ID: "a", Used: more}); err != nil {
+		t.Errorf("Touch: %v", err)
+	}
+	if ids, err := f.ledger.Expire(ctx, f.clock.now()); err != nil || len(ids) != 0 {
+		t.Errorf("Expire = %v, %v", ids, err)
+	}
+	if _, err := f.reserve("a", limits, held); !errors.Is(err, quota.ErrResolved) {
+		t.Errorf("Reserve: %v, want ErrResolved", err)
+	}
+	f.wantUsed(t, limits, 1, 9, 20, 29, 300, 0)
+}
+
+func lateSettlement(t *testing.T, f *fixture) {
+	limits := broad(t)
+	f.expired(t, limits, some)
+	late := quota.Amounts{Requests: 1, InputTokens: 8, OutputTokens: 50, Cost: 700} // less and more than some
+	f.mustSettle(t, "a", late)
+	f.wantUsed(t, limits, 1, 8, 50, 58, 700, 0)
+	f.wantResolved(t, late)
+	f.clock.advance(9 * time.Minute)
+	f.wantResolved(t, late)
+}
+
+func lateVoid(t *testing.T, f *fixture) {
+	limits := broad(t)
+	f.expired(t, limits, some)
+	if err := f.ledger.Void(context.Background(), "a"); err != nil {
+		t.Fatal(err)
+	}
+	f.wantUsed(t, limits, 0, 0, 0, 0, 0, 0)
+	f.wantResolved(t, none)
+}
+
+func lateOverrun(t *testing.T, f *fixture) {
+	limits := broad(t)
+	f.expired(t, limits, more) // a progress above the hold
+	f.mustSettle(t, "a", more)
+	f.wantUsed(t, limits, 2, 11, 200, 211, 5000, 0)
+	if n := f.ledger.Overruns(); n != 1 {
+		t.Errorf("%d overruns of one reservation, want 1", n)
+	}
+	f.wantResolved(t, more)
 }
 
 func reserveRepeats(t *testing.T, f *fixture) {

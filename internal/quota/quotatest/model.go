@@ -25,6 +25,8 @@ type entry struct {
 	progress quota.Amounts
 	lease    time.Time
 	live     bool
+	expired  bool // its owner has not resolved it yet
+	overran  bool
 	resolved time.Time
 }
 
@@ -219,13 +221,22 @@ func (m *model) settle(id string, used quota.Amounts, now time.Time) (quota.Amou
 	if e == nil {
 		return quota.Amounts{}, quota.ErrUnknown
 	}
-	if e.live {
-		e.live, e.settled, e.resolved = false, used, now
-		if used.Exceeds(e.held) {
-			m.overruns++
-		}
+	if e.live || e.expired {
+		m.resolve(e, used, now)
+		e.expired = false
 	}
 	return e.settled, nil
+}
+
+func (m *model) resolve(e *entry, used quota.Amounts, now time.Time) {
+	if e.live {
+		e.resolved = now // from when on the result is remembered
+	}
+	e.live, e.settled = false, used
+	if used.Exceeds(e.held) && !e.overran {
+		e.overran = true
+		m.overruns++
+	}
 }
 
 func (m *model) void(id string, now time.Time) error {
@@ -234,16 +245,15 @@ func (m *model) void(id string, now time.Time) error {
 }
 
 // expire resolves leases that ended before a time, now.
-func (m *model) expire(before, now time.Time) ([]string, error) {
+func (m *model) expire(before, now time.Time) []string {
 	ids := []string{}
 	for _, e := range m.live() {
 		if e.lease.Before(before) {
-			if _, err := m.settle(e.id, e.progress, now); err != nil {
-				return nil, err
-			}
+			m.resolve(e, e.progress, now)
+			e.expired = true
 			ids = append(ids, e.id)
 		}
 	}
 	sort.Strings(ids)
-	return ids, nil
+	return ids
 }

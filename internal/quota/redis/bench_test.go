@@ -139,7 +139,6 @@ func BenchmarkLatency(b *testing.B) {
 	}
 }
 
-
 func logStats(b *testing.B, server *redisproc.Server) {
 	b.Log(server.Do(b, "info", "commandstats"), server.Do(b, "info", "cpu"))
 }

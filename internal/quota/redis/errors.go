@@ -26,6 +26,7 @@ var (
 var advice = []struct{ prefix, do string }{
 	{"WRONGPASS", "user name and password are not what the server wants: set them right"},
 	{"NOAUTH", "the server wants a password: set one"},
+	{"ERR Protocol error: unauthenticated", "the server wants a password: set one"},
 	{"NOPERM", "the user may not do this: allow it EVAL, EVALSHA, INFO and all commands on the keys of the namespace"},
 	{"READONLY", "this server is a read-only replica: name its primary, or the nodes of the cluster"},
 	{"OOM", "the server is out of memory: raise its maxmemory; see docs/explanation/redis.md for how much it takes"},

@@ -24,7 +24,7 @@ if not repeated then
     local window, c, w, value = lines[l + 1], counters[i], more[lines[l]], lines[l + 2]
     local pin, generation = head[PINS + 2 * i - 2], head[PINS + 2 * i - 1]
     if not c then
-      c = lost(window, pin, generation, lines[l + 3], now)
+      c = lost(window, pin, generation, lines[l + 3], now) or (window == CALENDAR and {0, 0}) -- also where it is over
       if c then add(window, c, pin, generation, 0, held[lines[l]]) end -- at least this call is known
       counters[i], fresh[i] = c, true
     end

@@ -59,8 +59,12 @@ for i = 1, #counters do
   answer[m + 1], answer[m + 2] = used(window, c, now)
   answer[m + 3], m = leaves(window, c, now, 1), m + 3
 end
-if not call('SET', KEYS[2], pack(head) .. ARGV[4] .. ARGV[5] .. pack({unpack(answer, 4)}), 'PX', KEEP, 'NX') then foreign(KEYS[2]) end
-call('ZADD', KEYS[3], whole(now + q[1]), ARGV[6] .. '/' .. ARGV[7])
+local member = ARGV[6] .. '/' .. ARGV[7]
+local added = call('ZADD', KEYS[3], 'NX', whole(now + q[1]), member)
+if not call('SET', KEYS[2], pack(head) .. ARGV[4] .. ARGV[5] .. pack({unpack(answer, 4)}), 'PX', KEEP, 'NX') then
+  if added == 1 then call('ZREM', KEYS[3], member) end
+  foreign(KEYS[2])
+end
 for i, kind in pairs(changed) do
   local l = i * 4 - 3
   store(KEYS[3 + i], lines[l + 1], counters[i], lines[l + 3], now, fresh[i] or kind == 2)
