@@ -28,11 +28,7 @@ var layers = [][]string{
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
 	{"internal/gate", "internal/audit", "internal/identity/jwks"},
-<<<<<<< HEAD
 	{"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
-=======
-	{"internal/extproc", "internal/quota/memory", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
->>>>>>> q-redis
 	{"internal/app"},
 	{"internal/demo/provider"},
 	{"internal/demo"},

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -264,11 +265,11 @@ func TestBreaker(t *testing.T) {
 // slow is a server that answers after a while, or when the caller's time is up.
 type slow struct {
 	*client
-	takes time.Duration
+	takes atomic.Int64 // a duration
 }
 
 func (s *slow) wait(ctx context.Context) error {
-	timer := time.NewTimer(s.takes)
+	timer := time.NewTimer(time.Duration(s.takes.Load()))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
@@ -314,7 +315,7 @@ func slowly(t *testing.T, test func(t *testing.T, w *world, s *slow)) {
 // TestFirstDecisionIsInTime: 25 ms for the first one, nothing for those after it, and no flapping.
 func TestFirstDecisionIsInTime(t *testing.T) {
 	slowly(t, func(t *testing.T, w *world, s *slow) {
-		s.takes = 5 * time.Second
+		s.takes.Store(int64(5 * time.Second))
 		for n, most := range []time.Duration{25 * time.Millisecond, 0, 0} {
 			begun := time.Now()
 			if _, err := w.reserve(t, 0, fmt.Sprint(n), 1, 0); err != nil {
@@ -325,12 +326,12 @@ func TestFirstDecisionIsInTime(t *testing.T) {
 			}
 		}
 		// It answers, but not in the time that requests have.
-		s.takes = 100 * time.Millisecond
+		s.takes.Store(int64(100 * time.Millisecond))
 		time.Sleep(time.Minute) //nolint:forbidigo // the clock of the bubble
 		if w.replicas[0].serving.Load() {
 			t.Error("a ledger that takes 100 ms serves")
 		}
-		s.takes = time.Millisecond
+		s.takes.Store(int64(time.Millisecond))
 		time.Sleep(2 * time.Second) //nolint:forbidigo // the clock of the bubble
 		if !w.replicas[0].serving.Load() {
 			t.Error("the ledger does not serve again")
@@ -341,7 +342,7 @@ func TestFirstDecisionIsInTime(t *testing.T) {
 // TestCallerWhoLeavesDoesNotOpenTheBreaker: the operation goes on without its caller.
 func TestCallerWhoLeavesDoesNotOpenTheBreaker(t *testing.T) {
 	slowly(t, func(t *testing.T, w *world, s *slow) {
-		s.takes = 10 * time.Millisecond
+		s.takes.Store(int64(10 * time.Millisecond))
 		ctx, leave := context.WithCancel(t.Context())
 		leave()
 		r, err := w.replicas[0].Reserve(ctx, request("x", w.limits, w.clock.Now(), 1, 0))

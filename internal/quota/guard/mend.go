@@ -175,7 +175,7 @@ func (g *Guard) within(ctx context.Context, op func(context.Context) error) erro
 func (g *Guard) stop(why string) {
 	g.down(errors.New(why))
 	g.calls.Lock()
-	defer g.calls.Unlock() //nolint:staticcheck // the wait is the purpose
+	defer g.calls.Unlock() // the wait is the purpose
 }
 
 // serve lets requests go to the shared ledger.

@@ -506,18 +506,6 @@ func newReplica(s *server, b *book, name string, limits *quota.LimitSet) *replic
 	return r
 }
 
-// settle runs passes until nothing is left to do.
-func (r *replica) mendAll(t testing.TB) {
-	t.Helper()
-	for range 40 {
-		r.client.clock.add(tidyEvery + time.Second)
-		r.pass(context.Background())
-	}
-	if !r.serving.Load() {
-		t.Fatalf("the shared ledger does not serve: %v", r.mender.cause)
-	}
-}
-
 func mustCompile(t testing.TB, limits ...quota.Limit) *quota.LimitSet {
 	t.Helper()
 	set, err := quota.Compile(limits)
