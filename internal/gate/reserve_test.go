@@ -105,6 +105,15 @@ func TestTheTokenizerIsAskedWhenTheBoundDoesNotFit(t *testing.T) {
 	if bound.InputTokens < int64(len(question)) || counted.InputTokens >= bound.InputTokens/2 || counted.OutputTokens != 300 {
 		t.Errorf("%d tokens of input by the bound, %d counted", bound.InputTokens, counted.InputTokens)
 	}
+
+	// Where no shorter answer could save it as well.
+	w := gatetest.New(t, gatetest.Options{Limits: []quota.Limit{tokens(60)}})
+	x, _, reply := asks(t, w, "/v1/embeddings", fmt.Sprintf(`{"model":"text-embedding-3-small","input":%q}`, question))
+	if reply != nil {
+		t.Errorf("an embedding of less than 60 tokens is refused: %s", reply.Body)
+	}
+	x.Close(t.Context(), core.FinishInterrupted)
+	quiet(t, w)
 }
 
 // The refusal of a call that a shorter answer would not save names what lacks room even for that.
