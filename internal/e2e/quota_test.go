@@ -94,7 +94,7 @@ func TestNoOvershoot(t *testing.T) {
 	if n := w.metric("plumbline_quota_overrun_total"); n != 0 {
 		t.Errorf("%v overruns", n)
 	}
-	if int64(outcomes) != passed.Load() || passed.Load() < clients || refused.Load() == 0 {
+	if int64(outcomes) != passed.Load() || passed.Load() < clients/4 || refused.Load() == 0 { // a hold of the whole rest keeps the others out
 		t.Errorf("%d passed, %d refused, %d outcomes: too few to prove anything", passed.Load(), refused.Load(), outcomes)
 	}
 	t.Logf("%d passed, %d refused, %+v charged", passed.Load(), refused.Load(), sum)
