@@ -47,6 +47,7 @@ race: $(ENVOY) sdks ## the same under the race detector
 chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/... ./internal/app/...
+	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
 	PLUMBLINE_HISTORIES=1000 go test -timeout 1h -run Histories -v ./internal/quota/redis
 	go test -timeout 6h -run 'TestConformance$$/random' ./internal/quota/redis -rapid.checks=20000
 	go test -timeout 3h -run 'TestConformance/I1_to_I8' ./internal/quota/memory -rapid.checks=100000

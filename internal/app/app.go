@@ -24,7 +24,8 @@ import (
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
-	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/quota/guard"
+	"github.com/plumbline/plumbline/internal/quota/redis"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
@@ -46,7 +47,9 @@ type App struct {
 	refusals  *audit.Refusals
 	trail     *trail
 	issuers   *issuers
-	ledger    *memory.Ledger
+	ledger    ledger
+	guard     *guard.Guard  // nil with the ledger in memory
+	shared    *redis.Ledger // nil with the ledger in memory
 	roller    *roller
 	keeper    *keeper
 	sweeper   *sweeper
@@ -87,7 +90,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.fillLedger(ctx); err != nil {
+	if err := a.openLedger(ctx, metrics); err != nil {
 		return nil, err
 	}
 	if err := a.openIssuers(metrics); err != nil {
@@ -98,7 +101,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.keeper = &keeper{ledger: ledger, live: g.Live, interval: keepInterval, metrics: metrics, log: a.log}
+	a.keeper = &keeper{ledger: ledger, live: g.Live, interval: a.keepInterval(), metrics: metrics, log: a.log}
 	a.sweeper = &sweeper{objects: a.store.Ownership(), metrics: metrics, log: a.log}
 	a.extproc = extproc.New(extproc.Options{Gate: g, Log: a.log, MaxBodyBytesInFlight: int64(a.cfg.ExtProc.MaxBodyInFlight)})
 	if err := a.listen(ctx, registry); err != nil {
@@ -119,11 +122,12 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
-	group.Go(func() error { return ignoreCancel(a.roller.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error { return ignoreCancel(a.issuers.run(background)) })
 	a.issuers.await(ctx)
+	a.awaitShared(ctx)
 	group.Go(func() error {
 		defer stopBackground()
 		return a.listener.Serve(ctx, a.cfg.Shutdown.Grace)
@@ -161,6 +165,9 @@ func (a *App) close(ctx context.Context) {
 	var errs []error
 	if a.refusals != nil {
 		errs = append(errs, a.refusals.Close(ctx))
+	}
+	if a.shared != nil {
+		errs = append(errs, a.shared.Close())
 	}
 	if a.roller != nil {
 		errs = append(errs, a.roller.close(ctx))

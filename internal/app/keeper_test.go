@@ -102,7 +102,7 @@ func (k *kept) say(t *testing.T, x *gate.Exchange, text string) {
 
 func (k *kept) used(t *testing.T) int64 {
 	t.Helper()
-	s, err := k.Ledger.Standings(t.Context(), quota.Subject{User: gatetest.User}, k.Limits, time.Now())
+	s, err := k.Ledger.Standings(t.Context(), quota.Subject{User: gatetest.User}, k.Limits(), time.Now())
 	if err != nil || len(s) != 1 {
 		t.Fatalf("standings %v, %v", s, err)
 	}

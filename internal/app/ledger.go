@@ -8,6 +8,13 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
+// ledger is the quota ledger of an App, and what its metrics show of it.
+type ledger interface {
+	quota.Ledger
+	ReservedTokens() int64
+	Overruns() uint64
+}
+
 // timedLedger measures each operation of a ledger.
 type timedLedger struct {
 	ledger  quota.Ledger

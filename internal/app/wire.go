@@ -75,11 +75,20 @@ func (a *App) openAudit(ctx context.Context) error {
 	return a.trail.catchUp(ctx)
 }
 
+// openLedger makes the ledger that the configuration asks for.
+func (a *App) openLedger(ctx context.Context, metrics *telemetry.Metrics) error {
+	if a.cfg.Quota.Ledger == config.LedgerRedis {
+		return a.openShared(ctx, metrics)
+	}
+	return a.fillLedger(ctx)
+}
+
 // fillLedger books what the audit says was charged in windows that may still count.
 func (a *App) fillLedger(ctx context.Context) error {
-	a.ledger = memory.New(memory.Options{Now: time.Now, Lease: lease})
+	ledger := memory.New(memory.Options{Now: time.Now, Lease: lease})
+	a.ledger = ledger
 	a.roller = &roller{audit: a.audit, path: filepath.Join(a.cfg.DataDir, "quota.sums"), now: time.Now, log: a.log}
-	if err := a.roller.fill(ctx, a.ledger, a.directory.Snapshot().Limits()); err != nil {
+	if err := a.roller.fill(ctx, ledger, a.directory.Snapshot().Limits()); err != nil {
 		return fmt.Errorf("filling the quota ledger from the audit: %w", err)
 	}
 	return nil

@@ -28,7 +28,7 @@ var layers = [][]string{
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
 	{"internal/gate", "internal/audit", "internal/identity/jwks"},
-	{"internal/extproc", "internal/quota/memory", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
+	{"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
 	{"internal/app"},
 	{"internal/simulate"},
 	{"internal/demo/provider"},
@@ -41,6 +41,8 @@ var layers = [][]string{
 var siblings = map[string][]string{
 	"internal/deviation": {"internal/intent"}, // scores the same view of a prompt
 	"internal/store":     {"internal/quota"},  // limits are objects of the store
+	// counts at the scale of one replica while the shared ledger is away
+	"internal/quota/guard": {"internal/quota/memory"},
 }
 
 // testOnly packages serve tests and benchmarks; the program must not import them.

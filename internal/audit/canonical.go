@@ -64,6 +64,7 @@ func (e *encoder) record(r *core.Record) {
 	e.facts(r.Facts)
 	e.charge("reserved", r.Reserved)
 	e.charge("settled", r.Settled)
+	e.stringUnlessEmpty("fallback", r.Fallback)
 	e.usage(r.Usage)
 	e.stringUnlessEmpty("price_version", r.PriceVersion)
 	e.intUnlessZero("status", int64(r.Status))

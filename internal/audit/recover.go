@@ -103,6 +103,7 @@ func crashed(intent core.Record, now time.Time) core.Record {
 		Finish:        core.FinishCrashed,
 		Reason:        core.ReasonNone,
 		Settled:       intent.Reserved,
+		Fallback:      intent.Fallback,
 	}
 	if held := intent.Reserved; held != nil {
 		out.Usage = &core.Usage{InputTokens: held.InputTokens, OutputTokens: held.OutputTokens, Estimated: true}

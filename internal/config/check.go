@@ -43,6 +43,7 @@ func (c *Config) check(problem func(setting, message string)) {
 	if c.Audit.JournalSize < minJournal || c.Audit.JournalSize > maxMessage {
 		problem("audit.journal_size", "must be at least 64KiB and at most 1GiB")
 	}
+	c.Redis.check(c.Quota.Ledger, problem)
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")
 	}
@@ -79,6 +80,44 @@ func (e ExtProc) check(problem func(setting, message string)) {
 	}
 	if e.CutGraceBytes < 0 {
 		problem("extproc.cut_grace_bytes", "must not be negative")
+	}
+}
+
+// minDeadline and maxDeadline bound what a request waits for Redis: a network's round trip, and what Envoy's filter waits.
+const (
+	minDeadline = time.Millisecond
+	maxDeadline = time.Second
+)
+
+func (r Redis) check(ledger LedgerKind, problem func(setting, message string)) {
+	if ledger != LedgerRedis {
+		if len(r.Addresses) > 0 {
+			problem("redis.addresses", "is set, but without quota.ledger: redis nothing would use it")
+		}
+		return
+	}
+	switch {
+	case len(r.Addresses) == 0:
+		problem("redis.addresses", "must name a server, since quota.ledger is redis")
+	case len(r.Addresses) > 1 && !r.Cluster:
+		problem("redis.addresses", "several addresses need redis.cluster")
+	}
+	for _, a := range r.Addresses {
+		if !isAddress(a) && (!strings.HasPrefix(a, "/") || r.Cluster || r.TLS) {
+			problem("redis.addresses", "must be host:port, or the path of one Unix socket without TLS")
+		}
+	}
+	if r.Username != "" && r.Password.IsZero() {
+		problem("redis.username", "needs redis.password")
+	}
+	if r.CAFile != "" && !r.TLS {
+		problem("redis.ca_file", "needs redis.tls")
+	}
+	if r.Namespace == "" || strings.ContainsFunc(r.Namespace, func(c rune) bool { return c <= ' ' || c > '~' || c == '{' || c == '}' }) {
+		problem("redis.namespace", "must be printable ASCII without spaces and braces")
+	}
+	if r.Deadline < minDeadline || r.Deadline > maxDeadline {
+		problem("redis.deadline", "must be from 1ms to 1s")
 	}
 }
 

@@ -18,6 +18,8 @@ type Config struct {
 	Identity Identity `json:"identity"`
 	Provider Provider `json:"provider"`
 	Audit    Audit    `json:"audit"`
+	Quota    Quota    `json:"quota"`
+	Redis    Redis    `json:"redis"`
 	Log      Log      `json:"log"`
 	Shutdown Shutdown `json:"shutdown"`
 }
@@ -82,6 +84,23 @@ type Audit struct {
 	JournalSize Bytes      `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
 }
 
+// Quota says where limits are counted.
+type Quota struct {
+	Ledger LedgerKind `json:"ledger" doc:"memory: this process counts, and is alone. redis: all replicas that use one Redis count together."`
+}
+
+// Redis is the server that replicas count in. See docs/how-to/redis.md.
+type Redis struct {
+	Addresses []string      `json:"addresses" doc:"host:port of the server, or of some nodes of a cluster; or the path of one Unix socket."`
+	Cluster   bool          `json:"cluster" doc:"The addresses are nodes of a Redis Cluster."`
+	Username  string        `json:"username" doc:"User of Redis' access control. Empty: the default user."`
+	Password  Secret        `json:"password" doc:"That user's password."`
+	TLS       bool          `json:"tls" doc:"Connect with TLS. The server's certificate is verified."`
+	CAFile    string        `json:"ca_file" doc:"Certificates, PEM, that the server's is verified with. Empty: those of the system."`
+	Namespace string        `json:"namespace" doc:"Part of each key. Deployments that share a server have one each."`
+	Deadline  time.Duration `json:"deadline" doc:"How long a request waits for one operation. After that, and until Redis answers in time again, each limit does what its unreachable says."`
+}
+
 // Log says what is logged.
 type Log struct {
 	Level  Level  `json:"level" doc:"Least severe level that is written."`
@@ -114,6 +133,8 @@ func Default() Config {
 			Leeway:      30 * time.Second,
 		},
 		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20},
+		Quota:    Quota{Ledger: LedgerMemory},
+		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 		Shutdown: Shutdown{Grace: 10 * time.Minute},
 	}

@@ -92,6 +92,18 @@ func (Durability) Values() []string {
 	return []string{string(DurabilityStrict), string(DurabilityCrashSafe)}
 }
 
+// LedgerKind says where limits are counted.
+type LedgerKind string
+
+// The ledgers.
+const (
+	LedgerMemory LedgerKind = "memory"
+	LedgerRedis  LedgerKind = "redis"
+)
+
+// Values lists the ledgers.
+func (LedgerKind) Values() []string { return []string{string(LedgerMemory), string(LedgerRedis)} }
+
 // Level is a log level.
 type Level string
 

@@ -37,6 +37,7 @@ const (
 	ReasonConcurrencyLimit Reason = "concurrency_limit"  // too many at once
 	ReasonQuotaExhausted   Reason = "quota_exhausted"    // a longer window
 	ReasonRequestTooLarge  Reason = "request_over_limit" // larger than the whole limit: it can never fit
+	ReasonQuotaUnavailable Reason = "quota_unavailable"  // the ledger cannot be asked, and the limit is closed without it
 	ReasonGovernanceDown   Reason = "governance_unavailable"
 	ReasonOverloaded       Reason = "overloaded" // this replica's bound on work in flight
 	ReasonUpstreamError    Reason = "upstream_error"
@@ -102,6 +103,7 @@ func Reasons() []ReasonDoc {
 		{ReasonConcurrencyLimit, "Too many requests are in flight.", "Wait for one to end; SDKs retry by themselves."},
 		{ReasonQuotaExhausted, "A limit of an hour or more is used up.", "Wait for the reset that the error names."},
 		{ReasonRequestTooLarge, "The request alone may use more than a whole limit.", "Ask for less output or send a shorter prompt."},
+		{ReasonQuotaUnavailable, "The ledger that counts quota cannot be asked right now, and a limit of this call lets nothing pass without it.", "Retry in a moment; operators find the cause in the log."},
 		{ReasonGovernanceDown, "Plumbline cannot decide or record right now, and lets nothing pass.", "Retry in a moment; operators find the cause in the log."},
 		{ReasonOverloaded, "This replica has no room for another request body.", "Retry in a moment."},
 		{ReasonUpstreamError, "The provider could not be reached, or its answer could not be read.", "Retry in a moment."},

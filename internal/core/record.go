@@ -61,7 +61,10 @@ type Record struct {
 
 	Reserved *Charge `json:"reserved,omitempty"` // intent: what was held
 	Settled  *Charge `json:"settled,omitempty"`  // outcome: what was charged
-	Usage    *Usage  `json:"usage,omitempty"`
+	// Fallback says how the call was admitted while the quota ledger could not be asked, "local" or "open"; empty when it
+	// was.
+	Fallback string `json:"fallback,omitempty"`
+	Usage    *Usage `json:"usage,omitempty"`
 	// PriceVersion dates the price table behind the costs.
 	PriceVersion string `json:"price_version,omitempty"`
 

@@ -95,7 +95,8 @@ func (x *Exchange) judge() {
 	f := &x.judged.facts
 	f.Principal = x.principal()
 	f.Endpoint = x.endpoint.Name
-	f.At = x.clock.opened.UTC().Truncate(time.Microsecond)
+	// Not the time at which the exchange opened: a body may be long in coming, and counts when it is there.
+	f.At = x.gate.o.Now().UTC().Truncate(time.Microsecond)
 	f.PolicyVersion = x.pinned.policy.Version()
 	f.PriceVersion = x.pinned.prices.Version()
 	f.Model = x.model()
@@ -148,6 +149,7 @@ func (x *Exchange) recordIntent(ctx context.Context) *core.Error {
 	if x.hold.live {
 		charge := x.charge(x.hold.reservation.Held)
 		rec.Reserved = &charge
+		rec.Fallback = string(x.hold.reservation.Fallback)
 	}
 	if err := ctx.Err(); err != nil {
 		return core.AsError(fmt.Errorf("no time is left to record the intent to act: %w", err))

@@ -4,10 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,42 +192,5 @@ func TestUsageOfAStreamIsAskedForAndTakenOut(t *testing.T) {
 	observed(t, x, []byte(done), true)
 	if got := w.Record(t, core.RecordOutcome).Settled; got.InputTokens != 20 || got.OutputTokens != 3 {
 		t.Errorf("charged %+v", got)
-	}
-}
-
-// Many at once on room for one: one is admitted.
-func TestRoomForOneAdmitsOne(t *testing.T) {
-	rounds, callers := 50, 512
-	if testing.Short() || raceEnabled {
-		rounds = 3
-	}
-	if os.Getenv("PLUMBLINE_LONG") != "" {
-		rounds = 1000
-	}
-	fast := func(*intent.View) core.Intent { return core.Intent{} }
-	for round := range rounds {
-		w := gatetest.New(t, gatetest.Options{Limits: []quota.Limit{{
-			ID: "one", Scope: quota.ScopeEveryone, Dimension: quota.DimensionRequests, Window: quota.WindowMonth, Value: 1,
-		}}})
-		w.Classify = fast
-		var passed atomic.Int64
-		var group sync.WaitGroup
-		start := make(chan struct{})
-		for range callers {
-			group.Go(func() {
-				<-start
-				x, _ := w.Gate.Open(t.Context(), chatHead())
-				defer x.Close(t.Context(), core.FinishInterrupted)
-				if _, reply := x.Admit(t.Context(), chat("")); reply == nil {
-					passed.Add(1)
-				}
-			})
-		}
-		close(start)
-		group.Wait()
-		if got := passed.Load(); got != 1 {
-			t.Fatalf("round %d: %d of %d were admitted on room for one", round, got, callers)
-		}
-		quiet(t, w)
 	}
 }

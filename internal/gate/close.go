@@ -3,6 +3,7 @@ package gate
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,7 @@ func (x *Exchange) Close(ctx context.Context, finish core.Finish) {
 			x.closeUndecided(ctx, finish)
 		case recordedDeny:
 		}
+		x.voidDoubtful(ctx)
 	})
 }
 
@@ -158,6 +160,8 @@ func (x *Exchange) usage() core.Usage {
 	held := x.hold.reservation.Held
 	estimated.InputTokens = min(x.withEarlier(estimated.InputTokens), held.InputTokens)
 	estimated.OutputTokens = min(estimated.OutputTokens, held.OutputTokens)
+	estimated.AudioOutputTokens = min(estimated.AudioOutputTokens, estimated.OutputTokens)
+	estimated.ImageOutputTokens = min(estimated.ImageOutputTokens, estimated.OutputTokens)
 	return estimated
 }
 
@@ -212,6 +216,7 @@ func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge
 	}
 	if x.request != nil {
 		rec.Settled, rec.Usage = &charge, &s.usage
+		rec.Fallback = string(x.hold.reservation.Fallback)
 	}
 	rec.ServedModel, rec.UnattributedTokens = s.model, s.unattributed
 	rec.PriceVersion = x.pinned.prices.Version()
@@ -235,15 +240,35 @@ func (x *Exchange) void(ctx context.Context) {
 	}
 }
 
-// charge is the record's form of amounts.
-func (x *Exchange) charge(a quota.Amounts) core.Charge { return a.Charge(x.judged.facts.At) }
+// voidDoubtful lets go of what a ledger may hold although it failed. It is done last: the ledger is likely to fail again, and
+// the caller does not wait for it. Where that is so the lease ends it, with nothing charged.
+func (x *Exchange) voidDoubtful(ctx context.Context) {
+	if !x.hold.doubtful || x.hold.reservation.ID != "" {
+		return
+	}
+	if err := x.gate.o.Ledger.Void(ctx, x.id); err != nil && !errors.Is(err, quota.ErrUnknown) {
+		x.gate.o.Log.Warn("a reservation that may be held could not be voided; its lease ends it", "exchange", x.id, "error", err)
+	}
+}
 
-// cost is the price of the exchange with so many tokens.
+// charge is the record's form of amounts. It keeps the time that the ledger pinned their windows by, which need not be this
+// process's: what is booked again from the record counts where it counted first.
+func (x *Exchange) charge(a quota.Amounts) core.Charge {
+	admitted := x.judged.facts.At
+	if at := x.hold.reservation.Admitted; !at.IsZero() {
+		admitted = at.UTC()
+	}
+	return a.Charge(admitted)
+}
+
+// cost is the most that the exchange can cost with so many tokens.
 func (x *Exchange) cost(input, output int64) core.MicroUSD {
 	if !x.charged() {
 		return 0
 	}
-	u := x.request.Units()
-	u.InputTokens, u.OutputTokens = input, output
-	return x.hold.model.On(x.request.BoundTerms()).Cost(u)
+	model := x.hold.model.On(x.request.BoundTerms())
+	u := x.request.Most(input, output)
+	most := model.Cost(u)
+	u.AudioOutputTokens, u.ImageOutputTokens = 0, 0 // an answer may be in text nevertheless, which need not be cheaper
+	return max(most, model.Cost(u))
 }

@@ -33,7 +33,8 @@ type Exchange struct {
 	clock    clock
 }
 
-// pinned is what was in force when the exchange opened and stays so until it closes.
+// pinned is what was in force when the exchange opened and stays so until it closes. Limits are taken when they are needed:
+// see hold.
 type pinned struct {
 	policy    *policy.Snapshot
 	prices    *openai.PriceTable
@@ -60,8 +61,10 @@ const (
 // hold is what the ledger keeps for the exchange.
 type hold struct {
 	model       openai.Model
+	limits      *quota.LimitSet // in force when it was reserved
 	reservation quota.Reservation
 	live        bool // held, not yet resolved
+	doubtful    bool // the ledger failed, and may hold it nevertheless
 	recorded    recorded
 	lease       lease
 }

@@ -2,14 +2,14 @@
 //
 //	Open    who calls what                        open.go
 //	Admit   read, judge, decide, reserve, record  admit.go
-//	Observe the answer while it passes            observe.go
+//	Observe the answer while it passes            observe.go, extend.go
 //	Close   charge and record, exactly once       close.go
 //
 // A front end opens an exchange, admits its body, hands it the answer piece by piece, and closes it however it ended.
 // A front end that sees no answer (ext_authz) closes right after Admit. A refusal at any step is a finished reply and
 // already recorded; the exchange is still to be closed.
 //
-// The policy, prices and directory are pinned when an exchange opens. Observe mode is applied by policy alone, in one
+// The policy, prices and directory are pinned when an exchange opens, limits when it reserves. Observe mode is applied by policy alone, in one
 // place. The package knows no front end, no back end and no protocol but OpenAI's; it must not import extproc, store
 // or any third-party library but the id generator.
 package gate

@@ -121,6 +121,9 @@ func quiet(t testing.TB, w *gatetest.World) {
 	if posted := w.Posted(); posted != settled {
 		t.Errorf("the ledger posted %+v, the records say %+v", posted, settled)
 	}
+	if above := w.Above(); len(above) != 0 {
+		t.Errorf("hard limits were exceeded: %v", above)
+	}
 }
 
 func refusedWith(t testing.TB, reply *openai.Reply, status int, reason core.Reason) {
@@ -202,7 +205,7 @@ func TestEveryEndingClosesOnceAndInOrder(t *testing.T) {
 			return x
 		}, want: "deny"},
 		"refused by policy": {policy: "version: 1\nmodels:\n  allow: [o3]\n", run: refused(403, core.ReasonModelNotAllowed), want: "deny"},
-		"refused by quota":  {limits: []quota.Limit{tokens(10)}, run: refused(429, core.ReasonRequestTooLarge), want: "reserve! reserve! deny"},
+		"refused by quota":  {limits: []quota.Limit{tokens(10)}, run: refused(429, core.ReasonRequestTooLarge), want: "reserve! reserve! reserve! deny"},
 		"refused by the front end": {run: func(t *testing.T, w *gatetest.World) *gate.Exchange {
 			x := opened(t, w)
 			refusedWith(t, x.Fail(ctx, &core.Error{Reason: core.ReasonOverloaded}), 503, core.ReasonOverloaded)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/openai"
-	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -154,33 +153,7 @@ func (x *Exchange) mustCut(ctx context.Context) core.Reason {
 		return ""
 	}
 	defer x.clock.lap(telemetry.StageLedger)
-	reservation, err := x.gate.o.Ledger.Extend(ctx, x.id, x.slabs(missing))
-	if err != nil {
-		return x.extendFailed(err)
-	}
-	x.hold.reservation = reservation
-	return ""
-}
-
-// slabs is what a stream takes more that lacks tokens of its output. The cost held stays that of the tokens held: the
-// price of the slabs alone could be less by what rounding up gave.
-func (x *Exchange) slabs(missing int64) quota.Amounts {
-	held := x.hold.reservation.Held
-	more := (missing + quota.StreamSlab - 1) / quota.StreamSlab * quota.StreamSlab
-	return quota.Amounts{OutputTokens: more, Cost: x.cost(held.InputTokens, held.OutputTokens+more) - held.Cost}
-}
-
-// extendFailed gives the reason to cut: no room, or a ledger that cannot say. Both end the answer.
-func (x *Exchange) extendFailed(err error) core.Reason {
-	var exhausted *quota.ExhaustedError
-	if errors.As(err, &exhausted) {
-		l := exhausted.Standing.Limit
-		x.gate.o.Metrics.QuotaRefused(string(l.Scope), string(l.Dimension))
-		return core.ReasonQuotaExhausted
-	}
-	x.gate.o.Metrics.FailedClosed("ledger_extend")
-	x.gate.o.Log.Error("a stream is cut: its reservation could not be extended", "exchange", x.id, "error", err)
-	return core.ReasonGovernanceDown
+	return x.extend(ctx, missing)
 }
 
 // cut ends the answer politely in place of the piece at hand.

@@ -123,6 +123,19 @@ func (x *Exchange) model() string {
 	return x.request.Model
 }
 
+// uncounted refuses a request while the ledger cannot say what there is room for.
+func uncounted(cause error) *core.Error {
+	if known := (*core.Error)(nil); errors.As(cause, &known) {
+		return known
+	}
+	return &core.Error{
+		Reason: core.ReasonGovernanceDown,
+		Public: "What is used of the limits cannot be counted at the moment, and nothing passes uncounted. " +
+			"Nothing was sent to the provider. Try again in a moment.",
+		Cause: fmt.Errorf("reserving: %w", cause),
+	}
+}
+
 // named is a kind of objects in words.
 func named(kind core.ObjectKind) string { return strings.ReplaceAll(string(kind), "_", " ") }
 

@@ -1,9 +1,9 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/openai"
@@ -21,21 +21,25 @@ func (x *Exchange) reserve(ctx context.Context) (openai.Edits, *core.Error) {
 		return openai.Edits{}, nil
 	}
 	defer x.clock.lap(telemetry.StageLedger)
+	limits, err := x.limits()
+	if err != nil {
+		return openai.Edits{}, core.AsError(err)
+	}
+	x.hold.limits = limits
+	x.gate.leases.add(x) // first, so that there is no moment at which something is held and nobody keeps it
 	if !x.charged() {
-		x.gate.leases.add(x)
 		return openai.Edits{}, x.reserved(x.take(ctx, 0, 0))
 	}
+
 	edits := openai.Edits{IncludeUsage: x.request.LacksUsage() && !x.head.BodyFixed}
 	output := x.output()
 	want, _ := quota.OutputReservation(output)
-
-	x.gate.leases.add(x) // first, so that there is no moment at which something is held and nobody keeps it
-	err := x.take(ctx, x.inputBound(), want)
+	err = x.take(ctx, x.inputBound(), want)
 	if needsLess(err) {
 		err = x.take(ctx, x.countInput(), want)
 	}
 	if needsLess(err) && x.request.OutputParam() != "" && !x.head.BodyFixed {
-		edits.MaxOutputTokens, err = x.reserveLess(ctx, output, err)
+		edits.MaxOutputTokens, err = x.reserveLess(ctx, output)
 	}
 	return edits, x.reserved(err)
 }
@@ -47,16 +51,21 @@ func (x *Exchange) reserved(err error) *core.Error {
 	case errors.As(err, &exhausted):
 		return x.exhausted(exhausted)
 	case err != nil:
-		return core.AsError(fmt.Errorf("reserving: %w", err))
+		return uncounted(err)
 	}
 	x.warnOfSoftLimits()
 	return nil
 }
 
-// output is what is known of the length of the answer before it is there.
+// output is what is known of the length of the answer before it is there. A text of which the table says no end can fill
+// the model's context.
 func (x *Exchange) output() quota.Output {
+	most := x.request.OutputBound(x.hold.model)
+	if most == 0 && x.request.OutputParam() != "" {
+		most = cmp.Or(x.hold.model.ContextWindow, unknownContext)
+	}
 	return quota.Output{
-		ModelMax: x.request.OutputBound(x.hold.model), ClientMax: x.request.MaxOutputTokens, Choices: x.request.Choices,
+		ModelMax: most, ClientMax: x.request.MaxOutputTokens, Choices: x.request.Choices,
 		Reasoning: x.hold.model.Reasoning, Stream: x.request.InSlabs() && !x.head.BodyFixed,
 	}
 }
@@ -90,24 +99,40 @@ func needsLess(err error) bool {
 	return d != quota.DimensionRequests && d != quota.DimensionConcurrency
 }
 
-// take asks the ledger once.
-func (x *Exchange) take(ctx context.Context, input, output int64) error {
-	reservation, err := x.gate.o.Ledger.Reserve(ctx, quota.Request{
-		ID: x.id, Subject: x.subject(), Limits: x.pinned.directory.Limits(), At: x.judged.facts.At,
-		Amounts: quota.Amounts{Requests: 1, InputTokens: input, OutputTokens: output, Cost: x.cost(input, output)},
-	})
+// limits are those in force now, which need not be those of the pinned directory: a caller that opens many exchanges and is
+// slow to send their bodies must not go on under limits that were lowered since.
+func (x *Exchange) limits() (*quota.LimitSet, error) {
+	directory, err := x.gate.o.Directory()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	x.hold.reservation, x.hold.live = reservation, true
-	return nil
+	return directory.Limits(), nil
 }
 
-// reserveLess holds as much output as is left and gives the maximum, per choice, to write into the request. refusal is
-// returned when nothing useful is left.
-func (x *Exchange) reserveLess(ctx context.Context, output quota.Output, refusal error) (int64, error) {
+// take asks the ledger once. What is too much to be counted asks for the most that can be.
+func (x *Exchange) take(ctx context.Context, input, output int64) error {
+	input, output = min(input, quota.MaxAmount), min(output, quota.MaxAmount)
+	reservation, err := x.gate.o.Ledger.Reserve(ctx, quota.Request{
+		ID: x.id, Subject: x.subject(), Limits: x.hold.limits, At: x.judged.facts.At,
+		Amounts: quota.Amounts{
+			Requests: 1, InputTokens: input, OutputTokens: output, Cost: min(x.cost(input, output), quota.MaxAmount),
+		},
+	})
+	var exhausted *quota.ExhaustedError
+	switch {
+	case err == nil:
+		x.hold.reservation, x.hold.live = reservation, true
+	case !errors.As(err, &exhausted):
+		x.hold.doubtful = true
+	}
+	return err
+}
+
+// reserveLess holds as much output as is left and gives the maximum, per choice, to write into the request. When nothing
+// useful is left it asks for the least that is, so that the refusal names a limit without room for that, and its figures.
+func (x *Exchange) reserveLess(ctx context.Context, output quota.Output) (int64, error) {
 	input := x.countInput()
-	standings, err := x.gate.o.Ledger.Standings(ctx, x.subject(), x.pinned.directory.Limits(), x.judged.facts.At)
+	standings, err := x.gate.o.Ledger.Standings(ctx, x.subject(), x.hold.limits, x.judged.facts.At)
 	if err != nil {
 		return 0, err
 	}
@@ -115,12 +140,12 @@ func (x *Exchange) reserveLess(ctx context.Context, output quota.Output, refusal
 	if !bounded {
 		most = quota.MaxAmount
 	}
-	least, ok := quota.LargestFitting(standings, quota.Amounts{Requests: 1, InputTokens: input}, most, output.Choices,
+	fitting, ok := quota.LargestFitting(standings, quota.Amounts{Requests: 1, InputTokens: input}, most, output.Choices,
 		func(out int64) core.MicroUSD { return x.cost(input, out) })
 	if !ok {
-		return 0, refusal
+		fitting = min(quota.MinOutput, most)
 	}
-	return least, x.take(ctx, input, least*max(output.Choices, 1))
+	return fitting, x.take(ctx, input, fitting*max(output.Choices, 1))
 }
 
 func (x *Exchange) subject() quota.Subject {

@@ -79,7 +79,7 @@ const (
 
 // NewAnswer starts to read an answer. Close ends it.
 func NewAnswer(o AnswerOptions) *Answer {
-	a := &Answer{o: o, doc: document{kind: kindOf(o.Request)}}
+	a := &Answer{o: o, doc: document{kind: kindOf(o.Request), soundBytes: speechBytesPerToken(o.Request)}}
 	switch {
 	case o.Filter != nil && o.Status < http.StatusMultipleChoices:
 		a.format = formatList // whatever the answer says that it is: what is not filtered does not pass
@@ -238,6 +238,14 @@ func (a *Answer) Usage() (core.Usage, bool) {
 // the output that was delivered, and what is not counted in tokens. It takes as long as CountInput and CountDelivered.
 func (a *Answer) Counted() core.Usage {
 	u := core.Usage{OutputTokens: a.CountDelivered(), Images: a.doc.images, AudioMillis: a.countedAudio(), Estimated: true}
+	switch a.doc.kind {
+	case kindSpeech:
+		u.AudioOutputTokens = u.OutputTokens
+	case kindImage:
+		u.ImageOutputTokens = u.OutputTokens
+	default:
+		u.AudioOutputTokens = min(a.out.spoken, u.OutputTokens)
+	}
 	if a.o.Request != nil {
 		u.InputTokens = a.o.Request.CountInput()
 		if a.doc.kind == kindSpeech {

@@ -40,7 +40,7 @@ func (c *chat) member(name []byte) *core.Error {
 	case "logit_bias":
 		return c.logitBias()
 	case "modalities":
-		return c.nullOr(func() *core.Error { return c.array(func(int) *core.Error { return c.word("text", "audio") }) })
+		return c.nullOr(func() *core.Error { return c.array(c.modality) })
 	case "audio":
 		return c.nullOr(func() *core.Error { return c.object(c.audioMember) })
 	case "reasoning_effort":
@@ -72,10 +72,20 @@ func (c *chat) webSearch() *core.Error {
 	return c.defined(c.schema)
 }
 
+func (c *chat) modality(int) *core.Error {
+	kind, e := c.choice("text", "audio")
+	c.req.asked.speech = c.req.asked.speech || kind == "audio"
+	return e
+}
+
+// audioMember reads what a spoken answer is to be like. Whoever says it can get one, whatever the modalities say.
 func (c *chat) audioMember(name []byte) *core.Error {
+	c.req.asked.speech = true
 	switch string(name) {
 	case "format":
-		return c.word("wav", "aac", "mp3", "flac", "opus", "pcm16")
+		format, e := c.choice("wav", "aac", "mp3", "flac", "opus", "pcm16")
+		c.req.asked.wave = format == "wav" || format == "pcm16"
+		return e
 	case "voice":
 		return c.voice()
 	}

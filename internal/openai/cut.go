@@ -167,7 +167,7 @@ func (a *Answer) model() string {
 func usedUp(r core.Reason) bool {
 	switch r {
 	case core.ReasonQuotaExhausted, core.ReasonRateLimited, core.ReasonConcurrencyLimit, core.ReasonRequestTooLarge,
-		core.ReasonGovernanceDown, core.ReasonOverloaded:
+		core.ReasonGovernanceDown, core.ReasonQuotaUnavailable, core.ReasonOverloaded:
 		return true
 	default:
 		return false

@@ -22,6 +22,8 @@ type delivered struct {
 	count   func() counter
 	bound   int64 // upper bound: bytes of text and framing
 	extra   int64 // tokens that are not text
+	heard   int64 // bytes of speech, in base64
+	spoken  int64 // tokens of extra that are speech
 	counted int64 // tokens of text that was counted and let go
 	pending int
 	runs    []run
@@ -62,6 +64,17 @@ func (d *delivered) frame(tokens int64) {
 	}
 	d.bound += tokens
 	d.extra += tokens
+}
+
+// speech adds a JSON string of speech in base64, of which a token has so many bytes at least.
+func (d *delivered) speech(v []byte, perToken int64) {
+	if d.closed || len(v) < len(`""`) {
+		return
+	}
+	d.heard += int64(len(v) - len(`""`))
+	more := (d.heard+perToken-1)/perToken - d.spoken // the pieces are smaller than a token's: only their sum is rounded
+	d.spoken += more
+	d.frame(more)
 }
 
 // quoted adds the text of a JSON string that was already checked.

@@ -51,6 +51,8 @@ type document struct {
 	scanner
 	kind kind
 	out  *delivered
+	// soundBytes is how many bytes of speech in base64 stand for a token at least.
+	soundBytes int64
 
 	id, model, tier string
 	created         int64
@@ -282,7 +284,7 @@ func (d *document) audio(s *scanner, choice int64) {
 		case "transcript":
 			d.words(choice, 0, textTranscript, s.text())
 		case "data":
-			d.out.frame(int64(len(s.text())) / audioBytesPerToken)
+			d.out.speech(s.text(), d.soundBytes)
 		default:
 			s.value()
 		}

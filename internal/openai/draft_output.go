@@ -65,8 +65,12 @@ func (d *draft) maxTokens() *core.Error {
 		}
 	}
 	d.req.splices.maxTokens = append(d.req.splices.maxTokens, limitSpan{span: at, null: null, value: n})
-	if !null {
-		d.req.MaxOutputTokens = n
+	switch {
+	case null:
+	case n == 0 && kindOf(d.req) == kindCompletion:
+		d.req.MaxOutputTokens = 1 // it wants no answer: one token bounds that
+	default:
+		d.req.MaxOutputTokens = n // of 0 nothing is certain: it is reckoned as no maximum
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ func (d *document) mediaEvent() {
 		case "text":
 			text = d.text()
 		case "audio":
-			d.out.frame(int64(len(d.text())) / audioBytesPerToken)
+			d.out.speech(d.text(), d.soundBytes)
 		case "size":
 			d.note(&d.picture.size)
 		case "quality":
@@ -85,6 +85,14 @@ func soundBytesPerToken(contentType string) int64 {
 		return 48_000 / 20
 	}
 	return audioBytesPerToken * 3 / 4 // without base64
+}
+
+// speechBytesPerToken is the same for speech in base64, in the form that the request asks for.
+func speechBytesPerToken(r *Request) int64 {
+	if r != nil && r.asked.wave {
+		return 48_000 / 20 * 4 / 3
+	}
+	return audioBytesPerToken
 }
 
 // cueMillis gives the last time that a subtitle file (SRT, WebVTT) says, in milliseconds: it ends at about the end of

@@ -103,7 +103,7 @@ func (r *Request) InSlabs() bool {
 	}
 }
 
-// Units is what the request can use at most besides plain tokens: what is not counted in tokens, and how many of its input
+// Units is what the request can use at most besides its output and plain tokens: what is not counted in tokens, and how many of its input
 // tokens are those of audio and of pictures, which have prices of their own.
 func (r *Request) Units() core.Usage {
 	u := core.Usage{AudioInputTokens: r.audioTokens(), ImageInputTokens: r.imageTokens()}
@@ -115,6 +115,20 @@ func (r *Request) Units() core.Usage {
 	case kindTranscript:
 		u.AudioMillis = r.size.audioMillis
 	default:
+	}
+	return u
+}
+
+// Most is what a call with so many tokens can have used at most by its price: Units, and all of its output in the form that
+// it was asked for, speech or pictures, which are dearer than text.
+func (r *Request) Most(input, output int64) core.Usage {
+	u := r.Units()
+	u.InputTokens, u.OutputTokens = input, output
+	switch k := kindOf(r); {
+	case k == kindSpeech, k == kindChat && r.asked.speech:
+		u.AudioOutputTokens = output
+	case k == kindImage:
+		u.ImageOutputTokens = output
 	}
 	return u
 }

@@ -1,6 +1,9 @@
 package openai
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // The most output of each kind, by its model and what was asked for.
 func TestOutputBound(t *testing.T) {
@@ -101,6 +104,67 @@ func TestRewriteByEndpoint(t *testing.T) {
 		}
 		if got := r.Rewrite(body, Edits{IncludeUsage: true, MaxOutputTokens: 256}); string(got) != want {
 			t.Errorf("%s: %s", endpoint, got)
+		}
+	}
+}
+
+// An answer in speech or in pictures is reckoned at their prices, and one that is delivered without a report counted so.
+func TestMost(t *testing.T) {
+	spoken := `,"modalities":["text","audio"],"audio":{"voice":"alloy","format":"pcm16"}`
+	for _, tt := range []struct {
+		endpoint, body string
+		audio, image   int64
+	}{
+		{"chat.completions", leastBodies["chat.completions"], 0, 0},
+		{"chat.completions", leastBodies["chat.completions"] + `,"modalities":["text"]`, 0, 0},
+		{"chat.completions", leastBodies["chat.completions"] + spoken, 9, 0},
+		{"chat.completions", leastBodies["chat.completions"] + `,"audio":{"voice":"alloy","format":"mp3"}`, 9, 0},
+		{"audio.speech", leastBodies["audio.speech"], 9, 0},
+		{"images.generations", leastBodies["images.generations"], 0, 9},
+	} {
+		r, e := read(tt.endpoint, tt.body+"}", allowance())
+		if e != nil {
+			t.Fatal(e.Public)
+		}
+		u := r.Most(7, 9)
+		if u.InputTokens != 7 || u.OutputTokens != 9 || u.AudioOutputTokens != tt.audio || u.ImageOutputTokens != tt.image {
+			t.Errorf("%s: %+v", tt.body, u)
+		}
+	}
+
+	r, e := read("chat.completions", leastBodies["chat.completions"]+spoken+`,"stream":true}`, allowance())
+	if e != nil {
+		t.Fatal(e.Public)
+	}
+	a := NewAnswer(AnswerOptions{Request: r, Status: 200, ContentType: "text/event-stream"})
+	// Ten pieces of half a token: 3,200 bytes of base64 are 50 ms without compression.
+	for range 10 {
+		a.Write([]byte(`data: {"choices":[{"index":0,"delta":{"audio":{"data":"`+strings.Repeat("A", 1600)+`"}}}]}`+"\n\n"), false)
+	}
+	if got := a.Counted(); got.OutputTokens != 5 || got.AudioOutputTokens != 5 {
+		t.Errorf("half a second of speech is counted as %+v", got)
+	}
+}
+
+// What a provider makes of a maximum of nothing is not certain: it bounds nothing, and is replaced where one is written.
+func TestAMaximumOfNothing(t *testing.T) {
+	for endpoint, param := range map[string]string{"chat.completions": "max_completion_tokens", "responses": "max_output_tokens"} {
+		body := []byte(leastBodies[endpoint] + `,"` + param + `":0}`)
+		r, e := Read(Endpoint{Name: endpoint}, "application/json", body, allowance())
+		if e != nil || r.MaxOutputTokens != 0 {
+			t.Fatalf("%s: %+v, %v", endpoint, r, e)
+		}
+		if got := string(r.Rewrite(body, Edits{MaxOutputTokens: 300})); !strings.Contains(got, `"`+param+`":300`) {
+			t.Errorf("%s: forwarded as %s", endpoint, got)
+		}
+	}
+	r, e := read("completions", leastBodies["completions"]+`,"max_tokens":0}`, allowance())
+	if e != nil || r.MaxOutputTokens != 1 {
+		t.Errorf("completions: %+v, %v", r, e)
+	}
+	for _, value := range []string{"-1", "-0", "1.5", "1e3", "2147483649", "9223372036854775808", `"7"`, "true"} {
+		if _, e := read("chat.completions", leastBodies["chat.completions"]+`,"max_tokens":`+value+"}", allowance()); e == nil {
+			t.Errorf("a maximum of %s passes", value)
 		}
 	}
 }

@@ -106,6 +106,8 @@ func shapeOf(r core.Reason) shape {
 	case core.ReasonRequestTooLarge:
 		return shape{status: http.StatusTooManyRequests, kind: "tokens", code: "rate_limit_exceeded", noRetry: true, notice: true}
 
+	case core.ReasonQuotaUnavailable:
+		return shape{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "quota_unavailable", retry: retrySoon}
 	case core.ReasonOverloaded:
 		return shape{status: http.StatusServiceUnavailable, kind: typeUnavailable, code: "overloaded", retry: retrySoon}
 	case core.ReasonUpstreamError:

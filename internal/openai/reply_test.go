@@ -66,6 +66,7 @@ var errorTable = map[core.Reason]string{
 	core.ReasonConcurrencyLimit:     `429 requests/rate_limit_exceeded link=<https://notice>; rel="help" retry-after-ms=600`,
 	core.ReasonQuotaExhausted:       `429 insufficient_quota/insufficient_quota link=<https://notice>; rel="help" x-should-retry=false`,
 	core.ReasonRequestTooLarge:      `429 tokens/rate_limit_exceeded link=<https://notice>; rel="help" x-should-retry=false`,
+	core.ReasonQuotaUnavailable:     "503 service_unavailable_error/quota_unavailable retry-after-ms=600",
 	core.ReasonGovernanceDown:       "503 service_unavailable_error/governance_unavailable retry-after-ms=600",
 	core.ReasonOverloaded:           "503 service_unavailable_error/overloaded retry-after-ms=600",
 	core.ReasonUpstreamError:        "502 api_error/upstream_error",

@@ -35,6 +35,8 @@ type wanted struct {
 	runs, maxRuns int64
 	picture       picture
 	partial       int64 // pictures that are shown on the way to one
+	speech        bool  // a chat may be answered in speech
+	wave          bool  // in speech without compression
 }
 
 // size is what the input tokens of a request are reckoned from.

@@ -70,7 +70,7 @@ func (d *document) responseEvent() {
 	kind, index := textOf(f.kind), f.content+f.summary // an event has one of them
 	switch {
 	case kind == textSound:
-		d.out.frame(int64(len(f.delta)) / audioBytesPerToken)
+		d.out.speech(f.delta, d.soundBytes)
 	case f.delta != nil:
 		d.words(f.output, index, kind, f.delta)
 	case f.whole != nil:

@@ -67,14 +67,14 @@ func (s splices) askForUsage() edit {
 	return edit{span{inside, inside}, member + ","}
 }
 
-// limitOutput lowers the maximum that is there, or adds one.
+// limitOutput lowers the maximum that is there, or adds one. A maximum of 0 is one that nobody may take for none.
 func (s splices) limitOutput(most int64) []edit {
 	value := strconv.FormatInt(most, 10)
 	for _, l := range s.maxTokens {
 		switch {
 		case l.null:
 			continue
-		case l.value > most:
+		case l.value > most, l.value == 0:
 			return []edit{{l.span, value}}
 		default:
 			return nil

@@ -132,6 +132,9 @@ type Reservation struct {
 	// Standings lists each limit that matched, for rate-limit headers and for warnings (soft limits over their value),
 	// in the order of the LimitSet. It is shared and must not be changed.
 	Standings []Standing
+	// Fallback is empty for what the ledger holds. While a shared ledger cannot be asked it says how the call was admitted:
+	// local or open. The records must keep it, since what they charge is then booked from them.
+	Fallback Unreachable
 }
 
 // Progress is what a live reservation has used so far.

@@ -73,6 +73,10 @@ type Metrics struct {
 	quotaRejections  *prometheus.CounterVec
 	quotaExpired     prometheus.Counter
 	failClosed       *prometheus.CounterVec
+	failOpen         *prometheus.CounterVec
+	breaker          *prometheus.GaugeVec
+	fellBack         *prometheus.CounterVec
+	bookedLate       *prometheus.CounterVec
 	refusals         *prometheus.CounterVec
 	policyInfo       *prometheus.GaugeVec
 	keysConfirmed    *prometheus.GaugeVec
@@ -121,6 +125,10 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
 	m.failClosed = b.counterVec("fail_closed_total", "Faults of Plumbline, by cause: requests that were refused because they could not be governed, and steps after a verdict that failed.", "cause")
+	m.failOpen = b.counterVec("fail_open_total", "Requests let through uncounted because a limit is open while its ledger is away, by cause.", "cause")
+	m.breaker = b.gaugeVec("ledger_breaker_state", "State of the way to the shared quota ledger: 1 for the one it is in.", "state")
+	m.fellBack = b.counterVec("ledger_fallback_total", "Decisions without the shared quota ledger, by what the limits said: closed (refused), local, open.", "mode")
+	m.bookedLate = b.counterVec("ledger_booked_late_total", "What the shared quota ledger was told late: reservations resolved, and charges booked from the records.", "kind")
 	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before their caller was let in, by reason: unknown, revoked, expired or blocked.", "reason")
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
 	m.keysConfirmed = b.gaugeVec("jwks_last_success_timestamp_seconds", "When the keys of a trusted issuer were last fetched, in seconds since 1970; 0 for never.", "issuer")
@@ -262,6 +270,37 @@ func (m *Metrics) LedgerTook(op LedgerOp, d time.Duration) { m.ledgerSeconds[op]
 
 // FailedClosed counts a request refused because Plumbline could not govern it.
 func (m *Metrics) FailedClosed(cause string) { m.failClosed.WithLabelValues(cause).Inc() }
+
+// breakerStates are the states of the way to the shared ledger.
+var breakerStates = []string{"closed", "half_open", "open"}
+
+// LedgerBreaker states how the way to the shared ledger is: closed, half_open or open.
+func (m *Metrics) LedgerBreaker(state string) {
+	for _, s := range breakerStates {
+		value := 0.0
+		if s == state {
+			value = 1
+		}
+		m.breaker.WithLabelValues(s).Set(value)
+	}
+}
+
+// LedgerFellBack counts a decision without the shared ledger, by mode: closed, local or open.
+func (m *Metrics) LedgerFellBack(mode string) {
+	m.fellBack.WithLabelValues(mode).Inc()
+	switch mode {
+	case "closed":
+		m.FailedClosed("ledger_unreachable")
+	case "open":
+		m.failOpen.WithLabelValues("ledger_unreachable").Inc()
+	}
+}
+
+// LedgerBookedLate counts what the shared ledger was told late.
+func (m *Metrics) LedgerBookedLate(reservations, charges int) {
+	m.bookedLate.WithLabelValues("reservation").Add(float64(reservations))
+	m.bookedLate.WithLabelValues("charge").Add(float64(charges))
+}
 
 // PolicyInForce states the policy in force.
 func (m *Metrics) PolicyInForce(version, mode string) {

@@ -39,6 +39,9 @@ func touched(t *testing.T) *prometheus.Registry {
 	m.RefusedAnonymous(core.ReasonMissingCredential)
 	m.PolicyInForce("v", "observe")
 	m.KeysConfirmed("https://idp.test", time.Time{})
+	m.LedgerBreaker("closed")
+	m.LedgerFellBack("open")
+	m.LedgerBookedLate(1, 1)
 	m.Judged(core.Intent{Label: "work"}, core.Deviation{Score: .5})
 	return reg
 }

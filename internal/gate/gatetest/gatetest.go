@@ -56,7 +56,6 @@ var ErrDown = errors.New("gatetest: down")
 type World struct {
 	Gate   *gate.Gate
 	Ledger *memory.Ledger
-	Limits *quota.LimitSet
 
 	metrics *prometheus.Registry
 
@@ -67,6 +66,9 @@ type World struct {
 	records  []core.Record
 	steps    map[[2]string]bool // exchange and kind of each record
 	posted   quota.Amounts
+	held     map[string]quota.Reservation // by exchange, the last that the ledger gave
+	above    []string                     // the limits that the ledger let a call exceed
+	limits   *quota.LimitSet
 	refusals int
 	named    map[core.Reason]bool
 	objects  map[core.ObjectRef]core.OwnedObject
@@ -76,6 +78,8 @@ type World struct {
 	Fail func(ctx context.Context, step string) error
 	// Classify takes the place of the classifier.
 	Classify func(*intent.View) core.Intent
+	// Admitted is the time of admission of a ledger with a clock of its own, given that of the gate.
+	Admitted func(time.Time) time.Time
 }
 
 // Options change a World. The zero value is the default policy and no limit.
@@ -83,15 +87,19 @@ type Options struct {
 	Policy string // a document
 	Limits []quota.Limit
 	Tasks  []core.Task
-	Change func(*gate.Options)
+	// Now is the gate's clock and LedgerNow that of the ledger's leases, time.Now if nil.
+	Now, LedgerNow func() time.Time
+	Change         func(*gate.Options)
 }
 
 // New builds a World.
 func New(t testing.TB, o Options) *World {
 	t.Helper()
-	limits, err := quota.Compile(o.Limits)
-	if err != nil {
-		t.Fatal(err)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.LedgerNow == nil {
+		o.LedgerNow = time.Now
 	}
 	classifier, err := intent.Default()
 	if err != nil {
@@ -102,20 +110,22 @@ func New(t testing.TB, o Options) *World {
 		t.Fatal(err)
 	}
 	w := &World{
-		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: time.Now}), Limits: limits, policy: policy.Default(), steps: map[[2]string]bool{},
-		named: map[core.Reason]bool{}, objects: map[core.ObjectRef]core.OwnedObject{},
+		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: o.LedgerNow}), policy: policy.Default(), steps: map[[2]string]bool{},
+		named: map[core.Reason]bool{}, objects: map[core.ObjectRef]core.OwnedObject{}, held: map[string]quota.Reservation{},
+		Admitted: func(at time.Time) time.Time { return at },
 	}
 	w.Classify = classifier.Classify
+	w.SetLimits(t, o.Limits...)
 	if o.Policy != "" {
 		w.SetPolicy(t, o.Policy)
 	}
-	d := &directory{limits: limits}
-	for _, task := range o.Tasks {
-		d.tasks = append(d.tasks, scorer.Compile(task))
+	tasks := make([]*deviation.Task, len(o.Tasks))
+	for i, task := range o.Tasks {
+		tasks[i] = scorer.Compile(task)
 	}
 	options := gate.Options{
 		Identity:  authenticator{w},
-		Directory: func() (gate.Directory, error) { return d, nil },
+		Directory: func() (gate.Directory, error) { return &directory{tasks, w.Limits()}, nil },
 		Policy: func() *policy.Snapshot {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -124,7 +134,7 @@ func New(t testing.TB, o Options) *World {
 		Prices: openai.DefaultPrices, Classifier: classifierFunc(func(v *intent.View) core.Intent { return w.Classify(v) }),
 		Scorer: scorer, Owners: owners{w}, Ledger: ledger{w.Ledger, w}, Audit: audit{w}, Refusals: refusals{w},
 		Metrics: telemetry.New(w.metrics, telemetry.Build{}, openai.DefaultPrices().Names()),
-		Log:     slog.New(slog.DiscardHandler), Now: time.Now,
+		Log:     slog.New(slog.DiscardHandler), Now: o.Now,
 		ProviderKey: func() string { return Key },
 		// Long enough for a slow machine; tests of it have a clock of their own.
 		AdmitTimeout: 30 * time.Second, CloseTimeout: 30 * time.Second,
@@ -149,6 +159,39 @@ func (w *World) SetPolicy(t testing.TB, document string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.policy = s
+}
+
+// SetLimits puts other limits in force.
+func (w *World) SetLimits(t testing.TB, limits ...quota.Limit) {
+	t.Helper()
+	set, err := quota.Compile(limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.limits = set
+}
+
+// Limits are those in force.
+func (w *World) Limits() *quota.LimitSet {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.limits
+}
+
+// Held is what the ledger held last for an exchange.
+func (w *World) Held(exchange string) quota.Amounts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held[exchange].Held
+}
+
+// Above are the hard limits that a call was let exceed; there must be none.
+func (w *World) Above() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return append([]string(nil), w.above...)
 }
 
 // End ends every session.
@@ -245,14 +288,35 @@ type ledger struct {
 func (l ledger) Reserve(ctx context.Context, r quota.Request) (held quota.Reservation, err error) {
 	err = l.w.step(ctx, "reserve", "", func() error {
 		held, err = l.Ledger.Reserve(ctx, r)
+		l.w.notice(held, func(limit *quota.Limit) int64 { return limit.Wanted(r.Amounts) })
+		if err == nil {
+			held.Admitted = l.w.Admitted(held.Admitted)
+			l.w.held[r.ID] = held
+		}
 		return err
 	})
 	return held, err
 }
 
+// notice keeps the hard limits that are exceeded by a hold that wanted something under them. The sliding minute may be: what
+// has left it extends freely.
+func (w *World) notice(held quota.Reservation, wanted func(*quota.Limit) int64) {
+	for i := range held.Standings {
+		s := &held.Standings[i]
+		if s.Limit.Hard() && s.Limit.Window != quota.WindowMinute && wanted(&s.Limit) > 0 && s.Used > s.Limit.Value {
+			w.above = append(w.above, fmt.Sprintf("%s: %d of %d", s.Limit.ID, s.Used, s.Limit.Value))
+		}
+	}
+}
+
 func (l ledger) Extend(ctx context.Context, id string, more quota.Amounts) (held quota.Reservation, err error) {
 	err = l.w.step(ctx, "extend", "", func() error {
 		held, err = l.Ledger.Extend(ctx, id, more)
+		l.w.notice(held, func(limit *quota.Limit) int64 { return more.In(limit.Dimension) })
+		if err == nil {
+			held.Admitted = l.w.held[id].Admitted
+			l.w.held[id] = held
+		}
 		return err
 	})
 	return held, err

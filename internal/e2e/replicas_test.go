@@ -1,0 +1,182 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/demo/provider"
+	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/testkit/redisproc"
+)
+
+// replicaKills is how often one of three is killed: three times, ten where CI is set, fifty in the long campaign.
+func replicaKills() int {
+	switch {
+	case os.Getenv("PLUMBLINE_KILLS") != "":
+		return 50
+	case os.Getenv("CI") != "":
+		return 10
+	}
+	return 3
+}
+
+// countedTogether are limits of everyone: those that only count show all that replicas posted, the hard ones bind.
+var countedTogether = limited(
+	"id: calls, scope: everyone, dimension: requests, window: month, value: 1000000000, enforcement: observe",
+	"id: in, scope: everyone, dimension: input_tokens, window: month, value: 1000000000, enforcement: observe",
+	"id: out, scope: everyone, dimension: output_tokens, window: month, value: 1000000000, enforcement: observe",
+	"id: paid, scope: everyone, dimension: cost, window: month, value: 1000000000, enforcement: observe",
+	"id: flight, scope: everyone, dimension: concurrency, window: none, value: 12",
+	"id: hard, scope: user, dimension: tokens, window: month, value: 1000000000",
+)
+
+// replicas are three services, each behind an Envoy of its own, that count in one Redis.
+type replicas struct {
+	t      *testing.T
+	each   []*server
+	limits *quota.LimitSet
+}
+
+func startReplicas(t *testing.T) *replicas {
+	t.Helper()
+	redis := redisproc.Start(t)
+	r := &replicas{t: t}
+	upstream := ""
+	for range 3 {
+		s := serve(t, setup{
+			objects: countedTogether, upstream: upstream, provider: provider.Options{ChunkPause: time.Millisecond},
+			config: "quota: {ledger: redis}\nredis: {addresses: [\"" + redis.Addr + "\"]}\nshutdown: {grace: 2s}\n",
+		})
+		upstream = s.upstream
+		r.each = append(r.each, s)
+	}
+	o, err := app.ParseObjects("objects.yaml", []byte(countedTogether))
+	must(t, err)
+	r.limits, err = quota.Compile(o.Limits)
+	must(t, err)
+	return r
+}
+
+// load has callers ask all replicas until ctx ends, and counts the answers that came whole.
+func (r *replicas) load(ctx context.Context, whole *atomic.Int64) *sync.WaitGroup {
+	var callers sync.WaitGroup
+	var trace atomic.Int64
+	for i := range 6 {
+		callers.Go(func() {
+			s := r.each[i%len(r.each)]
+			body := chatBody("gpt-4o-mini", onTask, map[string]any{"stream": i < 3})
+			for ctx.Err() == nil {
+				if s.wholeAnswer(ctx, body, trace.Add(1)) != "" {
+					whole.Add(1)
+					continue
+				}
+				pause(ctx, 5*time.Millisecond) // it is for the next start
+			}
+		})
+	}
+	return &callers
+}
+
+// standings are those of the shared ledger, by limit.
+func (r *replicas) standings() map[string]quota.Standing {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(r.t.Context(), patience)
+	defer cancel()
+	ledger, err := app.OpenRedis(r.each[0].cfg.Redis, "a-reader")
+	must(r.t, err)
+	defer ledger.Close()
+	_, err = ledger.Bind(ctx)
+	must(r.t, err)
+	subject := quota.Subject{User: "ann", Team: "support", App: "helpdesk", Model: "gpt-4o-mini"}
+	all, err := ledger.Standings(ctx, subject, r.limits, time.Time{})
+	must(r.t, err)
+	byLimit := map[string]quota.Standing{}
+	for _, s := range all {
+		byLimit[s.Limit.ID] = s
+	}
+	return byLimit
+}
+
+// charged is what the audits of all replicas sum up to, and how many exchanges were closed as crashed.
+func (r *replicas) charged() (sum quota.Amounts, crashed int) {
+	r.t.Helper()
+	for _, s := range r.each {
+		s.everyRecord(func(rec core.Record) {
+			if rec.Settled != nil {
+				sum = sum.Add(quota.ChargeAmounts(*rec.Settled))
+			}
+			if rec.Finish == core.FinishCrashed {
+				crashed++
+			}
+		})
+	}
+	return sum, crashed
+}
+
+// differs says where the shared ledger is not what the audits say, empty when it is.
+func (r *replicas) differs() string {
+	r.t.Helper()
+	sum, _ := r.charged()
+	var wrong []string
+	for id, s := range r.standings() {
+		want := sum.In(s.Limit.Dimension)
+		if s.Posted != want || s.Used != s.Posted {
+			wrong = append(wrong, fmt.Sprintf("%s: %d posted, %d pending, the records say %d", id, s.Posted, s.Used-s.Posted, want))
+		}
+	}
+	return strings.Join(wrong, "; ")
+}
+
+// TestKillAReplicaUnderLoad kills one of three replicas again and again while callers use all of them. When the leases have
+// passed nothing is held, also where one never comes back; and once it does, what is posted is what the audits say.
+func TestKillAReplicaUnderLoad(t *testing.T) {
+	t.Parallel()
+	r := startReplicas(t)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var whole atomic.Int64
+	callers := r.load(ctx, &whole)
+	var last *server
+	for range replicaKills() {
+		if last != nil {
+			last.start()
+		}
+		pause(ctx, time.Duration(300+rand.IntN(700))*time.Millisecond)
+		last = r.each[rand.IntN(len(r.each))]
+		last.process.kill()
+	}
+	pause(ctx, 300*time.Millisecond) // the others go on
+	stop()
+	callers.Wait()
+
+	// The last one stays away: another ends what it held.
+	until := time.Now().Add(45 * time.Second) // a lease, and the interval at which others look
+	wait, cancel := context.WithDeadline(t.Context(), until)
+	defer cancel()
+	for held := int64(1); held != 0; {
+		held = 0
+		for _, s := range r.standings() {
+			held += s.Used - s.Posted
+		}
+		if wait.Err() != nil {
+			t.Fatalf("after the leases have passed something is held: %v", r.standings())
+		}
+		pause(wait, 500*time.Millisecond)
+	}
+	last.start()
+	eventually(t, "the shared ledger is what the audits say", func() bool { return r.differs() == "" })
+	sum, crashed := r.charged()
+	if crashed == 0 || whole.Load() < 20 {
+		t.Errorf("%d whole answers, %d exchanges closed as crashed: too few to prove anything", whole.Load(), crashed)
+	}
+	t.Logf("%d whole answers, %d closed as crashed, %+v charged", whole.Load(), crashed, sum)
+}
