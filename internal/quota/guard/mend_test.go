@@ -157,7 +157,7 @@ func TestBookBroughtBackInPartBeginsAnewEpoch(t *testing.T) {
 			posts++
 		}
 		if posts > 1 {
-			return unheard
+			return refused
 		}
 		return none
 	}
