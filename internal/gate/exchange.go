@@ -75,6 +75,7 @@ type answer struct {
 	firstByte time.Time
 	cut       core.Reason // why Plumbline ended it, if it did
 	cutAt     time.Time
+	lack      *core.Error // the limit without room that it was ended for, if it was one
 	dropped   int64 // bytes of the provider that were withheld after the cut
 }
 

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -176,6 +177,7 @@ func (x *Exchange) extendFailed(err error) core.Reason {
 	if errors.As(err, &exhausted) {
 		l := exhausted.Standing.Limit
 		x.gate.o.Metrics.QuotaRefused(string(l.Scope), string(l.Dimension))
+		x.answer.lack = x.explainCut(exhausted)
 		return core.ReasonQuotaExhausted
 	}
 	x.gate.o.Metrics.FailedClosed("ledger_extend")
@@ -187,7 +189,7 @@ func (x *Exchange) extendFailed(err error) core.Reason {
 func (x *Exchange) cut(reason core.Reason) Piece {
 	x.answer.cut = reason
 	x.answer.cutAt = x.gate.o.Now()
-	return Piece{Replace: true, Body: x.answer.reader.Cut(reason)}
+	return Piece{Replace: true, Body: x.answer.reader.CutFor(cmp.Or(x.answer.lack, &core.Error{Reason: reason}), x.answer.cutAt)}
 }
 
 // drop withholds what the provider still says after the cut, for a while.
