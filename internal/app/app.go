@@ -25,6 +25,7 @@ import (
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/quota/threshold"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
@@ -38,20 +39,21 @@ type Options struct {
 
 // App is a Plumbline that is built and, between Run's start and end, serves.
 type App struct {
-	cfg       config.Config
-	log       *slog.Logger
-	store     store.Store
-	directory *store.Directory
-	audit     *audit.Log
-	refusals  *audit.Refusals
-	trail     *trail
-	issuers   *issuers
-	ledger    *memory.Ledger
-	keeper    *keeper
-	sweeper   *sweeper
-	extproc   *extproc.Server
-	listener  *extproc.Listener
-	ops       *ops
+	cfg        config.Config
+	log        *slog.Logger
+	store      store.Store
+	directory  *store.Directory
+	audit      *audit.Log
+	refusals   *audit.Refusals
+	trail      *trail
+	issuers    *issuers
+	ledger     *memory.Ledger
+	thresholds *threshold.Bus
+	keeper     *keeper
+	sweeper    *sweeper
+	extproc    *extproc.Server
+	listener   *extproc.Listener
+	ops        *ops
 }
 
 // admitMargin is what a verdict leaves of Envoy's message_timeout, so that the caller gets Plumbline's error and not
@@ -93,7 +95,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	ledger := timedLedger{a.ledger, metrics}
-	g, err := a.newGate(rules, prices, people, ledger, metrics)
+	a.thresholds = threshold.New(metrics)
+	g, err := a.newGate(rules, prices, people, a.thresholds.Watch(ledger), metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -119,6 +122,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.thresholds.Log(background, a.log)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error { return ignoreCancel(a.issuers.run(background)) })
 	a.issuers.await(ctx)

@@ -8,7 +8,9 @@ import (
 )
 
 // Cut is CutFor for a reason that needs no more words.
-func (a *Answer) Cut(reason core.Reason) []byte { return a.CutFor(&core.Error{Reason: reason}, time.Time{}) }
+func (a *Answer) Cut(reason core.Reason) []byte {
+	return a.CutFor(&core.Error{Reason: reason}, time.Time{})
+}
 
 // CutFor ends an event stream before its end and gives the bytes that do it, in the way that clients of its kind take for an
 // end. They may stand in place of what the last Write gave, or follow it.

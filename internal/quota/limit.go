@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"iter"
@@ -11,8 +12,11 @@ import (
 	"time"
 )
 
+// Enforces gives what the limit does when it lacks room.
+func (l *Limit) Enforces() Enforcement { return cmp.Or(l.Enforcement, EnforceHard) }
+
 // Hard reports whether the limit refuses.
-func (l *Limit) Hard() bool { return l.Enforcement == EnforceHard || l.Enforcement == "" }
+func (l *Limit) Hard() bool { return l.Enforces() == EnforceHard }
 
 // WhenUnreachable gives what the limit does while the ledger cannot be asked.
 func (l *Limit) WhenUnreachable() Unreachable {
@@ -34,13 +38,13 @@ func (l *Limit) Validate() error {
 
 // Matches reports whether a call counts under the limit.
 func (l *Limit) Matches(s Subject) bool {
-	_, ok := l.counted(s)
+	_, ok := l.CountsFor(s)
 	return ok && (l.Model == "" || matchModel(l.Model, s.Model))
 }
 
-// counted gives the id of the one whom the call counts for; false if the limit is about others. A call without a team
-// (user, app) is not one of "each of them".
-func (l *Limit) counted(s Subject) (string, bool) {
+// CountsFor gives the id of the team, user or app that a call of s counts for, empty for everyone; false if the limit is
+// about others. It does not look at the model. A call without a team (user, app) is not one of "each of them".
+func (l *Limit) CountsFor(s Subject) (string, bool) {
 	var id string
 	switch l.Scope {
 	case ScopeEveryone:
@@ -275,7 +279,7 @@ func (s *LimitSet) AppendMatches(dst []Match, subject Subject, at time.Time) []M
 
 // match pins the window in which a call counts under the rule; false if it does not.
 func (r *rule) match(subject Subject, at time.Time) (Match, bool) {
-	id, ok := r.limit.counted(subject)
+	id, ok := r.limit.CountsFor(subject)
 	if !ok || !r.matchesModel(subject.Model) {
 		return Match{}, false
 	}

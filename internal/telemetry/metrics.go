@@ -6,6 +6,7 @@
 package telemetry
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +73,8 @@ type Metrics struct {
 	deviation        prometheus.Histogram
 	quotaRejections  *prometheus.CounterVec
 	quotaExpired     prometheus.Counter
+	quotaThresholds  *prometheus.CounterVec
+	quotaUntold      prometheus.Counter
 	failClosed       *prometheus.CounterVec
 	refusals         *prometheus.CounterVec
 	policyInfo       *prometheus.GaugeVec
@@ -120,6 +123,8 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1})
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
+	m.quotaThresholds = b.counterVec("quota_threshold_total", "Counters of limits whose use passed a threshold for the first time in their window, by threshold in percent.", "threshold", "scope", "dimension")
+	m.quotaUntold = b.counter("quota_threshold_dropped_total", "Passed thresholds that a subscriber was not told of, since it was behind or too many counters were near their limits.")
 	m.failClosed = b.counterVec("fail_closed_total", "Faults of Plumbline, by cause: requests that were refused because they could not be governed, and steps after a verdict that failed.", "cause")
 	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before their caller was let in, by reason: unknown, revoked, expired or blocked.", "reason")
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
@@ -256,6 +261,14 @@ func (m *Metrics) QuotaRefused(scope, dimension string) {
 
 // QuotaExpired counts reservations that their lease ended.
 func (m *Metrics) QuotaExpired(n int) { m.quotaExpired.Add(float64(n)) }
+
+// QuotaThreshold counts a counter whose use passed a threshold, in percent.
+func (m *Metrics) QuotaThreshold(percent int, scope, dimension string) {
+	m.quotaThresholds.WithLabelValues(strconv.Itoa(percent), scope, dimension).Inc()
+}
+
+// QuotaThresholdDropped counts a passed threshold that somebody was not told of.
+func (m *Metrics) QuotaThresholdDropped() { m.quotaUntold.Inc() }
 
 // LedgerTook records how long an operation of the ledger took.
 func (m *Metrics) LedgerTook(op LedgerOp, d time.Duration) { m.ledgerSeconds[op].Observe(d.Seconds()) }
