@@ -54,6 +54,7 @@ type App struct {
 	extproc    *extproc.Server
 	listener   *extproc.Listener
 	ops        *ops
+	local      *local
 }
 
 // admitMargin is what a verdict leaves of Envoy's message_timeout, so that the caller gets Plumbline's error and not
@@ -106,6 +107,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
+	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.directory.Refresh, a.limits, ledger}, a.log)
 	metrics.Watch(registry, a.gauges())
 	return a, nil
 }
@@ -124,6 +126,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.thresholds.Log(background, a.log)) })
 	group.Go(func() error { return a.ops.serve(background) })
+	group.Go(func() error { return a.local.serve(background) })
 	group.Go(func() error { return ignoreCancel(a.issuers.run(background)) })
 	a.issuers.await(ctx)
 	group.Go(func() error {
@@ -160,6 +163,7 @@ func (a *App) close(ctx context.Context) {
 	if a.ops != nil {
 		a.ops.close()
 	}
+	a.local.close()
 	var errs []error
 	if a.refusals != nil {
 		errs = append(errs, a.refusals.Close(ctx))

@@ -9,6 +9,7 @@ import (
 type Doubt struct {
 	Limit string `json:"limit"`
 	Why   string `json:"why"`
+	By    string `json:"by,omitempty"` // the limit that keeps it from being reached, if one does
 }
 
 // Doubts finds limits that can have no effect: one that another, hard one never lets be reached, one for models that
@@ -16,17 +17,17 @@ type Doubt struct {
 // are warnings: the other limit may be meant to be lifted soon. Limits must be valid.
 func Doubts(limits []Limit, models []string) []Doubt {
 	var doubts []Doubt
-	add := func(l *Limit, why string) { doubts = append(doubts, Doubt{l.ID, why}) }
+	add := func(l *Limit, why, by string) { doubts = append(doubts, Doubt{l.ID, why, by}) }
 	for i := range limits {
 		l := &limits[i]
 		if by := shadowing(limits, i); by >= 0 {
-			add(l, l.shadowWords(&limits[by]))
+			add(l, l.shadowWords(&limits[by]), limits[by].ID)
 		}
 		if l.Model != "" && len(models) > 0 && !slices.ContainsFunc(models, func(m string) bool { return matchModel(l.Model, m) }) {
-			add(l, "model pattern "+l.Model+" matches no model of the price table")
+			add(l, "model pattern "+l.Model+" matches no model of the price table", "")
 		}
 		if l.Zone != "" && (l.Window == WindowMinute || l.Window == WindowNone) {
-			add(l, "zone "+l.Zone+" has no effect on window "+string(l.Window))
+			add(l, "zone "+l.Zone+" has no effect on window "+string(l.Window), "")
 		}
 	}
 	return doubts

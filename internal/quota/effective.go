@@ -32,9 +32,10 @@ type Effect struct {
 
 // Use is how much of a limit is used, in the unit of its dimension.
 type Use struct {
-	Used      int64     `json:"used"`      // posted and pending
-	Posted    int64     `json:"posted"`    // settled
-	Pending   int64     `json:"pending"`   // held by calls in flight
+	Used   int64 `json:"used"`   // posted and pending
+	Posted int64 `json:"posted"` // settled
+	// Pending is held by calls in flight; nil where nobody knows, since no Plumbline runs that could say.
+	Pending   *int64    `json:"pending,omitempty"`
 	Remaining int64     `json:"remaining"` // 0 when more than the value is used
 	Since     time.Time `json:"since,omitzero"`
 	Reset     time.Time `json:"reset,omitzero"`
@@ -43,28 +44,27 @@ type Use struct {
 
 // UseOf gives the figures of a standing for people.
 func UseOf(s *Standing, now time.Time) Use {
+	pending := s.Used - s.Posted
 	return Use{
-		Used: s.Used, Posted: s.Posted, Pending: s.Used - s.Posted, Remaining: max(s.Limit.Value-s.Used, 0),
+		Used: s.Used, Posted: s.Posted, Pending: &pending, Remaining: max(s.Limit.Value-s.Used, 0),
 		Since: s.Since, Reset: s.Reset, Forecast: s.Forecast(now),
 	}
-}
-
-// Stander is the part of a Ledger that says how limits stand.
-type Stander interface {
-	Standings(ctx context.Context, s Subject, limits *LimitSet, at time.Time) ([]Standing, error)
 }
 
 // Effective explains every limit of a set to a caller, in the order of the set: whether it applies, why, how much of it is
 // used, and which one will refuse first. Fields of the subject that are empty are not said; a user without a team or an app
 // that calls in nobody's name is one whose field stays empty.
-func Effective(ctx context.Context, ledger Stander, limits *LimitSet, s Subject, at time.Time) ([]Effect, error) {
-	standings, err := ledger.Standings(ctx, s, limits, at)
+func Effective(ctx context.Context, ask Ask, limits *LimitSet, s Subject, at time.Time) ([]Effect, error) {
+	answer, err := ask(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	uses := make(map[string]Use, len(standings))
-	for i := range standings {
-		uses[standings[i].Limit.ID] = UseOf(&standings[i], at)
+	if len(answer) != 1 {
+		return nil, ErrChanged
+	}
+	uses := make(map[string]Use, len(answer[0]))
+	for i := range answer[0] {
+		uses[answer[0][i].Limit.ID] = UseOf(&answer[0][i], at)
 	}
 	all := limits.Limits()
 	effects := make([]Effect, len(all))

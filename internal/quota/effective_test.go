@@ -80,7 +80,7 @@ func TestEffective(t *testing.T) {
 	if _, err := ledger.Settle(t.Context(), "settled", quota.Amounts{Requests: 1, OutputTokens: 300}); err != nil {
 		t.Fatal(err)
 	}
-	effects, err := quota.Effective(t.Context(), ledger, limits, ann, now)
+	effects, err := quota.Effective(t.Context(), quota.AskLedger(ledger, limits, now), limits, ann, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestEffective(t *testing.T) {
 			got = append(got, brief{ID: e.Limit.ID + " has no use", First: e.First})
 			continue
 		}
-		got = append(got, brief{e.Limit.ID, e.Use.Used, e.Use.Posted, e.Use.Pending, e.Use.Remaining, e.First})
+		got = append(got, brief{e.Limit.ID, e.Use.Used, e.Use.Posted, *e.Use.Pending, e.Use.Remaining, e.First})
 	}
 	want := []brief{
 		{"day", 500, 300, 200, 500, true}, // half is left; of the week three quarters, and the soft one refuses nobody
@@ -111,7 +111,7 @@ func TestEffective(t *testing.T) {
 	if !day.Since.Equal(noon.Add(-12*time.Hour)) || !day.Reset.Equal(noon.Add(12*time.Hour)) || day.Forecast.Outlook != quota.OutlookLasts {
 		t.Errorf("the day is %+v", day)
 	}
-	if _, err := quota.Effective(t.Context(), failing{}, limits, ann, now); !errors.Is(err, errFailing) {
+	if _, err := quota.Effective(t.Context(), failing, limits, ann, now); !errors.Is(err, errFailing) {
 		t.Errorf("a ledger that cannot say: %v", err)
 	}
 }
@@ -130,13 +130,16 @@ func TestFirstToBind(t *testing.T) {
 		{name: "as little for longer", one: quota.Standing{Limit: quota.Limit{Value: 10}, Used: 10, Reset: day}, other: quota.Standing{Limit: quota.Limit{Value: 20}, Used: 25, Reset: month}, first: "other"},
 	} {
 		var set []quota.Limit
-		stand := stander{}
+		var stand []quota.Standing
 		for id, s := range map[string]quota.Standing{"one": tt.one, "other": tt.other} {
 			l := quota.Limit{ID: id, Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: s.Limit.Value}
 			s.Limit = l
 			set, stand = append(set, l), append(stand, s)
 		}
-		effects, err := quota.Effective(t.Context(), stand, must(quota.Compile(set))(t), quota.Subject{}, noon)
+		ask := func(context.Context, ...quota.Subject) ([][]quota.Standing, error) {
+			return [][]quota.Standing{stand}, nil
+		}
+		effects, err := quota.Effective(t.Context(), ask, must(quota.Compile(set))(t), quota.Subject{}, noon)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,18 +151,61 @@ func TestFirstToBind(t *testing.T) {
 	}
 }
 
-type stander []quota.Standing
-
-func (s stander) Standings(context.Context, quota.Subject, *quota.LimitSet, time.Time) ([]quota.Standing, error) {
-	return s, nil
-}
-
 var errFailing = errors.New("failing")
 
-type failing struct{}
+func failing(context.Context, ...quota.Subject) ([][]quota.Standing, error) { return nil, errFailing }
 
-func (failing) Standings(context.Context, quota.Subject, *quota.LimitSet, time.Time) ([]quota.Standing, error) {
-	return nil, errFailing
+// Each counter is listed once, whoever meets it, and those that nobody used are not.
+func TestCounters(t *testing.T) {
+	limit := func(id string, scope quota.ScopeKind, model string) quota.Limit {
+		return quota.Limit{ID: id, Scope: scope, Model: model, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100}
+	}
+	limits := must(quota.Compile([]quota.Limit{
+		limit("all", quota.ScopeEveryone, ""), limit("each", quota.ScopeUser, ""), limit("o3", quota.ScopeUser, "o3"), limit("app", quota.ScopeApp, ""),
+	}))(t)
+	now := noon
+	ledger := memory.New(memory.Options{Now: func() time.Time { return now }})
+	calls := []struct {
+		s      quota.Subject
+		tokens int64
+		settle bool
+	}{
+		{quota.Subject{User: "ann", Model: "gpt-5"}, 10, true}, {quota.Subject{User: "ann", Model: "o3"}, 5, true},
+		{quota.Subject{User: "ben", Model: "gpt-5"}, 20, false}, {quota.Subject{User: "eve", Model: "o3"}, 0, true},
+	}
+	var subjects []quota.Subject
+	for i, c := range calls {
+		id, a := string(rune('a'+i)), quota.Amounts{Requests: 1, OutputTokens: c.tokens}
+		if _, err := ledger.Reserve(t.Context(), quota.Request{ID: id, Subject: c.s, Limits: limits, At: now, Amounts: a}); err != nil {
+			t.Fatal(err)
+		}
+		if c.settle {
+			if _, err := ledger.Settle(t.Context(), id, a); err != nil {
+				t.Fatal(err)
+			}
+		}
+		subjects = append(subjects, c.s, c.s)
+	}
+	uses, err := quota.Counters(t.Context(), quota.AskLedger(ledger, limits, now), limits, subjects, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type brief struct {
+		ID, For      string
+		Used, Posted int64
+	}
+	var got []brief
+	for _, u := range uses {
+		got = append(got, brief{u.Limit.ID, u.For, u.Used, u.Posted})
+	}
+	want := []brief{{"all", "", 35, 15}, {"each", "ben", 20, 0}, {"each", "ann", 15, 15}, {"o3", "ann", 5, 5}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	other := must(quota.Compile(nil))(t)
+	if _, err := quota.Counters(t.Context(), quota.AskLedger(ledger, other, now), limits, subjects, now); !errors.Is(err, quota.ErrChanged) {
+		t.Errorf("limits that changed meanwhile: %v", err)
+	}
 }
 
 // must gives a value, or fails the test.
