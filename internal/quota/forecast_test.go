@@ -54,18 +54,23 @@ func TestForecast(t *testing.T) {
 func TestForecastIsAStraightLine(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		value := rapid.Int64Range(0, quota.MaxValue).Draw(t, "value")
-		posted := rapid.Int64Range(0, quota.MaxValue).Draw(t, "posted")
-		pending := rapid.Int64Range(0, quota.MaxValue).Draw(t, "pending")
+		posted := rapid.Int64Range(0, value).Draw(t, "posted")
+		pending := rapid.Int64Range(0, value-posted).Draw(t, "pending")
 		s := dayStanding(value, posted, pending)
 		s.Reset = s.Since.Add(time.Duration(rapid.Int64Range(1, int64(31*24*time.Hour)).Draw(t, "length")))
 		now := s.Since.Add(time.Duration(rapid.Int64Range(0, int64(s.Reset.Sub(s.Since))).Draw(t, "elapsed")))
 		f := s.Forecast(now)
+		exact := new(big.Int).Mul(big.NewInt(value-posted-pending), big.NewInt(int64(now.Sub(s.Since))))
+		exact.Div(exact, big.NewInt(max(posted, 1)))
+		ends := exact.Cmp(big.NewInt(int64(s.Reset.Sub(now)))) < 0
+		if posted > 0 && (f.Outlook == quota.OutlookEnds && !ends || f.Outlook == quota.OutlookLasts && ends) {
+			t.Fatalf("%s, and it would end in %v ns of %d", f.Outlook, exact, s.Reset.Sub(now))
+		}
 		if f.Outlook == quota.OutlookEnds {
 			if f.RunsOut.Before(now) || !f.RunsOut.Before(s.Reset) {
 				t.Fatalf("runs out %v, not between %v and %v", f.RunsOut, now, s.Reset)
 			}
-			exact := new(big.Int).Mul(big.NewInt(value-posted-pending), big.NewInt(int64(now.Sub(s.Since))))
-			if exact.Div(exact, big.NewInt(posted)); exact.Int64() != int64(f.RunsOut.Sub(now)) {
+			if exact.Int64() != int64(f.RunsOut.Sub(now)) {
 				t.Fatalf("runs out in %d ns, exactly in %v", f.RunsOut.Sub(now), exact)
 			}
 		}

@@ -240,6 +240,17 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
+// Standings of calls at once may come in any order.
+func TestAnOlderStandingTellsNothing(t *testing.T) {
+	w := newWorld()
+	events, _ := w.bus.Subscribe(100)
+	for _, posted := range []int64{85, 60, 85, 100, 85} {
+		s := []quota.Standing{{Limit: day(100), Posted: posted, Since: w.now, Reset: w.now.Add(time.Hour)}}
+		w.bus.saw(s, quota.Subject{User: "ann"}, w.now)
+	}
+	wantTold(t, events, `day 50% of "ann" at 85`, `day 80% of "ann" at 85`, `day 100% of "ann" at 100`)
+}
+
 func TestOneOfManyAtOnceTells(t *testing.T) {
 	w := newWorld()
 	events, _ := w.bus.Subscribe(100)
