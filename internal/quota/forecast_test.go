@@ -33,6 +33,7 @@ func TestForecast(t *testing.T) {
 		{"what is held is used, but no pace", dayStanding(1000, 600, 200), at(6, 0), quota.Forecast{Outlook: quota.OutlookEnds, RunsOut: at(8, 0)}},
 		{"exactly at the reset is not before it", dayStanding(2400, 600, 0), at(6, 0), quota.Forecast{Outlook: quota.OutlookLasts}},
 		{"a little before the reset", dayStanding(2399, 600, 0), at(6, 0), quota.Forecast{Outlook: quota.OutlookEnds, RunsOut: at(23, 59).Add(24 * time.Second)}},
+		{"products of more than 64 bits", dayStanding(quota.MaxValue, quota.MaxValue/2, 0), at(6, 0), quota.Forecast{Outlook: quota.OutlookEnds, RunsOut: at(12, 0)}},
 		{"nothing settled", dayStanding(1000, 0, 999), at(6, 0), quota.Forecast{Outlook: quota.OutlookLasts}},
 		{"a twentieth less a minute", dayStanding(1000, 900, 0), at(1, 11), quota.Forecast{Outlook: quota.OutlookEarly}},
 		{"a twentieth", dayStanding(1000, 900, 0), at(1, 12), quota.Forecast{Outlook: quota.OutlookEnds, RunsOut: at(1, 20)}},
