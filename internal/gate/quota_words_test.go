@@ -55,17 +55,26 @@ func TestARefusalForQuotaSaysWhichLimitTheNumbersAndTheReset(t *testing.T) {
 			noon.Add(1200 * time.Millisecond),
 		},
 		{
-			"at once", quota.ExhaustedError{Standing: quota.Standing{Limit: limit(quota.DimensionConcurrency, quota.WindowNone, 8), Used: 8}, Wanted: 1}, time.UTC,
-			"The limit on concurrent requests of team billing is reached: 8 of 8 in flight. Wait for one to end.", time.Time{},
+			"at once",
+			quota.ExhaustedError{Standing: quota.Standing{Limit: limit(quota.DimensionConcurrency, quota.WindowNone, 8), Used: 8}, Wanted: 1},
+			time.UTC,
+			"The limit on concurrent requests of team billing is reached: 8 of 8 in flight. Wait for one to end.",
+			time.Time{},
 		},
 		{
-			"more than the whole", quota.ExhaustedError{Standing: quota.Standing{Limit: limit(quota.DimensionTokens, quota.WindowDay, 100), Reset: midnight}, Wanted: 101}, time.UTC,
+			"more than the whole",
+			quota.ExhaustedError{Standing: quota.Standing{Limit: limit(quota.DimensionTokens, quota.WindowDay, 100), Reset: midnight}, Wanted: 101},
+			time.UTC,
 			"This request alone may use 101 tokens, more than the daily limit on tokens of team billing (100 tokens)." +
-				" Ask for less output (max_tokens) or send a shorter prompt.", time.Time{},
+				" Ask for less output (max_tokens) or send a shorter prompt.",
+			time.Time{},
 		},
 		{
-			"nothing", quota.ExhaustedError{Standing: quota.Standing{Limit: limit(quota.DimensionRequests, quota.WindowDay, 0), Reset: midnight}, Wanted: 1}, time.UTC,
-			"The daily limit on requests of team billing is 0: nothing of it is allowed.", time.Time{},
+			"nothing",
+			quota.ExhaustedError{Standing: quota.Standing{Limit: limit(quota.DimensionRequests, quota.WindowDay, 0), Reset: midnight}, Wanted: 1},
+			time.UTC,
+			"The daily limit on requests of team billing is 0: nothing of it is allowed.",
+			time.Time{},
 		},
 	} {
 		e := explainQuota(&tt.q, core.ReasonQuotaExhausted, "max_tokens", tt.zone, noon)

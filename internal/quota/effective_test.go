@@ -171,8 +171,10 @@ func TestCounters(t *testing.T) {
 		tokens int64
 		settle bool
 	}{
-		{quota.Subject{User: "ann", Model: "gpt-5"}, 10, true}, {quota.Subject{User: "ann", Model: "o3"}, 5, true},
-		{quota.Subject{User: "ben", Model: "gpt-5"}, 20, false}, {quota.Subject{User: "eve", Model: "o3"}, 0, true},
+		{quota.Subject{User: "ann", Model: "gpt-5"}, 10, true},
+		{quota.Subject{User: "ann", Model: "o3"}, 5, true},
+		{quota.Subject{User: "ben", Model: "gpt-5"}, 20, false},
+		{quota.Subject{User: "eve", Model: "o3"}, 0, true},
 	}
 	var subjects []quota.Subject
 	for i, c := range calls {

@@ -81,7 +81,9 @@ func decimal(text string) (*big.Rat, bool) {
 func digits(text string, grouped bool) bool {
 	for i, c := range []byte(text) {
 		between := i > 0 && i < len(text)-1 && text[i-1] != '_'
-		if (c < '0' || c > '9') && !(grouped && c == '_' && between) {
+		digit := c >= '0' && c <= '9'
+		group := grouped && c == '_' && between
+		if !digit && !group {
 			return false
 		}
 	}

@@ -163,7 +163,7 @@ func wantRefused(reserve func(quota.Subject, quota.Amounts) (quota.Reservation, 
 		return fmt.Errorf("one more was admitted (%w)", err)
 	}
 	if s := refused.Standing; s.Limit != l || s.Used != l.Value || refused.Wanted != 1 || !s.Reset.Equal(end) {
-		return fmt.Errorf("the refusal says %+v, want the reset %v", refused, end)
+		return fmt.Errorf("the refusal says %+v, want the reset %v", *refused, end)
 	}
 	return nil
 }
@@ -200,10 +200,10 @@ func othersPass(reserve func(quota.Subject, quota.Amounts) (quota.Reservation, e
 
 // windowEnd finds the end of a window without the code under test: by looking at the clock on the wall, step by step.
 func windowEnd(w quota.Window, zone *time.Location, at time.Time) time.Time {
-	switch w {
-	case quota.WindowNone:
+	if w == quota.WindowNone {
 		return time.Time{}
-	case quota.WindowMinute: // the bucket of 5 s that it counts in, and the 12 after it
+	}
+	if w == quota.WindowMinute { // the bucket of 5 s that it counts in, and the 12 after it
 		return at.Truncate(5 * time.Second).Add(65 * time.Second)
 	}
 	const step = 15 * time.Minute // no zone changes its clock at other moments

@@ -180,9 +180,21 @@ func TestPassed(t *testing.T) {
 		value, posted int64
 		want          int
 	}{
-		{100, 49, 0}, {100, 50, 1}, {100, 79, 1}, {100, 80, 2}, {100, 99, 2}, {100, 100, 3}, {100, 1 << 62, 3}, {100, 1<<63 - 1, 3},
-		{3, 1, 0}, {3, 2, 1}, {1, 0, 0}, {1, 1, 3},
-		{quota.MaxValue, quota.MaxValue / 2, 0}, {quota.MaxValue, quota.MaxValue/2 + 1, 1}, {quota.MaxValue, quota.MaxValue - 1, 2},
+		{100, 49, 0},
+		{100, 50, 1},
+		{100, 79, 1},
+		{100, 80, 2},
+		{100, 99, 2},
+		{100, 100, 3},
+		{100, 1 << 62, 3},
+		{100, 1<<63 - 1, 3},
+		{3, 1, 0},
+		{3, 2, 1},
+		{1, 0, 0},
+		{1, 1, 3},
+		{quota.MaxValue, quota.MaxValue / 2, 0},
+		{quota.MaxValue, quota.MaxValue/2 + 1, 1},
+		{quota.MaxValue, quota.MaxValue - 1, 2},
 	} {
 		s := quota.Standing{Limit: day(tt.value), Posted: tt.posted, Used: tt.posted, Since: since}
 		if got := passed(&s); got != tt.want {
