@@ -26,6 +26,7 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota/guard"
 	"github.com/plumbline/plumbline/internal/quota/redis"
+	"github.com/plumbline/plumbline/internal/quota/threshold"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
@@ -39,23 +40,25 @@ type Options struct {
 
 // App is a Plumbline that is built and, between Run's start and end, serves.
 type App struct {
-	cfg       config.Config
-	log       *slog.Logger
-	store     store.Store
-	directory *store.Directory
-	audit     *audit.Log
-	refusals  *audit.Refusals
-	trail     *trail
-	issuers   *issuers
-	ledger    ledger
-	guard     *guard.Guard  // nil with the ledger in memory
-	shared    *redis.Ledger // nil with the ledger in memory
-	roller    *roller
-	keeper    *keeper
-	sweeper   *sweeper
-	extproc   *extproc.Server
-	listener  *extproc.Listener
-	ops       *ops
+	cfg        config.Config
+	log        *slog.Logger
+	store      store.Store
+	directory  *store.Directory
+	audit      *audit.Log
+	refusals   *audit.Refusals
+	trail      *trail
+	issuers    *issuers
+	ledger     ledger
+	guard      *guard.Guard  // nil with the ledger in memory
+	shared     *redis.Ledger // nil with the ledger in memory
+	roller     *roller
+	thresholds *threshold.Bus
+	keeper     *keeper
+	sweeper    *sweeper
+	extproc    *extproc.Server
+	listener   *extproc.Listener
+	ops        *ops
+	local      *local
 }
 
 // admitMargin is what a verdict leaves of Envoy's message_timeout, so that the caller gets Plumbline's error and not
@@ -97,7 +100,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	ledger := timedLedger{a.ledger, metrics}
-	g, err := a.newGate(rules, prices, people, ledger, metrics)
+	a.thresholds = threshold.New(metrics)
+	g, err := a.newGate(rules, prices, people, a.thresholds.Watch(ledger), metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +111,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
+	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.directory.Refresh, a.limits, ledger}, a.log)
 	metrics.Watch(registry, a.gauges())
 	return a, nil
 }
@@ -124,7 +129,9 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.thresholds.Log(background, a.log)) })
 	group.Go(func() error { return a.ops.serve(background) })
+	group.Go(func() error { return a.local.serve(background) })
 	group.Go(func() error { return ignoreCancel(a.issuers.run(background)) })
 	a.issuers.await(ctx)
 	a.awaitShared(ctx)
@@ -162,6 +169,7 @@ func (a *App) close(ctx context.Context) {
 	if a.ops != nil {
 		a.ops.close()
 	}
+	a.local.close()
 	var errs []error
 	if a.refusals != nil {
 		errs = append(errs, a.refusals.Close(ctx))

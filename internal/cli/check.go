@@ -14,6 +14,7 @@ type checkCmd struct {
 	Conf   checkConfigCmd `cmd:"" name:"config" help:"Check the configuration: file, environment and flags."`
 	Policy checkPolicyCmd `cmd:"" help:"Check a policy document."`
 	Envoy  checkEnvoyCmd  `cmd:"" help:"Have Envoy itself check a configuration."`
+	Limits checkLimitsCmd `cmd:"" help:"Find limits that can have no effect."`
 	Keys   checkKeysCmd   `cmd:"" name:"jwks" help:"Fetch the keys of trusted issuers, and say what each is worth."`
 }
 

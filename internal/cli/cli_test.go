@@ -170,6 +170,9 @@ var masks = []struct {
 	{regexp.MustCompile(`pl_[0-9A-Za-z]{40,}`), "<key>"},
 	{regexp.MustCompile(`eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+`), "<token>"},
 	{regexp.MustCompile(`…[0-9A-Za-z]{4}`), "…<end>"},
+	{regexp.MustCompile(`<time>([+-]\d\d:\d\d)?Z? \(in [^)]*\)`), "<time> (in <a while>)"},
+	// Of an unused limit, it depends on how far its window is.
+	{regexp.MustCompile(`\blasts\b|too early to tell|(?:too_early)\b`), "<forecast>"},
 	{regexp.MustCompile(`plumbline devel.*`), "plumbline <build>"},
 	{regexp.MustCompile(`/\S*/(Test|envoy-)[^/]*/(\d+/)?`), "<dir>/"},
 	{regexp.MustCompile(`\[<time>\]\[\d+\]\[critical\]\[main\] \[\S+\] `), ""},

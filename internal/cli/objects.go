@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"fmt"
 	"os"
 	"os/user"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/store"
 )
 
@@ -130,25 +128,6 @@ var tasks = listing[core.Task]{
 	[]string{"TASK", "TITLE", "USERS", "TEAMS"},
 	func(t core.Task) []string {
 		return []string{t.ID, t.Title, strings.Join(t.Users, ","), strings.Join(t.Teams, ",")}
-	},
-}
-
-var limits = listing[quota.Limit]{
-	"limit",
-	store.Store.Limits,
-	[]string{"LIMIT", "SCOPE", "SUBJECT", "MODEL", "DIMENSION", "WINDOW", "VALUE", "ENFORCEMENT"},
-	func(l quota.Limit) []string {
-		subject, value := l.Subject, fmt.Sprint(l.Value)
-		if subject == "" && l.Scope != quota.ScopeEveryone {
-			subject = "each"
-		}
-		if l.Dimension == quota.DimensionCost {
-			value = core.MicroUSD(l.Value).String()
-		}
-		return []string{
-			l.ID, string(l.Scope), subject, cmp.Or(l.Model, "all"), string(l.Dimension), string(l.Window), value,
-			string(cmp.Or(l.Enforcement, quota.EnforceHard)),
-		}
 	},
 }
 
@@ -274,31 +253,6 @@ func (c taskPutCmd) Run(s *session) error {
 	})
 }
 
-type limitCmd struct{ objectCmds[limitPutCmd] }
-
-func (limitCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, limits) }
-
-type limitPutCmd struct {
-	ID          string `arg:"" help:"The id: a-z, 0-9, '.', '_', '@' and '-'."`
-	Scope       string `help:"everyone, team, user or app." enum:"everyone,team,user,app" required:""`
-	Subject     string `help:"Id of the team, user or app; without it, each of them on its own."`
-	Model       string `help:"Only models that match this pattern."`
-	Dimension   string `help:"requests, input_tokens, output_tokens, tokens, cost or concurrency." enum:"requests,input_tokens,output_tokens,tokens,cost,concurrency" required:""`
-	Window      string `help:"minute, hour, day, week or month; none for concurrency." enum:"none,minute,hour,day,week,month" default:"none"`
-	Value       int64  `help:"The most that is allowed; of cost, in millionths of a US dollar." required:""`
-	Zone        string `help:"Time zone of the window, e.g. Europe/Berlin."`
-	Enforcement string `help:"hard, soft or observe." enum:"hard,soft,observe" default:"hard"`
-	Unreachable string `help:"closed, local or open: what it does while a shared ledger cannot be reached. Without it, closed for cost and local for others." enum:",closed,local,open" default:""`
-}
-
-func (c limitPutCmd) Run(s *session) error {
-	return limits.put(s, quota.Limit{
-		ID: c.ID, Scope: quota.ScopeKind(c.Scope), Subject: c.Subject, Model: c.Model,
-		Dimension: quota.Dimension(c.Dimension), Window: quota.Window(c.Window), Value: c.Value, Zone: c.Zone,
-		Enforcement: quota.Enforcement(c.Enforcement), Unreachable: quota.Unreachable(c.Unreachable), Created: time.Now(),
-	})
-}
-
 type applyCmd struct {
 	File string `short:"f" help:"YAML file with teams, users, apps, tasks and limits." required:"" type:"existingfile"`
 }
@@ -318,6 +272,6 @@ func (c applyCmd) Run(s *session) error {
 		}
 		fmt.Fprintf(s.talk, "applied: %d teams, %d users, %d apps, %d tasks, %d limits\n",
 			len(objects.Teams), len(objects.Users), len(objects.Apps), len(objects.Tasks), len(objects.Limits))
-		return nil
+		return s.warnOfLimits(st, objects.Limits...)
 	})
 }

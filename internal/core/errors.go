@@ -17,6 +17,8 @@ type Error struct {
 	Rule string
 	// Dimension is the quota dimension that lacked room ("requests", "tokens", …), if that is the reason.
 	Dimension string
+	// Shortage is the limit behind a refusal for quota, nil for others.
+	Shortage *Shortage
 	// Reset is when trying again makes sense, zero when unknown or never.
 	Reset time.Time
 	// Principal is whom a refused credential names, when the credential itself was found good: revoked, expired, blocked.
@@ -24,6 +26,18 @@ type Error struct {
 	Principal Principal
 	// Cause is private: for the log only.
 	Cause error
+}
+
+// Shortage says for programs which limit lacked room. The amounts are in the unit of the dimension: requests, tokens, or
+// millionths of a US dollar for cost.
+type Shortage struct {
+	Limit     string `json:"id"`
+	Dimension string `json:"dimension"`
+	Window    string `json:"window"`
+	Value     int64  `json:"value"`
+	// Used is what was posted and held without the call, Wanted what the call asked for.
+	Used   int64 `json:"used"`
+	Wanted int64 `json:"wanted"`
 }
 
 // Error gives the reason and the private cause. It is for logs; callers read Public.

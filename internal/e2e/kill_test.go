@@ -210,8 +210,12 @@ func (s *server) checkLedger(charged core.Charge) {
 		"output_tokens": charged.OutputTokens,
 		"cost":          int64(charged.Cost),
 	} {
-		s.run("limit", "put", "sum", "--scope", "user", "--subject", "ann", "--dimension", dimension,
-			"--window", "month", "--value", strconv.FormatInt(sum, 10))
+		value := strconv.FormatInt(sum, 10)
+		if dimension == "cost" {
+			value = core.MicroUSD(sum).String()
+		}
+		s.run("limit", "set", "sum", "--scope", "user", "--subject", "ann", "--dimension", dimension,
+			"--window", "month", "--value", value)
 		s.start()
 		r := s.chat(chatBody("gpt-4o-mini", onTask, map[string]any{"max_completion_tokens": 5}))
 		e := quotaUsedUp.check(t, r)

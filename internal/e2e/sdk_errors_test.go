@@ -111,7 +111,7 @@ func TestSDKErrors(t *testing.T) {
 			{"forbidden intent", chat("gpt-4o", vacation), sdkError{400, "invalid_request_error", "content_policy_violation", "messages", `"travel" are not allowed`, 1}},
 			{"forbidden model", chat("o3", onTask), sdkError{403, "invalid_request_error", "model_not_found", "model", "Allowed: gpt-4*", 1}},
 			{"rate of a minute", chat("gpt-4.1-mini", onTask).once(), sdkError{429, "requests", "rate_limit_exceeded", "", "per-minute limit on requests of user ann", 1}},
-			{"quota used up", as(keys.ben), sdkError{429, "insufficient_quota", "insufficient_quota", "", "Resets on 20", 1}},
+			{"quota used up", as(keys.ben), sdkError{429, "insufficient_quota", "insufficient_quota", "", "Resets at 20", 1}},
 			{"quota used up, streamed", as(keys.ben).streamed(), sdkError{429, "insufficient_quota", "insufficient_quota", "", "daily limit on requests of user ben", 1}},
 			{"larger than the limit", chat("gpt-4.1", onTask), sdkError{429, "tokens", "rate_limit_exceeded", "", "Ask for less output", 1}},
 			{"ungoverned endpoint", w.sdkCall("realtime.clientSecrets.create", nil), sdkError{403, "invalid_request_error", "endpoint_not_allowed", "", "", 1}},

@@ -78,7 +78,8 @@ type answer struct {
 	firstByte time.Time
 	cut       core.Reason // why Plumbline ended it, if it did
 	cutAt     time.Time
-	dropped   int64 // bytes of the provider that were withheld after the cut
+	lack      *core.Error // the limit without room that it was ended for, if it was one
+	dropped   int64       // bytes of the provider that were withheld after the cut
 }
 
 // clock measures an exchange: its stages, and all the time that Plumbline itself worked on it.

@@ -26,6 +26,7 @@ func (x *Exchange) extend(ctx context.Context, missing int64) core.Reason {
 	case errors.As(refused, &exhausted):
 		l := exhausted.Standing.Limit
 		x.gate.o.Metrics.QuotaRefused(string(l.Scope), string(l.Dimension))
+		x.answer.lack = x.explainCut(exhausted)
 		return core.ReasonQuotaExhausted
 	case !x.limited(slabs):
 		// No limit could have ended it. What the ledger does not hold is booked in full when it is settled.

@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -160,7 +161,7 @@ func (x *Exchange) mustCut(ctx context.Context) core.Reason {
 func (x *Exchange) cut(reason core.Reason) Piece {
 	x.answer.cut = reason
 	x.answer.cutAt = x.gate.o.Now()
-	return Piece{Replace: true, Body: x.answer.reader.Cut(reason)}
+	return Piece{Replace: true, Body: x.answer.reader.CutFor(cmp.Or(x.answer.lack, &core.Error{Reason: reason}), x.answer.cutAt)}
 }
 
 // drop withholds what the provider still says after the cut, for a while.

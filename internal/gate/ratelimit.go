@@ -1,10 +1,12 @@
 package gate
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
 )
 
@@ -65,6 +67,15 @@ func rateLimits(standings []quota.Standing, provider [][2]string, now time.Time)
 		headers = append(headers, [2]string{"ratelimit-policy", string(policy)}, [2]string{"ratelimit", string(state)})
 	}
 	return headers
+}
+
+// refusalLimits gives the same headers for a refusal: of the limit that lacked room, if that was the reason.
+func refusalLimits(e *core.Error, now time.Time) [][2]string {
+	var q *quota.ExhaustedError
+	if !errors.As(e.Cause, &q) {
+		return nil
+	}
+	return rateLimits([]quota.Standing{q.Standing}, nil, now)
 }
 
 // appendItem begins an item of a RateLimit header: its name and first parameter.

@@ -95,6 +95,7 @@ func (x *Exchange) reply(e *core.Error) *openai.Reply {
 		x.gate.o.Log.Error("refused: not able to govern", slog.String("exchange", x.id), slog.Any("error", e.Cause))
 	}
 	r := x.render(e)
+	r.Header = append(r.Header, refusalLimits(e, x.gate.o.Now())...)
 	return &r
 }
 

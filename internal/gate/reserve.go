@@ -161,7 +161,7 @@ func (x *Exchange) exhausted(e *quota.ExhaustedError) *core.Error {
 	}
 	x.judged.verdict = x.pinned.policy.Decide(x.judged.facts)
 	x.gate.o.Metrics.QuotaRefused(string(l.Scope), string(l.Dimension))
-	return explainQuota(e, x.judged.verdict, x.request.OutputParam())
+	return x.explainQuota(e, x.judged.verdict.Reason)
 }
 
 // warnOfSoftLimits decides again when a soft limit is over its value.

@@ -2,7 +2,6 @@ package gate
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -69,23 +68,45 @@ func unscoredWords(f policy.Facts) string {
 }
 
 // explainQuota names the limit, the numbers and the time of its reset. outputParam is the parameter that limits the output.
-func explainQuota(q *quota.ExhaustedError, v core.Verdict, outputParam string) *core.Error {
+func explainQuota(q *quota.ExhaustedError, reason core.Reason, outputParam string, zone *time.Location, now time.Time) *core.Error {
 	l := q.Standing.Limit
-	e := &core.Error{Reason: v.Reason, Rule: l.ID, Dimension: string(l.Dimension), Reset: q.Standing.Reset, Cause: q}
-	whose := limitName(l)
+	e := &core.Error{
+		Reason: reason, Rule: l.ID, Dimension: string(l.Dimension), Cause: q,
+		Shortage: &core.Shortage{
+			Limit: l.ID, Dimension: string(l.Dimension), Window: string(l.Window),
+			Value: l.Value, Used: q.Standing.Used, Wanted: q.Wanted,
+		},
+	}
+	name, amount := l.Name(), l.Dimension.Amount
 	switch {
+	case q.Never() && l.Value == 0:
+		e.Public = "The " + name + " is 0: nothing of it is allowed."
 	case q.Never():
 		e.Public = fmt.Sprintf("This request alone may use %s, more than the %s (%s). %s.",
-			amount(l.Dimension, q.Wanted), whose, amount(l.Dimension, l.Value), lessOutput(outputParam))
+			amount(q.Wanted), name, amount(l.Value), lessOutput(outputParam))
 	case l.Dimension == quota.DimensionConcurrency:
-		e.Public = fmt.Sprintf("The %s is reached: %d of %d in flight. Wait for one to end.", whose, q.Standing.Used, l.Value)
+		e.Public = fmt.Sprintf("The %s is reached: %d of %d in flight. Wait for one to end.", name, q.Standing.Used, l.Value)
 	default:
 		e.Public = fmt.Sprintf("The %s is used up: %s of %s, and this request may need %s.",
-			whose, amount(l.Dimension, q.Standing.Used), amount(l.Dimension, l.Value), amount(l.Dimension, q.Wanted))
+			name, amount(q.Standing.Used), amount(l.Value), amount(q.Wanted))
 	}
-	if !q.Standing.Reset.IsZero() {
-		e.Public += " Resets " + resetWords(l, q.Standing.Reset) + "."
+	if !q.Never() && !q.Standing.Reset.IsZero() { // what can never fit does not fit after the reset either
+		e.Reset = q.Standing.Reset
+		e.Public += " Resets at " + quota.ResetWords(q.Standing.Reset, now, zone) + "."
 	}
+	return e
+}
+
+// explainQuota gives the words for a limit that lacks room, at the start of the exchange or in the midst of it.
+func (x *Exchange) explainQuota(q *quota.ExhaustedError, reason core.Reason) *core.Error {
+	zone := x.hold.limits.Zone(q.Standing.Limit.ID)
+	return explainQuota(q, reason, x.request.OutputParam(), zone, x.gate.o.Now())
+}
+
+// explainCut is the same for an answer that is ended for want of room: the next one can go on after the reset.
+func (x *Exchange) explainCut(q *quota.ExhaustedError) *core.Error {
+	e := x.explainQuota(q, core.ReasonQuotaExhausted)
+	e.Reset = q.Standing.Reset
 	return e
 }
 
@@ -95,65 +116,4 @@ func lessOutput(param string) string {
 		return "Ask for less"
 	}
 	return "Ask for less output (" + param + ") or send a shorter prompt"
-}
-
-// limitName is, for example, "daily limit on tokens of team billing".
-func limitName(l quota.Limit) string {
-	every := map[quota.Window]string{
-		quota.WindowMinute: "per-minute ", quota.WindowHour: "hourly ", quota.WindowDay: "daily ",
-		quota.WindowWeek: "weekly ", quota.WindowMonth: "monthly ",
-	}[l.Window]
-	what := map[quota.Dimension]string{
-		quota.DimensionRequests: "requests", quota.DimensionInputTokens: "input tokens",
-		quota.DimensionOutputTokens: "output tokens", quota.DimensionTokens: "tokens", quota.DimensionCost: "cost",
-		quota.DimensionConcurrency: "concurrent requests",
-	}[l.Dimension]
-	whom := " of everyone"
-	if l.Scope != quota.ScopeEveryone {
-		whom = strings.TrimRight(" of "+string(l.Scope)+" "+l.Subject, " ")
-	}
-	model := ""
-	if l.Model != "" {
-		model = " for " + l.Model
-	}
-	return every + "limit on " + what + whom + model
-}
-
-// amount writes a figure with its unit: money in dollars, all else with separators.
-func amount(d quota.Dimension, v int64) string {
-	switch d {
-	case quota.DimensionCost:
-		return core.MicroUSD(v).String()
-	case quota.DimensionRequests, quota.DimensionConcurrency:
-		return counted(v, "request")
-	default:
-		return counted(v, "token")
-	}
-}
-
-func counted(v int64, what string) string {
-	if v != 1 {
-		what += "s"
-	}
-	return grouped(v) + " " + what
-}
-
-// grouped writes an integer with a comma after each three digits.
-func grouped(v int64) string {
-	s := strconv.FormatInt(v, 10)
-	for i := len(s) - 3; i > 0; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
-
-func resetWords(l quota.Limit, at time.Time) string {
-	zone, err := time.LoadLocation(l.Zone)
-	if err != nil {
-		zone = time.UTC
-	}
-	if l.Window == quota.WindowMinute {
-		return at.In(zone).Format("at 15:04:05 MST")
-	}
-	return at.In(zone).Format("on 2006-01-02 at 15:04 MST")
 }

@@ -25,4 +25,12 @@ func TestARefusalForQuotaCountsOne(t *testing.T) {
 		t.Errorf("%s does not say %q", reply.Body, want)
 	}
 	refused.Close(t.Context(), core.FinishInterrupted)
+	headers := map[string]string{}
+	for _, h := range reply.Header {
+		headers[h[0]] = h[1]
+	}
+	if headers["x-ratelimit-limit-requests"] != "1" || headers["x-ratelimit-remaining-requests"] != "0" || headers["x-ratelimit-reset-requests"] == "" ||
+		!strings.HasPrefix(headers["ratelimit"], `"requests";r=0;t=`) || headers["x-should-retry"] != "false" {
+		t.Errorf("the refusal's headers are %v", headers)
+	}
 }

@@ -2,11 +2,17 @@ package openai
 
 import (
 	"encoding/json"
+	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// Cut ends an event stream before its end and gives the bytes that do it, in the way that clients of its kind take for an
+// Cut is CutFor for a reason that needs no more words.
+func (a *Answer) Cut(reason core.Reason) []byte {
+	return a.CutFor(&core.Error{Reason: reason}, time.Time{})
+}
+
+// CutFor ends an event stream before its end and gives the bytes that do it, in the way that clients of its kind take for an
 // end. They may stand in place of what the last Write gave, or follow it.
 //
 //   - A chat or a completion gets a last chunk that finishes every choice that is open, and [DONE].
@@ -14,10 +20,12 @@ import (
 //   - Pictures, speech and transcripts get a comment. An event that ends them would hold a whole picture or text that
 //     there is not; the SDKs end their iteration where the stream ends.
 //
-// No event has a member "error": the SDKs would raise on it. Cut gives nil for an answer that cannot be ended politely: one
+// The object "plumbline" of the last chunk or event says why, and for quota which limit, its numbers and its reset.
+//
+// No event has a member "error": the SDKs would raise on it. CutFor gives nil for an answer that cannot be ended politely: one
 // that is not a stream, is already at its end, or is inside an event too long to be held back, which parsers drop when the
 // stream ends.
-func (a *Answer) Cut(reason core.Reason) []byte {
+func (a *Answer) CutFor(e *core.Error, now time.Time) []byte {
 	possible := !a.cut && a.format == formatEvents && !a.Complete() && !a.stream.long
 	a.cut, a.out.closed = true, true
 	if !possible {
@@ -29,14 +37,16 @@ func (a *Answer) Cut(reason core.Reason) []byte {
 		// Where it stands behind an LF, an empty line more does no harm.
 		out = append(out, '\n')
 	}
+	why := about{Reason: e.Reason}
+	why.aboutQuota(e, now)
 	switch a.doc.kind {
 	case kindImage, kindSpeech, kindTranscript:
-		return append(out, ": plumbline "+string(reason)+"\n\n"...)
+		return append(out, ": plumbline "+string(e.Reason)+"\n\n"...)
 	case kindResponse:
 		out = append(out, "event: response.incomplete\n"...)
-		return appendData(out, a.lastEvent(reason))
+		return appendData(out, a.lastEvent(why))
 	default:
-		out = appendData(out, a.lastChunk(reason))
+		out = appendData(out, a.lastChunk(why))
 		return append(out, "data: [DONE]\n\n"...)
 	}
 }
@@ -70,14 +80,14 @@ type lastChoice struct {
 	FinishReason string    `json:"finish_reason"`
 }
 
-func (a *Answer) lastChunk(reason core.Reason) lastChunk {
+func (a *Answer) lastChunk(why about) lastChunk {
 	finish := "content_filter"
-	if usedUp(reason) {
+	if usedUp(why.Reason) {
 		finish = "length"
 	}
 	chunk := lastChunk{
 		ID: a.doc.id, Object: "chat.completion.chunk", Created: a.doc.created, Model: a.model(),
-		Choices: []lastChoice{}, Plumbline: about{Reason: reason},
+		Choices: []lastChoice{}, Plumbline: why,
 	}
 	for _, index := range a.openChoices() {
 		chunk.Choices = append(chunk.Choices, lastChoice{Index: index, Delta: &struct{}{}, FinishReason: finish})
@@ -139,9 +149,9 @@ type lastResponse struct {
 	Usage             *struct{}         `json:"usage"`
 }
 
-func (a *Answer) lastEvent(reason core.Reason) lastEvent {
+func (a *Answer) lastEvent(why about) lastEvent {
 	details := "content_filter"
-	if usedUp(reason) {
+	if usedUp(why.Reason) {
 		details = "max_output_tokens"
 	}
 	return lastEvent{
@@ -151,7 +161,7 @@ func (a *Answer) lastEvent(reason core.Reason) lastEvent {
 			IncompleteDetails: map[string]string{"reason": details}, Model: a.model(),
 			Output: []struct{}{}, ParallelToolCalls: true, ToolChoice: "auto", Tools: []struct{}{},
 		},
-		Plumbline: about{Reason: reason},
+		Plumbline: why,
 	}
 }
 

@@ -139,7 +139,20 @@ type about struct {
 	RequestID string      `json:"request_id,omitempty"`
 	Policy    string      `json:"policy,omitempty"`
 	NoticeURL string      `json:"notice_url,omitempty"`
-	ResetAt   *time.Time  `json:"reset_at,omitempty"`
+	// Limit is the one that lacked room. ResetIn says ResetAt in whole seconds from now, for callers whose clock is wrong.
+	Limit   *core.Shortage `json:"limit,omitempty"`
+	ResetAt *time.Time     `json:"reset_at,omitempty"`
+	ResetIn *int64         `json:"reset_in_seconds,omitempty"`
+}
+
+// aboutQuota says which limit lacked room, and when it resets.
+func (b *about) aboutQuota(e *core.Error, now time.Time) {
+	b.Limit = e.Shortage
+	if e.Reset.IsZero() {
+		return
+	}
+	at, in := e.Reset.UTC(), int64(max(e.Reset.Sub(now)+time.Second-1, 0)/time.Second)
+	b.ResetAt, b.ResetIn = &at, &in
 }
 
 // ErrorReply renders an error for callers of the API, in OpenAI's shape. Status and headers are chosen for what the
@@ -160,10 +173,7 @@ func ErrorReply(e *core.Error, c ErrorContext) Reply {
 	if param := cmp.Or(e.Param, s.param); param != "" {
 		body.Param = &param
 	}
-	if !e.Reset.IsZero() {
-		reset := e.Reset.UTC()
-		body.Plumbline.ResetAt = &reset
-	}
+	body.Plumbline.aboutQuota(e, c.Now)
 	r := Reply{Status: s.status, Header: [][2]string{{"content-type", "application/json"}}}
 	if s.notice && c.NoticeURL != "" {
 		body.Message += " Details: " + c.NoticeURL

@@ -1,8 +1,10 @@
 package quota
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -10,8 +12,11 @@ import (
 	"time"
 )
 
+// Enforces gives what the limit does when it lacks room.
+func (l *Limit) Enforces() Enforcement { return cmp.Or(l.Enforcement, EnforceHard) }
+
 // Hard reports whether the limit refuses.
-func (l *Limit) Hard() bool { return l.Enforcement == EnforceHard || l.Enforcement == "" }
+func (l *Limit) Hard() bool { return l.Enforces() == EnforceHard }
 
 // WhenUnreachable gives what the limit does while the ledger cannot be asked.
 func (l *Limit) WhenUnreachable() Unreachable {
@@ -33,13 +38,13 @@ func (l *Limit) Validate() error {
 
 // Matches reports whether a call counts under the limit.
 func (l *Limit) Matches(s Subject) bool {
-	_, ok := l.counted(s)
+	_, ok := l.CountsFor(s)
 	return ok && (l.Model == "" || matchModel(l.Model, s.Model))
 }
 
-// counted gives the id of the one whom the call counts for; false if the limit is about others. A call without a team
-// (user, app) is not one of "each of them".
-func (l *Limit) counted(s Subject) (string, bool) {
+// CountsFor gives the id of the team, user or app that a call of s counts for, empty for everyone; false if the limit is
+// about others. It does not look at the model. A call without a team (user, app) is not one of "each of them".
+func (l *Limit) CountsFor(s Subject) (string, bool) {
 	var id string
 	switch l.Scope {
 	case ScopeEveryone:
@@ -130,11 +135,23 @@ type Match struct {
 type LimitSet struct {
 	limits []Limit
 	rules  []rule
+	byID   map[string]int // indexes into both
+	// general are the rules that can concern anybody, named those of one team, user or app. A call looks at no others, so
+	// that ten thousand limits of one person each cost it nothing.
+	general []int
+	named   map[whom][]int
+}
+
+// whom is the one team, user or app that a limit is about.
+type whom struct {
+	scope ScopeKind
+	id    string
 }
 
 type rule struct {
 	limit *Limit
 	name  string
+	zone  *time.Location
 	glob  bool // the model pattern is more than a name
 	span  *span
 }
@@ -166,7 +183,10 @@ func (s *span) at(at time.Time) *bounds {
 // Compile checks limits and makes a set of them, in their order. It returns all that is wrong with them, joined; ids must
 // not repeat.
 func Compile(limits []Limit) (*LimitSet, error) {
-	s := &LimitSet{limits: slices.Clone(limits), rules: make([]rule, len(limits))}
+	s := &LimitSet{
+		limits: slices.Clone(limits), rules: make([]rule, len(limits)),
+		byID: make(map[string]int, len(limits)), named: map[whom][]int{},
+	}
 	zones := map[string]*time.Location{}
 	load := func(name string) (*time.Location, error) {
 		if z, ok := zones[name]; ok {
@@ -183,7 +203,6 @@ func Compile(limits []Limit) (*LimitSet, error) {
 		zone   string
 	}
 	spans := map[spanKey]*span{}
-	ids := make(map[string]bool, len(limits))
 	var errs []error
 	for i := range s.limits {
 		l := &s.limits[i]
@@ -192,11 +211,16 @@ func Compile(limits []Limit) (*LimitSet, error) {
 			errs = append(errs, err)
 			continue
 		}
-		if ids[l.ID] {
+		if _, twice := s.byID[l.ID]; twice {
 			errs = append(errs, fmt.Errorf("limit %q: id is used twice", l.ID))
 			continue
 		}
-		ids[l.ID] = true
+		s.byID[l.ID] = i
+		if l.Subject == "" {
+			s.general = append(s.general, i)
+		} else {
+			s.named[whom{l.Scope, l.Subject}] = append(s.named[whom{l.Scope, l.Subject}], i)
+		}
 		key := spanKey{l.Window, zone.String()}
 		if spans[key] == nil {
 			spans[key] = &span{window: l.Window, zone: zone}
@@ -204,6 +228,7 @@ func Compile(limits []Limit) (*LimitSet, error) {
 		s.rules[i] = rule{
 			limit: l,
 			name:  fmt.Sprintf("%s|%s|%s|%s|%q|%s", l.Scope, l.Dimension, l.Window, zone, l.Model, l.ID),
+			zone:  zone,
 			glob:  strings.ContainsAny(l.Model, `*?[\`),
 			span:  spans[key],
 		}
@@ -222,23 +247,64 @@ func (s *LimitSet) Limits() []Limit {
 	return s.limits
 }
 
+// Zone gives the time zone of a limit, in which people are told its reset. It is UTC for a limit that the set does not
+// hold.
+func (s *LimitSet) Zone(id string) *time.Location {
+	if s != nil {
+		if i, ok := s.byID[id]; ok {
+			return s.rules[i].zone
+		}
+	}
+	return time.UTC
+}
+
 // AppendMatches appends to dst the limits that a call admitted at a time counts under, in their order.
 func (s *LimitSet) AppendMatches(dst []Match, subject Subject, at time.Time) []Match {
 	if s == nil {
 		return dst
 	}
-	for i := range s.rules {
-		r := &s.rules[i]
-		id, ok := r.limit.counted(subject)
-		if !ok || !r.matchesModel(subject.Model) {
-			continue
+	lists := [...][]int{s.general, nil, nil, nil}
+	if len(s.named) > 0 {
+		lists[1] = s.named[whom{ScopeTeam, subject.Team}]
+		lists[2] = s.named[whom{ScopeUser, subject.User}]
+		lists[3] = s.named[whom{ScopeApp, subject.App}]
+	}
+	for i := range mergeInts(&lists) {
+		if m, ok := s.rules[i].match(subject, at); ok {
+			dst = append(dst, m)
 		}
-		m := Match{Limit: r.limit, Key: CounterKey{Limit: r.name, Subject: id}}
-		if w := r.limit.Window; w != WindowNone && w != WindowMinute {
-			b := r.span.at(at)
-			m.Key.Start, m.End = b.start.Unix(), b.end
-		}
-		dst = append(dst, m)
 	}
 	return dst
+}
+
+// match pins the window in which a call counts under the rule; false if it does not.
+func (r *rule) match(subject Subject, at time.Time) (Match, bool) {
+	id, ok := r.limit.CountsFor(subject)
+	if !ok || !r.matchesModel(subject.Model) {
+		return Match{}, false
+	}
+	m := Match{Limit: r.limit, Key: CounterKey{Limit: r.name, Subject: id}}
+	if w := r.limit.Window; w != WindowNone && w != WindowMinute {
+		b := r.span.at(at)
+		m.Key.Start, m.End = b.start.Unix(), b.end
+	}
+	return m, true
+}
+
+// mergeInts gives what rising lists hold, in rising order. The lists are used up.
+func mergeInts(lists *[4][]int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for {
+			least := -1
+			for i, l := range lists {
+				if len(l) > 0 && (least < 0 || l[0] < lists[least][0]) {
+					least = i
+				}
+			}
+			if least < 0 || !yield(lists[least][0]) {
+				return
+			}
+			lists[least] = lists[least][1:]
+		}
+	}
 }

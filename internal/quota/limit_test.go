@@ -1,12 +1,14 @@
 package quota_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/plumbline/plumbline/internal/quota"
 )
@@ -195,5 +197,78 @@ func TestCounterKeys(t *testing.T) {
 			t.Errorf("a change of %s keeps the counter %+v", name, got)
 		}
 		seen = append(seen, got)
+	}
+}
+
+// A set finds what each limit alone would match, in its order, whoever the limits are about.
+func TestASetMatchesWhatItsLimitsDo(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var limits []quota.Limit
+		for i := range rapid.IntRange(0, 12).Draw(t, "limits") {
+			limits = append(limits, drawLimit(t, fmt.Sprint(i)))
+		}
+		set, err := quota.Compile(limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := drawSubject(t)
+		var want, got []string
+		for i := range limits {
+			if limits[i].Matches(s) {
+				want = append(want, limits[i].ID)
+			}
+		}
+		for _, m := range set.AppendMatches(nil, s, noon) {
+			got = append(got, m.Limit.ID)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("%+v (-want +got):\n%s", s, diff)
+		}
+	})
+}
+
+func TestZone(t *testing.T) {
+	l := valid()
+	set, err := quota.Compile([]quota.Limit{l})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := set.Zone("l").String(); got != "Europe/Berlin" {
+		t.Errorf("zone %s", got)
+	}
+	var none *quota.LimitSet
+	if set.Zone("other") != time.UTC || none.Zone("l") != time.UTC {
+		t.Error("a limit that does not exist is not in UTC")
+	}
+}
+
+// A call costs the same however many limits there are about others.
+func BenchmarkMatchesAmongLimitsOfOthers(b *testing.B) {
+	for _, others := range []int{0, 10_000} {
+		b.Run(fmt.Sprint(others), func(b *testing.B) {
+			var limits []quota.Limit
+			for i := range others {
+				l := valid()
+				l.ID, l.Subject = fmt.Sprint("of-", i), fmt.Sprint("user-", i)
+				limits = append(limits, l)
+			}
+			for i := range 8 {
+				l := valid()
+				l.ID = fmt.Sprint("each-", i)
+				limits = append(limits, l)
+			}
+			set, err := quota.Compile(limits)
+			if err != nil {
+				b.Fatal(err)
+			}
+			s := quota.Subject{User: "ann", Team: "red", App: "ide", Model: "gpt-5"}
+			var matches []quota.Match
+			for b.Loop() {
+				matches = set.AppendMatches(matches[:0], s, noon)
+			}
+			if len(matches) != 8 {
+				b.Fatalf("%d matches", len(matches))
+			}
+		})
 	}
 }

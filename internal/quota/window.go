@@ -10,6 +10,9 @@ const (
 	Buckets      = 12 + 1
 )
 
+// LongestWindow is longer than any window that a limit counts over: what was admitted before it counts no more.
+const LongestWindow = 32 * 24 * time.Hour
+
 // Bucket numbers the bucket of the sliding minute that contains at.
 func Bucket(at time.Time) int64 {
 	sec, length := at.Unix(), int64(BucketLength/time.Second)

@@ -6,6 +6,7 @@
 package telemetry
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,6 +73,8 @@ type Metrics struct {
 	deviation        prometheus.Histogram
 	quotaRejections  *prometheus.CounterVec
 	quotaExpired     prometheus.Counter
+	quotaThresholds  *prometheus.CounterVec
+	quotaUntold      prometheus.Counter
 	failClosed       *prometheus.CounterVec
 	failOpen         *prometheus.CounterVec
 	breaker          *prometheus.GaugeVec
@@ -124,6 +127,8 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1})
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
+	m.quotaThresholds = b.counterVec("quota_threshold_total", "Counters of limits whose use passed a threshold for the first time in their window, by threshold in percent.", "threshold", "scope", "dimension")
+	m.quotaUntold = b.counter("quota_threshold_dropped_total", "Passed thresholds that a subscriber was not told of, since it was behind or too many counters were near their limits.")
 	m.failClosed = b.counterVec("fail_closed_total", "Faults of Plumbline, by cause: requests that were refused because they could not be governed, and steps after a verdict that failed.", "cause")
 	m.failOpen = b.counterVec("fail_open_total", "Requests let through uncounted because a limit is open while its ledger is away, by cause.", "cause")
 	m.breaker = b.gaugeVec("ledger_breaker_state", "State of the way to the shared quota ledger: 1 for the one it is in.", "state")
@@ -264,6 +269,14 @@ func (m *Metrics) QuotaRefused(scope, dimension string) {
 
 // QuotaExpired counts reservations that their lease ended.
 func (m *Metrics) QuotaExpired(n int) { m.quotaExpired.Add(float64(n)) }
+
+// QuotaThreshold counts a counter whose use passed a threshold, in percent.
+func (m *Metrics) QuotaThreshold(percent int, scope, dimension string) {
+	m.quotaThresholds.WithLabelValues(strconv.Itoa(percent), scope, dimension).Inc()
+}
+
+// QuotaThresholdDropped counts a passed threshold that somebody was not told of.
+func (m *Metrics) QuotaThresholdDropped() { m.quotaUntold.Inc() }
 
 // LedgerTook records how long an operation of the ledger took.
 func (m *Metrics) LedgerTook(op LedgerOp, d time.Duration) { m.ledgerSeconds[op].Observe(d.Seconds()) }

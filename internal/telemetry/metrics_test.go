@@ -35,6 +35,7 @@ func touched(t *testing.T) *prometheus.Registry {
 	m.Decided("chat.completions", core.Verdict{Action: core.ActionAllow, Reason: core.ReasonNone}, "gpt-4o-mini")
 	m.Settled("gpt-4o-mini", core.Usage{InputTokens: 1, OutputTokens: 1}, 1)
 	m.QuotaRefused("user", "tokens")
+	m.QuotaThreshold(80, "user", "tokens")
 	m.FailedClosed("governance_unavailable")
 	m.RefusedAnonymous(core.ReasonMissingCredential)
 	m.PolicyInForce("v", "observe")

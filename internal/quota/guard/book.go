@@ -111,7 +111,7 @@ func (g *Guard) bringBack(ctx context.Context) error {
 		left[l.Request.ID] = true
 	}
 	all, charges := newSums(g.o.Limits(), g.o.Now()), 0
-	end, err := g.o.Records.Charges(ctx, g.o.Now().Add(-longestWindow), func(c Charged) error {
+	end, err := g.o.Records.Charges(ctx, g.o.Now().Add(-quota.LongestWindow), func(c Charged) error {
 		if !left[c.Exchange] {
 			all.add(c)
 			charges++

@@ -26,8 +26,6 @@ const (
 	mendTimeout  = 5 * time.Second
 	// atOnce bounds the reservations of one operation, and the records' answers for them.
 	atOnce = 200
-	// longestWindow is longer than any window that a limit counts over: what was admitted before it counts no more.
-	longestWindow = 32 * 24 * time.Hour
 )
 
 // errNotBack is why the breaker stays half open: the epoch waits for a book.
