@@ -60,7 +60,7 @@ func TestCommandsBesideAServer(t *testing.T) {
 		t.Errorf("another key got %d", status)
 	}
 
-	s.run("limit", "put", "none-left", "--scope", "user", "--subject", "ann", "--dimension", "requests", "--window", "month", "--value", "0")
+	s.run("limit", "set", "none-left", "--scope", "user", "--subject", "ann", "--dimension", "requests", "--window", "month", "--value", "0")
 	takesEffect("the limit", s.key, http.StatusTooManyRequests)
 	s.run("limit", "delete", "none-left")
 	takesEffect("the end of the limit", s.key, http.StatusOK)

@@ -26,7 +26,6 @@ func TestEndpoints(t *testing.T) {
 		{"root", get("/"), "unknown"},
 		{"not governed yet", post("/v1/responses/compact"), "responses.tools"},
 		{"batches", post("/v1/batches"), "batches"},
-		{"vector stores", get("/v1/vector_stores"), "vector_stores"},
 		{"mints credentials", post("/v1/realtime/client_secrets"), "realtime"},
 		{"administration", get("/v1/organization/projects"), "organization"},
 		{"wrong method", get("/v1/chat/completions"), "chat.stored"},

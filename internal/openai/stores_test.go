@@ -32,22 +32,26 @@ func TestReadStores(t *testing.T) {
 		{
 			"create", `{"name":"bills","description":"of May","metadata":{"k":"v"},"expires_after":{"anchor":"last_active_at","days":7},"file_ids":["file-1","file-2"],` +
 				`"chunking_strategy":{"type":"static","static":{"max_chunk_size_tokens":800,"chunk_overlap_tokens":400}}}`,
-			[]core.Part{beside("bills"), beside("of May"), beside("k"), beside("v")}, []core.ObjectRef{file("file-1"), file("file-2")},
+			[]core.Part{beside("bills"), beside("of May"), beside("k"), beside("v")},
+			[]core.ObjectRef{file("file-1"), file("file-2")},
 		},
 		{"update", `{"name":null,"metadata":{},"expires_after":null}`, nil, nil},
 		{
 			"files.create", `{"file_id":"file-1","attributes":{"a":"b","n":1.5,"ok":true},"chunking_strategy":{"type":"auto"}}`,
-			[]core.Part{beside("a"), beside("b"), beside("n"), beside("ok")}, []core.ObjectRef{file("file-1")},
+			[]core.Part{beside("a"), beside("b"), beside("n"), beside("ok")},
+			[]core.ObjectRef{file("file-1")},
 		},
 		{"files.update", `{"attributes":{"a":"b"}}`, []core.Part{beside("a"), beside("b")}, nil},
 		{
 			"file_batches.create", `{"files":[{"file_id":"file-1","attributes":{"a":"b"}},{"file_id":"file-2","chunking_strategy":null}]}`,
-			[]core.Part{beside("a"), beside("b")}, []core.ObjectRef{file("file-1"), file("file-2")},
+			[]core.Part{beside("a"), beside("b")},
+			[]core.ObjectRef{file("file-1"), file("file-2")},
 		},
 		{"search", `{"query":"late bills","max_num_results":50,"rewrite_query":true,"ranking_options":{"ranker":"auto","score_threshold":0.5}}`, []core.Part{asked("late bills")}, nil},
 		{
 			"search", `{"query":["late","bills"],"filters":{"type":"and","filters":[{"type":"eq","key":"a","value":"b"},{"type":"in","key":"c","value":["d",1]}]}}`,
-			[]core.Part{asked("late"), asked("bills"), beside("a"), beside("b"), beside("c"), beside("d")}, nil,
+			[]core.Part{asked("late"), asked("bills"), beside("a"), beside("b"), beside("c"), beside("d")},
+			nil,
 		},
 	} {
 		r, e := read("vector_stores."+tt.endpoint, tt.body, allowance())
@@ -151,12 +155,15 @@ func TestFilesAndStoresAsInput(t *testing.T) {
 		{"responses", input(`{"role":"user","content":[{"type":"input_image","file_id":"file-1","detail":"low"}]}`), files, "file_ids", []core.ObjectRef{{Kind: core.ObjectFile, ID: "file-1"}}, 1},
 		{
 			"chat.completions", `{"model":"gpt-4o","messages":[{"role":"user","content":[{"type":"file","file":{"file_id":"file-1"}}]}]}`, files, "file_ids",
-			[]core.ObjectRef{{Kind: core.ObjectFile, ID: "file-1"}}, 1,
+			[]core.ObjectRef{{Kind: core.ObjectFile, ID: "file-1"}},
+			1,
 		},
 		{"responses", search, searches, "hosted_tools", []core.ObjectRef{{Kind: core.ObjectVectorStore, ID: "vs_1"}, {Kind: core.ObjectVectorStore, ID: "vs_2"}}, 3},
 		{
 			"responses", input(`{"type":"file_search_call","id":"fs_1","status":"completed","queries":["late bills"],"results":[{"file_id":"file-1","text":"t"}]}`),
-			searches, "hosted_tools", []core.ObjectRef{{Kind: core.ObjectFile, ID: "file-1"}}, 0,
+			searches, "hosted_tools",
+			[]core.ObjectRef{{Kind: core.ObjectFile, ID: "file-1"}},
+			0,
 		},
 	} {
 		if _, e := read(tt.endpoint, tt.body, allowance()); e == nil || e.Rule != "requests."+tt.rule {

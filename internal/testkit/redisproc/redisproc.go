@@ -88,7 +88,7 @@ func (s *Server) start() error {
 		"--save", "", "--appendonly", "no", "--daemonize", "no", "--dir", s.dir, "--enable-debug-command", "yes",
 		"--maxclients", "1000", "--tcp-backlog", "128",
 	}
-	cmd := exec.CommandContext(context.Background(), binary, append(base, s.args...)...) //nolint:gosec // the arguments are the test's
+	cmd := exec.CommandContext(context.Background(), binary, append(base, s.args...)...)
 	cmd.Dir = s.dir
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	cmd.SysProcAttr = childAttributes()
