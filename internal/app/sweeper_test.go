@@ -16,7 +16,7 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// swept is an ownership that notes what it is asked to keep.
+// swept is an ownership that notes what it is asked to keep, and fails the first time.
 type swept struct {
 	store.Ownership
 	keeps []store.Keep
@@ -25,7 +25,10 @@ type swept struct {
 
 func (s *swept) Sweep(_ context.Context, k store.Keep) (int64, error) {
 	s.keeps = append(s.keeps, k)
-	return 3, s.err
+	if len(s.keeps) == 1 {
+		return 0, s.err
+	}
+	return 3, nil
 }
 
 func TestSweeperGoesOnAfterAFailure(t *testing.T) {
@@ -41,7 +44,6 @@ func TestSweeperGoesOnAfterAFailure(t *testing.T) {
 		begun := time.Now()
 		<-time.After(sweepInterval + time.Second)
 		synctest.Wait()
-		objects.err = nil
 		<-time.After(sweepInterval)
 		synctest.Wait()
 		stop()
