@@ -31,16 +31,7 @@ type keeper struct {
 
 // run keeps leases until ctx ends.
 func (k *keeper) run(ctx context.Context) error {
-	ticker := time.NewTicker(k.interval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-			k.keep(ctx)
-		}
-	}
+	return every(ctx, k.interval, func() { k.keep(ctx) })
 }
 
 // keep renews first, and ends nothing when that fails: whatever keeps it from running in time, a process that was stopped

@@ -11,7 +11,6 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/config"
-	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
 	"github.com/plumbline/plumbline/internal/store"
@@ -25,7 +24,7 @@ type QuotaView struct {
 	At      time.Time
 
 	snapshot *store.Snapshot
-	charges  func(context.Context, func(core.Principal, string, core.Charge) error) error
+	charges  func(context.Context, func(audit.Charged) error) error
 	ask      quota.Ask
 }
 
@@ -36,7 +35,7 @@ func ViewQuota(ctx context.Context, st store.Store, c config.Config) (*QuotaView
 		return nil, err
 	}
 	v := &QuotaView{At: time.Now(), snapshot: directory.Snapshot(), ask: askRunning(c.DataDir)}
-	v.charges = func(ctx context.Context, fn func(core.Principal, string, core.Charge) error) error {
+	v.charges = func(ctx context.Context, fn func(audit.Charged) error) error {
 		return eachCharge(ctx, AuditPath(c.DataDir), v.At.Add(-quota.LongestWindow), fn)
 	}
 	_, err = v.ask(ctx)
@@ -50,7 +49,7 @@ func ViewQuota(ctx context.Context, st store.Store, c config.Config) (*QuotaView
 }
 
 // eachCharge reads the charges of a log, which may not be there yet.
-func eachCharge(ctx context.Context, path string, since time.Time, fn func(core.Principal, string, core.Charge) error) error {
+func eachCharge(ctx context.Context, path string, since time.Time, fn func(audit.Charged) error) error {
 	r, err := audit.OpenReader(ctx, path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -59,20 +58,16 @@ func eachCharge(ctx context.Context, path string, since time.Time, fn func(core.
 		return err
 	}
 	defer r.Close()
-	return r.Charges(ctx, since, fn)
+	return r.Charges(ctx, audit.ChargesQuery{Since: since}, fn)
 }
 
 // reckon fills a ledger from the records.
 func (v *QuotaView) reckon(ctx context.Context) error {
 	ledger := memory.New(memory.Options{Now: func() time.Time { return v.At }})
 	v.ask = quota.AskLedger(ledger, v.snapshot.Limits(), v.At)
-	return v.charges(ctx, func(by core.Principal, model string, c core.Charge) error {
-		return ledger.Replay(c, chargedTo(by, model), v.snapshot.Limits())
+	return v.charges(ctx, func(c audit.Charged) error {
+		return ledger.Replay(c.Charge, subjectOf(c), v.snapshot.Limits())
 	})
-}
-
-func chargedTo(by core.Principal, model string) quota.Subject {
-	return quota.Subject{User: by.User, Team: by.Team, App: by.App, Model: model}
 }
 
 // Zone is the time zone of a limit, UTC for one that does not exist.
@@ -134,8 +129,8 @@ func (v *QuotaView) complete(s quota.Subject) (quota.Subject, error) {
 func (v *QuotaView) Usage(ctx context.Context) ([]quota.CounterUse, error) {
 	var subjects []quota.Subject
 	seen := map[quota.Subject]bool{}
-	err := v.charges(ctx, func(by core.Principal, model string, _ core.Charge) error {
-		if s := chargedTo(by, model); !seen[s] {
+	err := v.charges(ctx, func(c audit.Charged) error {
+		if s := subjectOf(c); !seen[s] {
 			seen[s] = true
 			subjects = append(subjects, s)
 		}

@@ -27,16 +27,7 @@ type sweeper struct {
 
 // run sweeps until ctx ends.
 func (s *sweeper) run(ctx context.Context) error {
-	ticker := time.NewTicker(sweepInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-			s.sweep(ctx, time.Now())
-		}
-	}
+	return every(ctx, sweepInterval, func() { s.sweep(ctx, time.Now()) })
 }
 
 func (s *sweeper) sweep(ctx context.Context, now time.Time) {

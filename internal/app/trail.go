@@ -26,18 +26,11 @@ type trail struct {
 
 // run takes over changes until ctx ends.
 func (t *trail) run(ctx context.Context) error {
-	ticker := time.NewTicker(trailInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-ticker.C:
-		}
+	return every(ctx, trailInterval, func() {
 		if err := t.catchUp(ctx); err != nil && !errors.Is(err, context.Canceled) {
 			t.log.Error("changes to the control data are not yet in the audit", "error", err)
 		}
-	}
+	})
 }
 
 // catchUp takes over every change that the audit does not have.

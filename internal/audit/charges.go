@@ -42,8 +42,13 @@ func (l *Log) Charges(ctx context.Context, q ChargesQuery, fn func(Charged) erro
 	if err := l.do(ctx, func() error { end = l.stored; return nil }); err != nil {
 		return fmt.Errorf("audit: reading charges: %w", err)
 	}
+	return eachCharge(ctx, l.side, q, end, fn)
+}
+
+// eachCharge gives the charges that q asks for and the tables have, up to a position.
+func eachCharge(ctx context.Context, db *sql.DB, q ChargesQuery, end Position, fn func(Charged) error) error {
 	for after, more := q.After, true; more; {
-		page, err := l.chargesPage(ctx, q.Since, after, end)
+		page, err := chargesPage(ctx, db, q.Since, after, end)
 		if err != nil {
 			return fmt.Errorf("audit: reading charges: %w", err)
 		}
@@ -59,7 +64,7 @@ func (l *Log) Charges(ctx context.Context, q ChargesQuery, fn func(Charged) erro
 }
 
 // chargesPage reads the first charges after a position.
-func (l *Log) chargesPage(ctx context.Context, since time.Time, after int64, end Position) ([]Charged, error) {
+func chargesPage(ctx context.Context, db *sql.DB, since time.Time, after int64, end Position) ([]Charged, error) {
 	const query = `SELECT entry, admitted, exchange, user, team, app, model, requests, input_tokens, output_tokens, cost
 		FROM charges WHERE entry > @after AND entry <= @end AND admitted >= @since AND entry >= coalesce(
 			(SELECT first FROM spans WHERE admitted >= @since ORDER BY last LIMIT 1),
@@ -67,7 +72,7 @@ func (l *Log) chargesPage(ctx context.Context, since time.Time, after int64, end
 		UNION ALL SELECT id, admitted, exchange, user, team, app, model, requests, input_tokens, output_tokens, cost
 		FROM entries AS e WHERE id > @after AND id <= @end AND admitted >= @since AND ` + unindexed + `
 		ORDER BY 1 LIMIT @most`
-	rows, err := l.side.QueryContext(ctx, query, sql.Named("after", after), sql.Named("end", end),
+	rows, err := db.QueryContext(ctx, query, sql.Named("after", after), sql.Named("end", end),
 		sql.Named("since", micros(since)), sql.Named("most", chargesAtOnce))
 	if err != nil {
 		return nil, err

@@ -48,7 +48,7 @@ func TestReaderGivesEveryChargeOnce(t *testing.T) {
 		t.Errorf("charges of a log that is closed (-want +got):\n%s", diff)
 	}
 	stop := errors.New("stop")
-	if err := reader.Charges(t.Context(), start, func(core.Principal, string, core.Charge) error { return stop }); !errors.Is(err, stop) {
+	if err := reader.Charges(t.Context(), audit.ChargesQuery{Since: start}, func(audit.Charged) error { return stop }); !errors.Is(err, stop) {
 		t.Errorf("an error of fn: got %v", err)
 	}
 }
@@ -56,7 +56,8 @@ func TestReaderGivesEveryChargeOnce(t *testing.T) {
 // readerCharges gives the charges from exchange first on, in the order of admission.
 func readerCharges(t *testing.T, r *audit.Reader, first int) (charges []core.Charge) {
 	t.Helper()
-	err := r.Charges(t.Context(), intentRecord(first).Time, func(p core.Principal, model string, c core.Charge) error {
+	err := r.Charges(t.Context(), audit.ChargesQuery{Since: intentRecord(first).Time}, func(charged audit.Charged) error {
+		p, model, c := charged.By, charged.Model, charged.Charge
 		if rec := outcomeRecord(int(c.Admitted.Sub(start).Milliseconds())); p.User != rec.Principal.User || p.Team != rec.Principal.Team ||
 			p.App != rec.Principal.App || model != rec.Model {
 			t.Errorf("charge of %+v, model %q", p, model)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // within is the bound on how long a change takes to be in force. The directory looks every half second; the rest is for
@@ -140,7 +141,7 @@ func TestAuditBesideAServer(t *testing.T) {
 		t.Errorf("verify says %q", verified)
 	}
 
-	out := &syncBuffer{}
+	out := &testkit.Buffer{}
 	cmd := s.command("tail")
 	cmd.Stdout, cmd.Stderr = out, out
 	tail := launch(t, cmd)

@@ -82,7 +82,7 @@ func serve(t testing.TB, s setup) *server {
 	must(t, os.Mkdir(data, 0o700))
 	cfg, _, err := config.Load(config.LoadOptions{Path: file, Flags: s.settings, ReadFile: os.ReadFile})
 	must(t, err)
-	w := &world{t: t, cfg: cfg, log: &syncBuffer{}, upstream: s.upstream}
+	w := &world{t: t, cfg: cfg, log: &testkit.Buffer{}, upstream: s.upstream}
 	w.key = seed(t, cfg, s.objects)
 	if w.upstream == "" {
 		s.provider.Key, s.provider.Behaviours = providerKey, true

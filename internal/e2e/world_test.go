@@ -2,7 +2,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -59,7 +58,7 @@ type world struct {
 	envoy    *testkit.Envoy
 	provider *provider.Provider
 	audit    *audit.Reader
-	log      *syncBuffer
+	log      *testkit.Buffer
 	key      string      // ann's app key
 	upstream string      // the provider's URL
 	client   *tls.Config // how callers connect, nil for without TLS
@@ -82,7 +81,7 @@ const allowAll = "version: 1\nmode: enforce\n"
 // start builds a world and takes it down at the end of the test.
 func start(t testing.TB, s setup) *world {
 	t.Helper()
-	w := &world{t: t, log: &syncBuffer{}}
+	w := &world{t: t, log: &testkit.Buffer{}}
 	dir := t.TempDir()
 	s.provider.Key, s.provider.Behaviours = providerKey, true
 	if s.provider.Keep == 0 {
@@ -369,22 +368,4 @@ func writeFile(t testing.TB, dir, name, content string) string {
 		t.Fatal(err)
 	}
 	return path
-}
-
-// syncBuffer takes log lines from many goroutines.
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // issuer stands in for a provider: what it publishes, whether it can be reached, and how often it was asked.
@@ -66,7 +68,7 @@ func documentOf(kids ...string) string {
 // run starts a source in a bubble. Its log is what the function gives.
 func run(t *testing.T, i *issuer, change func(*Options)) (*Source, func() string) {
 	t.Helper()
-	var log syncBuffer
+	var log testkit.Buffer
 	o := Options{
 		Issuer: "https://idp.test", URL: "https://idp.test/keys", Algorithms: []string{"EdDSA"}, Fetch: i.fetch,
 		Now: time.Now, Log: slog.New(slog.NewTextHandler(&log, nil)),
@@ -89,23 +91,6 @@ func run(t *testing.T, i *issuer, change func(*Options)) (*Source, func() string
 	})
 	<-s.Tried()
 	return s, log.String
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (s *syncBuffer) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.Write(p)
-}
-
-func (s *syncBuffer) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.b.String()
 }
 
 func has(s *Source, kid string) bool { _, ok := s.Keys().Key(kid); return ok }
