@@ -66,7 +66,7 @@ func (x *Exchange) left(e *quota.ExhaustedError, most int64) int64 {
 func (x *Exchange) limited(output int64) bool {
 	more := x.more(output)
 	for i := range x.hold.reservation.Standings {
-		if l := &x.hold.reservation.Standings[i].Limit; l.Hard() && more.In(l.Dimension) > 0 {
+		if l := x.hold.reservation.Standings[i].Limit; l.Hard() && more.In(l.Dimension) > 0 {
 			return true
 		}
 	}

@@ -17,8 +17,8 @@ func TestARefusalForQuotaSaysWhichLimitTheNumbersAndTheReset(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limit := func(d quota.Dimension, w quota.Window, value int64) quota.Limit {
-		return quota.Limit{ID: "l-1", Scope: quota.ScopeTeam, Subject: "billing", Dimension: d, Window: w, Value: value}
+	limit := func(d quota.Dimension, w quota.Window, value int64) *quota.Limit {
+		return &quota.Limit{ID: "l-1", Scope: quota.ScopeTeam, Subject: "billing", Dimension: d, Window: w, Value: value}
 	}
 	each := limit(quota.DimensionRequests, quota.WindowMinute, 60)
 	each.Scope, each.Subject, each.Model = quota.ScopeUser, "", "gpt-4o*"

@@ -12,7 +12,7 @@ import (
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
 
 func standing(d quota.Dimension, w quota.Window, value, used int64, reset time.Duration) quota.Standing {
-	s := quota.Standing{Limit: quota.Limit{ID: "l", Dimension: d, Window: w, Value: value}, Used: used}
+	s := quota.Standing{Limit: &quota.Limit{ID: "l", Dimension: d, Window: w, Value: value}, Used: used}
 	if reset != 0 {
 		s.Reset = noon.Add(reset)
 	}

@@ -124,17 +124,17 @@ func TestFirstToBind(t *testing.T) {
 		one, other quota.Standing
 		first      string
 	}{
-		{name: "least part", one: quota.Standing{Limit: quota.Limit{Value: 100}, Used: 91}, other: quota.Standing{Limit: quota.Limit{Value: 10}, Used: 9}, first: "one"},
-		{name: "large values", one: quota.Standing{Limit: quota.Limit{Value: quota.MaxValue}, Used: quota.MaxValue - 2}, other: quota.Standing{Limit: quota.Limit{Value: quota.MaxValue - 1}, Used: quota.MaxValue - 2}, first: "other"},
-		{name: "products of more than 64 bits", one: quota.Standing{Limit: quota.Limit{Value: 1 << 40}, Used: 1 << 39}, other: quota.Standing{Limit: quota.Limit{Value: quota.MaxValue}, Used: 1}, first: "one"},
-		{name: "nothing", one: quota.Standing{Limit: quota.Limit{Value: 0}}, other: quota.Standing{Limit: quota.Limit{Value: 10}, Used: 9}, first: "one"},
-		{name: "as little for longer", one: quota.Standing{Limit: quota.Limit{Value: 10}, Used: 10, Reset: day}, other: quota.Standing{Limit: quota.Limit{Value: 20}, Used: 25, Reset: month}, first: "other"},
+		{name: "least part", one: quota.Standing{Limit: &quota.Limit{Value: 100}, Used: 91}, other: quota.Standing{Limit: &quota.Limit{Value: 10}, Used: 9}, first: "one"},
+		{name: "large values", one: quota.Standing{Limit: &quota.Limit{Value: quota.MaxValue}, Used: quota.MaxValue - 2}, other: quota.Standing{Limit: &quota.Limit{Value: quota.MaxValue - 1}, Used: quota.MaxValue - 2}, first: "other"},
+		{name: "products of more than 64 bits", one: quota.Standing{Limit: &quota.Limit{Value: 1 << 40}, Used: 1 << 39}, other: quota.Standing{Limit: &quota.Limit{Value: quota.MaxValue}, Used: 1}, first: "one"},
+		{name: "nothing", one: quota.Standing{Limit: &quota.Limit{Value: 0}}, other: quota.Standing{Limit: &quota.Limit{Value: 10}, Used: 9}, first: "one"},
+		{name: "as little for longer", one: quota.Standing{Limit: &quota.Limit{Value: 10}, Used: 10, Reset: day}, other: quota.Standing{Limit: &quota.Limit{Value: 20}, Used: 25, Reset: month}, first: "other"},
 	} {
 		var set []quota.Limit
 		var stand []quota.Standing
 		for i, s := range []quota.Standing{tt.one, tt.other} {
 			l := quota.Limit{ID: []string{"one", "other"}[i], Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: s.Limit.Value}
-			s.Limit = l
+			s.Limit = &l
 			set, stand = append(set, l), append(stand, s)
 		}
 		ask := func(context.Context, ...quota.Subject) ([][]quota.Standing, error) {

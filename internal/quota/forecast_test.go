@@ -14,7 +14,7 @@ import (
 func dayStanding(value, posted, pending int64) quota.Standing {
 	midnight := time.Date(2026, 3, 4, 0, 0, 0, 0, time.UTC)
 	return quota.Standing{
-		Limit: quota.Limit{ID: "l", Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: value},
+		Limit: &quota.Limit{ID: "l", Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: value},
 		Used:  posted + pending, Posted: posted, Since: midnight, Reset: midnight.Add(24 * time.Hour),
 	}
 }

@@ -60,7 +60,7 @@ func LargestFitting(
 		a.OutputTokens = overChoices(perChoice, choices)
 		a.Cost = cost(a.OutputTokens)
 		for i := range standings {
-			if l := &standings[i].Limit; l.Hard() && !standings[i].HasRoom(l.Wanted(a)) {
+			if l := standings[i].Limit; l.Hard() && !standings[i].HasRoom(l.Wanted(a)) {
 				return false
 			}
 		}

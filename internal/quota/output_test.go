@@ -44,7 +44,7 @@ func TestOutputReservation(t *testing.T) {
 
 // standing gives a hard limit with so much room left.
 func standing(d quota.Dimension, room int64) quota.Standing {
-	return quota.Standing{Limit: quota.Limit{ID: string(d), Dimension: d, Value: 100_000}, Used: 100_000 - room}
+	return quota.Standing{Limit: &quota.Limit{ID: string(d), Dimension: d, Value: 100_000}, Used: 100_000 - room}
 }
 
 func tenEach(output int64) core.MicroUSD { return core.MicroUSD(1000 + 10*output) }
@@ -159,7 +159,7 @@ func TestAmounts(t *testing.T) {
 func TestExhaustedError(t *testing.T) {
 	refusal := func(d quota.Dimension, w quota.Window, wanted int64, reset time.Time) *quota.ExhaustedError {
 		l := quota.Limit{ID: "l", Dimension: d, Window: w, Value: 10}
-		return &quota.ExhaustedError{Standing: quota.Standing{Limit: l, Used: 10, Reset: reset}, Wanted: wanted}
+		return &quota.ExhaustedError{Standing: quota.Standing{Limit: &l, Used: 10, Reset: reset}, Wanted: wanted}
 	}
 	soon, late := time.Unix(100, 0), time.Unix(200, 0)
 	never := refusal(quota.DimensionTokens, quota.WindowMinute, 11, soon)

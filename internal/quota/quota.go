@@ -110,7 +110,7 @@ type Request struct {
 
 // Standing is one limit as a call met it.
 type Standing struct {
-	Limit Limit
+	Limit *Limit // shared, must not be changed
 	// Used is posted plus pending, the call's own hold included.
 	Used int64
 	// Posted is what of Used was settled.

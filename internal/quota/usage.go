@@ -68,7 +68,7 @@ func Counters(ctx context.Context, ask Ask, limits *LimitSet, subjects []Subject
 				continue
 			}
 			seen[m.Key] = true
-			uses = append(uses, CounterUse{Limit: st.Limit, For: m.Key.Subject, Use: UseOf(st, at)})
+			uses = append(uses, CounterUse{Limit: *st.Limit, For: m.Key.Subject, Use: UseOf(st, at)})
 		}
 	}
 	order := make(map[string]int, len(uses))

@@ -303,7 +303,7 @@ func (l ledger) Reserve(ctx context.Context, r quota.Request) (held quota.Reserv
 func (w *World) notice(held quota.Reservation, wanted func(*quota.Limit) int64) {
 	for i := range held.Standings {
 		s := &held.Standings[i]
-		if s.Limit.Hard() && s.Limit.Window != quota.WindowMinute && wanted(&s.Limit) > 0 && s.Used > s.Limit.Value {
+		if s.Limit.Hard() && s.Limit.Window != quota.WindowMinute && wanted(s.Limit) > 0 && s.Used > s.Limit.Value {
 			w.above = append(w.above, fmt.Sprintf("%s: %d of %d", s.Limit.ID, s.Used, s.Limit.Value))
 		}
 	}

@@ -296,7 +296,7 @@ func keyOf(l *quota.Limit, s quota.Subject) standingKey {
 
 func (all standings) learn(s quota.Subject, list []quota.Standing, now time.Time) {
 	for i := range list {
-		l := &list[i].Limit
+		l := list[i].Limit
 		if l.Dimension == quota.DimensionConcurrency || l.WhenUnreachable() != quota.UnreachableLocal {
 			continue
 		}

@@ -178,7 +178,7 @@ func (s *server) used(m quota.Match) (n int64) {
 func (s *server) lack(limits []quota.Match, a quota.Amounts) error {
 	for _, m := range limits {
 		if used := s.used(m); m.Limit.Hard() && m.Limit.Wanted(a) > 0 && used+m.Limit.Wanted(a) > m.Limit.Value {
-			return &quota.ExhaustedError{Standing: quota.Standing{Limit: *m.Limit, Used: used}, Wanted: m.Limit.Wanted(a)}
+			return &quota.ExhaustedError{Standing: quota.Standing{Limit: m.Limit, Used: used}, Wanted: m.Limit.Wanted(a)}
 		}
 	}
 	return nil
@@ -186,7 +186,7 @@ func (s *server) lack(limits []quota.Match, a quota.Amounts) error {
 
 func (s *server) standings(limits []quota.Match) (all []quota.Standing) {
 	for _, m := range limits {
-		all = append(all, quota.Standing{Limit: *m.Limit, Used: s.used(m), Reset: m.End})
+		all = append(all, quota.Standing{Limit: m.Limit, Used: s.used(m), Reset: m.End})
 	}
 	return all
 }

@@ -25,7 +25,7 @@ func bucketOf(l *quota.Limit, at time.Time) int64 {
 func (ln *line) standing(s *quota.Standing, at time.Time, need int64) {
 	bucket := bucketOf(ln.limit, at)
 	posted, pending := ln.counter.sums(bucket)
-	s.Limit, s.Reset = *ln.limit, ln.counter.end
+	s.Limit, s.Reset = ln.limit, ln.counter.end
 	s.Used, s.Posted = quota.SaturatingAdd(posted, pending), posted
 	if start := ln.counter.key.Start; start != 0 {
 		s.Since = time.Unix(start, 0).UTC()

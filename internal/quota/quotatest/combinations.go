@@ -162,7 +162,7 @@ func wantRefused(reserve func(quota.Subject, quota.Amounts) (quota.Reservation, 
 	if !errors.As(err, &refused) {
 		return fmt.Errorf("one more was admitted (%w)", err)
 	}
-	if s := refused.Standing; s.Limit != l || s.Used != l.Value || refused.Wanted != 1 || !s.Reset.Equal(end) {
+	if s := refused.Standing; *s.Limit != l || s.Used != l.Value || refused.Wanted != 1 || !s.Reset.Equal(end) {
 		return fmt.Errorf("the refusal says %+v, want the reset %v", *refused, end)
 	}
 	return nil

@@ -38,7 +38,7 @@ func reserveStopsAtTheLimit(t *testing.T, f *fixture) {
 		a := quota.Amounts{Requests: 1, InputTokens: 15, OutputTokens: 25, Cost: 200}
 		f.mustReserve(t, l.ID+"1", limits, a)
 		r := f.mustReserve(t, l.ID+"2", limits, a)
-		if got := r.Standings[0]; got.Used != l.Value || got.Limit != l {
+		if got := r.Standings[0]; got.Used != l.Value || *got.Limit != l {
 			t.Errorf("%s: standing %+v, want used %d", l.ID, got, l.Value)
 		}
 		_, err := f.reserve(l.ID+"3", limits, a)

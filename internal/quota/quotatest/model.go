@@ -113,7 +113,7 @@ func (m *model) standing(l *quota.Limit, s quota.Subject, pinned, at time.Time, 
 		}
 		return used
 	}
-	st := quota.Standing{Limit: *l, Used: sum(at)}
+	st := quota.Standing{Limit: l, Used: sum(at)}
 	for _, e := range m.all {
 		if !e.live {
 			st.Posted += m.counted(e, l, s, pinned, at)

@@ -113,7 +113,7 @@ func (a *answer) refusal(all []line, wanted func(*quota.Limit) int64) error {
 			return errAnswer
 		}
 		ln := &all[i-1]
-		e := &quota.ExhaustedError{Standing: ln.standing(used, posted, leaves), Wanted: wanted(&ln.limit)}
+		e := &quota.ExhaustedError{Standing: ln.standing(used, posted, leaves), Wanted: wanted(ln.limit)}
 		if e.Outlasts(worst) {
 			worst = e
 		}

@@ -155,8 +155,8 @@ func TestSaturation(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	all := []line{
-		{counter: nameOf(quota.CounterKey{Limit: "a"}), limit: quota.Limit{ID: "a\n\x00é"}},
-		{counter: nameOf(quota.CounterKey{Limit: "b"}), limit: quota.Limit{ID: string(make([]byte, 300))}},
+		{counter: nameOf(quota.CounterKey{Limit: "a"}), limit: &quota.Limit{ID: "a\n\x00é"}},
+		{counter: nameOf(quota.CounterKey{Limit: "b"}), limit: &quota.Limit{ID: string(make([]byte, 300))}},
 	}
 	packed := packNames(all)
 	names, err := readNames(string(packed[5:])) // behind the mark of a text and its length
@@ -177,7 +177,7 @@ func FuzzNames(f *testing.F) {
 		}
 		all := make([]line, len(names))
 		for i, n := range names {
-			all[i] = line{counter: n.counter, limit: quota.Limit{ID: n.limit}}
+			all[i] = line{counter: n.counter, limit: &quota.Limit{ID: n.limit}}
 		}
 		again, err := readNames(string(packNames(all)[5:]))
 		if err != nil || len(again) != len(names) {

@@ -79,7 +79,7 @@ func (l *Ledger) reserved(r quota.Request, a *answer) (quota.Reservation, error)
 	}
 	all := make([]line, len(names))
 	for i, n := range names {
-		all[i] = line{counter: n.counter, limit: quota.Limit{ID: n.limit}}
+		all[i] = line{counter: n.counter, limit: &quota.Limit{ID: n.limit}}
 		if ln, ok := known[n.counter]; ok {
 			all[i] = ln
 		}

@@ -12,7 +12,7 @@ import (
 
 // line is the part of a reservation under one limit.
 type line struct {
-	limit   quota.Limit
+	limit   *quota.Limit
 	counter string // the name of its counter within the epoch
 	start   int64  // of the calendar window, Unix seconds; 0 for others
 	end     time.Time
@@ -22,7 +22,7 @@ type line struct {
 func lines(matches []quota.Match) []line {
 	all := make([]line, len(matches))
 	for i, m := range matches {
-		all[i] = line{limit: *m.Limit, counter: nameOf(m.Key), start: m.Key.Start, end: m.End}
+		all[i] = line{limit: m.Limit, counter: nameOf(m.Key), start: m.Key.Start, end: m.End}
 	}
 	return all
 }
@@ -98,7 +98,7 @@ func linesFrom(names []name, fields []int64) ([]line, bool) {
 	all := make([]line, len(names))
 	for i, n := range names {
 		f := fields[lineFields*i:]
-		ln := line{counter: n.counter, limit: quota.Limit{ID: n.limit, Value: f[2]}}
+		ln := line{counter: n.counter, limit: &quota.Limit{ID: n.limit, Value: f[2]}}
 		if d := f[0]; d >= 1 && d <= int64(len(dimensions)) {
 			ln.limit.Dimension = dimensions[d-1]
 		}

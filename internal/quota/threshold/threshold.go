@@ -164,7 +164,7 @@ func (b *Bus) tell(s *quota.Standing, n int, subject quota.Subject, at time.Time
 	window[key] = n
 	for _, percent := range percents[told:n] {
 		b.metrics.QuotaThreshold(percent, string(s.Limit.Scope), string(s.Limit.Dimension))
-		b.send(Event{Limit: s.Limit, Percent: percent, For: of, Posted: s.Posted, Since: s.Since, Reset: s.Reset, At: at})
+		b.send(Event{Limit: *s.Limit, Percent: percent, For: of, Posted: s.Posted, Since: s.Since, Reset: s.Reset, At: at})
 	}
 }
 

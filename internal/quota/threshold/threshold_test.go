@@ -196,7 +196,7 @@ func TestPassed(t *testing.T) {
 		{quota.MaxValue, quota.MaxValue/2 + 1, 1},
 		{quota.MaxValue, quota.MaxValue - 1, 2},
 	} {
-		s := quota.Standing{Limit: day(tt.value), Posted: tt.posted, Used: tt.posted, Since: since}
+		s := quota.Standing{Limit: new(day(tt.value)), Posted: tt.posted, Used: tt.posted, Since: since}
 		if got := passed(&s); got != tt.want {
 			t.Errorf("%d of %d: %d thresholds, want %d", tt.posted, tt.value, got, tt.want)
 		}
@@ -225,7 +225,7 @@ func TestASubscriberThatDoesNotReadHoldsNobodyUp(t *testing.T) {
 func TestMemoryIsBounded(t *testing.T) {
 	w := newWorld()
 	events, _ := w.bus.Subscribe(2 * maxCounters)
-	s := quota.Standing{Limit: day(100), Posted: 60, Since: w.now, Reset: w.now.Add(time.Hour)}
+	s := quota.Standing{Limit: new(day(100)), Posted: 60, Since: w.now, Reset: w.now.Add(time.Hour)}
 	see := func(user int) {
 		w.bus.saw([]quota.Standing{s}, quota.Subject{User: fmt.Sprint(user)}, w.now)
 	}
@@ -257,7 +257,7 @@ func TestAnOlderStandingTellsNothing(t *testing.T) {
 	w := newWorld()
 	events, _ := w.bus.Subscribe(100)
 	for _, posted := range []int64{85, 60, 85, 100, 85} {
-		s := []quota.Standing{{Limit: day(100), Posted: posted, Since: w.now, Reset: w.now.Add(time.Hour)}}
+		s := []quota.Standing{{Limit: new(day(100)), Posted: posted, Since: w.now, Reset: w.now.Add(time.Hour)}}
 		w.bus.saw(s, quota.Subject{User: "ann"}, w.now)
 	}
 	wantTold(t, events, `day 50% of "ann" at 85`, `day 80% of "ann" at 85`, `day 100% of "ann" at 100`)
@@ -266,7 +266,7 @@ func TestAnOlderStandingTellsNothing(t *testing.T) {
 func TestOneOfManyAtOnceTells(t *testing.T) {
 	w := newWorld()
 	events, _ := w.bus.Subscribe(100)
-	s := []quota.Standing{{Limit: day(100), Posted: 85, Since: w.now, Reset: w.now.Add(time.Hour)}}
+	s := []quota.Standing{{Limit: new(day(100)), Posted: 85, Since: w.now, Reset: w.now.Add(time.Hour)}}
 	var all sync.WaitGroup
 	for range 100 {
 		all.Go(func() { w.bus.saw(s, quota.Subject{User: "ann"}, w.now) })
@@ -304,7 +304,7 @@ func BenchmarkWatch(b *testing.B) {
 	w := newWorld()
 	standings := make([]quota.Standing, 8)
 	for i := range standings {
-		standings[i] = quota.Standing{Limit: day(100), Posted: 90, Since: w.now, Reset: w.now.Add(time.Hour)}
+		standings[i] = quota.Standing{Limit: new(day(100)), Posted: 90, Since: w.now, Reset: w.now.Add(time.Hour)}
 	}
 	for b.Loop() {
 		w.bus.saw(standings, quota.Subject{User: "ann"}, w.now)

@@ -148,7 +148,7 @@ func (r *run) compare(t *rapid.T, what string, got []quota.Standing, limits []qu
 	}
 	var said, want []row
 	for _, st := range got {
-		said = append(said, row{st.Limit, st.Used, st.Posted})
+		said = append(said, row{*st.Limit, st.Used, st.Posted})
 	}
 	for i := range limits {
 		who, _ := about(&limits[i], s)

@@ -157,24 +157,24 @@ func (r *run) judge(t *rapid.T, err error, full []quota.Limit, s quota.Subject, 
 		t.Fatalf("I8: refused although all have room: %v", err)
 	}
 	named := refused.Standing
-	if !slices.Contains(full, named.Limit) {
+	if !slices.Contains(full, *named.Limit) {
 		t.Fatalf("I7: %v is named, but these lack room: %+v", err, full)
 	}
-	who, _ := about(&named.Limit, s)
-	posted, pending := r.book.used(&named.Limit, who, r.now)
-	if named.Used != posted+pending || named.Posted != posted || refused.Wanted != more(&named.Limit) {
-		t.Fatalf("refusal says %+v (wanted %d), the book says %d posted, %d pending, %d wanted", named, refused.Wanted, posted, pending, more(&named.Limit))
+	who, _ := about(named.Limit, s)
+	posted, pending := r.book.used(named.Limit, who, r.now)
+	if named.Used != posted+pending || named.Posted != posted || refused.Wanted != more(named.Limit) {
+		t.Fatalf("refusal says %+v (wanted %d), the book says %d posted, %d pending, %d wanted", named, refused.Wanted, posted, pending, more(named.Limit))
 	}
 	never := func(l *quota.Limit) bool { return more(l) > l.Value }
 	for i := range full {
 		switch other := &full[i]; {
-		case never(other) && !never(&named.Limit):
+		case never(other) && !never(named.Limit):
 			t.Fatalf("%s is named, but under %s the call can never fit", named.Limit.ID, other.ID)
-		case never(other) == never(&named.Limit) && !never(other) && r.opens(other, s, more(other)).After(named.Reset):
+		case never(other) == never(named.Limit) && !never(other) && r.opens(other, s, more(other)).After(named.Reset):
 			t.Fatalf("%s is named with reset %v, but %s opens only at %v", named.Limit.ID, named.Reset, other.ID, r.opens(other, s, more(other)))
 		}
 	}
-	if want := r.opens(&named.Limit, s, more(&named.Limit)); !never(&named.Limit) && !want.Equal(named.Reset) {
+	if want := r.opens(named.Limit, s, more(named.Limit)); !never(named.Limit) && !want.Equal(named.Reset) {
 		t.Fatalf("%s is said to open at %v, the book says %v", named.Limit.ID, named.Reset, want)
 	}
 	return false
@@ -262,7 +262,7 @@ func (r *run) extend(t *rapid.T) {
 	case err != nil && len(full) == 0:
 		t.Fatalf("I8: Extend gave %v although all have room", err)
 	case err != nil:
-		if !errors.As(err, &refused) || !slices.Contains(full, refused.Standing.Limit) {
+		if !errors.As(err, &refused) || !slices.Contains(full, *refused.Standing.Limit) {
 			t.Fatalf("I7: Extend gave %v, but these lack room: %+v", err, full)
 		}
 	default:

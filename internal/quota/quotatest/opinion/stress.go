@@ -225,7 +225,7 @@ func (s *storm) takeStock() {
 			if st.Used != st.Posted {
 				t.Errorf("I4: %s has %d pending", st.Limit.ID, st.Used-st.Posted)
 			}
-			if want := s.sum(booked, &st.Limit, subject); st.Posted != want {
+			if want := s.sum(booked, st.Limit, subject); st.Posted != want {
 				t.Errorf("I5: %s has posted %d, the settlements sum to %d", st.Limit.ID, st.Posted, want)
 			}
 		}
