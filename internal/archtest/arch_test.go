@@ -22,7 +22,7 @@ const module = "github.com/plumbline/plumbline"
 // layers orders the packages from the inside out. A package may import packages of layers before its own, and those of
 // its own layer that siblings names.
 var layers = [][]string{
-	{"internal/core", "internal/yamldoc", "internal/sqlite", "migrations"},
+	{"internal/core", "internal/yamldoc", "internal/sqlite", "internal/audit/chain", "migrations"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
@@ -63,6 +63,7 @@ var homes = map[string][]string{
 	"github.com/tiktoken-go/tokenizer":          {"internal/openai"},
 	"github.com/andybalholm/brotli":             {"internal/openai"},
 	"github.com/klauspost/compress":             {"internal/openai"},
+	"golang.org/x/mod":                          {"internal/audit/chain"},
 	"github.com/google/uuid":                    {"internal/gate", "internal/app"},
 	"github.com/redis/go-redis":                 {"internal/quota/redis"},
 	"github.com/envoyproxy/protoc-gen-validate": {},
