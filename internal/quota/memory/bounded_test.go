@@ -57,14 +57,14 @@ func TestMemoryIsBounded(t *testing.T) {
 	if got := len(l.counters.byKey); got != 7 || len(l.counters.queue) != 7 {
 		t.Errorf("%d counters (%d in the queue) are kept when only 7 count", got, len(l.counters.queue))
 	}
-	if got := len(l.resolved); got != 1000 {
+	if got := len(l.entries.byID); got != 1000 {
 		t.Errorf("%d results, want the 1000 of the last ten minutes", got)
 	}
 	at = at.Add(defaultRemember)
 	for i := range 16 {
 		exchange(fmt.Sprint("last ", i), "ann")
 	}
-	if got := len(l.resolved); got != 16 {
+	if got := len(l.entries.byID); got != 16 {
 		t.Errorf("%d results are kept when only 16 are young", got)
 	}
 }
@@ -175,13 +175,13 @@ func TestSaturation(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range l.counters.byKey {
-				c.cells[0].posted = math.MaxInt64 - 10
+				c.total.posted = math.MaxInt64 - 10
 			}
 			if err := post(l); err != nil {
 				t.Fatal(err)
 			}
 			for _, c := range l.counters.byKey {
-				if got := c.cells[0].posted; got != math.MaxInt64 {
+				if got := c.total.posted; got != math.MaxInt64 {
 					t.Errorf("posted %d", got)
 				}
 			}
