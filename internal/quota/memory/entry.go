@@ -9,6 +9,9 @@ import (
 // spareHolds bounds the holds that are kept for the calls to come: about as many as are in flight at once.
 const spareHolds = 1024
 
+// entriesAtOnce is how many entries are made at once: one of many is cheaper, for the garbage collector too.
+const entriesAtOnce = 128
+
 // entry is what the ledger knows of one reservation, from Reserve until its result is forgotten. There are many more results
 // than live reservations, so what only those need is apart.
 type entry struct {
@@ -24,7 +27,8 @@ type hold struct {
 	first    quota.Reservation // as Reserve returned it
 	held     quota.Amounts
 	progress quota.Amounts
-	lines    []line
+	lines    []line    // shared, must not be changed
+	buckets  []int64   // where each line counts in a sliding minute, of no meaning in other windows
 	until    time.Time // end of the lease
 	place    int       // among the live ones, -1 for one that expired
 	overran  bool
@@ -38,23 +42,44 @@ type entries struct {
 	byID        map[string]*entry
 	live        []*entry // in no order
 	first, last *entry   // the results, in order of time
+	free        *entry   // those of no use at present, by next
 	spare       []*hold
 }
 
-// hold gives a hold that holds nothing.
-func (es *entries) hold() *hold {
-	last := len(es.spare) - 1
-	if last < 0 {
-		return &hold{}
+// hold gives a hold of nothing under some lines, in a bucket.
+func (es *entries) hold(lines []line, bucket int64) *hold {
+	if len(es.spare) == 0 {
+		es.spare = append(es.spare, &hold{})
 	}
+	last := len(es.spare) - 1
 	h := es.spare[last]
 	es.spare = es.spare[:last]
+	h.lines = lines
+	for range lines {
+		h.buckets = append(h.buckets, bucket)
+	}
 	return h
+}
+
+// discard keeps a hold of no use for another call.
+func (es *entries) discard(h *hold) {
+	if len(es.spare) < spareHolds {
+		*h = hold{buckets: h.buckets[:0]}
+		es.spare = append(es.spare, h)
+	}
 }
 
 // open enters a reservation that is live.
 func (es *entries) open(id string, h *hold) {
-	e := &entry{id: id, hold: h}
+	if es.free == nil {
+		more := make([]entry, entriesAtOnce)
+		for i := range more {
+			more[i].next, es.free = es.free, &more[i]
+		}
+	}
+	e := es.free
+	es.free = e.next
+	*e = entry{id: id, hold: h}
 	h.place = len(es.live)
 	es.live = append(es.live, e)
 	es.byID[id] = e
@@ -80,16 +105,11 @@ func (es *entries) close(e *entry, booked quota.Amounts, until time.Time) {
 // letGo lets the counters of a hold be forgotten. Nothing is left of it but the result, and the standings that Reserve
 // returned.
 func (es *entries) letGo(e *entry) {
-	h := e.hold
-	for i := range h.lines {
-		h.lines[i].counter.holds--
+	for _, ln := range e.hold.lines {
+		ln.counter.holds--
 	}
+	es.discard(e.hold)
 	e.hold = nil
-	if len(es.spare) < spareHolds {
-		clear(h.lines)
-		*h = hold{lines: h.lines[:0]}
-		es.spare = append(es.spare, h)
-	}
 }
 
 // tidy forgets results that were remembered for long enough, but never the last.
@@ -104,5 +124,7 @@ func (es *entries) tidy(now time.Time) {
 		}
 		delete(es.byID, e.id)
 		es.first = e.next
+		*e = entry{next: es.free}
+		es.free = e
 	}
 }

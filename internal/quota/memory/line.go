@@ -2,11 +2,10 @@ package memory
 
 import "github.com/plumbline/plumbline/internal/quota"
 
-// line is the part of a hold under one limit.
+// line is one limit that a call counts under, and where.
 type line struct {
 	limit   *quota.Limit
 	counter *counter
-	bucket  int64 // where it counts in a sliding minute, of no meaning in other windows
 }
 
 // standing fills s with the limit as it stands when now is the bucket in progress. Reset of a sliding minute is when it will
@@ -30,17 +29,17 @@ func standings(lines []line, now int64) []quota.Standing {
 }
 
 // lack gives the refusal by the hard limit without room that outlasts the others, nil if all have room for what is wanted
-// under them.
-func lack(lines []line, now int64, wanted func(*quota.Limit) int64) *quota.ExhaustedError {
+// under them when now is the bucket in progress.
+func (h *hold) lack(now int64, wanted func(*quota.Limit) int64) *quota.ExhaustedError {
 	var worst *quota.ExhaustedError
-	for i := range lines {
-		ln := &lines[i]
+	for i := range h.lines {
+		ln := &h.lines[i]
 		more := wanted(ln.limit)
 		if more == 0 || !ln.limit.Hard() {
 			continue
 		}
 		over := quota.SaturatingAdd(ln.counter.sum(now).used(), more) - ln.limit.Value
-		if over <= 0 || !ln.counter.counts(ln.bucket, now) {
+		if over <= 0 || !ln.counter.counts(h.buckets[i], now) {
 			continue
 		}
 		e := &quota.ExhaustedError{Wanted: more}

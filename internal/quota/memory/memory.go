@@ -76,18 +76,16 @@ func (l *Ledger) Reserve(_ context.Context, r quota.Request) (quota.Reservation,
 	}
 
 	l.counters.tidy(r.At)
-	bucket, page := quota.Bucket(r.At), l.page(r.Limits, r.Subject, r.At)
-	lines := page.at(bucket)
-	if refused := lack(lines, bucket, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) }); refused != nil {
+	bucket := quota.Bucket(r.At)
+	h := l.entries.hold(l.page(r.Limits, r.Subject, r.At).lines, bucket)
+	if refused := h.lack(bucket, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) }); refused != nil {
+		l.entries.discard(h)
 		return quota.Reservation{}, refused
 	}
-	h := l.entries.hold()
-	h.lines = append(h.lines, lines...)
-	for i := range h.lines {
-		ln := &h.lines[i]
-		ln.bucket = ln.counter.advance(bucket) // a call that comes late counts with the newest
+	for i, ln := range h.lines {
+		h.buckets[i] = ln.counter.advance(bucket) // a call that comes late counts with the newest
 		ln.counter.holds++
-		ln.counter.add(ln.bucket, 0, ln.limit.Wanted(r.Amounts))
+		ln.counter.add(h.buckets[i], 0, ln.limit.Wanted(r.Amounts))
 	}
 	h.first = quota.Reservation{ID: r.ID, Admitted: r.At, Held: r.Amounts, Standings: standings(h.lines, bucket)}
 	h.held, h.until = r.Amounts, l.now().Add(l.lease)
@@ -113,12 +111,11 @@ func (l *Ledger) Extend(_ context.Context, id string, more quota.Amounts) (quota
 	}
 	now := l.now()
 	bucket := quota.Bucket(now)
-	if refused := lack(h.lines, bucket, func(l *quota.Limit) int64 { return more.In(l.Dimension) }); refused != nil {
+	if refused := h.lack(bucket, func(l *quota.Limit) int64 { return more.In(l.Dimension) }); refused != nil {
 		return quota.Reservation{}, refused
 	}
-	for i := range h.lines {
-		ln := &h.lines[i]
-		ln.counter.add(ln.bucket, 0, more.In(ln.limit.Dimension))
+	for i, ln := range h.lines {
+		ln.counter.add(h.buckets[i], 0, more.In(ln.limit.Dimension))
 	}
 	h.held, h.until = held, now.Add(l.lease)
 	return quota.Reservation{ID: id, Admitted: h.first.Admitted, Held: held, Standings: standings(h.lines, bucket)}, nil
@@ -254,9 +251,8 @@ func (l *Ledger) Overruns() uint64 {
 // resolve posts what was used, releases what was held and remembers the result. The hold stays until it is let go.
 func (l *Ledger) resolve(e *entry, used quota.Amounts) {
 	h := e.hold
-	for i := range h.lines {
-		ln := &h.lines[i]
-		ln.counter.add(ln.bucket, used.In(ln.limit.Dimension), -ln.limit.Wanted(h.held))
+	for i, ln := range h.lines {
+		ln.counter.add(h.buckets[i], used.In(ln.limit.Dimension), -ln.limit.Wanted(h.held))
 	}
 	l.noteOverrun(h, used)
 	now := l.now()
@@ -266,9 +262,8 @@ func (l *Ledger) resolve(e *entry, used quota.Amounts) {
 
 // correct posts what the owner of an expired reservation says was used, in place of what its lease booked.
 func (l *Ledger) correct(e *entry, used quota.Amounts) {
-	for i := range e.hold.lines {
-		ln := &e.hold.lines[i]
-		ln.counter.add(ln.bucket, used.In(ln.limit.Dimension)-e.booked.In(ln.limit.Dimension), 0)
+	for i, ln := range e.hold.lines {
+		ln.counter.add(e.hold.buckets[i], used.In(ln.limit.Dimension)-e.booked.In(ln.limit.Dimension), 0)
 	}
 	l.noteOverrun(e.hold, used)
 	e.booked = used

@@ -18,7 +18,7 @@ const (
 )
 
 // page lists what the calls of one subject count under, so that it need not be found out for each. It holds for one set of
-// limits, until one of its windows ends or one of its counters has gone.
+// limits, until one of its windows ends or one of its counters has gone. It is not changed: what is held keeps its lines.
 type page struct {
 	limits *quota.LimitSet
 	from   time.Time // no window began later
@@ -38,14 +38,6 @@ func (p *page) holds(limits *quota.LimitSet, at time.Time) bool {
 		}
 	}
 	return true
-}
-
-// at gives the lines of a call in a bucket. The next call overwrites them.
-func (p *page) at(bucket int64) []line {
-	for i := range p.lines {
-		p.lines[i].bucket = bucket
-	}
-	return p.lines
 }
 
 // pages holds the page of each subject that called of late.
