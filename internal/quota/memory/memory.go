@@ -57,7 +57,6 @@ func New(o Options) *Ledger {
 		remember: cmp.Or(o.Remember, defaultRemember),
 		entries:  entries{byID: map[string]*entry{}},
 		counters: counters{byKey: map[quota.CounterKey]*counter{}},
-		pages:    pages{bySubject: map[quota.Subject]*page{}},
 	}
 }
 
