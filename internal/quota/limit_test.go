@@ -227,6 +227,45 @@ func TestASetMatchesWhatItsLimitsDo(t *testing.T) {
 	})
 }
 
+// A set pins the windows of the time it is asked about, whatever it was asked about before: on either side of every bound
+// around a change of a zone's clock, to the nanosecond, forward and back.
+func TestMatchesPinTheWindowsOfTheirTime(t *testing.T) {
+	for _, name := range zones {
+		zone := load(t, name)
+		var limits []quota.Limit
+		for _, w := range windows {
+			l := valid()
+			l.ID, l.Window, l.Zone = string(w), w, name
+			limits = append(limits, l)
+		}
+		set, err := quota.Compile(limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range append(changes(zone), noon) {
+			var times []time.Time
+			for _, w := range windows {
+				start, end := quota.Bounds(w, zone, change)
+				for _, bound := range []time.Time{start, change, end} {
+					times = append(times, bound.Add(-1), bound, bound.Add(1), bound, bound.Add(-1))
+				}
+			}
+			for _, at := range times {
+				matches := set.AppendMatches(nil, quota.Subject{User: "ann", Team: "red", App: "ide", Model: "gpt-5"}, at)
+				if len(matches) != len(windows) {
+					t.Fatalf("%d matches", len(matches))
+				}
+				for i, m := range matches {
+					start, end := quota.Bounds(windows[i], zone, at)
+					if m.Key.Start != start.Unix() || !m.End.Equal(end) {
+						t.Fatalf("%s, %s at %v: from %v to %v, want [%v, %v)", name, windows[i], at, time.Unix(m.Key.Start, 0).UTC(), m.End, start, end)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestZone(t *testing.T) {
 	l := valid()
 	set, err := quota.Compile([]quota.Limit{l})

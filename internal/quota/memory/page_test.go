@@ -218,22 +218,26 @@ func TestStalePages(t *testing.T) {
 		{"the clock is set back and the sliding minute begins anew", []call{
 			{noon, ann, minute, false},
 			{noon, ann, minute, false},
-			{noon.Add(-time.Hour), ann, minute, false},
-			{noon.Add(-time.Hour), bob, minute, false},
-			{noon.Add(-time.Hour), ann, minute, true},
+			{noon.Add(-2 * time.Minute), ann, minute, false},
+			{noon.Add(-2 * time.Minute), bob, minute, false},
+			{noon.Add(-2 * time.Minute), ann, minute, true},
 		}},
 		{"the clock is set back, and forward again", []call{
 			{noon, ann, minute, false},
-			{noon.Add(-time.Hour), bob, minute, false}, // the counter of noon has gone
+			{noon.Add(-2 * time.Minute), bob, minute, false}, // the counter of noon has gone
 			{noon, ann, minute, false},
 			{noon, bob, minute, false},
-			{noon, ann, minute, true},
+			{noon, bob, minute, true}, // ann's second call counted where bob's do
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			now := noon
+			now := tt.calls[0].at.Add(-3 * time.Minute)
 			l := New(Options{Now: func() time.Time { return now }})
+			// The first page of all is older than any of the calls, or pages would go when the clock is set back.
+			if _, err := l.Reserve(context.Background(), quota.Request{ID: "eve", Subject: quota.Subject{User: "eve"}, At: now}); err != nil {
+				t.Fatal(err)
+			}
 			for i, c := range tt.calls {
 				now = c.at
 				_, err := l.Reserve(context.Background(), quota.Request{
