@@ -55,13 +55,13 @@ func (r *ring) sum(now int64) cell {
 
 // counter counts under one limit for one subject in one window. Of the methods' buckets only the sliding minute makes use.
 type counter struct {
-	total cell  // what is counted in the window; of a sliding minute, in that of its newest bucket
-	ring  *ring // of a sliding minute, nil for other windows
-	gone  bool  // no longer among the counters
-	holds int   // reservations that are live, or whose owner may still settle
-	key   quota.CounterKey
+	total cell      // what is counted in the window; of a sliding minute, in that of its newest bucket
+	ring  *ring     // of a sliding minute, nil for other windows
 	since time.Time // the start of the calendar window, zero for others
 	end   time.Time // its end
+	holds int       // reservations that are live, or whose owner may still settle
+	gone  bool      // no longer among the counters
+	key   quota.CounterKey
 	due   time.Time // when to see whether it can go
 }
 

@@ -24,14 +24,21 @@ type entry struct {
 
 // hold is what a reservation holds: one that is live, or that expired and that its owner may still settle.
 type hold struct {
-	first    quota.Reservation // as Reserve returned it
-	held     quota.Amounts
-	progress quota.Amounts
-	lines    []line    // shared, must not be changed
-	buckets  []int64   // where each line counts in a sliding minute, of no meaning in other windows
-	until    time.Time // end of the lease
-	place    int       // among the live ones, -1 for one that expired
-	overran  bool
+	admitted  time.Time
+	reserved  quota.Amounts    // what Reserve held
+	standings []quota.Standing // as Reserve returned them
+	held      quota.Amounts    // what is held now
+	progress  quota.Amounts
+	lines     []line    // shared, must not be changed
+	buckets   []int64   // where each line counts in a sliding minute, of no meaning in other windows
+	until     time.Time // end of the lease
+	place     int       // among the live ones, -1 for one that expired
+	overran   bool
+}
+
+// first gives a live reservation as Reserve returned it.
+func (e *entry) first() quota.Reservation {
+	return quota.Reservation{ID: e.id, Admitted: e.hold.admitted, Held: e.hold.reserved, Standings: e.hold.standings}
 }
 
 // live reports whether the reservation is neither resolved nor expired.
@@ -70,7 +77,7 @@ func (es *entries) discard(h *hold) {
 }
 
 // open enters a reservation that is live.
-func (es *entries) open(id string, h *hold) {
+func (es *entries) open(id string, h *hold) *entry {
 	if es.free == nil {
 		more := make([]entry, entriesAtOnce)
 		for i := range more {
@@ -83,6 +90,7 @@ func (es *entries) open(id string, h *hold) {
 	h.place = len(es.live)
 	es.live = append(es.live, e)
 	es.byID[id] = e
+	return e
 }
 
 // close makes a live reservation a result, to be remembered until a time. Its hold stays until letGo.

@@ -69,7 +69,7 @@ func (l *Ledger) Reserve(_ context.Context, r quota.Request) (quota.Reservation,
 	defer l.mu.Unlock()
 	if e, ok := l.entries.byID[r.ID]; ok {
 		if e.live() {
-			return e.hold.first, nil
+			return e.first(), nil
 		}
 		return quota.Reservation{}, quota.ErrResolved
 	}
@@ -86,10 +86,9 @@ func (l *Ledger) Reserve(_ context.Context, r quota.Request) (quota.Reservation,
 		ln.counter.holds++
 		ln.counter.add(h.buckets[i], 0, ln.limit.Wanted(r.Amounts))
 	}
-	h.first = quota.Reservation{ID: r.ID, Admitted: r.At, Held: r.Amounts, Standings: standings(h.lines, bucket)}
-	h.held, h.until = r.Amounts, l.now().Add(l.lease)
-	l.entries.open(r.ID, h)
-	return h.first, nil
+	h.admitted, h.reserved, h.held, h.until = r.At, r.Amounts, r.Amounts, l.now().Add(l.lease)
+	h.standings = standings(h.lines, bucket)
+	return l.entries.open(r.ID, h).first(), nil
 }
 
 // Extend implements quota.Ledger.
@@ -117,7 +116,7 @@ func (l *Ledger) Extend(_ context.Context, id string, more quota.Amounts) (quota
 		ln.counter.add(h.buckets[i], 0, more.In(ln.limit.Dimension))
 	}
 	h.held, h.until = held, now.Add(l.lease)
-	return quota.Reservation{ID: id, Admitted: h.first.Admitted, Held: held, Standings: standings(h.lines, bucket)}, nil
+	return quota.Reservation{ID: id, Admitted: h.admitted, Held: held, Standings: standings(h.lines, bucket)}, nil
 }
 
 // Touch implements quota.Ledger.
