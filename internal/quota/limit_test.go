@@ -227,6 +227,36 @@ func TestASetMatchesWhatItsLimitsDo(t *testing.T) {
 	})
 }
 
+// What the pages on limits say of patterns.
+func TestModelPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, model string
+		want           bool
+	}{
+		{"gpt-4o", "gpt-4o", true},
+		{"gpt-4o", "gpt-4o-2024-08-06", false},
+		{"gpt-4o*", "gpt-4o", true},
+		{"gpt-4o*", "gpt-4o-2024-08-06", true},
+		{"gpt-4o*", "gpt-4o-mini", true},
+		{"gpt-4o*", "ft:gpt-4o-2024-08-06:acme::abc", false},
+		{"ft:gpt-4o*", "ft:gpt-4o-2024-08-06:acme::abc", true},
+		{"*", "acme/gpt-4o", false},
+		{"*/gpt-4o", "acme/gpt-4o", true},
+		{"", "acme/gpt-4o", true},
+	} {
+		l := valid()
+		l.Model = tt.pattern
+		set, err := quota.Compile([]quota.Limit{l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := quota.Subject{User: "ann", Team: "red", App: "ide", Model: tt.model}
+		if got := len(set.AppendMatches(nil, s, noon)) == 1; got != tt.want || l.Matches(s) != tt.want {
+			t.Errorf("%q counts %s: %t, want %t", tt.pattern, tt.model, got, tt.want)
+		}
+	}
+}
+
 // A set pins the windows of the time it is asked about, whatever it was asked about before: on either side of every bound
 // around a change of a zone's clock, to the nanosecond, forward and back.
 func TestMatchesPinTheWindowsOfTheirTime(t *testing.T) {
