@@ -227,6 +227,75 @@ func TestASetMatchesWhatItsLimitsDo(t *testing.T) {
 	})
 }
 
+// What the pages on limits say of patterns.
+func TestModelPatterns(t *testing.T) {
+	for _, tt := range []struct {
+		pattern, model string
+		want           bool
+	}{
+		{"gpt-4o", "gpt-4o", true},
+		{"gpt-4o", "gpt-4o-2024-08-06", false},
+		{"gpt-4o*", "gpt-4o", true},
+		{"gpt-4o*", "gpt-4o-2024-08-06", true},
+		{"gpt-4o*", "gpt-4o-mini", true},
+		{"gpt-4o*", "ft:gpt-4o-2024-08-06:acme::abc", false},
+		{"ft:gpt-4o*", "ft:gpt-4o-2024-08-06:acme::abc", true},
+		{"*", "acme/gpt-4o", false},
+		{"*/gpt-4o", "acme/gpt-4o", true},
+		{"", "acme/gpt-4o", true},
+	} {
+		l := valid()
+		l.Model = tt.pattern
+		set, err := quota.Compile([]quota.Limit{l})
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := quota.Subject{User: "ann", Team: "red", App: "ide", Model: tt.model}
+		if got := len(set.AppendMatches(nil, s, noon)) == 1; got != tt.want || l.Matches(s) != tt.want {
+			t.Errorf("%q counts %s: %t, want %t", tt.pattern, tt.model, got, tt.want)
+		}
+	}
+}
+
+// A set pins the windows of the time it is asked about, whatever it was asked about before: on either side of every bound
+// around a change of a zone's clock, to the nanosecond, forward and back.
+func TestMatchesPinTheWindowsOfTheirTime(t *testing.T) {
+	for _, name := range zones {
+		zone := load(t, name)
+		var limits []quota.Limit
+		for _, w := range windows {
+			l := valid()
+			l.ID, l.Window, l.Zone = string(w), w, name
+			limits = append(limits, l)
+		}
+		set, err := quota.Compile(limits)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, change := range append(changes(zone), noon) {
+			var times []time.Time
+			for _, w := range windows {
+				start, end := quota.Bounds(w, zone, change)
+				for _, bound := range []time.Time{start, change, end} {
+					times = append(times, bound.Add(-1), bound, bound.Add(1), bound, bound.Add(-1))
+				}
+			}
+			for _, at := range times {
+				matches := set.AppendMatches(nil, quota.Subject{User: "ann", Team: "red", App: "ide", Model: "gpt-5"}, at)
+				if len(matches) != len(windows) {
+					t.Fatalf("%d matches", len(matches))
+				}
+				for i, m := range matches {
+					start, end := quota.Bounds(windows[i], zone, at)
+					if m.Key.Start != start.Unix() || !m.End.Equal(end) {
+						t.Fatalf("%s, %s at %v: from %v to %v, want [%v, %v)", name, windows[i], at, time.Unix(m.Key.Start, 0).UTC(), m.End, start, end)
+					}
+				}
+			}
+		}
+	}
+}
+
 func TestZone(t *testing.T) {
 	l := valid()
 	set, err := quota.Compile([]quota.Limit{l})

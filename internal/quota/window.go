@@ -64,13 +64,20 @@ func hourBounds(at time.Time) (start, end time.Time) {
 	start = at.Add(-time.Duration(m)*time.Minute - time.Duration(s)*time.Second - time.Duration(at.Nanosecond()))
 	end = start.Add(time.Hour)
 	since, until := at.ZoneBounds()
-	if !since.IsZero() && start.Before(since) {
+	if start.Before(since) && offset(since.Add(-1)) != offset(at) {
 		start = since
 	}
-	if !until.IsZero() && end.After(until) {
+	if !until.IsZero() && end.After(until) && offset(until) != offset(at) {
 		end = until
 	}
 	return start, end
+}
+
+// offset gives the seconds that t's clock is ahead of UTC. Zone data has bounds at which it stays the same: a name changes, or
+// the list of changes ends and their rule takes over.
+func offset(t time.Time) int {
+	_, seconds := t.Zone()
+	return seconds
 }
 
 // dateStart gives the first instant of a date, or of the next one that exists in the zone.
@@ -88,9 +95,8 @@ func dateStart(y int, m time.Month, d int, zone *time.Location) time.Time {
 		return t
 	}
 	// Where it is set back over midnight, midnight comes twice: take the first.
-	_, before := since.Add(-1).Zone()
-	_, now := t.Zone()
-	if first := t.Add(time.Duration(now-before) * time.Second); first.Before(t) && first.Before(since) {
+	forward := time.Duration(offset(t)-offset(since.Add(-1))) * time.Second
+	if first := t.Add(forward); first.Before(since) {
 		return first
 	}
 	return t
@@ -98,6 +104,5 @@ func dateStart(y int, m time.Month, d int, zone *time.Location) time.Time {
 
 // wall gives t's clock reading as if it were UTC.
 func wall(t time.Time) time.Time {
-	_, offset := t.Zone()
-	return t.Add(time.Duration(offset) * time.Second).UTC()
+	return t.Add(time.Duration(offset(t)) * time.Second).UTC()
 }

@@ -65,7 +65,7 @@ func TestBounds(t *testing.T) {
 				t.Fatal(err)
 			}
 			start, end := quota.Bounds(tt.window, load(t, tt.zone), at)
-			if s, e := start.UTC().Format(time.RFC3339), end.UTC().Format(time.RFC3339); s != tt.start || e != tt.end {
+			if s, e := start.UTC().Format(time.RFC3339Nano), end.UTC().Format(time.RFC3339Nano); s != tt.start || e != tt.end {
 				t.Errorf("got [%s, %s), want [%s, %s)", s, e, tt.start, tt.end)
 			}
 		})
@@ -73,6 +73,51 @@ func TestBounds(t *testing.T) {
 	for _, w := range []quota.Window{quota.WindowNone, quota.WindowMinute} {
 		if start, end := quota.Bounds(w, time.UTC, time.Now()); !start.IsZero() || !end.IsZero() {
 			t.Errorf("%s has bounds", w)
+		}
+	}
+	// The bounds are those of the wall clock, also when it is set.
+	for _, w := range windows {
+		if start, end := quota.Bounds(w, time.UTC, time.Now()); start != start.Round(0) || end != end.Round(0) {
+			t.Errorf("%s has bounds with a monotonic reading: %v, %v", w, start, end)
+		}
+	}
+}
+
+// changes gives all changes of a zone's clock from 1980 to 2040.
+func changes(zone *time.Location) []time.Time {
+	var all []time.Time
+	for at := time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC); ; {
+		_, at = at.In(zone).ZoneBounds()
+		if at.IsZero() || at.Year() >= 2040 {
+			return all
+		}
+		all = append(all, at)
+	}
+}
+
+// Around every change of a clock, windows meet to the nanosecond.
+func TestBoundsAroundEveryChange(t *testing.T) {
+	const around = 50 * time.Hour
+	for _, name := range zones {
+		zone := load(t, name)
+		for _, change := range changes(zone) {
+			for _, w := range windows {
+				for at := change.Add(-around); at.Before(change.Add(around)); {
+					start, end := quota.Bounds(w, zone, at)
+					if !at.Before(end) || at.Before(start) {
+						t.Fatalf("%s, %s: %v is not in [%v, %v)", name, w, at, start, end)
+					}
+					for _, in := range []time.Time{start, change, end.Add(-1)} {
+						if s, e := quota.Bounds(w, zone, in); !in.Before(start) && in.Before(end) && (!s.Equal(start) || !e.Equal(end)) {
+							t.Fatalf("%s, %s: %v of [%v, %v) is in [%v, %v)", name, w, in, start, end, s, e)
+						}
+					}
+					if s, _ := quota.Bounds(w, zone, end); !s.Equal(end) {
+						t.Fatalf("%s, %s: [%v, %v) is followed by one from %v", name, w, start, end, s)
+					}
+					at = end
+				}
+			}
 		}
 	}
 }

@@ -57,15 +57,101 @@ func TestMemoryIsBounded(t *testing.T) {
 	if got := len(l.counters.byKey); got != 7 || len(l.counters.queue) != 7 {
 		t.Errorf("%d counters (%d in the queue) are kept when only 7 count", got, len(l.counters.queue))
 	}
-	if got := len(l.resolved); got != 1000 {
+	if got := len(l.entries.byID); got != 1000 {
 		t.Errorf("%d results, want the 1000 of the last ten minutes", got)
 	}
 	at = at.Add(defaultRemember)
 	for i := range 16 {
 		exchange(fmt.Sprint("last ", i), "ann")
 	}
-	if got := len(l.resolved); got != 16 {
+	if got := len(l.entries.byID); got != 16 {
 		t.Errorf("%d results are kept when only 16 are young", got)
+	}
+}
+
+// What many calls at once took is let go again, but for what the usual number needs.
+func TestSpareHoldsAreBounded(t *testing.T) {
+	limits := everyWindow(t)
+	at := time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)
+	l := New(Options{Now: func() time.Time { return at }})
+	for i := range 2 * spareHolds {
+		request := quota.Request{ID: fmt.Sprint(i), Subject: quota.Subject{User: fmt.Sprint("user ", i)}, Limits: limits, At: at}
+		if _, err := l.Reserve(context.Background(), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids, err := l.Expire(context.Background(), at.Add(time.Hour)); err != nil || len(ids) != 2*spareHolds {
+		t.Fatalf("%d expired, %v", len(ids), err)
+	}
+	for i := range 2 * spareHolds {
+		if err := l.Void(context.Background(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := len(l.entries.spare); got != spareHolds {
+		t.Errorf("%d holds are kept, want %d", got, spareHolds)
+	}
+}
+
+// Results are forgotten even when they are to be remembered for no time at all.
+func TestNothingIsRemembered(t *testing.T) {
+	at := time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)
+	l := New(Options{Now: func() time.Time { return at }, Remember: -time.Second})
+	for i := range 10 {
+		if _, err := l.Reserve(context.Background(), quota.Request{ID: fmt.Sprint(i), At: at}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Void(context.Background(), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(l.entries.byID); got != 1 {
+			t.Fatalf("%d results are kept, want the last", got)
+		}
+	}
+}
+
+// A call of somebody who called before takes memory for its standings and its result, not for looking up what it counts
+// under.
+func TestAllocations(t *testing.T) {
+	limits := everyWindow(t)
+	at := time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)
+	l := New(Options{Now: func() time.Time { return at }, Remember: time.Second})
+	ids := make([]string, 4000)
+	for i := range ids {
+		ids[i] = fmt.Sprint(i)
+	}
+	ctx, subject, calls := context.Background(), quota.Subject{User: "ann", Team: "red", Model: "gpt-5"}, 0
+	most := quota.Amounts{InputTokens: quota.MaxAmount, OutputTokens: quota.MaxAmount}
+	pair := func() {
+		id := ids[calls%len(ids)]
+		calls++
+		at = at.Add(time.Millisecond)
+		if _, err := l.Reserve(ctx, quota.Request{ID: id, Subject: subject, Amounts: most, Limits: limits, At: at}); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Void(ctx, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2000 {
+		pair() // fills the results of a second
+	}
+	if got := testing.AllocsPerRun(1000, pair); got > 1 {
+		t.Errorf("%v allocations for a pair, want that of its standings", got)
+	}
+	if got, want := len(l.entries.spare), 1; got != want {
+		t.Errorf("%d spare holds after calls one by one, want %d", got, want)
+	}
+	none := quota.Request{ID: "refused", Subject: subject, Amounts: most, At: at, Limits: limits}
+	for range 1001 {
+		none.ID = ids[calls%len(ids)]
+		calls++
+		if _, err := l.Reserve(ctx, none); err != nil {
+			break
+		}
+	}
+	if got := len(l.entries.spare); got != 1 {
+		t.Errorf("%d spare holds after a refusal, want 1", got)
 	}
 }
 
@@ -175,13 +261,13 @@ func TestSaturation(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, c := range l.counters.byKey {
-				c.cells[0].posted = math.MaxInt64 - 10
+				c.total.posted = math.MaxInt64 - 10
 			}
 			if err := post(l); err != nil {
 				t.Fatal(err)
 			}
 			for _, c := range l.counters.byKey {
-				if got := c.cells[0].posted; got != math.MaxInt64 {
+				if got := c.total.posted; got != math.MaxInt64 {
 					t.Errorf("posted %d", got)
 				}
 			}

@@ -5,8 +5,8 @@ func (l *Ledger) ReservedTokens() int64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var sum int64
-	for _, h := range l.live {
-		sum += h.held.InputTokens + h.held.OutputTokens
+	for _, e := range l.entries.live {
+		sum += e.hold.held.InputTokens + e.hold.held.OutputTokens
 	}
 	return sum
 }

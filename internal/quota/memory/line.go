@@ -1,67 +1,49 @@
 package memory
 
-import (
-	"time"
+import "github.com/plumbline/plumbline/internal/quota"
 
-	"github.com/plumbline/plumbline/internal/quota"
-)
-
-// line is the part of a hold under one limit.
+// line is one limit that a call counts under, and where.
 type line struct {
 	limit   *quota.Limit
 	counter *counter
-	bucket  int64 // where it counts in the sliding minute, 0 for other windows
 }
 
-// bucketOf gives the bucket of a sliding minute; other windows have the one bucket 0.
-func bucketOf(l *quota.Limit, at time.Time) int64 {
-	if l.Window == quota.WindowMinute {
-		return quota.Bucket(at)
-	}
-	return 0
-}
-
-// standing fills s with the limit as it stands at a time. Reset of a sliding minute is when it will have let need go.
-func (ln *line) standing(s *quota.Standing, at time.Time, need int64) {
-	bucket := bucketOf(ln.limit, at)
-	posted, pending := ln.counter.sums(bucket)
-	s.Limit, s.Reset = ln.limit, ln.counter.end
-	s.Used, s.Posted = quota.SaturatingAdd(posted, pending), posted
-	if start := ln.counter.key.Start; start != 0 {
-		s.Since = time.Unix(start, 0).UTC()
-	}
-	if ln.limit.Window == quota.WindowMinute {
-		if leaves, ok := ln.counter.letsGo(bucket, need); ok {
-			s.Reset = quota.BucketLeaves(leaves)
-		}
+// standing fills s with the limit as it stands when now is the bucket in progress. Reset of a sliding minute is when it will
+// have let need go.
+func (ln *line) standing(s *quota.Standing, now, need int64) {
+	c := ln.counter
+	sum := c.sum(now)
+	s.Limit, s.Used, s.Posted = ln.limit, sum.used(), sum.posted
+	s.Since, s.Reset = c.since, c.end
+	if leaves, ok := c.letsGo(now, need); ok {
+		s.Reset = quota.BucketLeaves(leaves)
 	}
 }
 
-func standings(lines []line, at time.Time) []quota.Standing {
+func standings(lines []line, now int64) []quota.Standing {
 	all := make([]quota.Standing, len(lines))
 	for i := range lines {
-		lines[i].standing(&all[i], at, 1)
+		lines[i].standing(&all[i], now, 1)
 	}
 	return all
 }
 
 // lack gives the refusal by the hard limit without room that outlasts the others, nil if all have room for what is wanted
-// under them.
-func lack(lines []line, at time.Time, wanted func(*quota.Limit) int64) *quota.ExhaustedError {
+// under them when now is the bucket in progress.
+func (h *hold) lack(now int64, wanted func(*quota.Limit) int64) *quota.ExhaustedError {
 	var worst *quota.ExhaustedError
-	for i := range lines {
-		ln := &lines[i]
+	for i := range h.lines {
+		ln := &h.lines[i]
 		more := wanted(ln.limit)
 		if more == 0 || !ln.limit.Hard() {
 			continue
 		}
-		bucket := bucketOf(ln.limit, at)
-		over := quota.SaturatingAdd(ln.counter.used(bucket), more) - ln.limit.Value
-		if over <= 0 || !ln.counter.counts(ln.bucket, bucket) {
+		over := quota.SaturatingAdd(ln.counter.sum(now).used(), more) - ln.limit.Value
+		if over <= 0 || !ln.counter.counts(h.buckets[i], now) {
 			continue
 		}
 		e := &quota.ExhaustedError{Wanted: more}
-		ln.standing(&e.Standing, at, over)
+		ln.standing(&e.Standing, now, over)
 		if e.Outlasts(worst) {
 			worst = e
 		}

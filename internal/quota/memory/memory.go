@@ -37,35 +37,14 @@ type Ledger struct {
 	lease, remember time.Duration
 
 	mu       sync.Mutex
-	live     map[string]*hold
-	resolved map[string]*result
-	first    *result // the results in order of time, first and last
-	last     *result
+	entries  entries
 	counters counters
+	pages    pages
 	overruns uint64
 	matches  []quota.Match // scratch of one operation
 }
 
 var _ quota.Ledger = (*Ledger)(nil)
-
-// hold is a live reservation.
-type hold struct {
-	first    quota.Reservation // as Reserve returned it
-	held     quota.Amounts
-	progress quota.Amounts
-	lines    []line
-	until    time.Time // end of the lease
-	overran  bool
-}
-
-// result is what remains of a resolved reservation.
-type result struct {
-	id      string
-	settled quota.Amounts
-	until   time.Time // when it is forgotten
-	expired *hold     // what its owner may still settle; nil otherwise
-	next    *result
-}
 
 // New makes an empty ledger.
 func New(o Options) *Ledger {
@@ -76,8 +55,7 @@ func New(o Options) *Ledger {
 		now:      o.Now,
 		lease:    cmp.Or(o.Lease, defaultLease),
 		remember: cmp.Or(o.Remember, defaultRemember),
-		live:     map[string]*hold{},
-		resolved: map[string]*result{},
+		entries:  entries{byID: map[string]*entry{}},
 		counters: counters{byKey: map[quota.CounterKey]*counter{}},
 	}
 }
@@ -89,28 +67,28 @@ func (l *Ledger) Reserve(_ context.Context, r quota.Request) (quota.Reservation,
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if h, ok := l.live[r.ID]; ok {
-		return h.first, nil
-	}
-	if _, ok := l.resolved[r.ID]; ok {
+	if e, ok := l.entries.byID[r.ID]; ok {
+		if e.live() {
+			return e.first(), nil
+		}
 		return quota.Reservation{}, quota.ErrResolved
 	}
 
 	l.counters.tidy(r.At)
-	lines := l.lines(r.Limits, r.Subject, r.At)
-	if refused := lack(lines, r.At, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) }); refused != nil {
+	bucket := quota.Bucket(r.At)
+	h := l.entries.hold(l.page(r.Limits, r.Subject, r.At).lines, bucket)
+	if refused := h.lack(bucket, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) }); refused != nil {
+		l.entries.discard(h)
 		return quota.Reservation{}, refused
 	}
-	h := &hold{held: r.Amounts, lines: lines, until: l.now().Add(l.lease)}
-	for i := range lines {
-		ln := &lines[i]
-		ln.bucket = ln.counter.advance(ln.bucket) // a call that comes late counts with the newest
+	for i, ln := range h.lines {
+		h.buckets[i] = ln.counter.advance(bucket) // a call that comes late counts with the newest
 		ln.counter.holds++
-		ln.counter.cell(ln.bucket).pending += ln.limit.Wanted(r.Amounts)
+		ln.counter.add(h.buckets[i], 0, ln.limit.Wanted(r.Amounts))
 	}
-	h.first = quota.Reservation{ID: r.ID, Admitted: r.At, Held: r.Amounts, Standings: standings(lines, r.At)}
-	l.live[r.ID] = h
-	return h.first, nil
+	h.admitted, h.reserved, h.held, h.until = r.At, r.Amounts, r.Amounts, l.now().Add(l.lease)
+	h.standings = standings(h.lines, bucket)
+	return l.entries.open(r.ID, h).first(), nil
 }
 
 // Extend implements quota.Ledger.
@@ -120,25 +98,25 @@ func (l *Ledger) Extend(_ context.Context, id string, more quota.Amounts) (quota
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h, ok := l.live[id]
-	if !ok {
+	e, ok := l.entries.byID[id]
+	if !ok || !e.live() {
 		return quota.Reservation{}, quota.ErrUnknown
 	}
+	h := e.hold
 	held := h.held.Add(more)
 	if err := held.Validate(); err != nil {
 		return quota.Reservation{}, err
 	}
 	now := l.now()
-	if refused := lack(h.lines, now, func(l *quota.Limit) int64 { return more.In(l.Dimension) }); refused != nil {
+	bucket := quota.Bucket(now)
+	if refused := h.lack(bucket, func(l *quota.Limit) int64 { return more.In(l.Dimension) }); refused != nil {
 		return quota.Reservation{}, refused
 	}
-	for _, ln := range h.lines {
-		if c := ln.counter.cell(ln.bucket); c != nil {
-			c.pending += more.In(ln.limit.Dimension)
-		}
+	for i, ln := range h.lines {
+		ln.counter.add(h.buckets[i], 0, more.In(ln.limit.Dimension))
 	}
 	h.held, h.until = held, now.Add(l.lease)
-	return quota.Reservation{ID: id, Admitted: h.first.Admitted, Held: held, Standings: standings(h.lines, now)}, nil
+	return quota.Reservation{ID: id, Admitted: h.admitted, Held: held, Standings: standings(h.lines, bucket)}, nil
 }
 
 // Touch implements quota.Ledger.
@@ -152,8 +130,8 @@ func (l *Ledger) Touch(_ context.Context, progress ...quota.Progress) error {
 	defer l.mu.Unlock()
 	until := l.now().Add(l.lease)
 	for _, p := range progress {
-		if h, ok := l.live[p.ID]; ok {
-			h.progress, h.until = p.Used, until
+		if e, ok := l.entries.byID[p.ID]; ok && e.live() {
+			e.hold.progress, e.hold.until = p.Used, until
 		}
 	}
 	return nil
@@ -171,18 +149,18 @@ func (l *Ledger) Settle(_ context.Context, id string, used quota.Amounts) (quota
 
 // settle resolves a reservation unless its owner has done so before, and gives what is booked.
 func (l *Ledger) settle(id string, used quota.Amounts) (quota.Amounts, error) {
-	if r, ok := l.resolved[id]; ok {
-		if r.expired != nil {
-			l.correct(r, used)
-		}
-		return r.settled, nil
-	}
-	h, ok := l.live[id]
-	if !ok {
+	e, ok := l.entries.byID[id]
+	switch {
+	case !ok:
 		return quota.Amounts{}, quota.ErrUnknown
+	case e.hold == nil:
+		return e.booked, nil
+	case e.live():
+		l.resolve(e, used)
+	default:
+		l.correct(e, used)
 	}
-	l.resolve(h, used)
-	h.letGo()
+	l.entries.letGo(e)
 	return used, nil
 }
 
@@ -199,10 +177,10 @@ func (l *Ledger) Expire(_ context.Context, now time.Time) ([]string, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var ids []string
-	for id, h := range l.live {
-		if h.until.Before(now) {
-			ids = append(ids, id)
-			l.resolve(h, h.progress).expired = h
+	for _, e := range slices.Clone(l.entries.live) {
+		if e.hold.until.Before(now) {
+			ids = append(ids, e.id)
+			l.resolve(e, e.hold.progress)
 		}
 	}
 	slices.Sort(ids)
@@ -220,10 +198,10 @@ func (l *Ledger) Standings(
 	for i, m := range l.matches {
 		c, ok := l.counters.byKey[m.Key]
 		if !ok {
-			c = &counter{key: m.Key, end: m.End} // unused
+			c = newCounter(m)
 		}
 		ln := line{limit: m.Limit, counter: c}
-		ln.standing(&all[i], at, 1)
+		ln.standing(&all[i], quota.Bucket(at), 1)
 	}
 	return all, nil
 }
@@ -237,10 +215,10 @@ func (l *Ledger) Replay(charge core.Charge, s quota.Subject, limits *quota.Limit
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	now := l.now()
+	now, bucket := l.now(), quota.Bucket(charge.Admitted)
 	l.matches = limits.AppendMatches(l.matches[:0], s, charge.Admitted)
 	for _, m := range l.matches {
-		amount, bucket, end := used.In(m.Limit.Dimension), bucketOf(m.Limit, charge.Admitted), m.End
+		amount, end := used.In(m.Limit.Dimension), m.End
 		if m.Limit.Window == quota.WindowMinute {
 			end = quota.BucketLeaves(bucket)
 		}
@@ -249,9 +227,7 @@ func (l *Ledger) Replay(charge core.Charge, s quota.Subject, limits *quota.Limit
 		}
 		c := l.counters.get(m, charge.Admitted)
 		c.advance(bucket)
-		if into := c.cell(bucket); into != nil {
-			into.posted = quota.SaturatingAdd(into.posted, amount)
-		}
+		c.add(bucket, amount, 0)
 	}
 	return nil
 }
@@ -260,7 +236,7 @@ func (l *Ledger) Replay(charge core.Charge, s quota.Subject, limits *quota.Limit
 func (l *Ledger) Pending() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.live)
+	return len(l.entries.live)
 }
 
 // Overruns gives how many reservations were settled above what they held.
@@ -270,40 +246,25 @@ func (l *Ledger) Overruns() uint64 {
 	return l.overruns
 }
 
-// lines gives what a call admitted at a time counts under.
-func (l *Ledger) lines(limits *quota.LimitSet, s quota.Subject, at time.Time) []line {
-	l.matches = limits.AppendMatches(l.matches[:0], s, at)
-	lines := make([]line, len(l.matches))
-	for i, m := range l.matches {
-		lines[i] = line{limit: m.Limit, counter: l.counters.get(m, at), bucket: bucketOf(m.Limit, at)}
-	}
-	return lines
-}
-
-// resolve posts what was used, releases what was held and remembers the result. The hold's counters stay until letGo.
-func (l *Ledger) resolve(h *hold, used quota.Amounts) *result {
-	for _, ln := range h.lines {
-		if c := ln.counter.cell(ln.bucket); c != nil {
-			c.pending -= ln.limit.Wanted(h.held)
-			c.posted = quota.SaturatingAdd(c.posted, used.In(ln.limit.Dimension))
-		}
+// resolve posts what was used, releases what was held and remembers the result. The hold stays until it is let go.
+func (l *Ledger) resolve(e *entry, used quota.Amounts) {
+	h := e.hold
+	for i, ln := range h.lines {
+		ln.counter.add(h.buckets[i], used.In(ln.limit.Dimension), -ln.limit.Wanted(h.held))
 	}
 	l.noteOverrun(h, used)
-	delete(l.live, h.first.ID)
-	return l.keep(h.first.ID, used)
+	now := l.now()
+	l.entries.close(e, used, now.Add(l.remember))
+	l.entries.tidy(now)
 }
 
 // correct posts what the owner of an expired reservation says was used, in place of what its lease booked.
-func (l *Ledger) correct(r *result, used quota.Amounts) {
-	h := r.expired
-	for _, ln := range h.lines {
-		if c := ln.counter.cell(ln.bucket); c != nil {
-			c.posted = quota.SaturatingAdd(c.posted-r.settled.In(ln.limit.Dimension), used.In(ln.limit.Dimension))
-		}
+func (l *Ledger) correct(e *entry, used quota.Amounts) {
+	for i, ln := range e.hold.lines {
+		ln.counter.add(e.hold.buckets[i], used.In(ln.limit.Dimension)-e.booked.In(ln.limit.Dimension), 0)
 	}
-	l.noteOverrun(h, used)
-	h.letGo()
-	r.settled, r.expired = used, nil
+	l.noteOverrun(e.hold, used)
+	e.booked = used
 }
 
 // noteOverrun counts a reservation that used more than it held, once.
@@ -312,35 +273,4 @@ func (l *Ledger) noteOverrun(h *hold, used quota.Amounts) {
 		h.overran = true
 		l.overruns++
 	}
-}
-
-// letGo lets the counters be forgotten.
-func (h *hold) letGo() {
-	for _, ln := range h.lines {
-		ln.counter.holds--
-	}
-}
-
-// keep remembers a result for repeats and lets go of those that have been kept for long enough.
-func (l *Ledger) keep(id string, settled quota.Amounts) *result {
-	now := l.now()
-	r := &result{id: id, settled: settled, until: now.Add(l.remember)}
-	l.resolved[id] = r
-	if l.last != nil {
-		l.last.next = r
-	} else {
-		l.first = r
-	}
-	l.last = r
-	for range tidyStep {
-		if l.first == r || l.first.until.After(now) {
-			break
-		}
-		if late := l.first.expired; late != nil {
-			late.letGo()
-		}
-		delete(l.resolved, l.first.id)
-		l.first = l.first.next
-	}
-	return r
 }
