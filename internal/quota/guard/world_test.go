@@ -522,9 +522,13 @@ type replica struct {
 }
 
 func newReplica(s *server, b *book, name string, limits *quota.LimitSet) *replica {
+	return newReplicaUnder(s, b, name, func() *quota.LimitSet { return limits })
+}
+
+func newReplicaUnder(s *server, b *book, name string, limits func() *quota.LimitSet) *replica {
 	r := &replica{book: b, client: &client{server: s, book: name}, counts: &counts{fellBack: map[quota.Unreachable]int{}}}
 	r.Guard = New(Options{
-		Shared: r.client, Records: b, Limits: func() *quota.LimitSet { return limits }, Metrics: r.counts, Now: s.clock.Now,
+		Shared: r.client, Records: b, Limits: limits, Metrics: r.counts, Now: s.clock.Now,
 		Lease: 24 * time.Hour,
 	})
 	return r
