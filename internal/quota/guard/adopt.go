@@ -39,7 +39,7 @@ func (g *Guard) AwaitLimits(ctx context.Context) error {
 func (g *Guard) adoptLimits(ctx context.Context) error {
 	want, c := g.o.Limits(), &g.mender.covered
 	if c.unknown {
-		if err := g.readCoverage(ctx); err != nil {
+		if err := g.readCoverage(ctx, g.mender.joined); err != nil {
 			return err
 		}
 	}
@@ -61,9 +61,9 @@ func (g *Guard) adoptLimits(ctx context.Context) error {
 	return g.turn(ctx, want, mark)
 }
 
-// readCoverage reads what stands beside the mark. A book that was brought back before limits were noted there is taken to be
+// readCoverage reads what stands beside the mark in an epoch. A book that was brought back before limits were noted there is taken to be
 // in the counters of those that are wanted.
-func (g *Guard) readCoverage(ctx context.Context) error {
+func (g *Guard) readCoverage(ctx context.Context, epoch string) error {
 	text, known, err := g.coverage(ctx)
 	switch {
 	case err != nil:
@@ -72,7 +72,7 @@ func (g *Guard) readCoverage(ctx context.Context) error {
 		g.mender.covered = covered{}
 		return g.coverAll(ctx, g.o.Limits())
 	case strings.HasPrefix(text, inPart):
-		return g.beginAnew(ctx, g.mender.joined)
+		return g.beginAnew(ctx, epoch)
 	}
 	unsure := g.mender.covered.unknown
 	c, err := readCovered(text)

@@ -87,7 +87,7 @@ func (g *Guard) join(ctx context.Context, e Epoch) error {
 			return fmt.Errorf("bringing the records back: %w", err)
 		}
 	default:
-		if err := g.readCoverage(ctx); err != nil {
+		if err := g.readCoverage(ctx, e.ID); err != nil {
 			return fmt.Errorf("reading which limits the book is under: %w", err)
 		}
 	}
