@@ -3,9 +3,9 @@ package app
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
+	"sync"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
@@ -36,7 +36,9 @@ type adopter struct {
 	audit *audit.Log
 	wake  <-chan struct{}
 	log   *slog.Logger
-	late  []*latecomers // of run alone
+
+	mu   sync.Mutex // one pass at a time
+	late []*latecomers
 }
 
 // latecomers are the exchanges that were in flight when limits began, and that do not count under these by themselves.
@@ -85,7 +87,10 @@ func (a *adopter) run(ctx context.Context) error {
 	}
 }
 
+// pass puts in force what is wanted, and books what has come late for it.
 func (a *adopter) pass(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if err := a.followUp(ctx); err != nil {
 		return err
 	}
@@ -191,20 +196,6 @@ func (a *App) limitsLoaded() {
 	}
 }
 
-// refreshLimits brings what was just written to the control data in force.
-func (a *App) refreshLimits(ctx context.Context) error {
-	if err := a.directory.Refresh(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, settleAtMost)
-	defer cancel()
-	err := a.awaitLimits(ctx)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("limits have changed, and what was used under them is still being counted; ask again")
-	}
-	return err
-}
-
 // wantedLimits are those of the control data.
 func (a *App) wantedLimits() *quota.LimitSet { return a.people.current.Load().Limits() }
 
@@ -218,8 +209,14 @@ func (a *App) limits() *quota.LimitSet {
 
 // awaitLimits waits until those are in force that are wanted.
 func (a *App) awaitLimits(ctx context.Context) error {
-	if a.guard != nil {
-		return a.guard.AwaitLimits(ctx)
+	if a.guard == nil {
+		return a.adopter.pass(ctx)
 	}
-	return a.adopter.inForce.Await(ctx, a.wantedLimits)
+	ctx, cancel := context.WithTimeout(ctx, settleAtMost)
+	defer cancel()
+	err := a.guard.AwaitLimits(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("limits have changed, and what was used under them is still being counted: ask again")
+	}
+	return err
 }

@@ -114,7 +114,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
-	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.refreshLimits, a.limits, ledger}, a.log)
+	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.Refresh, a.limits, ledger}, a.log)
 	metrics.Watch(registry, a.gauges())
 	return a, nil
 }
@@ -156,8 +156,13 @@ func (a *App) OpsURL() string { return "http://" + a.ops.address() }
 // Store is the control data, for programs that seed it in the same process.
 func (a *App) Store() store.Store { return a.store }
 
-// Directory is the view of the store that requests see.
-func (a *App) Directory() *store.Directory { return a.directory }
+// Refresh brings what was written to the store into force now instead of within a second.
+func (a *App) Refresh(ctx context.Context) error {
+	if err := a.directory.Refresh(ctx); err != nil {
+		return err
+	}
+	return a.awaitLimits(ctx)
+}
 
 // FlushRefusals records the sums of anonymous refusals now instead of at the end of their interval.
 func (a *App) FlushRefusals(ctx context.Context) error { return a.refusals.Flush(ctx) }
