@@ -141,7 +141,9 @@ func (a *adopter) adopt(ctx context.Context, fresh, want *quota.LimitSet) error 
 	if err != nil {
 		return err
 	}
-	a.late = append(a.late, late)
+	if len(late.ids) > 0 {
+		a.late = append(a.late, late)
+	}
 	a.log.Info("new limits are in force, with what was used under them before",
 		"limits", len(fresh.Limits()), "in_flight", len(late.ids), "took", time.Since(began).Round(time.Millisecond))
 	return nil
