@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -17,6 +18,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/testkit/redisproc"
 )
 
 // adopting is a ledger in memory with its records, under limits that a test sets.
@@ -154,6 +156,9 @@ func someLimits(t *rapid.T) (limits []quota.Limit) {
 			Window: rapid.SampledFrom([]quota.Window{quota.WindowMonth, quota.WindowDay, quota.WindowMinute}).Draw(t, "window"),
 			Model:  rapid.SampledFrom([]string{"", "gpt-*"}).Draw(t, "model"), Value: rapid.Int64Range(50, 5000).Draw(t, "value"),
 		}
+		if l.Scope == quota.ScopeUser {
+			l.Subject = rapid.SampledFrom([]string{"", "ann", "ben"}).Draw(t, "subject")
+		}
 		if l.Dimension == quota.DimensionConcurrency {
 			l.Window = quota.WindowNone
 		}
@@ -290,4 +295,50 @@ func TestLimitsChangeUnderLoad(t *testing.T) {
 	if err := errors.Join(a.pass(t.Context()), a.drift(t.Context())); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestLimitsChangeOverReplicas changes limits on a real Redis under load, at each replica at another moment, and ends replicas
+// and the load in the midst of it.
+func TestLimitsChangeOverReplicas(t *testing.T) {
+	server := redisproc.Start(t)
+	dirs := []string{t.TempDir(), t.TempDir()}
+	nodes := []*node{startNode(t, server.Addr, dirs[0]), startNode(t, server.Addr, dirs[1])}
+	for _, n := range nodes {
+		awaitNode(t, n)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var load sync.WaitGroup
+	var calls [2]atomic.Int64
+	for i, n := range nodes {
+		for w := range 2 {
+			load.Go(func() {
+				for ctx.Err() == nil {
+					k := calls[i].Add(1)
+					_ = n.exchange(context.Background(), fmt.Sprintf("%d-%d-%d", i, w, k), 2, k%40 == 39)
+				}
+			})
+		}
+	}
+	tokens, money, at := nodeLimits[0], nodeLimits[1], nodeLimits[2]
+	other := tokens
+	other.Scope, other.Subject = quota.ScopeUser, "ann"
+	for _, limits := range [][]quota.Limit{{money}, {other, money}, {tokens, at}, {other}, {at, tokens}, {}, {money, at}, nodeLimits} {
+		for i, n := range nodes {
+			n.wanted.Store(compiledIn(t, limits...))
+			if err := n.guard.AwaitLimits(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for until := calls[i].Load() + 60; calls[i].Load() < until; {
+				runtime.Gosched()
+			}
+		}
+	}
+	stop()
+	load.Wait()
+	for i := range nodes { // what they abandoned ends like that of a dead process
+		nodes[i].end()
+		nodes[i] = startNode(t, server.Addr, dirs[i])
+	}
+	agree(t, nodes)
 }

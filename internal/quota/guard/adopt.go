@@ -61,17 +61,14 @@ func (g *Guard) adoptLimits(ctx context.Context) error {
 	return g.turn(ctx, want, mark)
 }
 
-// readCoverage reads what stands beside the mark in an epoch. A book that was brought back before limits were noted there is taken to be
-// in the counters of those that are wanted.
+// readCoverage reads what stands beside the mark in an epoch. Where that does not tell what of the book is in which counters,
+// a new epoch begins: a process died between two postings, or was of a version that noted nothing.
 func (g *Guard) readCoverage(ctx context.Context, epoch string) error {
 	text, known, err := g.coverage(ctx)
 	switch {
 	case err != nil:
 		return err
-	case !known:
-		g.mender.covered = covered{}
-		return g.coverAll(ctx, g.o.Limits())
-	case strings.HasPrefix(text, inPart):
+	case !known || strings.HasPrefix(text, inPart):
 		return g.beginAnew(ctx, epoch)
 	}
 	unsure := g.mender.covered.unknown

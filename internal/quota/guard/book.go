@@ -70,7 +70,7 @@ func (s *sums) chunks() [][]Posting {
 
 // errInterrupted says that a process of this book ended, or lost its way, between the first and the last posting of its
 // charges: what of them is in the epoch is not known.
-var errInterrupted = errors.New("the book was brought back in part: a new epoch is needed")
+var errInterrupted = errors.New("it is not known what of the book is in the counters: a new epoch is needed")
 
 // join brings this replica's book into an epoch. While it does nothing goes to the shared ledger but what it sends itself.
 func (g *Guard) join(ctx context.Context, e Epoch) error {
