@@ -48,10 +48,12 @@ type App struct {
 	refusals   *audit.Refusals
 	trail      *trail
 	issuers    *issuers
+	people     *people
 	ledger     ledger
 	guard      *guard.Guard  // nil with the ledger in memory
 	shared     *redis.Ledger // nil with the ledger in memory
-	roller     *roller
+	roller     *roller       // nil with the ledger in Redis, as is the adopter
+	adopter    *adopter
 	thresholds *threshold.Bus
 	keeper     *keeper
 	sweeper    *sweeper
@@ -59,6 +61,8 @@ type App struct {
 	listener   *extproc.Listener
 	ops        *ops
 	local      *local
+
+	limitsChanged chan struct{} // something was loaded from the control data
 }
 
 // admitMargin is what a verdict leaves of Envoy's message_timeout, so that the caller gets Plumbline's error and not
@@ -67,7 +71,7 @@ const admitMargin = 300 * time.Millisecond
 
 // New builds a Plumbline. What it opened is closed again when it fails.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{cfg: o.Config, log: o.Log}
+	a := &App{cfg: o.Config, log: o.Log, limitsChanged: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			a.close(context.WithoutCancel(ctx))
@@ -86,8 +90,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	metrics := telemetry.New(registry, o.Build, prices.Names())
 	metrics.PolicyInForce(rules.Version(), string(rules.Mode()))
 
-	people, err := a.openStore(ctx)
-	if err != nil {
+	if err := a.openStore(ctx); err != nil {
 		return nil, err
 	}
 	if err := a.openAudit(ctx); err != nil {
@@ -101,7 +104,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	ledger := timedLedger{a.ledger, metrics}
 	a.thresholds = threshold.New(metrics)
-	g, err := a.newGate(rules, prices, people, a.thresholds.Watch(ledger), metrics)
+	g, err := a.newGate(rules, prices, a.thresholds.Watch(ledger), metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
-	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.directory.Refresh, a.limits, ledger}, a.log)
+	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.Refresh, a.limits, ledger}, a.log)
 	metrics.Watch(registry, a.gauges())
 	return a, nil
 }
@@ -153,8 +156,13 @@ func (a *App) OpsURL() string { return "http://" + a.ops.address() }
 // Store is the control data, for programs that seed it in the same process.
 func (a *App) Store() store.Store { return a.store }
 
-// Directory is the view of the store that requests see.
-func (a *App) Directory() *store.Directory { return a.directory }
+// Refresh brings what was written to the store into force now instead of within a second.
+func (a *App) Refresh(ctx context.Context) error {
+	if err := a.directory.Refresh(ctx); err != nil {
+		return err
+	}
+	return a.awaitLimits(ctx)
+}
 
 // FlushRefusals records the sums of anonymous refusals now instead of at the end of their interval.
 func (a *App) FlushRefusals(ctx context.Context) error { return a.refusals.Flush(ctx) }

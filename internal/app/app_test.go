@@ -90,7 +90,7 @@ func seedPeople(t *testing.T, a *App) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(a.Store().Apply(store.WithActor(t.Context(), "test"), o), a.Directory().Refresh(t.Context())); err != nil {
+	if err := errors.Join(a.Store().Apply(store.WithActor(t.Context(), "test"), o), a.Refresh(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -215,7 +215,7 @@ func TestTasksAreCompiledWhenTheirTextChanges(t *testing.T) {
 		t.Fatal(err)
 	}
 	task.Title = "Other work"
-	if err := errors.Join(a.Store().Tasks().Put(t.Context(), task), a.Directory().Refresh(t.Context())); err != nil {
+	if err := errors.Join(a.Store().Tasks().Put(t.Context(), task), a.Refresh(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	p.load(a.directory.Snapshot())

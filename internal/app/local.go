@@ -60,9 +60,6 @@ type asker struct {
 	ledger  quota.Ledger
 }
 
-// limits are those in force.
-func (a *App) limits() *quota.LimitSet { return a.directory.Snapshot().Limits() }
-
 // newLocal opens the admin socket. It is no part of governing: a Plumbline that cannot open it serves without.
 func newLocal(ctx context.Context, path string, a asker, log *slog.Logger) *local {
 	lis, err := listenPrivately(ctx, path)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
@@ -31,29 +32,41 @@ type roller struct {
 	now   func() time.Time
 	log   *slog.Logger
 
+	mu    sync.Mutex // of what follows
 	sums  *rollup.Rollup
 	fresh int // charges that the file does not hold
 }
 
 // fill books the charges of the records in a ledger that does not serve yet.
 func (r *roller) fill(ctx context.Context, ledger *memory.Ledger, limits *quota.LimitSet) error {
-	book := func(s quota.Subject, c core.Charge) error { return ledger.Replay(c, s, limits) }
 	if err := r.load(ctx); err != nil {
 		return err
 	}
-	if err := r.follow(ctx); err != nil {
+	if _, err := r.book(ctx, ledger, limits); err != nil {
 		return err
 	}
-	if !r.sums.Fits(limits, r.now()) {
-		r.log.Warn("the sums of charges do not fit the clock and the limits' time zones; reading the records instead")
-		r.sums = rollup.New(r.now())
-		return r.audit.Charges(ctx, audit.ChargesQuery{Since: r.sums.Since()}, func(c audit.Charged) error {
-			r.fresh++
-			return errors.Join(r.add(c), book(subjectOf(c), c.Charge))
-		})
-	}
 	r.log.Info("quota ledger filled from the audit", "sums", r.sums.Len())
-	return r.sums.Each(book)
+	return nil
+}
+
+// book books the charges of the records under limits that do not count yet, and gives the position of the last.
+func (r *roller) book(ctx context.Context, ledger *memory.Ledger, limits *quota.LimitSet) (int64, error) {
+	book := func(s quota.Subject, c core.Charge) error { return ledger.Replay(c, s, limits) }
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.follow(ctx); err != nil {
+		return 0, err
+	}
+	if r.sums.Fits(limits, r.now()) {
+		return r.sums.Position(), r.sums.Each(book)
+	}
+	r.log.Warn("the sums of charges do not fit the clock and the limits' time zones; reading the records instead")
+	r.sums = rollup.New(r.now())
+	err := r.audit.Charges(ctx, audit.ChargesQuery{Since: r.sums.Since()}, func(c audit.Charged) error {
+		r.fresh++
+		return errors.Join(r.add(c), book(subjectOf(c), c.Charge))
+	})
+	return r.sums.Position(), err
 }
 
 func subjectOf(c audit.Charged) quota.Subject {
@@ -109,6 +122,8 @@ func (r *roller) run(ctx context.Context) error {
 
 // roll follows the records and saves the sums when at least so many charges are not in the file.
 func (r *roller) roll(ctx context.Context, atLeast int) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err := r.follow(ctx); err != nil {
 		return err
 	}

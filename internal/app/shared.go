@@ -9,6 +9,8 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/quota"
@@ -34,7 +36,7 @@ func (a *App) openShared(ctx context.Context, metrics *telemetry.Metrics) error 
 	}
 	a.guard = guard.New(guard.Options{
 		Shared: sharedLedger{a.shared}, Records: bookOf{a.audit},
-		Limits:   func() *quota.LimitSet { return a.directory.Snapshot().Limits() },
+		Limits: a.wantedLimits, Changed: a.limitsChanged,
 		Metrics:  guardMetrics{metrics},
 		Deadline: a.cfg.Redis.Deadline, Lease: lease, Now: time.Now, Log: a.log,
 	})
@@ -81,7 +83,10 @@ func (a *App) runLedger(ctx context.Context) error {
 	if a.guard != nil {
 		return a.guard.Run(ctx)
 	}
-	return a.roller.run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.roller.run(ctx) })
+	group.Go(func() error { return a.adopter.run(ctx) })
+	return group.Wait()
 }
 
 func (a *App) keepInterval() time.Duration {
@@ -153,7 +158,7 @@ func (s sharedLedger) Heartbeat(ctx context.Context) (guard.Pulse, error) {
 	if err != nil {
 		return guard.Pulse{}, worded(err)
 	}
-	out := guard.Pulse{Epoch: guard.Epoch{ID: p.Epoch.ID, Since: p.Epoch.Since, Rebuilding: p.Epoch.Rebuilding}, Lost: p.Lost()}
+	out := guard.Pulse{Time: p.Time, Epoch: guard.Epoch{ID: p.Epoch.ID, Since: p.Epoch.Since, Rebuilding: p.Epoch.Rebuilding}, Lost: p.Lost()}
 	for _, b := range p.Books {
 		out.Books = append(out.Books, b.Name)
 	}
@@ -193,6 +198,19 @@ func (s sharedLedger) Post(ctx context.Context, from, to int64, postings ...guar
 	return worded(s.Ledger.Post(ctx, from, to, all...))
 }
 
+func (s sharedLedger) Coverage(ctx context.Context) (string, bool, error) {
+	text, known, err := s.Ledger.Coverage(ctx)
+	return text, known, worded(err)
+}
+
+func (s sharedLedger) PostCovering(ctx context.Context, from, to string, postings ...guard.Posting) error {
+	all := make([]redis.Posting, len(postings))
+	for i, p := range postings {
+		all[i] = redis.Posting(p)
+	}
+	return worded(s.Ledger.PostCovering(ctx, from, to, all...))
+}
+
 func (s sharedLedger) BookDone(ctx context.Context) error { return worded(s.Ledger.BookDone(ctx)) }
 
 // bookOf gives the audit as the guard's book.
@@ -202,12 +220,12 @@ var _ guard.Records = bookOf{}
 
 func (b bookOf) End(ctx context.Context) (int64, error) { return b.log.End(ctx) }
 
-func (b bookOf) Charges(ctx context.Context, since time.Time, fn func(guard.Charged) error) (int64, error) {
+func (b bookOf) Charges(ctx context.Context, since time.Time, after int64, fn func(guard.Charged) error) (int64, error) {
 	end, err := b.log.End(ctx) // first: what comes in while they are read may be given too, and is then left out
 	if err != nil {
 		return 0, err
 	}
-	return end, b.log.Charges(ctx, audit.ChargesQuery{Since: since}, func(c audit.Charged) error {
+	return end, b.log.Charges(ctx, audit.ChargesQuery{Since: since, After: after}, func(c audit.Charged) error {
 		if c.Position > end {
 			return nil
 		}

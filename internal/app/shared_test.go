@@ -27,6 +27,7 @@ type node struct {
 	shared sharedLedger
 	log    *audit.Log
 	limits *quota.LimitSet
+	wanted atomic.Pointer[quota.LimitSet] // those, but for tests that set others
 	stop   context.CancelFunc
 	done   chan error
 }
@@ -62,8 +63,9 @@ func startNode(t *testing.T, address, dir string) *node {
 		t.Fatal(err)
 	}
 	n := &node{shared: sharedLedger{ledger}, log: log, limits: limits, done: make(chan error, 1)}
+	n.wanted.Store(limits)
 	n.guard = guard.New(guard.Options{
-		Shared: n.shared, Records: bookOf{log}, Limits: func() *quota.LimitSet { return limits },
+		Shared: n.shared, Records: bookOf{log}, Limits: n.wanted.Load,
 		Metrics: guardMetrics{telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil)}, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(context.Background())

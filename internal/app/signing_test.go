@@ -80,7 +80,7 @@ func TestSigningKeysRotate(t *testing.T) {
 // published reads the key set as another service would.
 func published(t *testing.T, a *App) *identity.KeySet {
 	t.Helper()
-	if err := a.Directory().Refresh(t.Context()); err != nil {
+	if err := a.Refresh(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	res, err := http.Get(a.OpsURL() + "/.well-known/jwks.json")

@@ -39,19 +39,23 @@ func OpenStore(ctx context.Context, c config.Config) (store.Store, error) {
 	return sqlite.Open(ctx, StorePath(c.DataDir))
 }
 
-func (a *App) openStore(ctx context.Context) (*people, error) {
+func (a *App) openStore(ctx context.Context) error {
 	st, err := OpenStore(ctx, a.cfg)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	a.store = st
-	p := &people{}
-	a.directory, err = store.NewDirectory(ctx, store.DirectoryOptions{Store: st, Now: time.Now, Log: a.log, OnLoad: p.load})
-	if err != nil {
-		return nil, err
+	a.people = &people{}
+	load := func(s *store.Snapshot) {
+		a.people.load(s)
+		a.limitsLoaded()
 	}
-	p.fresh = a.directory.Fresh
-	return p, nil
+	a.directory, err = store.NewDirectory(ctx, store.DirectoryOptions{Store: st, Now: time.Now, Log: a.log, OnLoad: load})
+	if err != nil {
+		return err
+	}
+	a.people.fresh = a.directory.Fresh
+	return nil
 }
 
 func (a *App) openAudit(ctx context.Context) error {
@@ -85,17 +89,18 @@ func (a *App) openLedger(ctx context.Context, metrics *telemetry.Metrics) error 
 
 // fillLedger books what the audit says was charged in windows that may still count.
 func (a *App) fillLedger(ctx context.Context) error {
-	ledger := memory.New(memory.Options{Now: time.Now, Lease: lease})
-	a.ledger = ledger
+	ledger, limits := memory.New(memory.Options{Now: time.Now, Lease: lease}), a.wantedLimits()
 	a.roller = &roller{audit: a.audit, path: filepath.Join(a.cfg.DataDir, "quota.sums"), now: time.Now, log: a.log}
-	if err := a.roller.fill(ctx, ledger, a.directory.Snapshot().Limits()); err != nil {
+	if err := a.roller.fill(ctx, ledger, limits); err != nil {
 		return fmt.Errorf("filling the quota ledger from the audit: %w", err)
 	}
+	a.adopter = newAdopter(ledger, limits, a.roller, a.wantedLimits, a.limitsChanged)
+	a.ledger = a.adopter
 	return nil
 }
 
 func (a *App) newGate(
-	rules *policy.Snapshot, prices *openai.PriceTable, p *people, ledger quota.Ledger, metrics *telemetry.Metrics,
+	rules *policy.Snapshot, prices *openai.PriceTable, ledger quota.Ledger, metrics *telemetry.Metrics,
 ) (*gate.Gate, error) {
 	classifier, err := intent.Default()
 	if err != nil {
@@ -111,7 +116,7 @@ func (a *App) newGate(
 	}
 	o := gate.Options{
 		Identity:   authenticator,
-		Directory:  p.inForce,
+		Directory:  a.people.inForce,
 		Policy:     func() *policy.Snapshot { return rules },
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,

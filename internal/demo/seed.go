@@ -53,5 +53,5 @@ func seed(ctx context.Context, a *app.App, c config.Identity) (credentials, erro
 	if err := app.RevokeKey(ctx, st, key.ID); err != nil {
 		return credentials{}, err
 	}
-	return made, a.Directory().Refresh(ctx)
+	return made, a.Refresh(ctx)
 }

@@ -211,7 +211,7 @@ func (w *world) issue(r identity.IssueRequest) (token, id string) {
 // refresh brings changes to the store into force now.
 func (w *world) refresh() {
 	w.t.Helper()
-	if err := w.app.Directory().Refresh(w.t.Context()); err != nil {
+	if err := w.app.Refresh(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 }

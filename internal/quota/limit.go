@@ -114,8 +114,8 @@ func (l *Limit) compile(load func(string) (*time.Location, error)) (*time.Locati
 	return zone, nil
 }
 
-// CounterKey names a counter. Limits of one id that count different things have different counters; a change of value,
-// of enforcement or of the subject keeps them.
+// CounterKey names a counter. Limits of one id that count different things have different counters; a change of value or
+// of enforcement keeps them.
 type CounterKey struct {
 	Limit   string // what is counted: the limit's id and the fields that give the count its meaning
 	Subject string // whom it is counted for
@@ -227,7 +227,7 @@ func Compile(limits []Limit) (*LimitSet, error) {
 		}
 		s.rules[i] = rule{
 			limit: l,
-			name:  fmt.Sprintf("%s|%s|%s|%s|%q|%s", l.Scope, l.Dimension, l.Window, zone, l.Model, l.ID),
+			name:  fmt.Sprintf("%s|%q|%s|%s|%s|%q|%s", l.Scope, l.Subject, l.Dimension, l.Window, zone, l.Model, l.ID),
 			zone:  zone,
 			glob:  strings.ContainsAny(l.Model, `*?[\`),
 			span:  spans[key],

@@ -30,7 +30,10 @@ func newSums(limits *quota.LimitSet, now time.Time) *sums {
 }
 
 // add adds a charge in the windows that its admission pinned, but for those that are over.
-func (s *sums) add(c Charged) {
+func (s *sums) add(c Charged) { s.addTo(c, func(string) bool { return true }) }
+
+// addTo does so under some limits only, by what they count.
+func (s *sums) addTo(c Charged, some func(counts string) bool) {
 	used := quota.ChargeAmounts(c.Charge)
 	s.match = s.limits.AppendMatches(s.match[:0], c.Subject, c.Charge.Admitted)
 	for _, m := range s.match {
@@ -39,7 +42,7 @@ func (s *sums) add(c Charged) {
 			bucket = quota.Bucket(c.Charge.Admitted)
 			end = quota.BucketLeaves(bucket)
 		}
-		if amount <= 0 || !end.After(s.now) {
+		if amount <= 0 || !end.After(s.now) || !some(m.Key.Limit) {
 			continue
 		}
 		key := sumKey{m.Key, bucket}
@@ -67,7 +70,7 @@ func (s *sums) chunks() [][]Posting {
 
 // errInterrupted says that a process of this book ended, or lost its way, between the first and the last posting of its
 // charges: what of them is in the epoch is not known.
-var errInterrupted = errors.New("the book was brought back in part: a new epoch is needed")
+var errInterrupted = errors.New("it is not known what of the book is in the counters: a new epoch is needed")
 
 // join brings this replica's book into an epoch. While it does nothing goes to the shared ledger but what it sends itself.
 func (g *Guard) join(ctx context.Context, e Epoch) error {
@@ -78,16 +81,14 @@ func (g *Guard) join(ctx context.Context, e Epoch) error {
 	case err != nil:
 		return fmt.Errorf("reading the book's mark: %w", err)
 	case known && mark < 0:
-		g.o.Log.Warn("beginning a new epoch of the quota ledger", "cause", errInterrupted)
-		if err := g.within(ctx, func(ctx context.Context) error {
-			return g.o.Shared.BeginEpoch(ctx, e.ID, g.mender.books...)
-		}); err != nil {
-			return fmt.Errorf("beginning an epoch: %w", err)
-		}
-		return errInterrupted
+		return g.beginAnew(ctx, e.ID)
 	case !known:
 		if err := g.bringBack(ctx); err != nil {
 			return fmt.Errorf("bringing the records back: %w", err)
+		}
+	default:
+		if err := g.readCoverage(ctx, e.ID); err != nil {
+			return fmt.Errorf("reading which limits the book is under: %w", err)
 		}
 	}
 	if err := g.within(ctx, g.o.Shared.BookDone); err != nil {
@@ -99,19 +100,30 @@ func (g *Guard) join(ctx context.Context, e Epoch) error {
 	return nil
 }
 
+// beginAnew begins another epoch than the one that this book is in in part.
+func (g *Guard) beginAnew(ctx context.Context, old string) error {
+	g.o.Log.Warn("beginning a new epoch of the quota ledger", "cause", errInterrupted)
+	if err := g.within(ctx, func(ctx context.Context) error {
+		return g.o.Shared.BeginEpoch(ctx, old, g.mender.books...)
+	}); err != nil {
+		return fmt.Errorf("beginning an epoch: %w", err)
+	}
+	return errInterrupted
+}
+
 // bringBack posts all charges of the book that still count, and holds again what is in flight. A mark below zero says that
 // it has begun and not ended; each posting moves it, so that one that was not answered is not posted twice.
 //
 // What is held again is ended by Settle or Void like everything that is held, and so is left out of the charges, although it
 // may have ended meanwhile and be among the records: nothing is told of it before the book is back.
 func (g *Guard) bringBack(ctx context.Context) error {
-	live := g.heldByShared()
+	limits, live := g.o.Limits(), g.heldByShared()
 	left := make(map[string]bool, len(live))
 	for _, l := range live {
 		left[l.Request.ID] = true
 	}
-	all, charges := newSums(g.o.Limits(), g.o.Now()), 0
-	end, err := g.o.Records.Charges(ctx, g.o.Now().Add(-quota.LongestWindow), func(c Charged) error {
+	all, charges := newSums(limits, g.o.Now()), 0
+	end, err := g.o.Records.Charges(ctx, g.o.Now().Add(-quota.LongestWindow), 0, func(c Charged) error {
 		if !left[c.Exchange] {
 			all.add(c)
 			charges++
@@ -124,7 +136,13 @@ func (g *Guard) bringBack(ctx context.Context) error {
 	if err := g.post(ctx, 0, -1, nil); err != nil {
 		return err
 	}
+	for i := range live {
+		live[i].Request.Limits = limits
+	}
 	if err := g.reassert(ctx, live); err != nil {
+		return err
+	}
+	if err := g.coverAll(ctx, limits); err != nil {
 		return err
 	}
 	chunks, mark := all.chunks(), int64(-1)
@@ -148,20 +166,31 @@ const postTries = 3
 
 // post posts once, whatever becomes of the answer: the mark says whether it was done.
 func (g *Guard) post(ctx context.Context, from, to int64, postings []Posting) error {
+	return postOnce(from, to,
+		func() error {
+			return g.within(ctx, func(ctx context.Context) error { return g.o.Shared.Post(ctx, from, to, postings...) })
+		},
+		func() (int64, error) {
+			mark, _, err := g.mark(ctx)
+			return mark, err
+		})
+}
+
+// postOnce moves a mark with what is posted: whatever becomes of an answer, where the mark is tells whether it was done.
+func postOnce[M comparable](from, to M, post func() error, mark func() (M, error)) error {
 	var err error
 	for range postTries {
-		err = g.within(ctx, func(ctx context.Context) error { return g.o.Shared.Post(ctx, from, to, postings...) })
-		if err == nil || !errors.Is(err, ErrUnreachable) && !errors.Is(err, ErrMark) {
+		if err = post(); err == nil || !errors.Is(err, ErrUnreachable) && !errors.Is(err, ErrMark) {
 			return err
 		}
-		mark, _, failed := g.mark(ctx)
+		at, failed := mark()
 		switch {
 		case failed != nil:
 			return errors.Join(err, failed)
-		case mark == to:
+		case at == to:
 			return nil
-		case mark != from:
-			return fmt.Errorf("%w: at %d, not at %d", ErrMark, mark, from)
+		case at != from:
+			return fmt.Errorf("%w: it is not where it was left", ErrMark)
 		}
 	}
 	return err
@@ -204,8 +233,8 @@ func (g *Guard) setUnbooked() {
 	g.unbooked = true
 }
 
-// bookFallback posts the charges of what was admitted without the shared ledger, up to the end of the records, and moves the
-// book's mark there. The mark stands in the ledger itself, so that each charge is posted once whoever dies when.
+// bookFallback posts the charges of what was admitted without the shared ledger, and of what was reserved before a limit began
+// under that limit, up to the end of the records, and moves the book's mark there. The mark stands in the ledger itself, so that each charge is posted once whoever dies when.
 func (g *Guard) bookFallback(ctx context.Context) error {
 	end, err := g.o.Records.End(ctx)
 	if err != nil {
@@ -216,7 +245,7 @@ func (g *Guard) bookFallback(ctx context.Context) error {
 		return err
 	}
 	// What is admitted apart from here on is in records after end. What is in flight and ends meanwhile is looked for again.
-	if !g.takeUnbooked() {
+	if !g.takeUnbooked() && g.mender.covered.late().IsZero() {
 		if end <= mark {
 			return nil
 		}
@@ -245,7 +274,7 @@ func (g *Guard) takeUnbooked() bool {
 
 // bookAfter posts charges in pieces that end with a record each.
 func (g *Guard) bookAfter(ctx context.Context, mark int64) error {
-	limits := g.o.Limits()
+	limits := g.limits.Limits()
 	some, charges, last := newSums(limits, g.o.Now()), 0, mark
 	flush := func(to int64) error {
 		chunks := some.chunks()
@@ -260,13 +289,13 @@ func (g *Guard) bookAfter(ctx context.Context, mark int64) error {
 		some, charges = newSums(limits, g.o.Now()), 0
 		return nil
 	}
-	end, err := g.o.Records.FallbackCharges(ctx, mark, func(c Charged) error {
+	end, err := g.unposted(ctx, mark, func(c Charged, under func(string) bool) error {
 		if len(some.byKey)+len(limits.Limits()) > maxPostings && charges > 0 {
 			if err := flush(last); err != nil {
 				return err
 			}
 		}
-		some.add(c)
+		some.addTo(c, under)
 		charges++
 		last = c.Position
 		return nil

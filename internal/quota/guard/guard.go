@@ -30,8 +30,9 @@ const defaultDeadline = 25 * time.Millisecond
 type Options struct {
 	Shared  Shared
 	Records Records
-	// Limits gives those in force, under which records are booked.
+	// Limits gives those that are to be in force. Changed, if set, tells that they may be others.
 	Limits  func() *quota.LimitSet
+	Changed <-chan struct{}
 	Metrics Metrics
 	// Deadline bounds one operation of the shared ledger on a request's way, 25 ms if zero.
 	Deadline time.Duration
@@ -59,6 +60,7 @@ type Guard struct {
 	// unbooked says that something was admitted on its own that may not be booked yet.
 	unbooked bool
 
+	limits   quota.InForce // of the shared ledger
 	overruns atomic.Uint64
 	owed     atomic.Bool // the shared ledger was not told how something ended
 	mender   mender      // of Run alone
@@ -117,12 +119,19 @@ func (g *Guard) Reserve(ctx context.Context, r quota.Request) (quota.Reservation
 		return first, nil
 	}
 	var reservation quota.Reservation
-	err := g.ask(ctx, func(ctx context.Context) (err error) {
-		if reservation, err = g.o.Shared.Reserve(ctx, r); err == nil {
-			r.At = reservation.Admitted
-			g.hold(r, reservation, modeShared, nil)
-		}
-		return err
+	err := g.ask(ctx, func(ctx context.Context) error {
+		return g.limits.Admit(func(limits *quota.LimitSet) (err error) {
+			if !g.serving.Load() { // the limits could not be changed, and whether the ledger knows of it is not known
+				return ErrUnreachable
+			}
+			r := r
+			r.Limits = limits
+			if reservation, err = g.o.Shared.Reserve(ctx, r); err == nil {
+				r.At = reservation.Admitted
+				g.hold(r, reservation, modeShared, nil)
+			}
+			return err
+		})
 	})
 	var exhausted *quota.ExhaustedError
 	switch {

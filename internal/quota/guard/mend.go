@@ -41,6 +41,9 @@ type mender struct {
 	// strays are reservations that the records did not know when they were last looked for.
 	strays map[string]struct{}
 	cause  error // why it does not serve, as it was last logged
+	// open is how many reservations of this book, not in flight, could not be resolved when that was last tried.
+	open    int
+	covered covered
 }
 
 // Run watches the shared ledger until ctx ends: it alone probes a ledger that was left, and lets requests go to it again. It
@@ -53,6 +56,7 @@ func (g *Guard) Run(ctx context.Context) error {
 			timer.Stop()
 			return ctx.Err()
 		case <-g.wake:
+		case <-g.o.Changed:
 		case <-timer.C:
 		}
 		timer.Stop()
@@ -133,6 +137,9 @@ func (g *Guard) mend(ctx context.Context) error {
 	g.replicas = int64(max(len(pulse.Books), 1))
 	g.known.tidy(g.o.Now())
 	g.mu.Unlock()
+	if err := g.adoptLimits(ctx); err != nil {
+		return fmt.Errorf("putting limits in force: %w", err)
+	}
 	g.serve()
 	return g.deliver(ctx)
 }
@@ -200,16 +207,23 @@ func (g *Guard) serve() {
 func (g *Guard) deliver(ctx context.Context) error {
 	m := &g.mender
 	owed := g.owed.Swap(false)
-	if !owed && g.o.Now().Sub(m.tidied) < tidyEvery {
+	late := m.covered.late()
+	if !owed && late.IsZero() && g.o.Now().Sub(m.tidied) < tidyEvery {
 		return nil
 	}
+	flying := g.holdsBefore(late)
 	if err := g.resolveOwned(ctx); err != nil {
 		g.owed.Store(true)
 		return fmt.Errorf("resolving what is owed: %w", err)
 	}
 	if err := g.bookFallback(ctx); err != nil {
 		g.owed.Store(true)
-		return fmt.Errorf("booking what was admitted without the ledger: %w", err)
+		return fmt.Errorf("booking from the records: %w", err)
+	}
+	if !late.IsZero() && !flying && m.open == 0 {
+		if err := g.nothingLate(ctx); err != nil {
+			return fmt.Errorf("noting that limits are counted in full: %w", err)
+		}
 	}
 	m.tidied = g.o.Now()
 	return nil
@@ -227,8 +241,8 @@ func (g *Guard) resolveOwned(ctx context.Context) error {
 		return err
 	}
 	ids = slices.DeleteFunc(ids, g.inFlight)
-	strays := map[string]struct{}{}
-	defer func() { g.mender.strays = strays }()
+	strays, open := map[string]struct{}{}, 0
+	defer func() { g.mender.strays, g.mender.open = strays, open+len(strays) }()
 	for chunk := range slices.Chunk(ids, atOnce) {
 		// It was asked for after they were found not to be in flight: whatever ended is in the records by now.
 		endings, err := g.o.Records.Endings(ctx, chunk)
@@ -240,6 +254,9 @@ func (g *Guard) resolveOwned(ctx context.Context) error {
 			if _, again := g.mender.strays[id]; !recorded && !again {
 				strays[id] = struct{}{} // it may be asked for again: not before the next pass
 				continue
+			}
+			if end.Open {
+				open++
 			}
 			if err := g.resolve(ctx, id, end); err != nil {
 				return err

@@ -29,7 +29,8 @@ func TestEveryFaultEndsWithoutDrift(t *testing.T) {
 
 type model struct {
 	server   *server
-	limits   *quota.LimitSet
+	limits   *quota.LimitSet   // those that were set last
+	seen     []*quota.LimitSet // by each replica
 	replicas []*replica
 	open     []*exchange
 	subjects map[string]quota.Subject
@@ -54,9 +55,14 @@ func newModel(t *rapid.T) *model {
 	m := &model{limits: set, subjects: map[string]quota.Subject{}}
 	m.server = newServer(&clock{now: start})
 	for i := range 3 {
-		m.replicas = append(m.replicas, newReplica(m.server, newBook(), fmt.Sprint("book", i), set))
+		m.seen = append(m.seen, set)
+		m.replicas = append(m.replicas, m.newReplica(i, newBook()))
 	}
 	return m
+}
+
+func (m *model) newReplica(i int, b *book) *replica {
+	return newReplicaUnder(m.server, b, fmt.Sprint("book", i), func() *quota.LimitSet { return m.seen[i] })
 }
 
 func (m *model) some(t *rapid.T) int { return rapid.IntRange(0, len(m.replicas)-1).Draw(t, "replica") }
@@ -65,7 +71,7 @@ func (m *model) reserve(t *rapid.T) {
 	i := m.some(t)
 	m.n++
 	tokens := rapid.Int64Range(1, 500).Draw(t, "tokens")
-	q := request(fmt.Sprint("x", m.n), m.limits, m.server.clock.Now(), tokens, 0)
+	q := request(fmt.Sprint("x", m.n), m.seen[i], m.server.clock.Now(), tokens, 0)
 	m.subjects[q.ID] = q.Subject
 	r, err := m.replicas[i].Reserve(context.Background(), q)
 	if err != nil {
@@ -172,7 +178,10 @@ func (m *model) die(t *rapid.T) {
 	m.open = rest
 	b := m.replicas[i].book
 	b.recover(m.subjects)
-	m.replicas[i] = newReplica(m.server, b, fmt.Sprint("book", i), m.limits)
+	if rapid.Bool().Draw(t, "sees") {
+		m.seen[i] = m.limits
+	}
+	m.replicas[i] = m.newReplica(i, b)
 }
 
 func (m *model) time(t *rapid.T) {
@@ -182,6 +191,14 @@ func (m *model) time(t *rapid.T) {
 func (m *model) check(t *rapid.T) {
 	m.server.fault = nil
 	m.server.arrive()
+	for i := range m.seen {
+		m.seen[i] = m.limits
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "passes before the end") {
+		for _, r := range m.replicas {
+			r.pass(context.Background())
+		}
+	}
 	for _, x := range m.open {
 		m.end(x, x.tokens)
 	}
@@ -204,7 +221,10 @@ func (m *model) check(t *rapid.T) {
 			t.Errorf("%s is pending", id)
 		}
 	}
-	want := newSums(m.limits, m.server.clock.Now())
+	want, inForce := newSums(m.limits, m.server.clock.Now()), map[string]bool{}
+	for counts := range m.limits.Named() {
+		inForce[counts] = true
+	}
 	for _, r := range m.replicas {
 		for _, c := range r.book.charges {
 			want.add(c)
@@ -216,7 +236,7 @@ func (m *model) check(t *rapid.T) {
 		}
 	}
 	for key, got := range m.server.posted {
-		if want.byKey[key] == nil && got != 0 {
+		if want.byKey[key] == nil && got != 0 && inForce[key.key.Limit] {
 			t.Errorf("%s: posted %d, the records say nothing", key.key.Limit, got)
 		}
 	}

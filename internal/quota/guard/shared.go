@@ -41,6 +41,11 @@ type Shared interface {
 	Mark(ctx context.Context) (int64, bool, error)
 	// Post adds at most maxPostings postings and moves the book's mark, both or neither. A book without a mark is at 0.
 	Post(ctx context.Context, from, to int64, postings ...Posting) error
+	// Coverage gives the text that stands beside the book's mark; false if the epoch has none.
+	Coverage(ctx context.Context) (string, bool, error)
+	// PostCovering adds at most maxPostings postings and puts one text in the place of another, both or neither. Where there
+	// is none it is empty. It returns ErrMark if the text is another one.
+	PostCovering(ctx context.Context, from, to string, postings ...Posting) error
 	// BookDone says that this book is back.
 	BookDone(ctx context.Context) error
 }
@@ -55,6 +60,9 @@ type Epoch struct {
 
 // Pulse is what a heartbeat finds.
 type Pulse struct {
+	// Time is the ledger's clock: not before the admission of any reservation that was answered before it was asked, and
+	// before that of any made after it answered.
+	Time  time.Time
 	Epoch Epoch
 	// Lost says that the ledger lost, or may have lost, what it counted: a new epoch has to begin.
 	Lost bool
@@ -97,9 +105,10 @@ type Ending struct {
 type Records interface {
 	// End is the position of the last record.
 	End(ctx context.Context) (int64, error)
-	// Charges calls fn for each charge that was admitted at or after since, and gives the position up to which it read.
-	Charges(ctx context.Context, since time.Time, fn func(Charged) error) (int64, error)
-	// FallbackCharges is the same for those after a position that were admitted without the ledger.
+	// Charges calls fn for each charge after a position that was admitted at or after since, in their order, and gives the
+	// position up to which it read.
+	Charges(ctx context.Context, since time.Time, after int64, fn func(Charged) error) (int64, error)
+	// FallbackCharges is the same for those that were admitted without the ledger, whenever that was.
 	FallbackCharges(ctx context.Context, after int64, fn func(Charged) error) (int64, error)
 	// Endings says how exchanges ended. Those it does not know are left out.
 	Endings(ctx context.Context, exchanges []string) (map[string]Ending, error)

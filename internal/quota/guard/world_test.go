@@ -29,6 +29,7 @@ type server struct {
 	books  map[string]time.Time
 	done   map[string]bool
 	marks  map[string]int64
+	texts  map[string]string
 	holds  map[string]*onServer
 	posted map[sumKey]int64
 	late   []func() // operations that are still on their way
@@ -92,7 +93,7 @@ func (s *server) flush() {
 func (s *server) begin() {
 	s.number++
 	s.epoch = Epoch{ID: fmt.Sprint("e", s.number), Since: s.clock.Now()}
-	s.done, s.marks = map[string]bool{}, map[string]int64{}
+	s.done, s.marks, s.texts = map[string]bool{}, map[string]int64{}, map[string]string{}
 	s.holds, s.posted, s.lost = map[string]*onServer{}, map[sumKey]int64{}, false
 }
 
@@ -300,6 +301,8 @@ func (c *client) Standings(
 func (c *client) Heartbeat(context.Context) (p Pulse, err error) {
 	err = c.do("heartbeat", "", func() error {
 		now := c.clock.Now()
+		c.clock.add(2 * time.Microsecond) // no call that is made once this is answered is of the same moment
+		p.Time = now
 		c.books[c.book] = now.Add(30 * time.Second)
 		for b, until := range c.books {
 			if until.After(now) {
@@ -374,6 +377,27 @@ func (c *client) Post(_ context.Context, from, to int64, postings ...Posting) er
 	})
 }
 
+func (c *client) Coverage(context.Context) (text string, known bool, err error) {
+	err = c.do("coverage", c.in(), func() error {
+		text, known = c.texts[c.book]
+		return nil
+	})
+	return text, known, err
+}
+
+func (c *client) PostCovering(_ context.Context, from, to string, postings ...Posting) error {
+	return c.do("cover", c.in(), func() error {
+		if c.texts[c.book] != from {
+			return ErrMark
+		}
+		c.texts[c.book] = to
+		for _, p := range postings {
+			c.posted[sumKey{key: p.Key}] += p.Amount
+		}
+		return nil
+	})
+}
+
 func (c *client) BookDone(context.Context) error {
 	return c.do("done", c.in(), func() error {
 		c.done[c.book] = true
@@ -440,8 +464,8 @@ func (b *book) read(which func(Charged) bool, fn func(Charged) error) (int64, er
 	return end, err
 }
 
-func (b *book) Charges(_ context.Context, since time.Time, fn func(Charged) error) (int64, error) {
-	return b.read(func(c Charged) bool { return !c.Charge.Admitted.Before(since) }, fn)
+func (b *book) Charges(_ context.Context, since time.Time, after int64, fn func(Charged) error) (int64, error) {
+	return b.read(func(c Charged) bool { return c.Position > after && !c.Charge.Admitted.Before(since) }, fn)
 }
 
 func (b *book) FallbackCharges(_ context.Context, after int64, fn func(Charged) error) (int64, error) {
@@ -498,9 +522,13 @@ type replica struct {
 }
 
 func newReplica(s *server, b *book, name string, limits *quota.LimitSet) *replica {
+	return newReplicaUnder(s, b, name, func() *quota.LimitSet { return limits })
+}
+
+func newReplicaUnder(s *server, b *book, name string, limits func() *quota.LimitSet) *replica {
 	r := &replica{book: b, client: &client{server: s, book: name}, counts: &counts{fellBack: map[quota.Unreachable]int{}}}
 	r.Guard = New(Options{
-		Shared: r.client, Records: b, Limits: func() *quota.LimitSet { return limits }, Metrics: r.counts, Now: s.clock.Now,
+		Shared: r.client, Records: b, Limits: limits, Metrics: r.counts, Now: s.clock.Now,
 		Lease: 24 * time.Hour,
 	})
 	return r

@@ -174,14 +174,9 @@ func (l *Ledger) reassert(ctx context.Context, live []Live) error {
 
 // Mark gives how far this replica's book is in the counters of the epoch; false if nothing of it is.
 func (l *Ledger) Mark(ctx context.Context) (int64, bool, error) {
-	n := l.within.Load()
-	a, err := l.run(ctx, &l.scripts.mark, l.keys(n, nil, n.marks), n.epoch.ID, l.clock.argument(), l.book)
-	if err != nil {
+	text, known, err := l.markOf(ctx, l.book)
+	if err != nil || !known {
 		return 0, false, err
-	}
-	text := a.text()
-	if text == "" || a.short {
-		return 0, false, a.err()
 	}
 	var mark int64
 	if _, err := fmt.Sscan(text, &mark); err != nil {
@@ -193,6 +188,11 @@ func (l *Ledger) Mark(ctx context.Context) (int64, bool, error) {
 // Post adds postings, at most MaxPostings, and moves the book's mark from one position to another: both or neither. It
 // returns ErrMark if the mark is another one; a book without a mark is at 0. What is over is passed over.
 func (l *Ledger) Post(ctx context.Context, from, to int64, postings ...Posting) error {
+	return l.post(ctx, l.book, from, to, postings)
+}
+
+// post does it with a mark of any name.
+func (l *Ledger) post(ctx context.Context, name string, from, to any, postings []Posting) error {
 	if len(postings) > MaxPostings {
 		return fmt.Errorf("quota/redis: %d postings at once, more than %d", len(postings), MaxPostings)
 	}
@@ -207,7 +207,7 @@ func (l *Ledger) Post(ctx context.Context, from, to int64, postings ...Posting) 
 		}
 		packed = packInt(packInt(packInt(packInt(packed, windowCode(p.Window)), end), p.Bucket), p.Amount)
 	}
-	a, err := l.run(ctx, &l.scripts.post, keys, n.epoch.ID, l.clock.argument(), l.book, from, to, packed)
+	a, err := l.run(ctx, &l.scripts.post, keys, n.epoch.ID, l.clock.argument(), name, from, to, packed)
 	switch {
 	case err != nil:
 		return err

@@ -1,0 +1,36 @@
+package memory
+
+import "github.com/plumbline/plumbline/internal/quota"
+
+// Outstanding gives the ids of the reservations whose owners have yet to settle or void them: those that are live, and those
+// that ended with their lease and are remembered.
+func (l *Ledger) Outstanding() map[string]struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ids := make(map[string]struct{}, len(l.live))
+	for id := range l.live {
+		ids[id] = struct{}{}
+	}
+	for id, r := range l.resolved {
+		if r.expired != nil {
+			ids[id] = struct{}{}
+		}
+	}
+	return ids
+}
+
+// Forget forgets what was counted under limits that are not in force, so that it can be booked from the records. What was
+// reserved while they were in force keeps what it has of them, and is told apart from what is counted from now on.
+func (l *Ledger) Forget(limits *quota.LimitSet) {
+	names := map[string]bool{}
+	for counts := range limits.Named() {
+		names[counts] = true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for key := range l.counters.byKey {
+		if names[key.Limit] {
+			delete(l.counters.byKey, key) // it leaves the queue of what is due by itself
+		}
+	}
+}
