@@ -26,6 +26,6 @@ func TestVoidOfAFailedCallIsUnknown(t *testing.T) {
 	w.arrive() // it is held after all
 	w.stands(t, 0, 1)
 	w.back()
-	w.passes(t, 3)
+	w.passes(t, 25) // two looks at what it owns, ten seconds apart
 	w.stands(t, 0, 0)
 }
