@@ -25,6 +25,7 @@ import (
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota/guard"
+	"github.com/plumbline/plumbline/internal/quota/memory"
 	"github.com/plumbline/plumbline/internal/quota/redis"
 	"github.com/plumbline/plumbline/internal/quota/threshold"
 	"github.com/plumbline/plumbline/internal/store"
@@ -49,8 +50,10 @@ type App struct {
 	trail      *trail
 	issuers    *issuers
 	ledger     ledger
-	guard      *guard.Guard  // nil with the ledger in memory
-	shared     *redis.Ledger // nil with the ledger in memory
+	guard      *guard.Guard   // nil with the ledger in memory
+	shared     *redis.Ledger  // nil with the ledger in memory
+	endings    *endings       // nil with a shared ledger
+	memory     *memory.Ledger // nil with a shared ledger
 	roller     *roller
 	thresholds *threshold.Bus
 	keeper     *keeper
@@ -99,9 +102,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openIssuers(metrics); err != nil {
 		return nil, err
 	}
-	ledger := timedLedger{a.ledger, metrics}
+	ledger, recorder := a.paired(timedLedger{a.ledger, metrics})
 	a.thresholds = threshold.New(metrics)
-	g, err := a.newGate(rules, prices, people, a.thresholds.Watch(ledger), metrics)
+	g, err := a.newGate(rules, prices, people, a.thresholds.Watch(ledger), recorder, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -111,7 +114,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
-	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.directory.Refresh, a.limits, ledger}, a.log)
+	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), a.repairer(ledger), a.log)
 	metrics.Watch(registry, a.gauges())
 	return a, nil
 }
