@@ -45,6 +45,7 @@ type QuotaRepair struct {
 	admin    adminClient
 	actor    string
 	instance string // of the ledger in memory, as it was compared
+	patience time.Duration
 }
 
 // NewQuotaRepair prepares it, in the name of somebody.
@@ -108,7 +109,7 @@ func (q *QuotaRepair) Compare(ctx context.Context, directories []string) (*Quota
 
 func (q *QuotaRepair) compare(ctx context.Context, ledger drift.Ledger, books *books) (*QuotaDrift, error) {
 	report, err := drift.Compare(ctx, drift.Options{
-		Ledger: ledger, Records: books, Limits: q.limits, Subjects: q.subjects, Now: time.Now,
+		Ledger: ledger, Records: books, Limits: q.limits, Subjects: q.subjects, Now: time.Now, Patience: q.patience,
 	})
 	if err != nil {
 		return nil, err
@@ -117,10 +118,14 @@ func (q *QuotaRepair) compare(ctx context.Context, ledger drift.Ledger, books *b
 }
 
 func (q *QuotaRepair) compareRunning(ctx context.Context, books *books) (*QuotaDrift, error) {
-	d, err := q.compare(ctx, runningLedger{q, books.first()}, books)
-	if errors.Is(err, errNotRunning) {
-		return nil, ErrNoLedger
+	ledger := runningLedger{q, books.first()}
+	if _, err := ledger.Look(ctx); err != nil { // where nothing was ever called, it is asked for nothing else
+		if errors.Is(err, errNotRunning) {
+			return nil, ErrNoLedger
+		}
+		return nil, err
 	}
+	d, err := q.compare(ctx, ledger, books)
 	if err != nil {
 		return nil, err
 	}
