@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"maps"
 	"sync"
 	"time"
 
@@ -44,8 +43,9 @@ type adopter struct {
 // latecomers are the exchanges that were in flight when limits began, and that do not count under these by themselves.
 type latecomers struct {
 	limits *quota.LimitSet
-	ids    map[string]struct{}
-	after  int64 // they are not among the records up to that position, or are booked
+	ids    map[string]struct{} // those whose charges are not among the records up to after
+	ended  []audit.Charged     // those whose charges are, and that the ledger has not settled yet
+	after  int64
 }
 
 func newAdopter(
@@ -89,6 +89,8 @@ func (a *adopter) run(ctx context.Context) error {
 
 // pass puts in force what is wanted, and books what has come late for it.
 func (a *adopter) pass(ctx context.Context) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err := a.followUp(ctx); err != nil {
@@ -149,29 +151,48 @@ func (a *adopter) adopt(ctx context.Context, fresh, want *quota.LimitSet) error 
 	return nil
 }
 
-// book books charges that were recorded since, of some exchanges.
+// book books charges that were recorded since, of some exchanges: at once, or when the ledger has settled them under the limits
+// that they were reserved with. So it has each charge under all limits or under none.
 func (l *latecomers) book(ctx context.Context, a *adopter, some func(exchange string) bool) error {
 	q := audit.ChargesQuery{Since: time.Now().Add(-quota.LongestWindow), After: l.after}
-	return a.audit.Charges(ctx, q, func(c audit.Charged) error {
+	err := a.audit.Charges(ctx, q, func(c audit.Charged) error {
 		if some(c.Exchange) {
-			if err := a.Replay(c.Charge, subjectOf(c), l.limits); err != nil {
-				return err
-			}
+			l.ended = append(l.ended, c)
 		}
 		l.after = c.Position
 		return nil
 	})
+	return errors.Join(err, l.settle(a))
 }
 
-// followUp books what was in flight when limits began and has ended since. An exchange that the ledger knew before the
-// records were read, and does not know any more after, has its charge among them or has none.
-func (a *adopter) followUp(ctx context.Context) error {
-	if len(a.late) == 0 {
-		return nil
+// settle books the charges of exchanges that the ledger has settled.
+func (l *latecomers) settle(a *adopter) error {
+	waiting := l.ended
+	l.ended = nil
+	for i, c := range waiting {
+		if a.Owed(c.Exchange) {
+			l.ended = append(l.ended, c)
+			continue
+		}
+		if err := a.Replay(c.Charge, subjectOf(c), l.limits); err != nil {
+			l.ended = append(l.ended, waiting[i:]...)
+			return err
+		}
 	}
-	outstanding := a.Outstanding()
+	return nil
+}
+
+// followUp books what was in flight when limits began and has ended since. An exchange that the ledger was settled with before
+// the records were read has its charge among them or has none.
+func (a *adopter) followUp(ctx context.Context) error {
 	var rest []*latecomers
 	for i, l := range a.late {
+		var settled []string
+		for id := range l.ids {
+			if !a.Owed(id) {
+				settled = append(settled, id)
+			}
+		}
 		err := l.book(ctx, a, func(exchange string) bool {
 			_, late := l.ids[exchange]
 			delete(l.ids, exchange)
@@ -181,13 +202,25 @@ func (a *adopter) followUp(ctx context.Context) error {
 			a.late = append(rest, a.late[i:]...)
 			return err
 		}
-		maps.DeleteFunc(l.ids, func(id string, _ struct{}) bool { _, still := outstanding[id]; return !still })
-		if len(l.ids) > 0 {
+		for _, id := range settled {
+			delete(l.ids, id)
+		}
+		if len(l.ids)+len(l.ended) > 0 {
 			rest = append(rest, l)
 		}
 	}
 	a.late = rest
 	return nil
+}
+
+// steady calls read when everything that the ledger has settled counts under all limits in force, and none change meanwhile.
+func (a *adopter) steady(ctx context.Context, read func(*quota.LimitSet) error) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if err := a.followUp(ctx); err != nil {
+		return err
+	}
+	return read(a.inForce.Limits())
 }
 
 // limitsLoaded is called with each new view of the control data.

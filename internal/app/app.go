@@ -52,7 +52,8 @@ type App struct {
 	ledger     ledger
 	guard      *guard.Guard  // nil with the ledger in memory
 	shared     *redis.Ledger // nil with the ledger in memory
-	roller     *roller       // nil with the ledger in Redis, as is the adopter
+	endings    *endings      // nil with a shared ledger, like the two that follow
+	roller     *roller
 	adopter    *adopter
 	thresholds *threshold.Bus
 	keeper     *keeper
@@ -102,9 +103,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openIssuers(metrics); err != nil {
 		return nil, err
 	}
-	ledger := timedLedger{a.ledger, metrics}
+	ledger, recorder := a.paired(timedLedger{a.ledger, metrics})
 	a.thresholds = threshold.New(metrics)
-	g, err := a.newGate(rules, prices, a.thresholds.Watch(ledger), metrics)
+	g, err := a.newGate(rules, prices, a.thresholds.Watch(ledger), recorder, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
-	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), asker{a.Refresh, a.limits, ledger}, a.log)
+	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), a.repairer(ledger), a.log)
 	metrics.Watch(registry, a.gauges())
 	return a, nil
 }

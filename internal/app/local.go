@@ -1,12 +1,9 @@
 package app
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -21,7 +18,7 @@ import (
 
 // The admin socket is how commands on the same machine ask the process that serves what only it knows: what calls in flight
 // hold. It lies in the data directory and opens for its owner alone, who can read the audit and the control data anyway.
-// It changes nothing.
+// What it changes is in admin.go: it has the ledger repaired.
 
 // AdminSocket is the path of the admin socket.
 func AdminSocket(dataDir string) string { return filepath.Join(dataDir, "admin.sock") }
@@ -61,14 +58,15 @@ type asker struct {
 }
 
 // newLocal opens the admin socket. It is no part of governing: a Plumbline that cannot open it serves without.
-func newLocal(ctx context.Context, path string, a asker, log *slog.Logger) *local {
+func newLocal(ctx context.Context, path string, r repairer, log *slog.Logger) *local {
 	lis, err := listenPrivately(ctx, path)
 	if err != nil {
 		log.Warn("commands cannot ask this process for the use of limits", "socket", path, "error", err)
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+standingsPath, a.standings)
+	mux.HandleFunc("POST "+standingsPath, answer(r.standings))
+	r.handle(mux)
 	return &local{lis, &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}, log}
 }
 
@@ -108,79 +106,32 @@ func (l *local) close() {
 	}
 }
 
-func (a asker) standings(w http.ResponseWriter, r *http.Request) {
-	var q standingsQuestion
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion))
-	if err := d.Decode(&q); err != nil || len(q.Subjects) > maxAsked {
-		http.Error(w, "not a question about limits", http.StatusBadRequest)
-		return
+func (a asker) standings(ctx context.Context, q standingsQuestion) (standingsAnswer, error) {
+	if len(q.Subjects) > maxAsked {
+		return standingsAnswer{}, errors.New("too many subjects")
 	}
 	// What the command has just read in the control data is in force before it is answered.
-	if err := a.refresh(r.Context()); err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
+	if err := a.refresh(ctx); err != nil {
+		return standingsAnswer{}, err
 	}
 	now := time.Now()
-	all, err := quota.AskLedger(a.ledger, a.limits(), now)(r.Context(), q.Subjects...)
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusServiceUnavailable)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(standingsAnswer{now, all}) // whoever asked may be gone
+	all, err := quota.AskLedger(a.ledger, a.limits(), now)(ctx, q.Subjects...)
+	return standingsAnswer{now, all}, err
 }
-
-// errNotRunning says that nobody answers on the admin socket.
-var errNotRunning = errors.New("no Plumbline runs on this data directory")
 
 // askRunning asks the process that serves a data directory.
 func askRunning(dataDir string) quota.Ask {
-	client := &http.Client{
-		Timeout: time.Minute,
-		Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", AdminSocket(dataDir))
-		}},
-	}
+	client := newAdminClient(dataDir)
 	return func(ctx context.Context, subjects ...quota.Subject) ([][]quota.Standing, error) {
 		var all [][]quota.Standing
 		for first := 0; first < max(len(subjects), 1); first += maxAsked { // at least once, to see whether it runs
-			some, err := askOnce(ctx, client, subjects[first:min(first+maxAsked, len(subjects))])
-			if err != nil {
+			var some standingsAnswer
+			q := standingsQuestion{subjects[first:min(first+maxAsked, len(subjects))]}
+			if err := client.ask(ctx, standingsPath, q, &some); err != nil {
 				return nil, err
 			}
-			all = append(all, some...)
+			all = append(all, some.Standings...)
 		}
 		return all, nil
 	}
-}
-
-func askOnce(ctx context.Context, client *http.Client, subjects []quota.Subject) ([][]quota.Standing, error) {
-	body, err := json.Marshal(standingsQuestion{subjects})
-	if err != nil {
-		return nil, err
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://admin"+standingsPath, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	res, err := client.Do(req)
-	switch {
-	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED):
-		return nil, errNotRunning
-	case err != nil:
-		return nil, fmt.Errorf("asking the running Plumbline: %w", err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer))
-	if err != nil {
-		return nil, fmt.Errorf("asking the running Plumbline: %w", err)
-	}
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the running Plumbline cannot say: %s", bytes.TrimSpace(answer))
-	}
-	var said standingsAnswer
-	if err := json.Unmarshal(answer, &said); err != nil {
-		return nil, fmt.Errorf("asking the running Plumbline: %w", err)
-	}
-	return said.Standings, nil
 }

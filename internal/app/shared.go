@@ -172,12 +172,8 @@ func (s sharedLedger) BeginEpoch(ctx context.Context, old string, books ...strin
 
 func (s sharedLedger) Adopt(e guard.Epoch) { s.Ledger.Adopt(redis.Epoch{ID: e.ID, Since: e.Since}) }
 
-func (s sharedLedger) Reassert(ctx context.Context, live ...guard.Live) error {
-	all := make([]redis.Live, len(live))
-	for i, l := range live {
-		all[i] = redis.Live(l)
-	}
-	return worded(s.Ledger.Reassert(ctx, all...))
+func (s sharedLedger) Reassert(ctx context.Context, live ...quota.Live) error {
+	return worded(s.Ledger.Reassert(ctx, live...))
 }
 
 func (s sharedLedger) Owned(ctx context.Context) ([]string, error) {
@@ -190,12 +186,8 @@ func (s sharedLedger) Mark(ctx context.Context) (int64, bool, error) {
 	return mark, known, worded(err)
 }
 
-func (s sharedLedger) Post(ctx context.Context, from, to int64, postings ...guard.Posting) error {
-	all := make([]redis.Posting, len(postings))
-	for i, p := range postings {
-		all[i] = redis.Posting(p)
-	}
-	return worded(s.Ledger.Post(ctx, from, to, all...))
+func (s sharedLedger) Post(ctx context.Context, from, to int64, postings ...quota.Posting) error {
+	return worded(s.Ledger.Post(ctx, from, to, postings...))
 }
 
 func (s sharedLedger) Coverage(ctx context.Context) (string, bool, error) {
@@ -203,12 +195,8 @@ func (s sharedLedger) Coverage(ctx context.Context) (string, bool, error) {
 	return text, known, worded(err)
 }
 
-func (s sharedLedger) PostCovering(ctx context.Context, from, to string, postings ...guard.Posting) error {
-	all := make([]redis.Posting, len(postings))
-	for i, p := range postings {
-		all[i] = redis.Posting(p)
-	}
-	return worded(s.Ledger.PostCovering(ctx, from, to, all...))
+func (s sharedLedger) PostCovering(ctx context.Context, from, to string, postings ...quota.Posting) error {
+	return worded(s.Ledger.PostCovering(ctx, from, to, postings...))
 }
 
 func (s sharedLedger) BookDone(ctx context.Context) error { return worded(s.Ledger.BookDone(ctx)) }

@@ -99,8 +99,25 @@ func (a *App) fillLedger(ctx context.Context) error {
 	return nil
 }
 
+// paired gives the ledger and the audit as the gate uses them. Of a ledger in memory it is noted what is on its way to it.
+func (a *App) paired(ledger quota.Ledger) (quota.Ledger, gate.Recorder) {
+	if a.adopter == nil {
+		return ledger, a.audit
+	}
+	a.endings = newEndings(a.audit, ledger)
+	return a.endings, a.endings
+}
+
+// repairer answers on the admin socket.
+func (a *App) repairer(ledger quota.Ledger) repairer {
+	return repairer{
+		asker:   asker{a.Refresh, a.limits, ledger},
+		endings: a.endings, adopter: a.adopter, shared: a.shared, record: a.audit.Append, now: time.Now,
+	}
+}
+
 func (a *App) newGate(
-	rules *policy.Snapshot, prices *openai.PriceTable, ledger quota.Ledger, metrics *telemetry.Metrics,
+	rules *policy.Snapshot, prices *openai.PriceTable, ledger quota.Ledger, recorder gate.Recorder, metrics *telemetry.Metrics,
 ) (*gate.Gate, error) {
 	classifier, err := intent.Default()
 	if err != nil {
@@ -120,7 +137,7 @@ func (a *App) newGate(
 		Policy:     func() *policy.Snapshot { return rules },
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,
-		Owners: a.store.Ownership(), Ledger: ledger, Audit: a.audit, Refusals: a.refusals,
+		Owners: a.store.Ownership(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
 		MaxBody:      int64(a.cfg.ExtProc.MaxBody),

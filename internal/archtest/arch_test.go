@@ -28,7 +28,7 @@ var layers = [][]string{
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
 	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold"},
-	{"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
+	{"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/quota/drift", "internal/store/sqlite"},
 	{"internal/app"},
 	{"internal/simulate"},
 	{"internal/demo/provider"},

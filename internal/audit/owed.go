@@ -20,9 +20,11 @@ type Ending struct {
 }
 
 // Name names the log. It stays the same over restarts, and no two logs have the same unless one was copied.
-func (l *Log) Name(ctx context.Context) (string, error) {
+func (l *Log) Name(ctx context.Context) (string, error) { return nameOf(ctx, l.side) }
+
+func nameOf(ctx context.Context, db *sql.DB) (string, error) {
 	var name string
-	if err := l.side.QueryRowContext(ctx, "SELECT name FROM writers ORDER BY id LIMIT 1").Scan(&name); err != nil {
+	if err := db.QueryRowContext(ctx, "SELECT name FROM writers ORDER BY id LIMIT 1").Scan(&name); err != nil {
 		return "", fmt.Errorf("audit: %w", err)
 	}
 	return name, nil
@@ -92,7 +94,7 @@ func (l *Log) FallbackCharges(ctx context.Context, after int64, fn func(Charged)
 		return 0, err
 	}
 	for more := true; more && after < end; {
-		page, upTo, err := l.fallbackPage(ctx, after, end)
+		page, upTo, err := fallbackPage(ctx, l.side, after, end)
 		if err != nil {
 			return 0, fmt.Errorf("audit: reading charges: %w", err)
 		}
@@ -107,12 +109,12 @@ func (l *Log) FallbackCharges(ctx context.Context, after int64, fn func(Charged)
 }
 
 // fallbackPage looks through some entries. Where a record has no such member, it is not decoded further.
-func (l *Log) fallbackPage(ctx context.Context, after, end int64) ([]Charged, int64, error) {
+func fallbackPage(ctx context.Context, db *sql.DB, after, end int64) ([]Charged, int64, error) {
 	const query = `SELECT e.id, e.exchange, e.user, e.team, e.app, e.model, e.record FROM entries AS e
 		WHERE e.id > ? AND e.id <= ? AND e.kind = 'outcome' AND e.admitted IS NOT NULL
 			AND json_extract(CAST(e.record AS TEXT), '$.fallback') IS NOT NULL ORDER BY e.id`
 	end = min(end, after+chargesAtOnce)
-	rows, err := l.side.QueryContext(ctx, query, after, end)
+	rows, err := db.QueryContext(ctx, query, after, end)
 	if err != nil {
 		return nil, 0, err
 	}

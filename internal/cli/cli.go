@@ -54,6 +54,7 @@ type commands struct {
 	App    appCmd        `cmd:"" help:"Programs that call the provider." set:"kind=app"`
 	Task   taskCmd       `cmd:"" help:"Work that people are assigned." set:"kind=task"`
 	Limit  limitCmd      `cmd:"" help:"Limits on requests, tokens, cost and concurrency." set:"kind=limit"`
+	Quota  quotaCmd      `cmd:"" help:"The ledger that limits are counted in."`
 	Key    keyCmd        `cmd:"" help:"App keys (pl_…)."`
 	Token  tokenCmd      `cmd:"" help:"Signed tokens: Plumbline's own, and what would be made of any."`
 	Sign   signingKeyCmd `cmd:"" name:"signing-key" help:"The keys that sign Plumbline's tokens."`
@@ -129,7 +130,10 @@ type session struct {
 // status prints an error and gives the exit status it stands for.
 func (s *session) status(err error) int {
 	var wrong configError
+	var own exitError
 	switch {
+	case errors.As(err, &own):
+		return int(own)
 	case err == nil:
 		return exitDone
 	case errors.Is(err, errProblems):

@@ -36,11 +36,10 @@ type CounterUse struct {
 	Use
 }
 
-// Counters gives the use of every counter that subjects count under and that is used at all: in the order of limits, under
-// each the most used first. Subjects that meet the same counters are asked about once.
-func Counters(ctx context.Context, ask Ask, limits *LimitSet, subjects []Subject, at time.Time) ([]CounterUse, error) {
+// Witnesses gives, in their order, those of some subjects of whom each meets a counter that nobody before has met.
+func Witnesses(limits *LimitSet, subjects []Subject, at time.Time) []Subject {
 	seen := map[CounterKey]bool{}
-	var witnesses []Subject // of whom each meets a counter that nobody before has met
+	var witnesses []Subject
 	for _, s := range subjects {
 		news := false
 		for _, m := range limits.AppendMatches(nil, s, at) {
@@ -51,11 +50,18 @@ func Counters(ctx context.Context, ask Ask, limits *LimitSet, subjects []Subject
 			witnesses = append(witnesses, s)
 		}
 	}
+	return witnesses
+}
+
+// Counters gives the use of every counter that subjects count under and that is used at all: in the order of limits, under
+// each the most used first. Subjects that meet the same counters are asked about once.
+func Counters(ctx context.Context, ask Ask, limits *LimitSet, subjects []Subject, at time.Time) ([]CounterUse, error) {
+	witnesses := Witnesses(limits, subjects, at)
 	standings, err := ask(ctx, witnesses...)
 	if err != nil {
 		return nil, err
 	}
-	clear(seen)
+	seen := map[CounterKey]bool{}
 	var uses []CounterUse
 	for i, s := range witnesses {
 		matches := limits.AppendMatches(nil, s, at)

@@ -211,14 +211,14 @@ const beatWhileReading = 5 * time.Second
 
 // note puts another text beside the mark and posts what goes with it. In several pieces, the text says meanwhile that it is
 // in part: whoever finds that begins a new epoch.
-func (g *Guard) note(ctx context.Context, limits map[string]cover, chunks ...[]Posting) error {
+func (g *Guard) note(ctx context.Context, limits map[string]cover, chunks ...[]quota.Posting) error {
 	c := &g.mender.covered
 	text, err := c.next(limits)
 	if err != nil {
 		return err
 	}
 	if len(chunks) == 0 {
-		chunks = [][]Posting{nil}
+		chunks = [][]quota.Posting{nil}
 	}
 	c.unknown = true
 	from := c.text

@@ -188,13 +188,23 @@ func (g *Guard) reserveApart(ctx context.Context, r quota.Request) (quota.Reserv
 	return reservation, nil
 }
 
-// extendLocal adds to what this replica holds on its own. An open limit has nothing to say here.
-func (g *Guard) extendLocal(ctx context.Context, h held, more quota.Amounts) (quota.Reservation, error) {
-	closed, _ := verdict(h.request.Limits, h.request.Subject, h.request.At, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
-	if closed != nil {
+// extendApart adds to a reservation without the shared ledger, or refuses to.
+func (g *Guard) extendApart(ctx context.Context, h held, more quota.Amounts) (quota.Reservation, error) {
+	r := h.request
+	closed, open := verdict(r.Limits, r.Subject, r.At, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
+	switch {
+	case closed != nil:
 		g.o.Metrics.LedgerFellBack(quota.UnreachableClosed)
 		return quota.Reservation{}, refusal(closed)
+	case h.mode == modeApart:
+		return g.extendLocal(ctx, h, more)
+	default:
+		return g.extendShared(ctx, h, more, open)
 	}
+}
+
+// extendLocal adds to what this replica holds on its own. An open limit has nothing to say here.
+func (g *Guard) extendLocal(ctx context.Context, h held, more quota.Amounts) (quota.Reservation, error) {
 	reservation, err := h.local.Extend(ctx, h.request.ID, more)
 	if err != nil {
 		return quota.Reservation{}, err
@@ -204,14 +214,9 @@ func (g *Guard) extendLocal(ctx context.Context, h held, more quota.Amounts) (qu
 	return reservation, nil
 }
 
-// extendApart adds to a reservation that the shared ledger holds and cannot be asked for: what is added is held here, until
-// the exchange ends and is settled there in full.
-func (g *Guard) extendApart(ctx context.Context, h held, more quota.Amounts) (quota.Reservation, error) {
-	closed, open := verdict(h.request.Limits, h.request.Subject, h.request.At, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
-	if closed != nil {
-		g.o.Metrics.LedgerFellBack(quota.UnreachableClosed)
-		return quota.Reservation{}, refusal(closed)
-	}
+// extendShared adds to a reservation that the shared ledger holds and cannot be asked for: what is added is held here, until
+// the exchange ends and is settled there in full. It is open where a limit lets it pass uncounted.
+func (g *Guard) extendShared(ctx context.Context, h held, more quota.Amounts, open bool) (quota.Reservation, error) {
 	id := h.request.ID
 	total := h.amounts.Add(more)
 	if err := total.Validate(); err != nil {

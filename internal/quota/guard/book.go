@@ -16,7 +16,7 @@ const maxPostings = 500
 type sums struct {
 	limits *quota.LimitSet
 	now    time.Time
-	byKey  map[sumKey]*Posting
+	byKey  map[sumKey]*quota.Posting
 	match  []quota.Match // scratch
 }
 
@@ -26,7 +26,7 @@ type sumKey struct {
 }
 
 func newSums(limits *quota.LimitSet, now time.Time) *sums {
-	return &sums{limits: limits, now: now, byKey: map[sumKey]*Posting{}}
+	return &sums{limits: limits, now: now, byKey: map[sumKey]*quota.Posting{}}
 }
 
 // add adds a charge in the windows that its admission pinned, but for those that are over.
@@ -48,7 +48,7 @@ func (s *sums) addTo(c Charged, some func(counts string) bool) {
 		key := sumKey{m.Key, bucket}
 		p := s.byKey[key]
 		if p == nil {
-			p = &Posting{Key: m.Key, Window: m.Limit.Window, Bucket: bucket, End: m.End}
+			p = &quota.Posting{Key: m.Key, Window: m.Limit.Window, Bucket: bucket, End: m.End}
 			s.byKey[key] = p
 		}
 		p.Amount = quota.SaturatingAdd(p.Amount, amount)
@@ -56,8 +56,8 @@ func (s *sums) addTo(c Charged, some func(counts string) bool) {
 }
 
 // chunks gives the sums in pieces of at most maxPostings, at least one.
-func (s *sums) chunks() [][]Posting {
-	chunks := [][]Posting{nil}
+func (s *sums) chunks() [][]quota.Posting {
+	chunks := [][]quota.Posting{nil}
 	for _, p := range s.byKey {
 		last := len(chunks) - 1
 		if len(chunks[last]) == maxPostings {
@@ -165,7 +165,7 @@ func (g *Guard) bringBack(ctx context.Context) error {
 const postTries = 3
 
 // post posts once, whatever becomes of the answer: the mark says whether it was done.
-func (g *Guard) post(ctx context.Context, from, to int64, postings []Posting) error {
+func (g *Guard) post(ctx context.Context, from, to int64, postings []quota.Posting) error {
 	return postOnce(from, to,
 		func() error {
 			return g.within(ctx, func(ctx context.Context) error { return g.o.Shared.Post(ctx, from, to, postings...) })
@@ -204,19 +204,19 @@ func (g *Guard) mark(ctx context.Context) (mark int64, known bool, err error) {
 	return mark, known, err
 }
 
-func (g *Guard) heldByShared() []Live {
+func (g *Guard) heldByShared() []quota.Live {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var live []Live
+	var live []quota.Live
 	for _, h := range g.live {
 		if h.mode == modeShared {
-			live = append(live, Live{h.request, h.amounts, h.progress})
+			live = append(live, quota.Live{Request: h.request, Held: h.amounts, Used: h.progress})
 		}
 	}
 	return live
 }
 
-func (g *Guard) reassert(ctx context.Context, live []Live) error {
+func (g *Guard) reassert(ctx context.Context, live []quota.Live) error {
 	for len(live) > 0 {
 		n := min(len(live), atOnce)
 		if err := g.within(ctx, func(ctx context.Context) error { return g.o.Shared.Reassert(ctx, live[:n]...) }); err != nil {

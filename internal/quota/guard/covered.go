@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/quota"
@@ -81,6 +82,20 @@ func (c cover) carries(admitted time.Time) bool {
 		}
 	}
 	return false
+}
+
+// LateBefore reads the text beside a book's mark: charges behind the mark that were admitted before the time that it gives may
+// be under some of the limits that count them, and not yet under others. It is zero if there are none. While limits begin it
+// is the end of time.
+func LateBefore(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if strings.HasPrefix(text, inPart) {
+		return time.Date(9999, 1, 1, 0, 0, 0, 0, time.UTC), nil
+	}
+	c, err := readCovered(text)
+	return c.late(), err
 }
 
 // late is the time before which a reservation may have been made without a limit that is on; zero if there can be none.

@@ -155,7 +155,7 @@ func (g *Guard) Extend(ctx context.Context, id string, more quota.Amounts) (quot
 	}
 	h, known := g.find(id)
 	if known && h.mode == modeApart {
-		return g.extendLocal(ctx, h, more)
+		return g.extendApart(ctx, h, more)
 	}
 	var reservation quota.Reservation
 	err := g.ask(ctx, func(ctx context.Context) (err error) {
@@ -218,7 +218,8 @@ func (g *Guard) Settle(ctx context.Context, id string, used quota.Amounts) (quot
 	return settled, err
 }
 
-// Void implements quota.Ledger. See Settle.
+// Void implements quota.Ledger. See Settle. What this replica does not hold is unknown to it while the shared ledger is away;
+// should that hold it, Run lets it go.
 func (g *Guard) Void(ctx context.Context, id string) error {
 	h, known := g.find(id)
 	if known && h.mode == modeApart {
@@ -232,11 +233,15 @@ func (g *Guard) Void(ctx context.Context, id string) error {
 		}
 		return err
 	})
-	if away(err) && known {
-		g.owe(ctx, id)
-		return nil
+	switch {
+	case !away(err):
+		return err
+	case !known: // a call that failed, whose hold, if there is one, nobody waits for
+		g.owed.Store(true)
+		return quota.ErrUnknown
 	}
-	return err
+	g.owe(ctx, id)
+	return nil
 }
 
 // Expire implements quota.Ledger. Without the shared ledger only what is held here expires.

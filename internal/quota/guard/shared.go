@@ -34,18 +34,18 @@ type Shared interface {
 	// Adopt makes every later operation one of an epoch. It asks nobody.
 	Adopt(Epoch)
 	// Reassert holds again what was held, without asking for room. It passes over ids that the epoch knows.
-	Reassert(ctx context.Context, live ...Live) error
+	Reassert(ctx context.Context, live ...quota.Live) error
 	// Owned gives the ids of this book's reservations that are live, or expired and neither settled nor voided since.
 	Owned(ctx context.Context) ([]string, error)
 	// Mark gives how far this book is in the counters of the epoch; false if nothing of it is.
 	Mark(ctx context.Context) (int64, bool, error)
 	// Post adds at most maxPostings postings and moves the book's mark, both or neither. A book without a mark is at 0.
-	Post(ctx context.Context, from, to int64, postings ...Posting) error
+	Post(ctx context.Context, from, to int64, postings ...quota.Posting) error
 	// Coverage gives the text that stands beside the book's mark; false if the epoch has none.
 	Coverage(ctx context.Context) (string, bool, error)
 	// PostCovering adds at most maxPostings postings and puts one text in the place of another, both or neither. Where there
 	// is none it is empty. It returns ErrMark if the text is another one.
-	PostCovering(ctx context.Context, from, to string, postings ...Posting) error
+	PostCovering(ctx context.Context, from, to string, postings ...quota.Posting) error
 	// BookDone says that this book is back.
 	BookDone(ctx context.Context) error
 }
@@ -68,22 +68,6 @@ type Pulse struct {
 	Lost bool
 	// Books are those of the live replicas, this one's included.
 	Books []string
-}
-
-// Live is a reservation to hold again.
-type Live struct {
-	Request quota.Request // At is the time of admission that pins its windows
-	Held    quota.Amounts
-	Used    quota.Amounts // the last progress
-}
-
-// Posting adds to what is posted in one window of a counter.
-type Posting struct {
-	Key    quota.CounterKey
-	Window quota.Window
-	Bucket int64     // of the sliding minute, else 0
-	End    time.Time // of the calendar window, else zero
-	Amount int64
 }
 
 // Charged is a settled exchange as the records have it.

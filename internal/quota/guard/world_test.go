@@ -331,7 +331,7 @@ func (c *client) BeginEpoch(_ context.Context, old string, books ...string) erro
 	})
 }
 
-func (c *client) Reassert(_ context.Context, live ...Live) error {
+func (c *client) Reassert(_ context.Context, live ...quota.Live) error {
 	return c.do("reassert", c.in(), func() error {
 		for _, l := range live {
 			if c.holds[l.Request.ID] == nil {
@@ -364,7 +364,7 @@ func (c *client) Mark(context.Context) (mark int64, known bool, err error) {
 	return mark, known, err
 }
 
-func (c *client) Post(_ context.Context, from, to int64, postings ...Posting) error {
+func (c *client) Post(_ context.Context, from, to int64, postings ...quota.Posting) error {
 	return c.do("post", c.in(), func() error {
 		if c.marks[c.book] != from {
 			return ErrMark
@@ -385,7 +385,7 @@ func (c *client) Coverage(context.Context) (text string, known bool, err error) 
 	return text, known, err
 }
 
-func (c *client) PostCovering(_ context.Context, from, to string, postings ...Posting) error {
+func (c *client) PostCovering(_ context.Context, from, to string, postings ...quota.Posting) error {
 	return c.do("cover", c.in(), func() error {
 		if c.texts[c.book] != from {
 			return ErrMark

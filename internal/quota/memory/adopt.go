@@ -7,16 +7,21 @@ import "github.com/plumbline/plumbline/internal/quota"
 func (l *Ledger) Outstanding() map[string]struct{} {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ids := make(map[string]struct{}, len(l.live))
-	for id := range l.live {
-		ids[id] = struct{}{}
-	}
-	for id, r := range l.resolved {
-		if r.expired != nil {
+	ids := make(map[string]struct{}, len(l.entries.live))
+	for id, e := range l.entries.byID {
+		if e.hold != nil {
 			ids[id] = struct{}{}
 		}
 	}
 	return ids
+}
+
+// Owed reports whether the owner of a reservation has yet to settle or void it, as those of Outstanding have.
+func (l *Ledger) Owed(id string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.entries.byID[id]
+	return ok && e.hold != nil
 }
 
 // Forget forgets what was counted under limits that are not in force, so that it can be booked from the records. What was
@@ -28,8 +33,9 @@ func (l *Ledger) Forget(limits *quota.LimitSet) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for key := range l.counters.byKey {
+	for key, c := range l.counters.byKey {
 		if names[key.Limit] {
+			c.gone = true
 			delete(l.counters.byKey, key) // it leaves the queue of what is due by itself
 		}
 	}

@@ -3,6 +3,8 @@ package redis
 import (
 	"cmp"
 	"context"
+
+	"github.com/plumbline/plumbline/internal/quota"
 )
 
 // Beside the mark of a book stands a text of its owner's: which limits its records are in the counters of.
@@ -14,12 +16,14 @@ func (l *Ledger) Coverage(ctx context.Context) (string, bool, error) {
 
 // PostCovering adds postings, at most MaxPostings, and puts one text in the place of another: both or neither. It returns
 // ErrMark if the text is another one; where there is none yet it is empty.
-func (l *Ledger) PostCovering(ctx context.Context, from, to string, postings ...Posting) error {
+func (l *Ledger) PostCovering(ctx context.Context, from, to string, postings ...quota.Posting) error {
 	return l.post(ctx, l.coverageName(), cmp.Or(from, noMark), to, postings)
 }
 
-// coverageName is no book's: those have no slash.
-func (l *Ledger) coverageName() string { return l.book + "/limits" }
+// coverageSuffix makes a name that is no book's: those have no slash.
+const coverageSuffix = "/limits"
+
+func (l *Ledger) coverageName() string { return l.book + coverageSuffix }
 
 // noMark is what post.lua takes a mark for that is missing.
 const noMark = "0"

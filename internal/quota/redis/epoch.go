@@ -45,22 +45,6 @@ type Book struct {
 	Done bool // it is back in the epoch in force
 }
 
-// Live is a reservation to put back into a new epoch.
-type Live struct {
-	Request quota.Request // At is the time of admission that pins its windows
-	Held    quota.Amounts
-	Used    quota.Amounts // the last progress
-}
-
-// Posting adds to what is posted in one window of a counter.
-type Posting struct {
-	Key    quota.CounterKey
-	Window quota.Window
-	Bucket int64     // of the sliding minute, else 0
-	End    time.Time // of the calendar window, else zero
-	Amount int64     // may be below zero; what is posted stops at 0
-}
-
 // Bind adopts the epoch in force, and begins one if there is none or if the counters may have lost writes.
 func (l *Ledger) Bind(ctx context.Context) (Epoch, error) {
 	p, err := l.Heartbeat(ctx)
@@ -135,7 +119,7 @@ func (l *Ledger) BeginEpoch(ctx context.Context, old string, books ...string) (E
 
 // Reassert puts reservations of this replica into the epoch without asking for room. It passes over ids that the epoch
 // knows, live or resolved, so that a repeat changes nothing.
-func (l *Ledger) Reassert(ctx context.Context, live ...Live) error {
+func (l *Ledger) Reassert(ctx context.Context, live ...quota.Live) error {
 	for len(live) > 0 {
 		some := live[:min(len(live), maxBatch)]
 		live = live[len(some):]
@@ -146,7 +130,7 @@ func (l *Ledger) Reassert(ctx context.Context, live ...Live) error {
 	return nil
 }
 
-func (l *Ledger) reassert(ctx context.Context, live []Live) error {
+func (l *Ledger) reassert(ctx context.Context, live []quota.Live) error {
 	n := l.within.Load()
 	pipe := l.client.Pipeline()
 	commands := make([]*redis.SliceCmd, len(live))
@@ -187,12 +171,12 @@ func (l *Ledger) Mark(ctx context.Context) (int64, bool, error) {
 
 // Post adds postings, at most MaxPostings, and moves the book's mark from one position to another: both or neither. It
 // returns ErrMark if the mark is another one; a book without a mark is at 0. What is over is passed over.
-func (l *Ledger) Post(ctx context.Context, from, to int64, postings ...Posting) error {
+func (l *Ledger) Post(ctx context.Context, from, to int64, postings ...quota.Posting) error {
 	return l.post(ctx, l.book, from, to, postings)
 }
 
 // post does it with a mark of any name.
-func (l *Ledger) post(ctx context.Context, name string, from, to any, postings []Posting) error {
+func (l *Ledger) post(ctx context.Context, name string, from, to any, postings []quota.Posting) error {
 	if len(postings) > MaxPostings {
 		return fmt.Errorf("quota/redis: %d postings at once, more than %d", len(postings), MaxPostings)
 	}

@@ -355,7 +355,7 @@ func TestEpochs(t *testing.T) {
 	}
 	one.Adopt(e)
 	wantUsed(t, one, limits, 0, 0)
-	live := redis.Live{Request: request("a", limits), Held: some, Used: quota.Amounts{OutputTokens: 7}}
+	live := quota.Live{Request: request("a", limits), Held: some, Used: quota.Amounts{OutputTokens: 7}}
 	live.Request.At = r.Admitted
 	for range 2 {
 		if err := one.Reassert(ctx, live); err != nil {
@@ -397,7 +397,7 @@ func everything(l *redis.Ledger, limits *quota.LimitSet) map[string]error {
 	errs["Void"] = l.Void(ctx, "b")
 	_, errs["Expire"] = l.Expire(ctx, time.Time{})
 	_, errs["Standings"] = l.Standings(ctx, ann, limits, time.Time{})
-	errs["Reassert"] = l.Reassert(ctx, redis.Live{Request: request("a", limits)})
+	errs["Reassert"] = l.Reassert(ctx, quota.Live{Request: request("a", limits)})
 	errs["Post"] = l.Post(ctx, 0, 1)
 	_, _, errs["Mark"] = l.Mark(ctx)
 	errs["BookDone"] = l.BookDone(ctx)
@@ -433,9 +433,9 @@ func TestPostingsAreBookedOnce(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var postings []redis.Posting
+	var postings []quota.Posting
 	for _, m := range limits.AppendMatches(nil, ann, l.Now()) {
-		p := redis.Posting{Key: m.Key, Window: m.Limit.Window, End: m.End, Amount: 40}
+		p := quota.Posting{Key: m.Key, Window: m.Limit.Window, End: m.End, Amount: 40}
 		if m.Limit.Window == quota.WindowMinute {
 			p.Bucket = quota.Bucket(l.Now())
 		}

@@ -140,7 +140,7 @@ func TestSaturation(t *testing.T) {
 	limits := set(t, quota.Limit{ID: "m", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowMonth, Value: quota.MaxValue})
 	m := limits.AppendMatches(nil, quota.Subject{}, l.Now())[0]
 	for i := range int64(2) {
-		if err := l.Post(ctx, i, i+1, Posting{Key: m.Key, Window: m.Limit.Window, End: m.End, Amount: quota.MaxValue - 10}); err != nil {
+		if err := l.Post(ctx, i, i+1, quota.Posting{Key: m.Key, Window: m.Limit.Window, End: m.End, Amount: quota.MaxValue - 10}); err != nil {
 			t.Fatal(err)
 		}
 	}
