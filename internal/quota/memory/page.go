@@ -51,7 +51,7 @@ func (ps *pages) keep(s quota.Subject, p *page, now time.Time) {
 	if len(s.Model) > longestModel {
 		return
 	}
-	if age := now.Sub(ps.began); len(ps.bySubject) >= maxPages || age < 0 || age > pagesLast {
+	if age := now.Sub(ps.began); ps.bySubject == nil || len(ps.bySubject) >= maxPages || age < 0 || age > pagesLast {
 		ps.bySubject, ps.began = map[quota.Subject]*page{}, now
 	}
 	s.Model = strings.Clone(s.Model) // it can be a part of a long body

@@ -328,6 +328,16 @@ func TestPagesAreBounded(t *testing.T) {
 	}
 }
 
+// The first call of all can come at any time, also at none.
+func TestFirstPage(t *testing.T) {
+	for _, at := range []time.Time{{}, time.Unix(0, 0), time.Date(2026, 1, 30, 0, 0, 0, 0, time.UTC)} {
+		l := New(Options{Now: func() time.Time { return at }})
+		if _, err := l.Reserve(context.Background(), quota.Request{ID: "a", Limits: everyWindow(t), At: at}); err != nil {
+			t.Errorf("at %v: %v", at, err)
+		}
+	}
+}
+
 // A page does not keep the body alive of which a model's name is a part.
 func TestPagesKeepNoBody(t *testing.T) {
 	var ps pages
