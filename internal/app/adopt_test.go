@@ -245,6 +245,75 @@ func TestLimitsThatComeAndGo(t *testing.T) {
 	})
 }
 
+// TestWhoeverWasInFlightIsChargedOnce: when limits come, go and come again during a call, and when its lease ended before.
+func TestWhoeverWasInFlightIsChargedOnce(t *testing.T) {
+	fresh := quota.Limit{ID: "fresh", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowMonth, Value: 100}
+	come := func(t *testing.T, a *adopting, limits ...quota.Limit) {
+		t.Helper()
+		a.set.Store(compiledIn(t, limits...))
+		if err := a.pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, during := range map[string]func(*testing.T, *adopting){
+		"come":              func(t *testing.T, a *adopting) { come(t, a, fresh) },
+		"come, go and come": func(t *testing.T, a *adopting) { come(t, a, fresh); come(t, a); come(t, a, fresh) },
+		"come when a lease ended": func(t *testing.T, a *adopting) {
+			a.ahead += time.Minute
+			if ids, err := a.adopter.Expire(t.Context(), a.now()); len(ids) != 1 || err != nil {
+				t.Fatalf("%v ended, %v", ids, err)
+			}
+			come(t, a, fresh)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAdopting(t, t.TempDir())
+			defer a.stop(t)
+			ctx, ann := t.Context(), adoptingSubjects[0]
+			before, err := a.reserve(ctx, ann, 60)
+			err = errors.Join(err, a.end(ctx, before, quota.Amounts{Requests: 1, InputTokens: 60}))
+			flying, err2 := a.reserve(ctx, ann, 50)
+			if err := errors.Join(err, err2); err != nil {
+				t.Fatal(err)
+			}
+			during(t, a)
+			if err := a.pass(ctx); err != nil { // which finds it in flight
+				t.Fatal(err)
+			}
+			var exhausted *quota.ExhaustedError
+			if _, err := a.reserve(ctx, ann, 41); !errors.As(err, &exhausted) || exhausted.Standing.Posted != 60 {
+				t.Errorf("41 where 60 of 100 are used: %v", err)
+			}
+			if err := errors.Join(a.end(ctx, flying, quota.Amounts{Requests: 1, InputTokens: 30}), a.pass(ctx), a.drift(ctx)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLimitsWaitForTheRecords: what is new is not in force before it is counted, and the rest does not wait for it.
+func TestLimitsWaitForTheRecords(t *testing.T) {
+	old := quota.Limit{ID: "old", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowMonth, Value: 100}
+	fresh := old
+	fresh.ID = "fresh"
+	a := newAdopting(t, t.TempDir(), old)
+	defer a.stop(t)
+	old.Value = 10
+	a.set.Store(compiledIn(t, old, fresh))
+	booked, broken := a.book, errors.New("broken")
+	a.book = func(context.Context, *quota.LimitSet) (int64, error) { return 0, broken }
+	if err := a.pass(t.Context()); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	if l := a.inForce.Limits().Limits(); len(l) != 1 || l[0].Value != 10 {
+		t.Errorf("in force: %+v", l)
+	}
+	a.book = booked
+	if err := a.pass(t.Context()); err != nil || a.inForce.Limits() != a.set.Load() {
+		t.Errorf("%v, or not all is in force", err)
+	}
+}
+
 // TestLimitsChangeUnderLoad changes limits while calls begin and end.
 func TestLimitsChangeUnderLoad(t *testing.T) {
 	a := newAdopting(t, t.TempDir())
