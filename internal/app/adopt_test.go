@@ -71,11 +71,11 @@ func (a *adopting) start(tb fataler) {
 	if a.rolling, err = openRolling(context.Background(), a.dir, a.set.Load(), a.now); err != nil {
 		tb.Fatal(err)
 	}
-	a.adopter = newAdopter(a.rolling.ledger, a.set.Load(), a.roller, a.set.Load, nil)
+	a.adopter = newAdopter(a.ledger, a.set.Load(), a.roller, a.set.Load, nil)
 }
 
 func (a *adopting) stop(tb fataler) {
-	if err := errors.Join(a.roller.close(context.Background()), a.roller.audit.Close(context.Background())); err != nil {
+	if err := errors.Join(a.close(context.Background()), a.roller.audit.Close(context.Background())); err != nil {
 		tb.Fatal(err)
 	}
 }
@@ -87,7 +87,7 @@ var adoptingSubjects = []quota.Subject{
 func (a *adopting) reserve(ctx context.Context, s quota.Subject, tokens int64) (*inFlight, error) {
 	a.n++
 	id := fmt.Sprint("x", a.n)
-	r, err := a.adopter.Reserve(ctx, quota.Request{
+	r, err := a.Reserve(ctx, quota.Request{
 		ID: id, Subject: s, At: a.now(), Amounts: quota.Amounts{Requests: 1, InputTokens: tokens, Cost: 3},
 	})
 	if err != nil {
@@ -117,7 +117,7 @@ func (a *adopting) end(ctx context.Context, x *inFlight, used quota.Amounts) err
 		}
 		x.recorded, x.used = true, used
 	}
-	_, err := a.adopter.Settle(ctx, x.reservation.ID, x.used)
+	_, err := a.Settle(ctx, x.reservation.ID, x.used)
 	return err
 }
 
@@ -130,7 +130,7 @@ func (a *adopting) drift(ctx context.Context) error {
 	})
 	at, errs := a.now(), []error{err}
 	for _, s := range adoptingSubjects {
-		got, _ := a.adopter.Standings(ctx, s, limits, at)
+		got, _ := a.Standings(ctx, s, limits, at)
 		want, _ := records.Standings(ctx, s, limits, at)
 		for i := range want {
 			if got[i].Posted != want[i].Posted {
@@ -211,7 +211,7 @@ func TestLimitsThatComeAndGo(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"reserve": reserve, "reserve again": reserve,
 			"extend": func(t *rapid.T) {
-				_, _ = a.adopter.Extend(ctx, take(t).reservation.ID, quota.Amounts{InputTokens: 20})
+				_, _ = a.Extend(ctx, take(t).reservation.ID, quota.Amounts{InputTokens: 20})
 			},
 			"settle": func(t *rapid.T) { finish(take(t), used(t)) },
 			"record": func(t *rapid.T) {
@@ -227,7 +227,7 @@ func TestLimitsThatComeAndGo(t *testing.T) {
 			"pass": func(*rapid.T) { must(a.pass(ctx)) },
 			"expire": func(*rapid.T) {
 				a.ahead += 31 * time.Second
-				_, err := a.adopter.Expire(ctx, a.now())
+				_, err := a.Expire(ctx, a.now())
 				must(err)
 			},
 			"start": func(t *rapid.T) { a.stop(t); a.start(t) },
@@ -245,6 +245,75 @@ func TestLimitsThatComeAndGo(t *testing.T) {
 	})
 }
 
+// TestWhoeverWasInFlightIsChargedOnce: when limits come, go and come again during a call, and when its lease ended before.
+func TestWhoeverWasInFlightIsChargedOnce(t *testing.T) {
+	fresh := quota.Limit{ID: "fresh", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowMonth, Value: 100}
+	come := func(t *testing.T, a *adopting, limits ...quota.Limit) {
+		t.Helper()
+		a.set.Store(compiledIn(t, limits...))
+		if err := a.pass(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, during := range map[string]func(*testing.T, *adopting){
+		"come":              func(t *testing.T, a *adopting) { come(t, a, fresh) },
+		"come, go and come": func(t *testing.T, a *adopting) { come(t, a, fresh); come(t, a); come(t, a, fresh) },
+		"come when a lease ended": func(t *testing.T, a *adopting) {
+			a.ahead += time.Minute
+			if ids, err := a.Expire(t.Context(), a.now()); len(ids) != 1 || err != nil {
+				t.Fatalf("%v ended, %v", ids, err)
+			}
+			come(t, a, fresh)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := newAdopting(t, t.TempDir())
+			defer a.stop(t)
+			ctx, ann := t.Context(), adoptingSubjects[0]
+			before, err := a.reserve(ctx, ann, 60)
+			err = errors.Join(err, a.end(ctx, before, quota.Amounts{Requests: 1, InputTokens: 60}))
+			flying, err2 := a.reserve(ctx, ann, 50)
+			if err := errors.Join(err, err2); err != nil {
+				t.Fatal(err)
+			}
+			during(t, a)
+			if err := a.pass(ctx); err != nil { // which finds it in flight
+				t.Fatal(err)
+			}
+			var exhausted *quota.ExhaustedError
+			if _, err := a.reserve(ctx, ann, 41); !errors.As(err, &exhausted) || exhausted.Standing.Posted != 60 {
+				t.Errorf("41 where 60 of 100 are used: %v", err)
+			}
+			if err := errors.Join(a.end(ctx, flying, quota.Amounts{Requests: 1, InputTokens: 30}), a.pass(ctx), a.drift(ctx)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestLimitsWaitForTheRecords: what is new is not in force before it is counted, and the rest does not wait for it.
+func TestLimitsWaitForTheRecords(t *testing.T) {
+	old := quota.Limit{ID: "old", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowMonth, Value: 100}
+	fresh := old
+	fresh.ID = "fresh"
+	a := newAdopting(t, t.TempDir(), old)
+	defer a.stop(t)
+	old.Value = 10
+	a.set.Store(compiledIn(t, old, fresh))
+	booked, broken := a.book, errors.New("broken")
+	a.book = func(context.Context, *quota.LimitSet) (int64, error) { return 0, broken }
+	if err := a.pass(t.Context()); !errors.Is(err, broken) {
+		t.Fatal(err)
+	}
+	if l := a.inForce.Limits().Limits(); len(l) != 1 || l[0].Value != 10 {
+		t.Errorf("in force: %+v", l)
+	}
+	a.book = booked
+	if err := a.pass(t.Context()); err != nil || a.inForce.Limits() != a.set.Load() {
+		t.Errorf("%v, or not all is in force", err)
+	}
+}
+
 // TestLimitsChangeUnderLoad changes limits while calls begin and end.
 func TestLimitsChangeUnderLoad(t *testing.T) {
 	a := newAdopting(t, t.TempDir())
@@ -257,7 +326,7 @@ func TestLimitsChangeUnderLoad(t *testing.T) {
 			s := adoptingSubjects[i%len(adoptingSubjects)]
 			for ctx.Err() == nil {
 				id := fmt.Sprint("y", ids.Add(1))
-				r, err := a.adopter.Reserve(t.Context(), quota.Request{ID: id, Subject: s, At: a.now(), Amounts: quota.Amounts{Requests: 1, InputTokens: 9}})
+				r, err := a.Reserve(t.Context(), quota.Request{ID: id, Subject: s, At: a.now(), Amounts: quota.Amounts{Requests: 1, InputTokens: 9}})
 				if err != nil {
 					t.Error(err)
 					return

@@ -270,6 +270,7 @@ func Changes(t *testing.T, open Open) {
 		"of another window":    func(l *quota.Limit) { l.Window = quota.WindowWeek },
 		"of another zone":      func(l *quota.Limit) { l.Zone = "Asia/Tokyo" },
 		"of another scope":     func(l *quota.Limit) { l.Scope = quota.ScopeTeam },
+		"of one person now":    func(l *quota.Limit) { l.Subject = ann.User },
 		"of other models":      func(l *quota.Limit) { l.Model = "gpt-*" },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -292,7 +293,6 @@ func Changes(t *testing.T, open Open) {
 	}
 	for name, change := range map[string]func(*quota.Limit){
 		"of another enforcement": func(l *quota.Limit) { l.Enforcement = quota.EnforceSoft },
-		"of one person now":      func(l *quota.Limit) { l.Subject = ann.User },
 		"of another fallback":    func(l *quota.Limit) { l.Unreachable = quota.UnreachableOpen },
 	} {
 		t.Run(name, func(t *testing.T) {
