@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/drift"
+	"github.com/plumbline/plumbline/internal/quota/memory"
 	"github.com/plumbline/plumbline/internal/quota/redis"
 )
 
@@ -61,17 +63,8 @@ func TestWhatComesWhileTheEndIsAskedForIsOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	read, err := e.still(func() error {
-		waits := make(chan struct{})
-		go func() {
-			defer close(waits)
-			if _, err := e.Settle(context.Background(), "nobody", quota.Amounts{}); err == nil {
-				t.Error("what nobody holds was settled")
-			}
-		}()
-		select {
-		case <-waits:
-			t.Error("something was settled while the ledger was read")
-		case <-time.After(50 * time.Millisecond):
+		if e.door.TryRLock() {
+			t.Error("a settlement can come while the ledger is read")
 		}
 		return nil
 	})
@@ -86,5 +79,47 @@ func TestWhatComesWhileTheEndIsAskedForIsOut(t *testing.T) {
 	}
 	if p, err := e.look(t.Context(), func() error { return nil }); err != nil || len(p.Out) != 0 || p.End < 4 || e.began != nil || len(e.ending) != 0 {
 		t.Errorf("%+v, %v; %v, %v", p, err, e.began, e.ending)
+	}
+}
+
+// doorkeeper fails a test when what is posted can change while somebody reads it.
+type doorkeeper struct {
+	quota.Ledger
+	t    *testing.T
+	door interface{ TryLock() bool }
+}
+
+func (d doorkeeper) within(op string) {
+	if d.door.TryLock() {
+		d.t.Errorf("%s does not wait for who reads the ledger", op)
+	}
+}
+
+func (d doorkeeper) Settle(ctx context.Context, id string, used quota.Amounts) (quota.Amounts, error) {
+	d.within("settle")
+	return d.Ledger.Settle(ctx, id, used)
+}
+
+func (d doorkeeper) Void(ctx context.Context, id string) error {
+	d.within("void")
+	return d.Ledger.Void(ctx, id)
+}
+
+func (d doorkeeper) Expire(ctx context.Context, now time.Time) ([]string, error) {
+	d.within("expire")
+	return d.Ledger.Expire(ctx, now)
+}
+
+func TestNothingIsPostedWhileTheLedgerIsRead(t *testing.T) {
+	e := newEndings(nil, nil)
+	e.Ledger = doorkeeper{memory.New(memory.Options{}), t, &e.door}
+	if _, err := e.Settle(t.Context(), "x", quota.Amounts{}); !errors.Is(err, quota.ErrUnknown) {
+		t.Error(err)
+	}
+	if err := e.Void(t.Context(), "x"); !errors.Is(err, quota.ErrUnknown) {
+		t.Error(err)
+	}
+	if _, err := e.Expire(t.Context(), time.Now()); err != nil {
+		t.Error(err)
 	}
 }

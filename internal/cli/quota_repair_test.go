@@ -31,7 +31,7 @@ func TestRepairWithoutALedger(t *testing.T) {
 }
 
 func TestStatusOfAComparison(t *testing.T) {
-	for err, want := range map[error]int{exitDrift: 1, exitPartial: 2, fmt.Errorf("so: %w", exitPartial): 2, errors.New("x"): exitFailed} {
+	for err, want := range map[error]int{errDrift: 1, errPartial: 2, fmt.Errorf("so: %w", errPartial): 2, errors.New("x"): exitFailed} {
 		if got := (&session{talk: new(strings.Builder)}).status(err); got != want {
 			t.Errorf("%v: %d, want %d", err, got, want)
 		}
