@@ -97,7 +97,7 @@ func (q *QuotaRepair) Compare(ctx context.Context, directories []string) (*Quota
 	if err != nil {
 		return nil, err
 	}
-	defer books.close()
+	defer func() { _ = books.Close() }() // only read
 	if q.cfg.Quota.Ledger == config.LedgerRedis {
 		return q.compareShared(ctx, books)
 	}
@@ -140,7 +140,7 @@ func (q *QuotaRepair) compareShared(ctx context.Context, books *books) (*QuotaDr
 	if err != nil {
 		return nil, err
 	}
-	defer ledger.Close()
+	defer func() { _ = ledger.Close() }() // only read
 	state, err := epochState(ctx, ledger)
 	if err != nil {
 		return nil, err

@@ -49,14 +49,14 @@ func openBooks(ctx context.Context, directories []string) (*books, error) {
 			continue
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), b.close())
+			return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), b.Close())
 		}
 		name, err := r.Name(ctx)
 		if err == nil && names[name] != "" {
 			err = fmt.Errorf("%s and %s are the records of one replica", names[name], path)
 		}
 		if err != nil {
-			return nil, errors.Join(err, r.Close(), b.close())
+			return nil, errors.Join(err, r.Close(), b.Close())
 		}
 		names[name] = path
 		b.list = append(b.list, openBook{name, path, r})
@@ -64,7 +64,7 @@ func openBooks(ctx context.Context, directories []string) (*books, error) {
 	return b, nil
 }
 
-func (b *books) close() error {
+func (b *books) Close() error {
 	var errs []error
 	for _, book := range b.list {
 		errs = append(errs, book.records.Close())

@@ -54,7 +54,7 @@ func repairing(t *testing.T) (*App, func() *QuotaRepair) {
 }
 
 // exchange does what the gate does with the audit and the ledger in one exchange.
-func exchange(ctx context.Context, ledger quota.Ledger, append func(context.Context, core.Record) error, limits *quota.LimitSet, id string, n int) error {
+func exchange(ctx context.Context, ledger quota.Ledger, record func(context.Context, core.Record) error, limits *quota.LimitSet, id string, n int) error {
 	s := quota.Subject{User: repairUsers[n%len(repairUsers)], Team: "support", Model: []string{"gpt-5", "gpt-5-mini"}[n%2]}
 	r, err := ledger.Reserve(ctx, quota.Request{
 		ID: id, Subject: s, Limits: limits, At: time.Now(), Amounts: quota.Amounts{Requests: 1, OutputTokens: 100, Cost: 100},
@@ -67,13 +67,13 @@ func exchange(ctx context.Context, ledger quota.Ledger, append func(context.Cont
 		Kind: core.RecordIntent, Time: time.Now().UTC(), Exchange: id, Principal: core.Principal{User: s.User, Team: s.Team},
 		Model: s.Model, Reserved: &held, Fallback: string(r.Fallback),
 	}
-	if err := append(ctx, rec); err != nil {
+	if err := record(ctx, rec); err != nil {
 		return err
 	}
 	used := quota.Amounts{Requests: 1, InputTokens: 3, OutputTokens: int64(1 + n%50), Cost: core.MicroUSD(1 + n%70)}
 	charge := used.Charge(r.Admitted.UTC())
 	rec.Kind, rec.Reserved, rec.Settled, rec.Finish = core.RecordOutcome, nil, &charge, core.FinishComplete
-	if err := append(ctx, rec); err != nil {
+	if err := record(ctx, rec); err != nil {
 		return err
 	}
 	_, err = ledger.Settle(ctx, id, used)

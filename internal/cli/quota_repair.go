@@ -29,10 +29,10 @@ type exitError int
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
 
-// Exit statuses of a comparison.
+// The ends of a comparison that has something to say.
 const (
-	exitDrift   exitError = 1
-	exitPartial exitError = 2
+	errDrift   exitError = 1
+	errPartial exitError = 2
 )
 
 func (c quotaRepairCmd) Run(s *session) error {
@@ -63,9 +63,9 @@ func (c quotaRepairCmd) Run(s *session) error {
 		}
 		switch {
 		case d.Partial:
-			return exitPartial
+			return errPartial
 		case d.Drift > 0:
-			return exitDrift
+			return errDrift
 		}
 		return nil
 	})
