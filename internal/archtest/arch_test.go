@@ -47,7 +47,7 @@ var siblings = map[string][]string{
 
 // testOnly packages serve tests and benchmarks; the program must not import them.
 var testOnly = []string{
-	"internal/testkit", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/bench",
+	"internal/testkit", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/bench",
 	"internal/archtest", "internal/e2e", "internal/intent/train",
 }
 

@@ -73,6 +73,7 @@ type replay struct {
 	o       Options
 	version string // of the policy
 	report  Report
+	members members // of the record at hand
 	applied transitions
 	decided transitions
 	people  bounded[caller, Person]
@@ -142,7 +143,7 @@ func (r *replay) record(kind core.RecordKind, canonical []byte) error {
 var crashedMember = []byte(`"finish":"` + string(core.FinishCrashed) + `"`)
 
 func (r *replay) crashed(canonical []byte) {
-	if rec, err := decode(canonical); err == nil && rec.Finish == core.FinishCrashed && r.o.Filter.matches(&rec.Principal) {
+	if rec, err := r.members.read(canonical); err == nil && rec.Finish == core.FinishCrashed && r.o.Filter.matches(&rec.Principal) {
 		r.report.Records.Crashed++
 	}
 }
@@ -150,7 +151,7 @@ func (r *replay) crashed(canonical []byte) {
 // refusals counts callers that were refused before anybody knew what they asked.
 func (r *replay) refusals(canonical []byte) {
 	r.report.Records.Refusals++
-	rec, err := decode(canonical)
+	rec, err := r.members.read(canonical)
 	if err != nil || rec.Refusals == nil {
 		r.cannot(CauseUnreadable, "", 1)
 		return
@@ -162,16 +163,16 @@ func (r *replay) refusals(canonical []byte) {
 
 // decision replays one record.
 func (r *replay) decision(canonical []byte) {
-	rec, err := decode(canonical)
+	rec, err := r.members.read(canonical)
 	if err != nil {
 		r.cannot(CauseUnreadable, "", 1)
 		return
 	}
-	r.meet(&rec)
+	r.meet(rec)
 	if !r.o.Filter.matches(&rec.Principal) {
 		return
 	}
-	f, cause := facts(&rec)
+	f, cause := facts(rec)
 	if cause != "" {
 		if rule := r.o.Filter.Rule; rule == "" || rec.Verdict != nil && rec.Verdict.Rule == rule {
 			r.report.Decisions++
@@ -180,7 +181,7 @@ func (r *replay) decision(canonical []byte) {
 		}
 		return
 	}
-	r.compare(&rec, &f)
+	r.compare(rec, &f)
 }
 
 // facts are what the record's verdict was decided on, or the cause for which it cannot be decided again.
