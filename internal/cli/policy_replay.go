@@ -22,7 +22,7 @@ type policyCmd struct {
 }
 
 type policyReplayCmd struct {
-	Policy string `help:"The policy document. Default: the policy in force, which must give every verdict that it gave; exit status 1 if not." placeholder:"FILE"`
+	Policy string `help:"The policy document. Default: the policy in force, which must give every verdict that it gave; exit status 1 if not." placeholder:"FILE" type:"existingfile"`
 	Since  moment `help:"From this time on: 2026-01-31T08:00:00Z, or 7d or 24h for how long ago." default:"7d" placeholder:"TIME"`
 	Until  moment `help:"Up to this time. Default: now." placeholder:"TIME"`
 	User   string `help:"Only calls of this person."`
@@ -64,8 +64,8 @@ func (c policyReplayCmd) judge(s *session, report *replay.Report) error {
 		return fmt.Errorf("%d of %d verdicts recorded under policy %s are not what it decides on their facts: "+
 			"the records were changed or Plumbline has a fault; see plumbline audit verify", n, report.Same.Records, report.Policy.Version)
 	}
-	if c.Fail > 0 && report.NewlyBlocked >= c.Fail {
-		fmt.Fprintf(s.talk, "%d calls would be blocked that were not; --fail-on-new-blocks is %d\n", report.NewlyBlocked, c.Fail)
+	if c.Fail > 0 && report.Total.NewlyBlocked >= c.Fail {
+		fmt.Fprintf(s.talk, "%d calls would be blocked that were not; --fail-on-new-blocks is %d\n", report.Total.NewlyBlocked, c.Fail)
 		return errProblems
 	}
 	return nil
@@ -165,8 +165,8 @@ func replayHeadline(r *replay.Report) string {
 	if !r.First.IsZero() {
 		fmt.Fprintf(&b, ", of %s to %s UTC", r.First.UTC().Format(time.DateTime), r.Last.UTC().Format(time.DateTime))
 	}
-	fmt.Fprintf(&b, "\n%d differ: %d newly blocked, %d no longer blocked\n", r.Changed, r.NewlyBlocked, r.NoLongerBlocked)
-	fmt.Fprintf(&b, "%d were decided under this very policy: %d differences\n", r.Same.Records, r.Same.Differences)
+	fmt.Fprintf(&b, "\nverdicts that change: %d (%d newly blocked, %d no longer blocked)\n", r.Total.Changed, r.Total.NewlyBlocked, r.Total.NoLongerBlocked)
+	fmt.Fprintf(&b, "decided under this very policy: %d, differences = %d\n", r.Same.Records, r.Same.Differences)
 	return b.String()
 }
 
@@ -232,6 +232,11 @@ func restSection(r *replay.Report) section {
 	add("approximate: refused by a limit, which is kept as it was", "", r.Approximate.Limits)
 	add("kept: refused, and not by the policy", "", r.Kept)
 	add("ended when Plumbline died", "", r.Records.Crashed)
+	for _, p := range r.Policies {
+		if p.Version != r.Policy.Version {
+			add("decided under another policy", p.Version, p.Calls)
+		}
+	}
 	for _, m := range r.Models {
 		if !m.Today {
 			add("replayed with the stored scores of another "+m.Part+" model", m.Version, m.Calls)

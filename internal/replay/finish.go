@@ -13,7 +13,7 @@ func (r *replay) finish() *Report {
 	out := &r.report
 	out.Policy = PolicyName{r.version, string(r.o.Policy.Mode())}
 	out.Applied, out.Decided = r.applied.list(), r.decided.list()
-	if out.NewlyBlocked+out.NoLongerBlocked > 0 {
+	if out.Total.NewlyBlocked+out.Total.NoLongerBlocked > 0 {
 		out.Approximate.Limits = out.Approximate.limited
 	}
 	r.listPeople()

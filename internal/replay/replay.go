@@ -225,7 +225,7 @@ func (r *replay) compare(rec *core.Record, f *policy.Facts) {
 	r.approximate(f, was, would)
 	r.applied.add(was.Action, would.Action)
 	r.decided.add(was.Decided, would.Decided)
-	r.report.Tally.add(was, would)
+	r.report.Total.add(was, would)
 	p := r.people.at(callerOf(&rec.Principal), rec.Principal.User, rec.Principal.App)
 	p.add(was, would)
 	if !long(rec.Principal.Team) {

@@ -96,7 +96,7 @@ func TestAnyFactsReplayExactly(t *testing.T) {
 			t.Fatal(err)
 		}
 		n := int64(len(facts))
-		if report.Same.Records != n || report.Same.Differences != 0 || report.Changed != 0 || report.Was != report.Would {
+		if report.Same.Records != n || report.Same.Differences != 0 || report.Total.Changed != 0 || report.Total.Was != report.Total.Would {
 			t.Fatalf("%+v", report)
 		}
 		// And under another policy each is what that policy decides on the facts.
@@ -116,7 +116,7 @@ func TestAnyFactsReplayExactly(t *testing.T) {
 		if report, err = replay.Run(context.Background(), l, replay.Options{Policy: other}); err != nil {
 			t.Fatal(err)
 		}
-		if got := report.Would; got.Blocked != want.Blocked || got.Warned != want.Warned || report.Replayed != n {
+		if got := report.Total.Would; got.Blocked != want.Blocked || got.Warned != want.Warned || report.Replayed != n {
 			t.Fatalf("%+v, want %+v", got, want)
 		}
 	})
@@ -149,7 +149,7 @@ func TestReport(t *testing.T) {
 		Records:   replay.Records{Read: 11, Outcomes: 2, Crashed: 1, Refusals: 1, Admin: 1},
 		Decisions: 7, Replayed: 7,
 		NotReplayed: []replay.Calls{{Cause: replay.CauseBeforeFacts, Reason: core.ReasonInvalidCredential, Calls: 7}},
-		Tally: replay.Tally{
+		Total: replay.Tally{
 			Calls: 7, Was: replay.Counts{Blocked: 3, Warned: 1}, Would: replay.Counts{Blocked: 4, Warned: 1},
 			Changed: 4, NewlyBlocked: 2, NoLongerBlocked: 1,
 		},
@@ -214,8 +214,8 @@ func TestObservedIsKeptApart(t *testing.T) {
 	}
 	if want := (replay.Tally{
 		Calls: 3, Was: replay.Counts{Observed: 2}, Would: replay.Counts{Blocked: 1, Warned: 1}, Changed: 2, NewlyBlocked: 1,
-	}); report.Tally != want {
-		t.Errorf("%+v", report.Tally)
+	}); report.Total != want {
+		t.Errorf("%+v", report.Total)
 	}
 }
 
@@ -250,11 +250,11 @@ func TestRefusalsOfOthersAreKept(t *testing.T) {
 	down.Kind, down.Reason = core.RecordDeny, core.ReasonQuotaUnavailable
 	down.Verdict = &core.Verdict{Action: core.ActionBlock, Decided: core.ActionBlock, Reason: core.ReasonQuotaUnavailable}
 	report := run(t, log{down}, replay.Options{Policy: lax})
-	if report.Kept != 1 || report.Same.Differences != 0 || report.Changed != 0 || report.Approximate != (replay.Approximate{}) {
+	if report.Kept != 1 || report.Same.Differences != 0 || report.Total.Changed != 0 || report.Approximate != (replay.Approximate{}) {
 		t.Errorf("under its own policy: %+v", report)
 	}
 	report = run(t, log{down}, replay.Options{Policy: strict})
-	if report.Kept != 0 || report.Changed != 0 || report.Rules[0].Rule != "deviation.block" && report.Rules[1].Rule != "deviation.block" {
+	if report.Kept != 0 || report.Total.Changed != 0 || report.Rules[0].Rule != "deviation.block" && report.Rules[1].Rule != "deviation.block" {
 		t.Errorf("under one that refuses as well: %+v", report)
 	}
 }
@@ -328,7 +328,7 @@ func TestPeopleAreBounded(t *testing.T) {
 	}
 	l = append(l, decided(s, 30, func(f *policy.Facts) { f.Principal.User = strings.Repeat("x", 1000) }))
 	report := run(t, l, replay.Options{Policy: s, MaxPeople: 4})
-	if len(report.People) != 4 || report.People[0].Calls != 3 || report.Others == nil || report.Others.Calls != 19 || report.Calls != 31 {
+	if len(report.People) != 4 || report.People[0].Calls != 3 || report.Others == nil || report.Others.Calls != 19 || report.Total.Calls != 31 {
 		t.Errorf("%+v", report)
 	}
 }

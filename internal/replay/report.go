@@ -23,9 +23,9 @@ type Report struct {
 	Replayed    int64   `json:"replayed"`
 	NotReplayed []Calls `json:"not_replayed"`
 
-	// Tally sums all that was replayed. Applied says how often which action became which, and Decided the same for what the
+	// Total sums all that was replayed. Applied says how often which action became which, and Decided the same for what the
 	// rules said, whether or not the mode let it hold.
-	Tally
+	Total   Tally        `json:"total"`
 	Applied []Transition `json:"applied"`
 	Decided []Transition `json:"decided"`
 	// Rules and People hold the largest changes first.
