@@ -119,6 +119,11 @@ func TestRecordsOfACopy(t *testing.T) {
 	for i := range 3 {
 		must(t, log.Append(t.Context(), intentRecord(i)))
 	}
+	// Just now they still stand in the journal.
+	r := openReader(t, filepath.Join(dir, "audit.db"))
+	if got := read(t, r, start.Add(time.Millisecond), start.Add(2*time.Millisecond)); len(got) != 1 || got[0].Exchange != exchangeID(1) {
+		t.Errorf("of the second millisecond: %+v", got)
+	}
 	must(t, os.CopyFS(copied, os.DirFS(dir)))
 	if got := read(t, openReader(t, filepath.Join(copied, "audit.db")), time.Time{}, time.Time{}); len(got) != 3 {
 		t.Errorf("%d records", len(got))

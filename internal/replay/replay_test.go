@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,27 @@ func TestAnyFactsReplayExactly(t *testing.T) {
 			t.Fatalf("%+v, want %+v", got, want)
 		}
 	})
+}
+
+// A score is kept to its last digit: on either side of a threshold it stays there.
+func TestScoresAreKeptWhole(t *testing.T) {
+	for _, threshold := range []float64{0.1, 0.3, 0.7, 0.8, 0.9, 1.0 / 3} {
+		s := parsed(t, fmt.Sprintf("mode: enforce\ndeviation: {warn: %v}\nintents: {forbidden: [coding], min_confidence: %[1]v}", threshold))
+		var l log
+		for i, x := range []float64{threshold, math.Nextafter(threshold, 0), math.Nextafter(threshold, 1)} {
+			l = append(l, decided(s, 2*i, func(f *policy.Facts) { f.Deviation.Score, f.Intent.Label = x, "travel" }),
+				decided(s, 2*i+1, func(f *policy.Facts) { f.Deviation.Score, f.Intent.Confidence = 0, x }))
+		}
+		report := run(t, l, replay.Options{Policy: s})
+		if report.Same.Records != 6 || report.Same.Differences != 0 {
+			t.Errorf("%v: %+v", threshold, report.Same)
+		}
+		for i, rec := range l {
+			if below := i/2 == 1; below != (rec.Verdict.Decided == core.ActionAllow) {
+				t.Errorf("%v, %d: %+v", threshold, i, rec.Verdict)
+			}
+		}
+	}
 }
 
 const strictPolicy = "mode: enforce\ndeviation: {warn: 0.5, block: 0.8, enforce_uncalibrated: true}\nmodels: {teams: {closed: []}}"
@@ -322,11 +344,10 @@ func TestFilters(t *testing.T) {
 // However many people and names there are, memory is bounded, and the sums hold.
 func TestPeopleAreBounded(t *testing.T) {
 	s := parsed(t, strictPolicy)
-	var l log
+	l := log{decided(s, 30, func(f *policy.Facts) { f.Principal.User = strings.Repeat("x", 1000) })}
 	for i := range 30 {
 		l = append(l, decided(s, i, func(f *policy.Facts) { f.Principal.User = fmt.Sprintf("user-%d", i%10) }))
 	}
-	l = append(l, decided(s, 30, func(f *policy.Facts) { f.Principal.User = strings.Repeat("x", 1000) }))
 	report := run(t, l, replay.Options{Policy: s, MaxPeople: 4})
 	if len(report.People) != 4 || report.People[0].Calls != 3 || report.Others == nil || report.Others.Calls != 19 || report.Total.Calls != 31 {
 		t.Errorf("%+v", report)
