@@ -19,8 +19,9 @@ func (r *Reader) Records(ctx context.Context, since, until time.Time, fn func(ki
 	}
 	q := Query{Since: since, Until: until}
 	where, args := q.where("e.id", recent.after)
+	statement := selectRecord + where + " AND e.id > ? ORDER BY e.id LIMIT ?"
 	for after, n := Position(0), maxLimit; n == maxLimit; {
-		if after, n, err = r.recordsPage(ctx, where, append(args, after, maxLimit), fn); err != nil {
+		if after, n, err = r.recordsPage(ctx, statement, append(args, after, maxLimit), fn); err != nil {
 			return err
 		}
 	}
@@ -39,10 +40,13 @@ func (r *Reader) Records(ctx context.Context, since, until time.Time, fn func(ki
 	return nil
 }
 
+// selectRecord begins a statement for recordsPage.
+const selectRecord = "SELECT e.id, e.kind, e.record FROM entries AS e WHERE "
+
 // recordsPage gives some of the records that the tables hold, so that no read holds up the writer's WAL for long. It returns
 // the last position and how many there were.
-func (r *Reader) recordsPage(ctx context.Context, where string, args []any, fn func(core.RecordKind, []byte) error) (last Position, n int, err error) {
-	rows, err := r.db.QueryContext(ctx, "SELECT e.id, e.kind, e.record FROM entries AS e WHERE "+where+" AND e.id > ? ORDER BY e.id LIMIT ?", args...)
+func (r *Reader) recordsPage(ctx context.Context, statement string, args []any, fn func(core.RecordKind, []byte) error) (last Position, n int, err error) {
+	rows, err := r.db.QueryContext(ctx, statement, args...)
 	if err != nil {
 		return 0, 0, fmt.Errorf("audit: reading records: %w", err)
 	}

@@ -41,8 +41,12 @@ func TestRecordsAgreeWithAFilter(t *testing.T) {
 	r := openReader(t, path)
 	all := everything(t, r)
 	for _, span := range [][2]time.Time{
-		{}, {start.Add(10 * time.Second)}, {1: start.Add(50 * time.Second)}, {start.Add(20 * time.Second), start.Add(40 * time.Second)},
-		{start.Add(time.Hour)}, {1: start},
+		{},
+		{start.Add(10 * time.Second)},
+		{1: start.Add(50 * time.Second)},
+		{start.Add(20 * time.Second), start.Add(40 * time.Second)},
+		{start.Add(time.Hour)},
+		{1: start},
 	} {
 		var want []string
 		for _, e := range all {

@@ -116,11 +116,9 @@ func (r *replay) warnings() []string {
 	list := []string{}
 	var models []string // that are known; nil when they are too many to say
 	if seen := r.seen.models.list(); seen != nil {
-		models = append(seen, r.o.Models...)
+		models = slices.Concat(seen, r.o.Models)
 	}
-	for _, place := range r.o.Policy.Unmet(models, r.seen.teams.list(), r.seen.apps.list()) {
-		list = append(list, place)
-	}
+	list = append(list, r.o.Policy.Unmet(models, r.seen.teams.list(), r.seen.apps.list())...)
 	if r.o.InForce != nil && !reflect.DeepEqual(r.o.InForce.Requests(), r.o.Policy.Requests()) {
 		list = append(list, "requests: differs from the policy in force, and is not replayed: what a request asks for beyond text is not among the facts")
 	}

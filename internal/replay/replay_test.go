@@ -112,6 +112,7 @@ func TestAnyFactsReplayExactly(t *testing.T) {
 				want.Blocked++
 			case core.ActionWarn:
 				want.Warned++
+			case core.ActionAllow:
 			}
 		}
 		if report, err = replay.Run(context.Background(), l, replay.Options{Policy: other}); err != nil {
@@ -176,8 +177,12 @@ func TestReport(t *testing.T) {
 			Changed: 4, NewlyBlocked: 2, NoLongerBlocked: 1,
 		},
 		Applied: []replay.Transition{
-			{Was: "allow", Would: "allow", Calls: 1}, {Was: "allow", Would: "warn", Calls: 1}, {Was: "allow", Would: "block", Calls: 1},
-			{Was: "warn", Would: "block", Calls: 1}, {Was: "block", Would: "allow", Calls: 1}, {Was: "block", Would: "block", Calls: 2},
+			{Was: "allow", Would: "allow", Calls: 1},
+			{Was: "allow", Would: "warn", Calls: 1},
+			{Was: "allow", Would: "block", Calls: 1},
+			{Was: "warn", Would: "block", Calls: 1},
+			{Was: "block", Would: "allow", Calls: 1},
+			{Was: "block", Would: "block", Calls: 2},
 		},
 		Rules: []replay.Rule{
 			{Rule: "deviation.block", Reason: "off_task", Was: replay.Counts{Blocked: 1}, Would: replay.Counts{Blocked: 2}},
@@ -365,9 +370,9 @@ func TestErasedPeopleAreCountedWithoutTheirName(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	inForce := policy.Default()
-	s := parsed(t, "models: {allow: [gpt-4o-mini, gpt-9], teams: {suport: ['*']}}\nrequests: {max_choices: 2}")
+	s := parsed(t, "models: {allow: [gpt-4o-mini, gpt-9], teams: {seles: ['*']}}\nrequests: {max_choices: 2}")
 	report := run(t, log{decided(inForce, 0, nil)}, replay.Options{Policy: s, InForce: inForce, Models: []string{"o3"}})
-	if n := len(report.Warnings); n != 3 || !strings.Contains(report.Warnings[0], "gpt-9") || !strings.Contains(report.Warnings[1], "suport") ||
+	if n := len(report.Warnings); n != 3 || !strings.Contains(report.Warnings[0], "gpt-9") || !strings.Contains(report.Warnings[1], "seles") ||
 		!strings.Contains(report.Warnings[2], "requests:") {
 		t.Errorf("%q", report.Warnings)
 	}
