@@ -46,12 +46,19 @@ func TestPresence(t *testing.T) {
 		charge := drift.Charge{
 			Exchange: drift.Exchange{Book: "b", ID: "x"}, Position: c.position, Fallback: c.fallback, Charge: core.Charge{Admitted: c.admitted},
 		}
-		if got := presence(&before, &after, &charge); got != c.want {
+		if got := presence(&before, &after, time.Time{}, &charge); got != c.want {
 			t.Errorf("%s: %v, want %v", name, got, c.want)
 		}
 	}
+	state := redis.State{Time: at, Marks: map[string]int64{"b": 10}}
+	for position, want := range map[int64]drift.Presence{10: drift.Present, 20: drift.Unsure} {
+		charge := drift.Charge{Exchange: drift.Exchange{Book: "b", ID: "x"}, Position: position, Charge: core.Charge{Admitted: early}}
+		if got := presence(&state, &state, at, &charge); got != want {
+			t.Errorf("at %d, admitted before limits began: %v, want %v", position, got, want)
+		}
+	}
 	charge := drift.Charge{Exchange: drift.Exchange{Book: "other", ID: "x"}, Charge: core.Charge{Admitted: late}}
-	if got := presence(&redis.State{}, &redis.State{}, &charge); got != drift.Present {
+	if got := presence(&redis.State{}, &redis.State{}, time.Time{}, &charge); got != drift.Present {
 		t.Errorf("of a book that is not in the epoch: %v: it is missing there", got)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ type auditSearchCmd struct {
 	Reason   string `help:"The reason, e.g. off_task."`
 	Model    string `help:"The model that was asked for."`
 	Kind     string `help:"intent, outcome, deny, refusals or admin." enum:",intent,outcome,deny,refusals,admin" default:""`
-	Since    moment `help:"From this time on: 2026-01-31T08:00:00Z, or 24h for a day ago." placeholder:"TIME"`
+	Since    moment `help:"From this time on: 2026-01-31T08:00:00Z, or 7d or 24h for how long ago." placeholder:"TIME"`
 	Until    moment `help:"Up to this time." placeholder:"TIME"`
 	Limit    int    `help:"The most records to print, at most 1000." default:"100"`
 	After    string `help:"Go on after this cursor."`
@@ -38,16 +39,26 @@ type moment time.Time
 
 // UnmarshalText reads a time, or how long ago it was.
 func (m *moment) UnmarshalText(text []byte) error {
-	if ago, err := time.ParseDuration(string(text)); err == nil && ago >= 0 {
+	if ago, ok := parseAgo(string(text)); ok {
 		*m = moment(time.Now().Add(-ago))
 		return nil
 	}
 	t, err := time.Parse(time.RFC3339, string(text))
 	if err != nil {
-		return errors.New("must be a time like 2026-01-31T08:00:00Z, or how long ago it was, like 24h")
+		return errors.New("must be a time like 2026-01-31T08:00:00Z, or how long ago it was, like 24h or 7d")
 	}
 	*m = moment(t)
 	return nil
+}
+
+// parseAgo reads a duration, or a number of days of 24 hours.
+func parseAgo(text string) (ago time.Duration, ok bool) {
+	if days, isDays := strings.CutSuffix(text, "d"); isDays {
+		n, err := strconv.ParseUint(days, 10, 16)
+		return time.Duration(n) * 24 * time.Hour, err == nil
+	}
+	ago, err := time.ParseDuration(text)
+	return ago, err == nil && ago >= 0
 }
 
 func (c auditSearchCmd) Run(s *session) error {

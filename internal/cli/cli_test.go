@@ -59,6 +59,8 @@ func TestSessions(t *testing.T) {
 			t.Chdir(t.TempDir())
 			seedAudit(t, "seeded", false)
 			seedAudit(t, "tampered", true)
+			seedTraffic(t, "traffic", false)
+			seedTraffic(t, "altered", true)
 			var script *txtar.File
 			for i, f := range archive.Files {
 				if f.Name == "session" {

@@ -171,3 +171,15 @@ func quotaReason(q *Quota) core.Reason {
 		return core.ReasonQuotaExhausted
 	}
 }
+
+// Gives reports whether Decide can block for a reason. A refusal for another one was not the policy's: the ledger could not
+// be asked, or the intent to act not be recorded.
+func Gives(r core.Reason) bool {
+	switch r {
+	case core.ReasonModelNotAllowed, core.ReasonForbiddenIntent, core.ReasonOffTask, core.ReasonUnscored, core.ReasonRateLimited,
+		core.ReasonConcurrencyLimit, core.ReasonQuotaExhausted, core.ReasonRequestTooLarge:
+		return true
+	default:
+		return false
+	}
+}

@@ -13,84 +13,14 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/policy/policytest"
 )
 
 var (
-	actions = map[core.Action]int{core.ActionAllow: 0, core.ActionWarn: 1, core.ActionBlock: 2}
-	words   = rapid.SampledFrom([]string{"", "coding", "jailbreak", "job_search", "uncertain", "ü\u2028<&>\x00"})
-	numbers = rapid.OneOf(
-		rapid.Float64Range(0, 1),
-		rapid.SampledFrom([]float64{0, 0.5, 0.7, 0.8, 0.95, 1, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), -1, 2}),
-	)
-	causes = rapid.SampledFrom([]core.Unscored{
-		"", "", "", core.UnscoredLanguage, core.UnscoredOpaque, core.UnscoredEncoded,
-		core.UnscoredTooShort, core.UnscoredNoTask, "other",
-	})
+	actions   = map[core.Action]int{core.ActionAllow: 0, core.ActionWarn: 1, core.ActionBlock: 2}
+	anyFacts  = policytest.Facts()
+	anyPolicy = policytest.Policy()
 )
-
-var anyFacts = rapid.Custom(func(t *rapid.T) policy.Facts {
-	f := policy.Facts{
-		At:            time.UnixMicro(rapid.Int64Range(-1e15, 1e16).Draw(t, "at")),
-		PolicyVersion: words.Draw(t, "policy version"),
-		PriceVersion:  words.Draw(t, "price version"),
-		Principal: core.Principal{
-			User:   words.Draw(t, "user"),
-			Team:   rapid.SampledFrom([]string{"", "billing", "closed", "other"}).Draw(t, "team"),
-			App:    rapid.SampledFrom([]string{"", "crm", "other"}).Draw(t, "app"),
-			Method: core.MethodToken,
-		},
-		Endpoint: words.Draw(t, "endpoint"),
-		Model:    rapid.SampledFrom([]string{"", "gpt-4o", "gpt-4o-mini", "o3"}).Draw(t, "model"),
-		Priced:   rapid.Bool().Draw(t, "priced"),
-		Tasks:    rapid.SliceOfN(words, 0, 3).Draw(t, "tasks"),
-		Intent: core.Intent{
-			Label:      words.Draw(t, "label"),
-			Confidence: numbers.Draw(t, "confidence"),
-			Top: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) core.LabelScore {
-				return core.LabelScore{Label: words.Draw(t, "label"), P: numbers.Draw(t, "p")}
-			}), 0, 3).Draw(t, "top"),
-			Unscored: causes.Draw(t, "intent unscored"),
-		},
-		Deviation: core.Deviation{
-			Score:      numbers.Draw(t, "score"),
-			N:          rapid.IntRange(0, 5000).Draw(t, "n"),
-			Calibrated: rapid.Bool().Draw(t, "calibrated"),
-			Unscored:   causes.Draw(t, "deviation unscored"),
-			Phrase:     words.Draw(t, "phrase"),
-		},
-		Quota: policy.Quota{
-			Outcome: rapid.SampledFrom([]policy.Outcome{
-				policy.QuotaUnasked, policy.QuotaGranted, policy.QuotaSoft,
-				policy.QuotaExhausted, "other",
-			}).Draw(t, "outcome"),
-			Limit:     words.Draw(t, "limit"),
-			Dimension: rapid.SampledFrom([]string{"", "tokens", "concurrency"}).Draw(t, "dimension"),
-			Window:    rapid.SampledFrom([]string{"", "minute", "day"}).Draw(t, "window"),
-			Never:     rapid.Bool().Draw(t, "never"),
-		},
-	}
-	if rapid.Bool().Draw(t, "has p") {
-		p := numbers.Draw(t, "p")
-		f.Deviation.P = &p
-	}
-	return f
-})
-
-var anyPolicy = rapid.Custom(func(t *rapid.T) *policy.Snapshot {
-	pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
-	doc := "version: 1\nmode: " + pick("mode", "observe", "enforce") +
-		"\nmodels: " + pick("models", "{}", "{teams: {billing: [gpt-*], closed: []}}", "{apps: {crm: ['*-mini']}}") +
-		"\ndeviation:\n  " + pick("warn", "warn: 0.7", "warn: never", "warn: 0", "warn: 0.8") +
-		"\n  " + pick("block", "block: never", "block: 0.8", "block: 0.95", "block: 1") +
-		"\n  enforce_uncalibrated: " + pick("enforce", "true", "false") +
-		"\n  on_unscored: " + pick("unscored", "{}", "{encoded: block, no_task: warn}", "{opaque: allow}") +
-		"\nintents: " + pick("intents", "{}", "{forbidden: [jailbreak], warn: [job_search]}", "{forbidden: [uncertain], min_confidence: 0}")
-	s, err := policy.Parse("policy.yaml", []byte(doc))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-})
 
 // recorded gives facts as the bytes of a record, which is how they are kept.
 func recorded(t interface{ Fatalf(string, ...any) }, f policy.Facts) []byte {
@@ -329,5 +259,46 @@ func TestDecideDoesNotAllocate(t *testing.T) {
 	f := baselineFacts(t)
 	if n := testing.AllocsPerRun(100, func() { s.Decide(f) }); n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+// TestGives: what Decide blocks for is what Gives lists, so that a replay tells the policy's refusals from others. An outcome
+// of the ledger that this version does not know is the one exception.
+func TestGives(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, f := anyPolicy.Draw(t, "policy"), anyFacts.Draw(t, "facts")
+		v := s.Decide(f)
+		if !v.Blocked() {
+			return
+		}
+		if unknown := v.Reason == core.ReasonGovernanceDown && f.Quota.Outcome == "other"; !policy.Gives(v.Reason) && !unknown {
+			t.Fatalf("%+v", v)
+		}
+	})
+}
+
+func TestUnmet(t *testing.T) {
+	s, err := policy.Parse("policy.yaml", []byte(`
+version: 1
+models:
+  allow: [gpt-4o, gpt-9*, "*"]
+  teams: {billing: [o3], blling: [gpt-4o]}
+  apps: {crm: ["gpt-*"], cmr: ["*"]}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := s.Unmet([]string{"gpt-4o", "o4"}, []string{"billing"}, []string{"crm", "chat"})
+	want := []string{
+		"models.allow[1]: no model that is known matches gpt-9*",
+		"models.teams.billing[0]: no model that is known matches o3",
+		"models.teams.blling: no call of this team is known",
+		"models.apps.cmr: no call of this app is known",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if got := s.Unmet(nil, nil, nil); len(got) != 0 {
+		t.Errorf("of what is not known it says %q", got)
 	}
 }

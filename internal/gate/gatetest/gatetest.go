@@ -1,5 +1,6 @@
 // Package gatetest builds gates for tests: with the real policy, prices, ledger, classifier and scorer, and with fakes
-// that write down what the gate does to the audit and the ledger, in order, and fail when they are told to.
+// that write down what the gate does to the audit and the ledger, in order, and fail when they are told to. At the end of a
+// test every recorded verdict is replayed.
 //
 // Contract: a World is safe for concurrent use; its fields are set before the gate is used or between its calls.
 // Only tests import it.
@@ -61,6 +62,7 @@ type World struct {
 
 	mu       sync.Mutex
 	policy   *policy.Snapshot
+	policies map[string]*policy.Snapshot // that are or were in force, by version
 	ended    *core.Error
 	journal  []string
 	records  []core.Record
@@ -110,10 +112,12 @@ func New(t testing.TB, o Options) *World {
 		t.Fatal(err)
 	}
 	w := &World{
-		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: o.LedgerNow}), policy: policy.Default(), steps: map[[2]string]bool{},
+		metrics: prometheus.NewRegistry(), Ledger: memory.New(memory.Options{Now: o.LedgerNow}), policies: map[string]*policy.Snapshot{}, steps: map[[2]string]bool{},
 		named: map[core.Reason]bool{}, objects: map[core.ObjectRef]core.OwnedObject{}, held: map[string]quota.Reservation{},
 		Admitted: func(at time.Time) time.Time { return at },
 	}
+	w.inForce(policy.Default())
+	t.Cleanup(func() { w.replays(t) })
 	w.Classify = classifier.Classify
 	w.SetLimits(t, o.Limits...)
 	if o.Policy != "" {
@@ -158,7 +162,7 @@ func (w *World) SetPolicy(t testing.TB, document string) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.policy = s
+	w.inForce(s)
 }
 
 // SetLimits puts other limits in force.

@@ -1,0 +1,96 @@
+// Package policytest draws facts and policies for randomised tests of what is decided, recorded and replayed.
+//
+// Only tests import it.
+package policytest
+
+import (
+	"math"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/policy"
+)
+
+var (
+	words   = rapid.SampledFrom([]string{"", "coding", "jailbreak", "job_search", "uncertain", "ü\u2028<&>\x00"})
+	numbers = rapid.OneOf(
+		rapid.Float64Range(0, 1),
+		rapid.SampledFrom([]float64{0, 0.5, 0.7, 0.8, 0.95, 1, math.Copysign(0, -1), math.NaN(), math.Inf(1), math.Inf(-1), -1, 2}),
+	)
+	causes = rapid.SampledFrom([]core.Unscored{
+		"", "", "", core.UnscoredLanguage, core.UnscoredOpaque, core.UnscoredEncoded,
+		core.UnscoredTooShort, core.UnscoredNoTask, "other",
+	})
+)
+
+// Facts draws facts of every kind, also such as no gate would gather: what is not a number, or of another version.
+func Facts() *rapid.Generator[policy.Facts] { return rapid.Custom(drawFacts) }
+
+func drawFacts(t *rapid.T) policy.Facts {
+	f := policy.Facts{
+		At:            time.UnixMicro(rapid.Int64Range(-1e15, 1e16).Draw(t, "at")),
+		PolicyVersion: words.Draw(t, "policy version"),
+		PriceVersion:  words.Draw(t, "price version"),
+		Principal: core.Principal{
+			User:   words.Draw(t, "user"),
+			Team:   rapid.SampledFrom([]string{"", "billing", "closed", "other"}).Draw(t, "team"),
+			App:    rapid.SampledFrom([]string{"", "crm", "other"}).Draw(t, "app"),
+			Method: core.MethodToken,
+		},
+		Endpoint: words.Draw(t, "endpoint"),
+		Model:    rapid.SampledFrom([]string{"", "gpt-4o", "gpt-4o-mini", "o3"}).Draw(t, "model"),
+		Priced:   rapid.Bool().Draw(t, "priced"),
+		Tasks:    rapid.SliceOfN(words, 0, 3).Draw(t, "tasks"),
+		Intent: core.Intent{
+			Label:      words.Draw(t, "label"),
+			Confidence: numbers.Draw(t, "confidence"),
+			Top: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) core.LabelScore {
+				return core.LabelScore{Label: words.Draw(t, "label"), P: numbers.Draw(t, "p")}
+			}), 0, 3).Draw(t, "top"),
+			Unscored: causes.Draw(t, "intent unscored"),
+		},
+		Deviation: core.Deviation{
+			Score:      numbers.Draw(t, "score"),
+			N:          rapid.IntRange(0, 5000).Draw(t, "n"),
+			Calibrated: rapid.Bool().Draw(t, "calibrated"),
+			Unscored:   causes.Draw(t, "deviation unscored"),
+			Phrase:     words.Draw(t, "phrase"),
+		},
+		Quota: policy.Quota{
+			Outcome: rapid.SampledFrom([]policy.Outcome{
+				policy.QuotaUnasked, policy.QuotaGranted, policy.QuotaSoft,
+				policy.QuotaExhausted, "other",
+			}).Draw(t, "outcome"),
+			Limit:     words.Draw(t, "limit"),
+			Dimension: rapid.SampledFrom([]string{"", "tokens", "concurrency"}).Draw(t, "dimension"),
+			Window:    rapid.SampledFrom([]string{"", "minute", "day"}).Draw(t, "window"),
+			Never:     rapid.Bool().Draw(t, "never"),
+		},
+	}
+	if rapid.Bool().Draw(t, "has p") {
+		p := numbers.Draw(t, "p")
+		f.Deviation.P = &p
+	}
+	return f
+}
+
+// Policy draws a policy that says something about each of the facts.
+func Policy() *rapid.Generator[*policy.Snapshot] { return rapid.Custom(drawPolicy) }
+
+func drawPolicy(t *rapid.T) *policy.Snapshot {
+	pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
+	doc := "version: 1\nmode: " + pick("mode", "observe", "enforce") +
+		"\nmodels: " + pick("models", "{}", "{teams: {billing: [gpt-*], closed: []}}", "{apps: {crm: ['*-mini']}}") +
+		"\ndeviation:\n  " + pick("warn", "warn: 0.7", "warn: never", "warn: 0", "warn: 0.8") +
+		"\n  " + pick("block", "block: never", "block: 0.8", "block: 0.95", "block: 1") +
+		"\n  enforce_uncalibrated: " + pick("enforce", "true", "false") +
+		"\n  on_unscored: " + pick("unscored", "{}", "{encoded: block, no_task: warn}", "{opaque: allow}") +
+		"\nintents: " + pick("intents", "{}", "{forbidden: [jailbreak], warn: [job_search]}", "{forbidden: [uncertain], min_confidence: 0}")
+	s, err := policy.Parse("policy.yaml", []byte(doc))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
