@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -59,19 +60,6 @@ func (a *answer) text() string {
 	return v
 }
 
-// ints reads an array of integers.
-func (a *answer) ints() []int64 {
-	values, ok := a.next().([]any)
-	a.short = a.short || !ok
-	all := make([]int64, len(values))
-	for i := range values {
-		if all[i], ok = values[i].(int64); !ok {
-			a.short = true
-		}
-	}
-	return all
-}
-
 // texts reads all that is left.
 func (a *answer) texts() []string {
 	all := make([]string, 0, len(a.values))
@@ -83,36 +71,42 @@ func (a *answer) texts() []string {
 
 func (a *answer) time() time.Time { return time.UnixMicro(a.int()).UTC() }
 
-func (a *answer) amounts() quota.Amounts {
+// numbers reads a text of doubles.
+func (a *answer) numbers() numbers { return numbers{text: a.text()} }
+
+func (n *numbers) amounts() quota.Amounts {
 	return quota.Amounts{
-		Requests: a.int(), InputTokens: a.int(), OutputTokens: a.int(), Cost: core.MicroUSD(a.int()),
+		Requests: n.next(), InputTokens: n.next(), OutputTokens: n.next(), Cost: core.MicroUSD(n.next()),
 	}
 }
 
-// standings reads how each line stands.
-func (a *answer) standings(all []line) []quota.Standing {
-	standings := make([]quota.Standing, len(all))
-	for i := range all {
-		used, posted, leaves := a.int(), a.int(), a.int()
-		standings[i] = all[i].standing(used, posted, leaves)
+// standings reads how each line stands, and gives them in the order of the limits.
+func (n *numbers) standings(b *bill) []quota.Standing {
+	standings := make([]quota.Standing, len(b.lines))
+	for i := range b.lines {
+		used, posted, leaves := n.next(), n.next(), n.next()
+		standings[b.lines[i].place] = b.lines[i].standing(used, posted, leaves)
 	}
 	return standings
 }
 
 // reservation reads what is held and how the lines stand.
-func (a *answer) reservation(id string, admitted time.Time, all []line) quota.Reservation {
-	return quota.Reservation{ID: id, Admitted: admitted, Held: a.amounts(), Standings: a.standings(all)}
+func (a *answer) reservation(id string, admitted time.Time, b *bill) quota.Reservation {
+	n := a.numbers()
+	r := quota.Reservation{ID: id, Admitted: admitted, Held: n.amounts(), Standings: n.standings(b)}
+	a.short = a.short || n.short
+	return r
 }
 
 // refusal reads which lines lack room and gives the one that outlasts the others.
-func (a *answer) refusal(all []line, wanted func(*quota.Limit) int64) error {
+func (a *answer) refusal(b *bill, wanted func(*quota.Limit) int64) error {
 	var worst *quota.ExhaustedError
-	for len(a.values) > 0 {
-		i, used, posted, leaves := a.int(), a.int(), a.int(), a.int()
-		if a.short || i < 1 || i > int64(len(all)) {
+	for n := a.numbers(); n.left() > 0; {
+		i, used, posted, leaves := n.next(), n.next(), n.next(), n.next()
+		if n.short || i < 1 || i > int64(len(b.lines)) {
 			return errAnswer
 		}
-		ln := &all[i-1]
+		ln := &b.lines[i-1]
 		e := &quota.ExhaustedError{Standing: ln.standing(used, posted, leaves), Wanted: wanted(ln.limit)}
 		if e.Outlasts(worst) {
 			worst = e
@@ -122,4 +116,17 @@ func (a *answer) refusal(all []line, wanted func(*quota.Limit) int64) error {
 		return errAnswer
 	}
 	return worst
+}
+
+// bill reads the lines of a reservation that was made elsewhere.
+func (a *answer) bill() (*bill, error) {
+	names, lines := a.text(), a.text()
+	if a.short {
+		return nil, errAnswer
+	}
+	b, err := readBill(names, lines)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	return b, nil
 }

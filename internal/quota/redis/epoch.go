@@ -151,12 +151,11 @@ func (l *Ledger) reassert(ctx context.Context, live []Live) error {
 	pipe := l.client.Pipeline()
 	commands := make([]*redis.SliceCmd, len(live))
 	for i, r := range live {
-		admitted := r.Request.At.UnixMicro()
-		all := lines(r.Request.Limits.AppendMatches(nil, r.Request.Subject, r.Request.At))
-		request := append([]int64{l.lease.Microseconds(), 0, 0}, four(r.Held)...)
-		request = append(append(request, admitted), four(r.Used)...)
-		commands[i] = l.scripts.reserve.command(ctx, l.keys(n, all, n.reservations+r.Request.ID, n.live), n.epoch.ID,
-			l.clock.argument(), packInts(request...), packLines(nil, all), packNames(all), l.book, r.Request.ID)
+		b := billOf(r.Request.Limits.AppendMatches(nil, r.Request.Subject, r.Request.At))
+		request := packAmounts(packInts(nil, l.lease.Microseconds(), 0, 0), r.Held)
+		request = packAmounts(packInt(request, r.Request.At.UnixMicro()), r.Used)
+		commands[i] = l.scripts.reserve.command(ctx, l.keys(n, b, n.reservations+r.Request.ID, n.live),
+			l.reserveArgs(n, r.Request.ID, b, request)...)
 		_ = pipe.Process(ctx, commands[i]) // only adds it
 	}
 	_, _ = pipe.Exec(ctx) // each command has its error
@@ -197,15 +196,15 @@ func (l *Ledger) Post(ctx context.Context, from, to int64, postings ...Posting) 
 		return fmt.Errorf("quota/redis: %d postings at once, more than %d", len(postings), MaxPostings)
 	}
 	n := l.within.Load()
-	keys := l.keys(n, nil, n.marks)
-	packed := packArray(nil, lineFields*len(postings))
+	keys, accounts := l.keys(n, nil, n.marks), map[string]int64{}
+	packed := make([]byte, 0, 40*len(postings))
 	for _, p := range postings {
-		keys = append(keys, n.counterNames+nameOf(p.Key))
-		var end int64
-		if !p.End.IsZero() {
-			end = p.End.UnixMicro()
+		account := accountName(p.Key.Subject)
+		if accounts[account] == 0 {
+			accounts[account] = int64(len(accounts)) + 1
+			keys = append(keys, n.accounts+account)
 		}
-		packed = packInt(packInt(packInt(packInt(packed, windowCode(p.Window)), end), p.Bucket), p.Amount)
+		packed = packInts(packed, accounts[account], endCode(p.Window, p.End), counterName(p.Key.Limit), p.Bucket, p.Amount)
 	}
 	a, err := l.run(ctx, &l.scripts.post, keys, n.epoch.ID, l.clock.argument(), l.book, from, to, packed)
 	switch {

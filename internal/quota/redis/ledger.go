@@ -24,9 +24,10 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 		return quota.Reservation{}, err
 	}
 	for range attempts {
-		all := lines(r.Limits.AppendMatches(nil, r.Subject, l.clock.now()))
-		from, to := within(all)
-		a, err := l.hold(ctx, r.ID, all, packInts(append([]int64{l.lease.Microseconds(), from, to}, four(r.Amounts)...)...))
+		b := billOf(r.Limits.AppendMatches(nil, r.Subject, l.clock.now()))
+		from, to := b.within()
+		request := packInts(make([]byte, 0, 64), l.lease.Microseconds(), from, to)
+		a, err := l.hold(ctx, r.ID, b, packAmounts(request, r.Amounts))
 		if err != nil {
 			return quota.Reservation{}, err
 		}
@@ -34,15 +35,15 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 		case statusWrongTime:
 			continue // the clock is set now
 		case statusOK:
-			first := a.reservation(r.ID, a.time(), all)
-			l.holds.put(r.ID, &hold{first: first, lines: all})
+			first := a.reservation(r.ID, a.time(), b)
+			l.holds.put(r.ID, &hold{first: first, bill: b})
 			return first, a.err()
 		case statusRepeated:
 			return l.reserved(r, &a)
 		case statusResolved:
 			return quota.Reservation{}, quota.ErrResolved
 		case statusLacks:
-			return quota.Reservation{}, a.refusal(all, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) })
+			return quota.Reservation{}, a.refusal(b, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) })
 		case statusAmount:
 			return quota.Reservation{}, fmt.Errorf("%w: a counter has no room for it", quota.ErrAmount)
 		default:
@@ -53,38 +54,32 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 }
 
 // hold sends a reservation.
-func (l *Ledger) hold(ctx context.Context, id string, all []line, request []byte) (answer, error) {
-	if len(all) > maxLines {
-		return answer{}, fmt.Errorf("quota/redis: a call counts under %d limits, more than %d", len(all), maxLines)
+func (l *Ledger) hold(ctx context.Context, id string, b *bill, request []byte) (answer, error) {
+	if len(b.lines) > maxLines {
+		return answer{}, fmt.Errorf("quota/redis: a call counts under %d limits, more than %d", len(b.lines), maxLines)
 	}
 	n := l.within.Load()
-	return l.run(ctx, &l.scripts.reserve, l.keys(n, all, n.reservations+id, n.live),
-		n.epoch.ID, l.clock.argument(), request, packLines(nil, all), packNames(all), l.book, id)
+	return l.run(ctx, &l.scripts.reserve, l.keys(n, b, n.reservations+id, n.live), l.reserveArgs(n, id, b, request)...)
+}
+
+func (l *Ledger) reserveArgs(n *namespace, id string, b *bill, request []byte) []any {
+	return []any{n.epoch.ID, l.clock.argument(), request, b.pack(), b.packNames(), l.book + "/" + id}
 }
 
 // reserved gives the first result of a reservation that is live. Where it was made elsewhere, or its answer was lost, the
 // limits are those of the repeated request.
 func (l *Ledger) reserved(r quota.Request, a *answer) (quota.Reservation, error) {
-	admitted := a.time()
-	names, err := readNames(a.text())
-	if err != nil || a.short {
-		return quota.Reservation{}, errAnswer
-	}
 	if h := l.holds.get(r.ID); h != nil {
 		return h.first, nil
 	}
-	known := map[string]line{}
-	for _, ln := range lines(r.Limits.AppendMatches(nil, r.Subject, admitted)) {
-		known[ln.counter] = ln
+	admitted, first := a.time(), a.next()
+	b, err := a.bill()
+	if err != nil {
+		return quota.Reservation{}, err
 	}
-	all := make([]line, len(names))
-	for i, n := range names {
-		all[i] = line{counter: n.counter, limit: &quota.Limit{ID: n.limit}}
-		if ln, ok := known[n.counter]; ok {
-			all[i] = ln
-		}
-	}
-	h := &hold{first: a.reservation(r.ID, admitted, all), lines: all}
+	b.know(billOf(r.Limits.AppendMatches(nil, r.Subject, admitted)))
+	a.values = []any{first}
+	h := &hold{first: a.reservation(r.ID, admitted, b), bill: b}
 	if err := a.err(); err != nil {
 		return quota.Reservation{}, err
 	}
@@ -97,20 +92,20 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 	if err := more.Validate(); err != nil {
 		return quota.Reservation{}, err
 	}
-	request := append([]int64{l.lease.Microseconds(), rand.Int64N(quota.MaxValue)}, four(more)...) //nolint:gosec // no secret
-	packed := packInts(append(request, quota.MaxAmount)...)
-	a, all, err := l.withKeys(id, func(n *namespace, all []line) (answer, error) {
-		return l.run(ctx, &l.scripts.extend, l.keys(n, all, n.reservations+id, n.live), n.epoch.ID, l.clock.argument(), packed, id)
+	request := packInts(make([]byte, 0, 56), l.lease.Microseconds(), rand.Int64N(most)) //nolint:gosec // no secret
+	request = packInt(packAmounts(request, more), quota.MaxAmount)
+	a, b, err := l.withKeys(id, func(n *namespace, b *bill) (answer, error) {
+		return l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+id, n.live), n.epoch.ID, l.clock.argument(), request)
 	})
 	if err != nil {
 		return quota.Reservation{}, err
 	}
 	switch a.status {
 	case statusOK:
-		r := a.reservation(id, a.time(), all)
+		r := a.reservation(id, a.time(), b)
 		return r, a.err()
 	case statusLacks:
-		return quota.Reservation{}, a.refusal(all, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
+		return quota.Reservation{}, a.refusal(b, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
 	case statusUnknown:
 		return quota.Reservation{}, quota.ErrUnknown
 	case statusAmount:
@@ -120,24 +115,20 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 	}
 }
 
-// withKeys calls do with the lines of a reservation, and again with those that the server names if they are others.
-func (l *Ledger) withKeys(id string, do func(*namespace, []line) (answer, error)) (answer, []line, error) {
-	var all []line
+// withKeys calls do with the bill of a reservation, nil if it is not known here, and again with the one that the server
+// gives if it is another.
+func (l *Ledger) withKeys(id string, do func(*namespace, *bill) (answer, error)) (answer, *bill, error) {
+	b := &bill{}
 	if h := l.holds.get(id); h != nil {
-		all = h.lines
+		b = h.bill
 	}
 	for range attempts {
-		a, err := do(l.within.Load(), all)
+		a, err := do(l.within.Load(), b)
 		if err != nil || a.status != statusWrongKeys {
-			return a, all, err
+			return a, b, err
 		}
-		names, err := readNames(a.text())
-		if err != nil {
+		if b, err = a.bill(); err != nil {
 			return answer{}, nil, err
-		}
-		var ok bool
-		if all, ok = linesFrom(names, a.ints()); !ok || a.short {
-			return answer{}, nil, errAnswer
 		}
 	}
 	return answer{}, nil, errAttempts
@@ -154,13 +145,12 @@ func (l *Ledger) Touch(ctx context.Context, progress ...quota.Progress) error {
 		some := progress[:min(len(progress), maxBatch)]
 		progress = progress[len(some):]
 		n := l.within.Load()
-		keys := l.keys(n, nil, n.live)
-		args := []any{n.epoch.ID, l.clock.argument(), l.lease.Microseconds()}
+		keys, used := l.keys(n, nil, n.live), make([]byte, 0, 32*len(some))
 		for _, p := range some {
 			l.holds.get(p.ID) // still in use
-			keys = append(keys, n.reservations+p.ID)
-			args = append(args, p.ID, packInts(four(p.Used)...))
+			keys, used = append(keys, n.reservations+p.ID), packAmounts(used, p.Used)
 		}
+		args := []any{n.epoch.ID, l.clock.argument(), l.lease.Microseconds(), used}
 		if _, err := l.run(ctx, &l.scripts.touch, keys, args...); err != nil {
 			return err
 		}
@@ -185,18 +175,18 @@ func (l *Ledger) Void(ctx context.Context, id string) error {
 	return err
 }
 
-// Who ended a reservation. A sweep has a name of its own that begins with byExpire.
+// Who ended a reservation. A sweep has a number of its own from firstSweep on.
 const (
-	bySettle = "s"
-	byVoid   = "v"
-	byExpire = "e"
+	bySettle = iota
+	byVoid
+	firstSweep
 )
 
-func (l *Ledger) resolve(ctx context.Context, id, by string, used quota.Amounts) (quota.Amounts, error) {
-	packed := packInts(four(used)...)
-	a, _, err := l.withKeys(id, func(n *namespace, all []line) (answer, error) {
-		return l.run(ctx, &l.scripts.resolve, l.keys(n, all, n.reservations+id, n.live, n.expired),
-			n.epoch.ID, l.clock.argument(), by, packed, l.remember.Milliseconds(), id)
+func (l *Ledger) resolve(ctx context.Context, id string, by int64, used quota.Amounts) (quota.Amounts, error) {
+	request := packAmounts(packInts(make([]byte, 0, 48), by, l.remember.Milliseconds()), used)
+	a, _, err := l.withKeys(id, func(n *namespace, b *bill) (answer, error) {
+		return l.run(ctx, &l.scripts.resolve, l.keys(n, b, n.reservations+id, n.live, n.expired),
+			n.epoch.ID, l.clock.argument(), request)
 	})
 	if err != nil {
 		return quota.Amounts{}, err
@@ -208,9 +198,10 @@ func (l *Ledger) resolve(ctx context.Context, id, by string, used quota.Amounts)
 	if a.status != statusOK && a.status != statusRepeated {
 		return quota.Amounts{}, errAnswer
 	}
-	ended, over, result := a.text(), a.int(), a.amounts()
-	if err := a.err(); err != nil {
-		return quota.Amounts{}, err
+	ended, over, n := a.int(), a.int(), a.numbers()
+	result := n.amounts()
+	if a.short || n.short {
+		return quota.Amounts{}, errAnswer
 	}
 	// A repeat counts where it stands for an answer that was lost: what this replica knows of the call is dropped once.
 	if known := l.holds.drop(id); over == 1 && (a.status == statusOK || known && ended == bySettle) {
@@ -226,20 +217,21 @@ func (l *Ledger) Standings(
 	if at.IsZero() {
 		at = l.clock.now()
 	}
-	all := lines(limits.AppendMatches(nil, s, at))
-	if len(all) > maxLines {
-		return nil, fmt.Errorf("quota/redis: %d limits at once, more than %d", len(all), maxLines)
-	}
-	windows := packArray(nil, len(all))
-	for i := range all {
-		windows = packInt(windows, windowCode(all[i].limit.Window))
+	b := billOf(limits.AppendMatches(nil, s, at))
+	if len(b.lines) > maxLines {
+		return nil, fmt.Errorf("quota/redis: %d limits at once, more than %d", len(b.lines), maxLines)
 	}
 	n := l.within.Load()
-	a, err := l.run(ctx, &l.scripts.look, l.keys(n, all), n.epoch.ID, l.clock.argument(), windows, at.UnixMicro())
+	a, err := l.run(ctx, &l.scripts.look, l.keys(n, b), n.epoch.ID, l.clock.argument(), b.pack(), at.UnixMicro())
 	if err != nil {
 		return nil, err
 	}
-	return a.standings(all), a.err()
+	found := a.numbers()
+	standings := found.standings(b)
+	if a.short || found.short {
+		return nil, errAnswer
+	}
+	return standings, nil
 }
 
 // Pending gives how many reservations are live, of all replicas.
@@ -251,6 +243,6 @@ func (l *Ledger) Pending(ctx context.Context) (int, error) {
 	return int(n), nil
 }
 
-func four(a quota.Amounts) []int64 {
-	return []int64{a.Requests, a.InputTokens, a.OutputTokens, int64(a.Cost)}
+func packAmounts(b []byte, a quota.Amounts) []byte {
+	return packInts(b, a.Requests, a.InputTokens, a.OutputTokens, int64(a.Cost))
 }

@@ -5,6 +5,8 @@ import (
 	"crypto/sha1" //nolint:gosec // Redis names scripts by it
 	"embed"
 	"encoding/hex"
+	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -24,7 +26,7 @@ type scripts struct {
 	reserve, extend, resolve, touch, look, due, owned, post, mark, heartbeat, begin script
 }
 
-// loadScripts puts what they share before each, behind its line of flags.
+// loadScripts puts before each, behind its line of flags, what it needs of what they share.
 func loadScripts() (*scripts, error) {
 	prelude, err := sources.ReadFile("lua/prelude.lua")
 	if err != nil {
@@ -40,11 +42,42 @@ func loadScripts() (*scripts, error) {
 			return nil, err
 		}
 		flags, rest, _ := strings.Cut(string(body), "\n")
-		into.source = flags + "\n" + string(prelude) + rest
+		into.source = flags + "\n" + needed(string(prelude), rest)
 		sum := sha1.Sum([]byte(into.source)) //nolint:gosec // see above
 		into.sha = hex.EncodeToString(sum[:])
 	}
 	return &s, nil
+}
+
+var (
+	comment  = regexp.MustCompile(`(?m)^[ \t]*--.*\n|[ \t]*--.*$`)
+	defines  = regexp.MustCompile(`(?m)^local (?:function )?(\w+(?:, \w+)*)`)
+	wordLike = regexp.MustCompile(`\w+`)
+)
+
+// needed gives a script with those blocks of the prelude before it that it names, or that they name: what a script defines
+// is made anew at each call. Blocks stand apart by blank lines, and name only blocks before them. Comments are left out.
+func needed(prelude, script string) string {
+	whole := comment.ReplaceAllString(script, "")
+	blocks := strings.Split(comment.ReplaceAllString(prelude, ""), "\n\n")
+	named := map[string]bool{}
+	for _, word := range wordLike.FindAllString(whole, -1) {
+		named[word] = true
+	}
+	for _, block := range slices.Backward(blocks) {
+		uses := false
+		for _, names := range defines.FindAllStringSubmatch(block, -1) {
+			uses = uses || slices.ContainsFunc(strings.Split(names[1], ", "), func(name string) bool { return named[name] })
+		}
+		if !uses {
+			continue
+		}
+		for _, word := range wordLike.FindAllString(block, -1) {
+			named[word] = true
+		}
+		whole = block + "\n" + whole
+	}
+	return whole
 }
 
 // command makes the call of a script by its name. The keys are all in one slot.

@@ -14,7 +14,7 @@ if id == ARGV[1] then
   call('HSET', KEYS[3], 'id', ARGV[3], 'since', whole(now), 'replid', replid)
   call('HDEL', KEYS[3], 'open')
   call('SET', KEYS[1], ARGV[3])
-  for i = 5, #ARGV do call('HSETNX', KEYS[2], ARGV[i], pack({now + ARGV[4], ''})) end
+  for i = 5, #ARGV do call('HSETNX', KEYS[2], ARGV[i], cmsgpack.pack({now + ARGV[4], ''})) end
   for i = 4, #KEYS do call('PEXPIRE', KEYS[i], KEEP) end
 end
 local e = call('HMGET', KEYS[3], 'id', 'since', 'replid', 'open')

@@ -12,7 +12,7 @@ if ARGV[1] ~= '' and ARGV[1] ~= e[1] then error({err = 'EPOCH not in force'}) en
 local books, gone, all = {}, {}, call('HGETALL', KEYS[2])
 local mine = {0, ''}
 for i = 1, #all, 2 do
-  local ok, book = pcall(unpackall, all[i + 1])
+  local ok, book = pcall(cmsgpack.unpack, all[i + 1])
   if not ok or type(book) ~= 'table' then foreign(KEYS[2]) end
   if all[i] == ARGV[5] then
     mine = book
@@ -25,7 +25,7 @@ end
 mine[1] = now + ARGV[3]
 if ARGV[1] ~= '' then mine[2] = ARGV[1] end
 books[#books + 1] = {ARGV[5], mine[2]}
-call('HSET', KEYS[2], ARGV[5], pack(mine))
+call('HSET', KEYS[2], ARGV[5], cmsgpack.pack(mine))
 if #gone > 0 then call('HDEL', KEYS[2], unpack(gone)) end
 
 local answer, done = {}, e[1] and true or false

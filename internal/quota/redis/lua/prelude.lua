@@ -1,169 +1,302 @@
--- What all scripts share. Integers only, below 2^53: Lua counts in doubles. Times are microseconds since 1970.
+-- What scripts share. Each is given the blocks of it, apart by blank lines, that it names (script.go): what a script defines
+-- is made anew at each call.
 --
--- A counter is a MessagePack array. Of a calendar window and of concurrency: {posted, pending}. Of the sliding minute:
--- {generation, newest bucket, then bucket, posted, pending of each bucket that is not empty, oldest first}.
+-- Integers only, below 2^53: numbers are doubles, in what is stored and in what is passed too, 8 bytes each and little-endian.
+-- Times are microseconds since 1970.
 --
--- A reservation is four MessagePack values one after the other:
---   head   {state, token of the last extend, admitted, held × 4, progress or result × 4, who resolved it, whether over,
---           book, then bucket and generation of each line}
---   lines  {dimension, window, value (-1: does not refuse), end of the window} of each
---   names  of the lines' counters and limits; scripts pass them on
---   first  {held × 4, then used, posted, bucket that leaves first of each line}, as Reserve answered
--- Of a settled or voided one only the head is kept.
+-- An account is what is counted for one id, be it of a team, a user or an app:
+--   {until when it is kept, how many counters, then of each {name, window, ring, posted, pending}}, then the rings.
+-- The window of a counter is the end of the calendar window, the newest bucket of a sliding minute, or 0 of concurrency. Its
+-- ring is 0, or of a minute generation * 16 + the number of its buckets; the ring is {posted, pending} of each, the newest
+-- last. Of a minute, posted and pending are the sums over the ring.
+--
+-- Lines are {how many there are of each account, then {dimension, end, name} of each line, then the value of each, -1 for one
+-- that does not refuse}. The end is that of the calendar window, 1 for the sliding minute, 0 for concurrency.
+--
+-- A reservation is {state, token of the last extend, admitted, held * 4, progress or result * 4, who resolved it, whether
+-- over, how many accounts, lines, bytes of names}, lines, the pin of each line, names, what Reserve answered, member. A pin is
+-- 0, or of a minute bucket * 131072 + generation. Names are for Go. Of a settled or voided one only the first part is kept.
 --
 -- All reads come before the first write, and the first write is one that can fail: a script changes all or nothing.
+
 local LIVE, FINAL, EXPIRED = 1, 2, 3
-local CALENDAR, MINUTE, NONE = 0, 1, 2
+
 local OK, REPEATED, RESOLVED, LACKS, UNKNOWN, WRONG_TIME, WRONG_KEYS, AMOUNT, EARLY = 0, 1, 2, 3, 4, 5, 6, 7, 8
-local TOKEN, ADMITTED, HELD, USED, BY, OVER, BOOK, PINS = 2, 3, 4, 8, 12, 13, 14, 15
+
+local TOKEN, ADMITTED, HELD, USED, BY, OVER, ACCOUNTS, LINES, NAMES, HEAD = 2, 3, 4, 8, 12, 13, 14, 15, 16, 16
+
 local MOST = 9007199254740991
-local BUCKETS, BUCKET = 13, 5000000
+
+local BUCKETS, BUCKET, EMPTY, GENERATIONS = 13, 5000000, string.rep('\0', 16), 131072
+
 local KEEP = '3024000000' -- ms, 35 days: outlasts every window
-local LINGER = 3600000     -- ms that a calendar window stays after its end, for calls that began in it
-local floor, max, min = math.floor, math.max, math.min
-local call, pack, unpackall = redis.call, cmsgpack.pack, cmsgpack.unpack
+
+local LINGER = 3600000000 -- µs that a calendar window stays after its end, for calls that began in it
+
+local floor = math.floor
+
+local call = redis.call
+
+local structure, destruct, rep, sub = struct.pack, struct.unpack, string.rep, string.sub
 
 local function foreign(key)
   error({err = 'FOREIGN ' .. key})
 end
 
+-- whole writes an integer for a command: faster and safer than Lua's own way with doubles.
+local function whole(n) return string.format('%d', n) end
+
 -- enter refuses a call for another epoch, and gives the time.
 local function enter(epoch)
-  if (epoch or call('GET', KEYS[1])) ~= ARGV[1] then error({err = 'EPOCH not in force'}) end
+  if epoch ~= ARGV[1] then error({err = 'EPOCH not in force'}) end
   if ARGV[2] ~= '' then return tonumber(ARGV[2]) end
   local t = call('TIME')
   return t[1] * 1000000 + t[2]
 end
 
--- load gives the counters of the keys from one on, false where there is none.
-local function load(from)
-  local got, absent = {}, {}
-  if #KEYS < from then return got end
-  local raw = call('MGET', unpack(KEYS, from))
-  for i = 1, #raw do
-    if raw[i] then
-      local ok, c = pcall(unpackall, raw[i])
-      if not ok or type(c) ~= 'table' or type(c[1]) ~= 'number' or type(c[2]) ~= 'number' then foreign(KEYS[from + i - 1]) end
-      got[i] = c
-    else
-      got[i] = false
-      absent[#absent + 1] = KEYS[from + i - 1]
-    end
-  end
-  -- MGET takes a key of another type for none.
-  if #absent > 0 and call('EXISTS', unpack(absent)) > 0 then foreign(absent[1]) end
-  return got
+-- PIECE is how many numbers are read or written at once: Lua's stack takes 8000.
+local PIECE = 4000
+
+-- numbers reads n doubles of a text from a place on. What stands behind them in the table is not theirs.
+local function numbers(text, from, n)
+  if n <= PIECE then return {destruct('<' .. rep('d', n), text, from)} end
+  local all = numbers(text, from, PIECE)
+  for i = PIECE + 1, n do all[i] = destruct('<d', text, from + 8 * i - 8) end
+  return all
 end
 
--- reservation gives head and lines of a record, nil if there is none, and where the rest of it begins.
+-- text writes the first n numbers of a table.
+local function text(t, n)
+  if n <= PIECE then return structure('<' .. rep('d', n), unpack(t, 1, n)) end
+  local all = {}
+  for i = 1, n, PIECE do
+    local last = math.min(n, i + PIECE - 1)
+    all[#all + 1] = structure('<' .. rep('d', last - i + 1), unpack(t, i, last))
+  end
+  return table.concat(all)
+end
+
+-- reservation gives the first part of a record, nil if there is none.
 local function reservation(key, raw)
   if not raw then return nil end
-  local ok, rest, head, lines = pcall(cmsgpack.unpack_limit, raw, 2, 0)
-  if not ok or type(head) ~= 'table' or type(head[ADMITTED]) ~= 'number' then foreign(key) end
-  return head, lines, rest
+  if #raw < 8 * HEAD then foreign(key) end
+  local head = numbers(raw, 1, HEAD)
+  local state, k, n = head[1], head[ACCOUNTS], head[LINES]
+  if (state == FINAL and #raw == 8 * HEAD)
+    or ((state == LIVE or state == EXPIRED) and #raw > 8 * (HEAD + k + 8 * n + 4) + head[NAMES]) then return head end
+  foreign(key)
 end
 
--- open does both with one command. MGET takes a key of another type for none; what is then written refuses it.
-local function open()
-  local raw = call('MGET', KEYS[1], KEYS[2])
-  local now = enter(raw[1])
-  local head, lines, rest = reservation(KEYS[2], raw[2])
-  return now, raw[2], head, lines, rest
+-- lines_of, pins_of and names_of give where these parts of a record begin; first_of, where what Reserve answered does.
+local function lines_of() return 8 * HEAD + 1 end
+
+local function pins_of(head) return 8 * (HEAD + head[ACCOUNTS] + 4 * head[LINES]) + 1 end
+
+local function names_of(head) return pins_of(head) + 8 * head[LINES] end
+
+local function first_of(head) return names_of(head) + head[NAMES] end
+
+local function member_of(head, raw) return sub(raw, first_of(head) + 8 * (4 + 3 * head[LINES])) end
+
+-- wrong_keys answers one who does not know the accounts of a reservation, or takes it to have others.
+local function wrong_keys(now, head, raw)
+  return {WRONG_KEYS, now, sub(raw, names_of(head), first_of(head) - 1), sub(raw, lines_of(), pins_of(head) - 1)}
 end
 
--- whole writes an integer for a command: faster and safer than Lua's own way with doubles.
-local function whole(n) return string.format('%d', n) end
-
--- save gives a record with another head.
-local function save(key, head, raw)
-  local at = cmsgpack.unpack_one(raw, 0)
-  call('SET', key, pack(head) .. string.sub(raw, at + 1), 'PX', KEEP)
-end
-
--- store keeps a counter. How long it is kept was set when it was new; that of a minute grows with its newest bucket.
-local function store(key, window, c, ends, now, anew)
-  if window == NONE and c[2] <= 0 then return call('DEL', key) end
-  if not anew then return call('SET', key, pack(c), 'KEEPTTL') end
-  local keep = KEEP
-  if window == MINUTE then
-    keep = whole(max(((c[2] + BUCKETS) * BUCKET - now) / 1000, 0) + 60000)
-  elseif window == CALENDAR then
-    keep = whole(max((ends - now) / 1000, 0) + LINGER)
+-- account reads one, and its rings by the places of their counters.
+local function account(key, raw)
+  if not raw then return {0, 0}, {} end
+  local n = #raw >= 16 and destruct('<d', raw, 9) or -1
+  local at = 17 + 40 * n
+  if not (n >= 0 and n % 1 == 0 and #raw >= at - 1) then foreign(key) end
+  local a, rings = numbers(raw, 1, 2 + 5 * n), {}
+  for i = 3, 2 + 5 * n, 5 do
+    local length = a[i + 2] % 16
+    if length > 0 then
+      rings[i] = sub(raw, at, at + 16 * length - 1)
+      at = at + 16 * length
+    end
   end
-  return call('SET', key, pack(c), 'PX', keep)
+  if #raw ~= at - 1 then foreign(key) end
+  return a, rings
+end
+
+-- absent sees that no key of another type stands for an account that MGET did not find.
+local function absent(raw, from, first)
+  for k = first, #KEYS do
+    if not raw[k - first + from] and call('EXISTS', KEYS[k]) > 0 then foreign(KEYS[k]) end
+  end
+end
+
+local function bucket(at) return floor(at / BUCKET) end
+
+-- find gives where a counter stands in an account, nil if it does not. Most often it is where it is looked for first.
+local function find(a, at, name, ends)
+  if a[at] == name and (ends == 1 or a[at + 1] == ends) and at < 3 + 5 * a[2] then return at end
+  for i = 3, 2 + 5 * a[2], 5 do
+    if a[i] == name and (ends == 1 or a[i + 1] == ends) then return i end
+  end
+end
+
+-- insert puts a new counter last.
+local function insert(a, name, window, ring)
+  local i = 3 + 5 * a[2]
+  a[2] = a[2] + 1
+  a[i], a[i + 1], a[i + 2], a[i + 3], a[i + 4] = name, window, ring, 0, 0
+  return i
+end
+
+-- prune takes out what counts no more: calendar windows that are long over, minutes that have passed, concurrency of none.
+local function prune(a, rings, now)
+  local n, oldest = 3, bucket(now) - BUCKETS + 1
+  for i = 3, 2 + 5 * a[2], 5 do
+    local window, ring = a[i + 1], a[i + 2]
+    local keep
+    if ring > 0 then keep = window >= oldest
+    elseif window > 0 then keep = window + LINGER > now
+    else keep = a[i + 4] > 0 end
+    if keep then
+      rings[n] = rings[i]
+      for j = 0, 4 do a[n + j] = a[i + j] end
+      n = n + 5
+    end
+  end
+  for i = n, 2 + 5 * a[2], 5 do rings[i] = nil end
+  a[2] = (n - 3) / 5
+end
+
+-- needed gives until when a counter is needed. It moves by steps, so that most calls need not set a key's time to live.
+local function needed(ends, now)
+  if ends > 1 then return ends + LINGER end
+  if ends == 1 then return (bucket(now) + 2 * BUCKETS) * BUCKET end
+  return (floor(now / 86400000000) + 36) * 86400000000
+end
+
+-- save writes an account, which is to be kept until a time. A grown one is pruned first.
+local function save(key, a, rings, now, till, grown)
+  if grown then prune(a, rings, now) end
+  local longer = till > a[1]
+  if longer then a[1] = till end
+  local n = 2 + 5 * a[2]
+  local value = text(a, n)
+  if next(rings) then
+    local all = {value}
+    for i = 3, n, 5 do
+      if rings[i] then all[#all + 1] = rings[i] end
+    end
+    value = table.concat(all)
+  end
+  if longer then
+    call('SET', key, value, 'PX', whole(math.max(till - now, 60000000) / 1000))
+  else
+    call('SET', key, value, 'KEEPTTL')
+  end
+end
+
+-- slide drops from a minute what has left it at a time.
+local function slide(a, i, rings, now)
+  local ring, length = rings[i], a[i + 2] % 16
+  local left = bucket(now) - BUCKETS - a[i + 1] + length
+  if left <= 0 or not ring then return end
+  a[i + 2], a[i + 3], a[i + 4] = a[i + 2] - math.min(left, length), 0, 0
+  if left >= length then
+    rings[i] = nil
+    return
+  end
+  ring = sub(ring, 16 * left + 1)
+  rings[i] = ring
+  for at = 1, #ring, 16 do
+    local posted, pending = destruct('<dd', ring, at)
+    a[i + 3], a[i + 4] = a[i + 3] + posted, a[i + 4] + pending
+  end
+end
+
+-- used gives posted plus pending, and posted, of a counter that was slid.
+local function used(a, i)
+  local all, posted = a[i + 3] + a[i + 4], a[i + 3]
+  if all > MOST then return MOST, posted > MOST and MOST or posted end
+  return all, posted
+end
+
+-- leaves gives the bucket with which at least need of what is used will have left the minute, 0 if nothing is used.
+local function leaves(a, i, rings, need)
+  local b, sum, ring = 0, 0, rings[i]
+  if not ring or a[i + 3] + a[i + 4] <= 0 then return 0 end
+  local oldest = a[i + 1] - #ring / 16 + 1
+  for at = 0, #ring - 16, 16 do
+    local posted, pending = destruct('<dd', ring, at + 1)
+    if posted + pending > 0 then
+      b, sum = oldest + at / 16, sum + posted + pending
+      if sum >= need then return b end
+    end
+  end
+  return b
+end
+
+-- reaches reports whether a bucket is in the ring of a minute or newer.
+local function reaches(a, i, b) return b > a[i + 1] - BUCKETS end
+
+-- make makes room in a ring for a bucket that it reaches, and gives the ring and where the bucket stands in it.
+local function make(a, i, rings, b)
+  local ring, newest = rings[i] or '', a[i + 1]
+  local length = #ring / 16
+  if b > newest or length == 0 then
+    ring = b - newest < BUCKETS and length > 0 and ring .. rep(EMPTY, b - newest) or EMPTY
+    if #ring > 16 * BUCKETS then -- what leaves goes from the sums too
+      for at = 1, #ring - 16 * BUCKETS, 16 do
+        local posted, pending = destruct('<dd', ring, at)
+        a[i + 3], a[i + 4] = a[i + 3] - posted, a[i + 4] - pending
+      end
+      ring = sub(ring, -16 * BUCKETS)
+    elseif #ring == 16 then
+      a[i + 3], a[i + 4] = 0, 0
+    end
+    newest = b
+  elseif b <= newest - length then
+    ring = rep(EMPTY, newest - length - b + 1) .. ring
+  end
+  a[i + 1], a[i + 2] = newest, a[i + 2] - length + #ring / 16
+  return ring, #ring - 16 * (newest - b) - 15
+end
+
+-- add changes posted and pending in a pinned window, and reports whether it did. What was restarted or has left the minute is
+-- passed over.
+local function add(a, i, rings, pin, posted, pending)
+  if posted == 0 and pending == 0 then return false end
+  if pin == 0 then
+    local p, q = a[i + 3] + posted, a[i + 4] + pending
+    a[i + 3] = p < 0 and 0 or p > MOST and MOST or p
+    a[i + 4] = q < 0 and 0 or q
+    return true
+  end
+  local generation = pin % GENERATIONS
+  local b = (pin - generation) / GENERATIONS
+  if floor(a[i + 2] / 16) ~= generation or not reaches(a, i, b) then return false end
+  local ring, at = make(a, i, rings, b)
+  local was, held = destruct('<dd', ring, at)
+  local p, q = was + posted, held + pending
+  p = p < 0 and 0 or p > MOST and MOST or p
+  q = q < 0 and 0 or q
+  a[i + 3], a[i + 4] = a[i + 3] + p - was, a[i + 4] + q - held
+  rings[i] = sub(ring, 1, at - 1) .. structure('<dd', p, q) .. sub(ring, at + 16)
+  return true
+end
+
+-- minute puts an empty sliding minute last. Its generation tells it from one that it replaces.
+local function minute(a, name, b, generation) return insert(a, name, b, 16 * generation) end
+
+-- lost counts again in a pinned window whose counter is missing but should not be, nil if it should.
+local function lost(a, name, ends, pin, now)
+  if ends == 1 then
+    local generation = pin % GENERATIONS
+    local b = (pin - generation) / GENERATIONS
+    if bucket(now) - b < BUCKETS then return minute(a, name, b, generation) end
+  elseif ends > now then
+    return insert(a, name, ends, 0)
+  end
 end
 
 -- amounts gives what four amounts come to in each dimension; concurrent is what they count as in the last.
 local function amounts(t, at, concurrent)
   return {t[at], t[at + 1], t[at + 2], t[at + 1] + t[at + 2], t[at + 3], concurrent}
-end
-
-local function bucket(at) return floor(at / BUCKET) end
-
--- reaches reports whether a bucket is in the ring or newer.
-local function reaches(c, b) return b > c[2] - BUCKETS end
-
--- oldest gives the first bucket that is in the minute.
-local function oldest(c, now) return max(c[2], bucket(now)) - BUCKETS + 1 end
-
--- used gives posted plus pending, and posted.
-local function used(window, c, now)
-  if not c then return 0, 0 end
-  if window ~= MINUTE then return min(c[1] + c[2], MOST), c[1] end
-  local posted, all, from = 0, 0, oldest(c, now)
-  for i = 3, #c, 3 do
-    if c[i] >= from then
-      posted = posted + c[i + 1]
-      all = all + c[i + 1] + c[i + 2]
-    end
-  end
-  return min(all, MOST), min(posted, MOST)
-end
-
--- leaves gives the bucket with which at least need of what is used will have left the minute, 0 if nothing is used.
-local function leaves(window, c, now, need)
-  local b, sum = 0, 0
-  if window ~= MINUTE or not c then return b end
-  local from = oldest(c, now)
-  for i = 3, #c, 3 do
-    local n = c[i + 1] + c[i + 2]
-    if c[i] >= from and n > 0 and sum < need then b, sum = c[i], sum + n end
-  end
-  return b
-end
-
--- make gives where a bucket stands, which c reaches, and makes room for it.
-local function make(c, b)
-  c[2] = max(c[2], b)
-  while c[3] and not reaches(c, c[3]) do
-    for _ = 1, 3 do table.remove(c, 3) end
-  end
-  local i = 3
-  while c[i] and c[i] < b do i = i + 3 end
-  if c[i] ~= b then
-    for _ = 1, 3 do table.insert(c, i, 0) end
-    c[i] = b
-  end
-  return i
-end
-
--- add changes posted and pending in a pinned window, and reports whether it did. What was restarted or has left the
--- minute is passed over.
-local function add(window, c, b, generation, posted, pending)
-  if posted == 0 and pending == 0 then return false end
-  local i = 0
-  if window == MINUTE then
-    if c[1] ~= generation or not reaches(c, b) then return false end
-    i = make(c, b)
-  end
-  c[i + 1] = max(0, min(c[i + 1] + posted, MOST))
-  c[i + 2] = max(0, c[i + 2] + pending)
-  return true
-end
-
--- lost gives what to count in where the counter of a pinned window is missing but should not be, else false.
-local function lost(window, b, generation, ends, now)
-  if window == CALENDAR and ends > now then return {0, 0} end
-  if window == MINUTE and bucket(now) - b < BUCKETS then return {generation, b} end
-  return false
 end
