@@ -152,10 +152,9 @@ func (l *Ledger) reassert(ctx context.Context, live []Live) error {
 	commands := make([]*redis.SliceCmd, len(live))
 	for i, r := range live {
 		b := billOf(r.Request.Limits.AppendMatches(nil, r.Request.Subject, r.Request.At))
-		request := packAmounts(packInts(nil, l.lease.Microseconds(), 0, 0), r.Held)
-		request = packAmounts(packInt(request, r.Request.At.UnixMicro()), r.Used)
-		commands[i] = l.scripts.reserve.command(ctx, l.keys(n, b, n.reservations+r.Request.ID, n.live),
-			l.reserveArgs(n, r.Request.ID, b, request)...)
+		request := packInts(nil, l.lease.Microseconds(), 0, 0, r.Request.At.UnixMicro())
+		keys, args := l.reserveCall(n, &r.Request, b, request, r.Held, r.Used)
+		commands[i] = l.scripts.reserve.command(ctx, keys, args...)
 		_ = pipe.Process(ctx, commands[i]) // only adds it
 	}
 	_, _ = pipe.Exec(ctx) // each command has its error
@@ -196,17 +195,23 @@ func (l *Ledger) Post(ctx context.Context, from, to int64, postings ...Posting) 
 		return fmt.Errorf("quota/redis: %d postings at once, more than %d", len(postings), MaxPostings)
 	}
 	n := l.within.Load()
-	keys, accounts := l.keys(n, nil, n.marks), map[string]int64{}
+	keys, accounts := l.keys(n, nil, n.marks), map[string]int{}
+	var until []int64 // of each account
 	packed := make([]byte, 0, 40*len(postings))
+	now := l.clock.now()
 	for _, p := range postings {
-		account := accountName(p.Key.Subject)
-		if accounts[account] == 0 {
-			accounts[account] = int64(len(accounts)) + 1
-			keys = append(keys, n.accounts+account)
+		name := accountName(p.Key.Subject)
+		i, known := accounts[name]
+		if !known {
+			i = len(accounts)
+			accounts[name] = i
+			keys, until = append(keys, n.accounts+name), append(until, 0)
 		}
-		packed = packInts(packed, accounts[account], endCode(p.Window, p.End), counterName(p.Key.Limit), p.Bucket, p.Amount)
+		ln := line{limit: &quota.Limit{Window: p.Window}, end: p.End}
+		until[i] = max(until[i], ln.needed(now))
+		packed = packInts(packed, int64(i)+1, endCode(p.Window, p.End), counterName(p.Key.Limit), p.Bucket, p.Amount)
 	}
-	a, err := l.run(ctx, &l.scripts.post, keys, n.epoch.ID, l.clock.argument(), l.book, from, to, packed)
+	a, err := l.run(ctx, &l.scripts.post, keys, n.epoch.ID, l.clock.argument(), l.book, from, to, packInts(nil, until...), packed)
 	switch {
 	case err != nil:
 		return err

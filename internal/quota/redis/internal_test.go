@@ -62,7 +62,7 @@ func TestExtendIsSentTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	n, b := l.within.Load(), l.holds.get("a").bill
-	packed := packInts(nil, l.lease.Microseconds(), 12345, 0, 0, 60, 0, quota.MaxAmount)
+	packed := packAmounts(packInts(nil, l.lease.Microseconds(), 12345, quota.MaxAmount), quota.Amounts{OutputTokens: 60}, 0)
 	var answers []answer
 	for range 2 {
 		a, err := l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+"a", n.live), n.epoch.ID, l.clock.argument(), packed)
@@ -168,14 +168,18 @@ func someBill(t testing.TB) *bill {
 	return billOf(limits.AppendMatches(nil, quota.Subject{User: "ann", Team: "red"}, at))
 }
 
+func packed(b *bill) string {
+	return string(b.pack(time.Unix(0, 0), quota.Amounts{Requests: 1}, quota.Amounts{}, "book/id"))
+}
+
 // What a record keeps of a bill is enough to count by it, and to know its limits again.
 func TestBills(t *testing.T) {
 	want := someBill(t)
-	got, err := readBill(string(want.packNames()), string(want.pack()))
+	got, err := readBill(packed(want))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if string(got.pack()) != string(want.pack()) || string(got.packNames()) != string(want.packNames()) {
+	if packed(got) != packed(want) {
 		t.Errorf("read as %+v, want %+v", got, want)
 	}
 	got.know(want)
@@ -186,22 +190,40 @@ func TestBills(t *testing.T) {
 
 // FuzzBills reads what a stranger may have put into a record.
 func FuzzBills(f *testing.F) {
-	b := someBill(f)
-	f.Add(string(b.packNames()), string(b.pack()))
-	f.Add("", "")
-	f.Add(accountName("")+"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", string(packInts(nil, 1, 1, 0, 5, -1)))
-	f.Add(accountName(""), string(packInts(nil, most, 1, 0, 5, -1)))
-	f.Fuzz(func(t *testing.T, names, lines string) {
-		b, err := readBill(names, lines)
+	f.Add(packed(someBill(f)))
+	f.Add(packed(&bill{}))
+	f.Add("theirs")
+	f.Fuzz(func(t *testing.T, text string) {
+		b, err := readBill(text)
 		if err != nil {
 			return
 		}
-		if len(b.lines) > 0 && (len(b.accounts) == 0 || len(b.accounts) != len(b.counts)) {
-			t.Fatalf("%+v", b)
+		again, err := readBill(packed(b))
+		if err != nil {
+			t.Fatalf("%+v: %v", b, err)
 		}
-		again, err := readBill(string(b.packNames()), string(b.pack()))
-		if err != nil || len(again.lines) != len(b.lines) || len(again.accounts) != len(b.accounts) {
-			t.Fatalf("%+v, %v", again, err)
+		if diff := cmp.Diff(b, again, cmp.AllowUnexported(bill{}, line{})); diff != "" {
+			t.Fatalf("(-first +second)\n%s", diff)
+		}
+	})
+}
+
+// FuzzAccounts reads what a stranger may have put in place of an account.
+func FuzzAccounts(f *testing.F) {
+	f.Add("")
+	f.Add("theirs")
+	f.Add(string(packInts(nil, 1, 2, 1<<51, 7, 0, 3, 4, 1<<51+1, 100, 16*5+2, 9, 9, 1, 2, 3, 4)))
+	f.Fuzz(func(t *testing.T, text string) {
+		first, rest, ok := cutAccount(text)
+		if ok && first+rest != text {
+			t.Fatalf("cut into %q and %q", first, rest)
+		}
+		for _, w := range []quota.Window{quota.WindowMinute, quota.WindowNone, quota.WindowDay} {
+			ln := &line{limit: &quota.Limit{Window: w}, name: 1 << 51, end: time.UnixMicro(7)}
+			s, ok := account(text).standing(ln, time.Unix(500, 0), 1)
+			if ok && (s.Used > most || s.Posted > most) {
+				t.Fatalf("%+v", s)
+			}
 		}
 	})
 }

@@ -26,8 +26,7 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 	for range attempts {
 		b := billOf(r.Limits.AppendMatches(nil, r.Subject, l.clock.now()))
 		from, to := b.within()
-		request := packInts(make([]byte, 0, 64), l.lease.Microseconds(), from, to)
-		a, err := l.hold(ctx, r.ID, b, packAmounts(request, r.Amounts))
+		a, err := l.hold(ctx, &r, b, packInts(make([]byte, 0, 32), l.lease.Microseconds(), from, to, 0))
 		if err != nil {
 			return quota.Reservation{}, err
 		}
@@ -35,7 +34,8 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 		case statusWrongTime:
 			continue // the clock is set now
 		case statusOK:
-			first := a.reservation(r.ID, a.time(), b)
+			first := quota.Reservation{ID: r.ID, Admitted: a.time(), Held: r.Amounts}
+			first.Standings = a.standings(b, a.at)
 			l.holds.put(r.ID, &hold{first: first, bill: b})
 			return first, a.err()
 		case statusRepeated:
@@ -54,16 +54,20 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 }
 
 // hold sends a reservation.
-func (l *Ledger) hold(ctx context.Context, id string, b *bill, request []byte) (answer, error) {
+func (l *Ledger) hold(ctx context.Context, r *quota.Request, b *bill, request []byte) (answer, error) {
 	if len(b.lines) > maxLines {
 		return answer{}, fmt.Errorf("quota/redis: a call counts under %d limits, more than %d", len(b.lines), maxLines)
 	}
 	n := l.within.Load()
-	return l.run(ctx, &l.scripts.reserve, l.keys(n, b, n.reservations+id, n.live), l.reserveArgs(n, id, b, request)...)
+	keys, args := l.reserveCall(n, r, b, request, r.Amounts, quota.Amounts{})
+	return l.run(ctx, &l.scripts.reserve, keys, args...)
 }
 
-func (l *Ledger) reserveArgs(n *namespace, id string, b *bill, request []byte) []any {
-	return []any{n.epoch.ID, l.clock.argument(), request, b.pack(), b.packNames(), l.book + "/" + id}
+// reserveCall gives the keys and arguments of one.
+func (l *Ledger) reserveCall(n *namespace, r *quota.Request, b *bill, request []byte, held, used quota.Amounts) ([]string, []any) {
+	member := l.book + "/" + r.ID
+	return l.keys(n, b, n.reservations+r.ID, n.live),
+		[]any{n.epoch.ID, l.clock.argument(), request, b.pack(l.clock.now(), held, used, member), member}
 }
 
 // reserved gives the first result of a reservation that is live. Where it was made elsewhere, or its answer was lost, the
@@ -72,14 +76,13 @@ func (l *Ledger) reserved(r quota.Request, a *answer) (quota.Reservation, error)
 	if h := l.holds.get(r.ID); h != nil {
 		return h.first, nil
 	}
-	admitted, first := a.time(), a.next()
+	admitted := a.time()
 	b, err := a.bill()
 	if err != nil {
 		return quota.Reservation{}, err
 	}
 	b.know(billOf(r.Limits.AppendMatches(nil, r.Subject, admitted)))
-	a.values = []any{first}
-	h := &hold{first: a.reservation(r.ID, admitted, b), bill: b}
+	h := &hold{first: a.first(r.ID, admitted, b), bill: b}
 	if err := a.err(); err != nil {
 		return quota.Reservation{}, err
 	}
@@ -92,8 +95,9 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 	if err := more.Validate(); err != nil {
 		return quota.Reservation{}, err
 	}
-	request := packInts(make([]byte, 0, 56), l.lease.Microseconds(), rand.Int64N(most)) //nolint:gosec // no secret
-	request = packInt(packAmounts(request, more), quota.MaxAmount)
+	token := rand.Int64N(most) //nolint:gosec // no secret
+	request := packInts(make([]byte, 0, 72), l.lease.Microseconds(), token, quota.MaxAmount)
+	request = packAmounts(request, more, 0)
 	a, b, err := l.withKeys(id, func(n *namespace, b *bill) (answer, error) {
 		return l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+id, n.live), n.epoch.ID, l.clock.argument(), request)
 	})
@@ -102,7 +106,8 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 	}
 	switch a.status {
 	case statusOK:
-		r := a.reservation(id, a.time(), b)
+		r := quota.Reservation{ID: id, Admitted: a.time(), Held: a.amounts()}
+		r.Standings = a.standings(b, a.at)
 		return r, a.err()
 	case statusLacks:
 		return quota.Reservation{}, a.refusal(b, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
@@ -145,10 +150,10 @@ func (l *Ledger) Touch(ctx context.Context, progress ...quota.Progress) error {
 		some := progress[:min(len(progress), maxBatch)]
 		progress = progress[len(some):]
 		n := l.within.Load()
-		keys, used := l.keys(n, nil, n.live), make([]byte, 0, 32*len(some))
+		keys, used := l.keys(n, nil, n.live), make([]byte, 0, 48*len(some))
 		for _, p := range some {
 			l.holds.get(p.ID) // still in use
-			keys, used = append(keys, n.reservations+p.ID), packAmounts(used, p.Used)
+			keys, used = append(keys, n.reservations+p.ID), packAmounts(used, p.Used, 0)
 		}
 		args := []any{n.epoch.ID, l.clock.argument(), l.lease.Microseconds(), used}
 		if _, err := l.run(ctx, &l.scripts.touch, keys, args...); err != nil {
@@ -183,7 +188,7 @@ const (
 )
 
 func (l *Ledger) resolve(ctx context.Context, id string, by int64, used quota.Amounts) (quota.Amounts, error) {
-	request := packAmounts(packInts(make([]byte, 0, 48), by, l.remember.Milliseconds()), used)
+	request := packAmounts(packInts(make([]byte, 0, 64), by, l.remember.Milliseconds()), used, 0)
 	a, _, err := l.withKeys(id, func(n *namespace, b *bill) (answer, error) {
 		return l.run(ctx, &l.scripts.resolve, l.keys(n, b, n.reservations+id, n.live, n.expired),
 			n.epoch.ID, l.clock.argument(), request)
@@ -198,10 +203,9 @@ func (l *Ledger) resolve(ctx context.Context, id string, by int64, used quota.Am
 	if a.status != statusOK && a.status != statusRepeated {
 		return quota.Amounts{}, errAnswer
 	}
-	ended, over, n := a.int(), a.int(), a.numbers()
-	result := n.amounts()
-	if a.short || n.short {
-		return quota.Amounts{}, errAnswer
+	ended, over, result := a.int(), a.int(), a.amounts()
+	if err := a.err(); err != nil {
+		return quota.Amounts{}, err
 	}
 	// A repeat counts where it stands for an answer that was lost: what this replica knows of the call is dropped once.
 	if known := l.holds.drop(id); over == 1 && (a.status == statusOK || known && ended == bySettle) {
@@ -222,16 +226,11 @@ func (l *Ledger) Standings(
 		return nil, fmt.Errorf("quota/redis: %d limits at once, more than %d", len(b.lines), maxLines)
 	}
 	n := l.within.Load()
-	a, err := l.run(ctx, &l.scripts.look, l.keys(n, b), n.epoch.ID, l.clock.argument(), b.pack(), at.UnixMicro())
+	a, err := l.run(ctx, &l.scripts.look, l.keys(n, b), n.epoch.ID, l.clock.argument())
 	if err != nil {
 		return nil, err
 	}
-	found := a.numbers()
-	standings := found.standings(b)
-	if a.short || found.short {
-		return nil, errAnswer
-	}
-	return standings, nil
+	return a.standings(b, at), a.err()
 }
 
 // Pending gives how many reservations are live, of all replicas.
@@ -241,8 +240,4 @@ func (l *Ledger) Pending(ctx context.Context) (int, error) {
 		return 0, l.explain(err)
 	}
 	return int(n), nil
-}
-
-func packAmounts(b []byte, a quota.Amounts) []byte {
-	return packInts(b, a.Requests, a.InputTokens, a.OutputTokens, int64(a.Cost))
 }

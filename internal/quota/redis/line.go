@@ -69,12 +69,12 @@ func accountName(subject string) string {
 // accountNameLength is how long such a name is: 16 bytes in base64.
 var accountNameLength = base64.RawURLEncoding.EncodedLen(16)
 
-// counterName names what is counted by a digest of 52 bits, which a double keeps. Admins choose what it is made of, and
-// there are as many as limits: of a thousand, two are alike once in ten billion sets.
+// counterName names what is counted by a digest of 51 bits below a set one, which a double keeps. Admins choose what it is
+// made of, and there are as many as limits: of a thousand, two are alike in one of four billion sets.
 func counterName(limit string) int64 {
 	var room [192]byte
 	sum := sha256.Sum256(append(room[:0], limit...))
-	return int64(binary.BigEndian.Uint64(sum[:8]) >> 12) //nolint:gosec // 52 bits
+	return int64(binary.BigEndian.Uint64(sum[:8])>>12 | 1<<51) //nolint:gosec // 52 bits
 }
 
 // The codes of dimensions and of ends in lua/.
@@ -108,11 +108,40 @@ func endCode(w quota.Window, end time.Time) int64 {
 	}
 }
 
-// pack gives the lines as scripts take them (lua/prelude.lua).
-func (b *bill) pack() []byte {
-	p := make([]byte, 0, 8*(len(b.counts)+4*len(b.lines)))
-	for _, n := range b.counts {
-		p = packInt(p, int64(n))
+// How long accounts are kept after their counters end: what began in a calendar window may be settled after it.
+const (
+	linger = time.Hour
+	// keepDays is for how many days concurrency is kept, which has no end: longer than any call.
+	keepDays = 36
+)
+
+// needed gives until when a counter is needed, in microseconds. It moves by steps, so that most calls need not set a key's
+// time to live.
+func (ln *line) needed(now time.Time) int64 {
+	switch ln.limit.Window {
+	case quota.WindowMinute:
+		return quota.BucketLeaves(quota.Bucket(now) + quota.Buckets).UnixMicro()
+	case quota.WindowNone:
+		return now.Truncate(24*time.Hour).AddDate(0, 0, keepDays).UnixMicro()
+	default:
+		return ln.end.Add(linger).UnixMicro()
+	}
+}
+
+// pack gives the bill of a reservation as scripts take and keep it (lua/prelude.lua). Used is the progress so far.
+func (b *bill) pack(now time.Time, held, used quota.Amounts, member string) []byte {
+	names := b.packNames()
+	p := make([]byte, 0, 8*(billHead+2*len(b.accounts)+4*len(b.lines))+len(names)+len(member))
+	p = packAmounts(packAmounts(p, held, 1), used, 0)
+	p = packInts(p, 0, 0, int64(len(b.accounts)), int64(len(b.lines)), int64(len(names)), int64(len(member)))
+	next := 0
+	for _, count := range b.counts {
+		until := int64(0)
+		for range count {
+			until = max(until, b.lines[next].needed(now))
+			next++
+		}
+		p = packInts(p, int64(count), until)
 	}
 	for i := range b.lines {
 		ln := &b.lines[i]
@@ -125,11 +154,19 @@ func (b *bill) pack() []byte {
 		}
 		p = packInt(p, value)
 	}
-	return p
+	return append(append(p, names...), member...)
 }
 
-// packNames gives what the record of a reservation keeps of a bill for those who do not know it, beside the lines: the names
-// of the accounts, then of each line its place and the length of its limit's id and the id.
+// billHead is how many numbers of a bill come before those of its accounts.
+const billHead = 18
+
+// packAmounts gives what amounts come to in each dimension. Concurrent is what they count as in the last.
+func packAmounts(b []byte, a quota.Amounts, concurrent int64) []byte {
+	return packInts(b, a.Requests, a.InputTokens, a.OutputTokens, a.InputTokens+a.OutputTokens, int64(a.Cost), concurrent)
+}
+
+// packNames gives what a bill keeps for those who do not know it: the names of the accounts, then of each line its place and
+// the length of its limit's id and the id.
 func (b *bill) packNames() []byte {
 	p := make([]byte, 0, 32*len(b.accounts)+16*len(b.lines))
 	for _, a := range b.accounts {
@@ -143,25 +180,41 @@ func (b *bill) packNames() []byte {
 	return p
 }
 
-var errNames = errors.New("quota/redis: a reservation's lines cannot be read")
+var errBill = errors.New("quota/redis: a reservation's lines cannot be read")
 
-// readBill reads what packNames and pack wrote: enough to count and to refuse by. All of the names must be used.
-func readBill(names, lines string) (*bill, error) {
-	b, n := &bill{}, numbers{text: lines}
-	for sum := 0; n.left() != 4*sum; {
-		count := n.next()
-		if n.short || count < 1 || count > int64(n.left()) || len(names) < accountNameLength ||
-			strings.ContainsFunc(names[:accountNameLength], notBase64) {
-			return nil, errNames
-		}
-		b.accounts, names = append(b.accounts, names[:accountNameLength]), names[accountNameLength:]
-		b.counts, sum = append(b.counts, int(count)), sum+int(count)
+// readBill reads what pack wrote: enough to count and to refuse by.
+func readBill(text string) (*bill, error) {
+	n := numbers{text: text}
+	n.skip(billHead - 4)
+	accounts, lines, names, member := n.next(), n.next(), n.next(), n.next()
+	left := int64(len(n.text))
+	if n.short || accounts < 0 || lines < accounts || lines > left || names < 0 || member < 0 ||
+		left != 8*(2*accounts+4*lines)+names+member {
+		return nil, errBill
 	}
-	b.lines = make([]line, n.left()/4)
+	b := &bill{lines: make([]line, lines), accounts: make([]string, accounts), counts: make([]int, accounts)}
+	if !b.read(&n) || !b.readNames(n.text[:names]) {
+		return nil, errBill
+	}
+	return b, nil
+}
+
+// read reads the numbers of accounts and lines.
+func (b *bill) read(n *numbers) bool {
+	sum := 0
+	for i := range b.counts {
+		count := n.next()
+		n.skip(1) // until when it is needed
+		if count < 1 || count > int64(len(b.lines)) {
+			return false
+		}
+		b.counts[i] = int(count)
+		sum += int(count)
+	}
 	for i := range b.lines {
 		b.lines[i].limit = &quota.Limit{}
-		if !b.lines[i].read(&n) || !b.lines[i].readName(&names, len(b.lines)) {
-			return nil, errNames
+		if !b.lines[i].read(n) {
+			return false
 		}
 	}
 	for i := range b.lines {
@@ -170,10 +223,7 @@ func readBill(names, lines string) (*bill, error) {
 			l.Value, l.Enforcement = 0, quota.EnforceObserve
 		}
 	}
-	if n.short || names != "" {
-		return nil, errNames
-	}
-	return b, nil
+	return sum == len(b.lines) && !n.short
 }
 
 // read reads the dimension, the end and the name of the counter.
@@ -195,16 +245,26 @@ func (ln *line) read(n *numbers) bool {
 	return true
 }
 
-// readName reads the place, of which there are n, and the limit's id.
-func (ln *line) readName(names *string, n int) bool {
-	place, ok := uvarint(names)
-	length, ok2 := uvarint(names)
-	if !ok || !ok2 || place >= uint64(n) || length > uint64(len(*names)) { //nolint:gosec // n is a length
-		return false
+// readNames reads what packNames wrote, all of it. Each line must have a place of its own.
+func (b *bill) readNames(text string) bool {
+	for i := range b.accounts {
+		if len(text) < accountNameLength || strings.ContainsFunc(text[:accountNameLength], notBase64) {
+			return false
+		}
+		b.accounts[i], text = text[:accountNameLength], text[accountNameLength:]
 	}
-	ln.place, ln.limit.ID = int(place), (*names)[:length] //nolint:gosec // below n
-	*names = (*names)[length:]
-	return true
+	taken := make([]bool, len(b.lines))
+	for i := range b.lines {
+		place, ok := uvarint(&text)
+		length, ok2 := uvarint(&text)
+		if !ok || !ok2 || place >= uint64(len(taken)) || taken[place] || length > uint64(len(text)) {
+			return false
+		}
+		taken[place] = true
+		b.lines[i].place, b.lines[i].limit.ID = int(place), text[:length] //nolint:gosec // below a length
+		text = text[length:]
+	}
+	return text == ""
 }
 
 func uvarint(s *string) (uint64, bool) {
@@ -247,17 +307,14 @@ func (b *bill) each(do func(account string, ln *line)) {
 	}
 }
 
-// standing gives the limit as a script found it. Leaves is the bucket of the sliding minute whose end is the reset, 0 if
-// nothing is used.
-func (ln *line) standing(used, posted, leaves int64) quota.Standing {
-	s := quota.Standing{Limit: ln.limit, Used: used, Posted: posted, Reset: ln.end}
-	if ln.start != 0 {
-		s.Since = time.Unix(ln.start, 0).UTC()
+// accountOf gives which account a line is counted in.
+func (b *bill) accountOf(line int) int {
+	for i, count := range b.counts {
+		if line -= count; line < 0 {
+			return i
+		}
 	}
-	if ln.limit.Window == quota.WindowMinute && leaves != 0 {
-		s.Reset = quota.BucketLeaves(leaves)
-	}
-	return s
+	return len(b.accounts)
 }
 
 // within gives the times, in microseconds, for which all windows are those of the lines.

@@ -42,4 +42,12 @@ func (n *numbers) next() int64 {
 	return int64(v)
 }
 
+func (n *numbers) skip(count int) {
+	if len(n.text) < 8*count {
+		n.text, n.short = "", true
+		return
+	}
+	n.text = n.text[8*count:]
+}
+
 func (n *numbers) left() int { return len(n.text) / 8 }

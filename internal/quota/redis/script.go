@@ -112,10 +112,10 @@ func (l *Ledger) answerOf(ctx context.Context, s *script, cmd *redis.SliceCmd) (
 	}
 	a := answer{values: cmd.Val()}
 	a.status = status(a.int())
-	at := a.int()
+	a.at = a.time()
 	if a.short {
 		return answer{}, errAnswer
 	}
-	l.clock.set(at)
+	l.clock.set(a.at)
 	return a, nil
 }

@@ -1,75 +1,69 @@
 #!lua
 -- Adds to what a live reservation holds, in the windows pinned by Reserve, or nothing. Renews its lease.
 -- KEYS: epoch, reservation, live reservations, accounts…
--- ARGV: epoch, time, {lease, token, more * 4, most}
+-- ARGV: epoch, time, {lease, token, most, more * 6}
 local raw = call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
 local now = enter(raw[1])
-local head, q = reservation(KEYS[2], raw[2]), numbers(ARGV[3], 1, 7)
-if not head or head[1] ~= LIVE then return {UNKNOWN, now} end
+local record = raw[2]
+if not record then return {UNKNOWN, now} end
+local head = reservation(KEYS[2], record)
+if head[1] ~= LIVE then return {UNKNOWN, now} end
 local k, n = head[ACCOUNTS], head[LINES]
-if k ~= #KEYS - 3 then return wrong_keys(now, head, raw[2]) end
+if k ~= #KEYS - 3 then return wrong_keys(now, head, record) end
 absent(raw, 3, 4)
 
-local repeated = head[TOKEN] == q[2] -- its answer was lost: it must not hold twice
-local held, more = amounts(head, HELD, 1), amounts(repeated and {0, 0, 0, 0} or q, repeated and 1 or 3, 0)
-for i = 0, 3 do
-  if not repeated then head[HELD + i] = head[HELD + i] + q[3 + i] end
-  if head[HELD + i] > q[7] then return {AMOUNT, now} end
+local lease, token, most = read('<ddd', ARGV[3])
+local more = numbers(ARGV[3], 25, 6)
+if head[TOKEN] == token then more = {0, 0, 0, 0, 0, 0} end -- its answer was lost: it must not hold twice
+local held = {}
+for d = 1, 6 do
+  held[d] = head[HELD - 1 + d] + more[d]
+  if held[d] > most and d ~= 4 then return {AMOUNT, now} end -- the fourth is a sum of two
 end
-local lines, pins = numbers(raw[2], lines_of(), k + 4 * n), numbers(raw[2], pins_of(head), n)
-local accounts, rings, till, grown = {}, {}, {}, {}
-local l, p, lacking, full = k + 1, 0, {}, false
-local answer, m = {head[HELD], head[HELD + 1], head[HELD + 2], head[HELD + 3]}, 4
+local lines, pins, m = numbers(record, 8 * HEAD + 1, 2 * k + 4 * n), pins_at(head), -8
+local l, v = 2 * k + 1, 2 * k + 3 * n + 1
+local answer, keep, changed, lacks, full = {OK, now, head[ADMITTED], text(held, 6)}, {}, {}, {}, false
 for j = 1, k do
   local a, r = account(KEYS[3 + j], raw[2 + j])
-  local i, changed = 3, false
-  till[j] = 0
-  for _ = 1, lines[j] do
-    local d, ends, name = lines[l], lines[l + 1], lines[l + 2]
-    p = p + 1
-    local w, value, pin = more[d], lines[k + 3 * n + p], pins[p]
-    i = find(a, i, name, ends)
-    if not i and not repeated then
-      i = lost(a, name, ends, pin, now) or (ends > 1 and insert(a, name, ends, 0)) or nil -- also where it is over
+  local grown = false
+  for _ = 1, lines[2 * j - 1] do
+    local d, ends, name, limit, pin = lines[l], lines[l + 1], lines[l + 2], lines[v], nil
+    local w, i, counts = more[d], find(a, name, ends), true
+    if ends == MINUTE then
+      m = m + 8
+      pin = read('<d', record, pins + m)
+    end
+    if not i then
+      i = lost(a, name, ends, pin, now) or (ends > MINUTE and insert(a, name, ends, 0)) -- also where it is over
       if i then -- at least this call is known
-        changed = add(a, i, r, pin, 0, held[d]) or changed
-        grown[j], till[j] = true, math.max(till[j], needed(ends, now))
+        grown = true
+        add(a, i, r, pin, 0, head[HELD - 1 + d])
       end
     end
     if i then
-      local counts = true
-      if ends == 1 then
+      if pin then
         slide(a, i, r, now)
-        local generation = pin % GENERATIONS
-        counts = floor(a[i + 2] / 16) == generation and (pin - generation) / GENERATIONS > math.max(a[i + 1], bucket(now)) - BUCKETS
+        counts = floor(a[i + 2] / 16) == pin % GENERATIONS
+          and floor(pin / GENERATIONS) > math.max(a[i + 1], bucket(now)) - BUCKETS
       end
-      local all, posted = used(a, i)
-      if counts and w > 0 then
-        if value >= 0 and w > value - all then
-          local o = #lacking
-          lacking[o + 1], lacking[o + 2], lacking[o + 3], lacking[o + 4] = p, all, posted, leaves(a, i, r, all + w - value)
-        elseif w > MOST - all then
-          full = true
-        end
+      local used = a[i + 3] + a[i + 4]
+      if counts and w > 0 and limit >= 0 and w > limit - used then
+        lacks[#lacks + 1] = (l - 2 * k + 2) / 3
+      elseif counts and w > MOST - used then
+        full = true
       end
-      changed = add(a, i, r, pin, 0, w) or changed
-      answer[m + 1], answer[m + 2] = used(a, i)
-      answer[m + 3] = ends == 1 and leaves(a, i, r, 1) or 0
-      i = i + 5
-    else
-      answer[m + 1], answer[m + 2], answer[m + 3], i = 0, 0, 0, 3
+      changed[j] = add(a, i, r, pin, 0, w) or grown or changed[j]
     end
-    l, m = l + 3, m + 3
+    l, v = l + 3, v + 1
   end
-  if changed then accounts[j], rings[j] = a, r end
+  answer[4 + j], keep[j] = value(a, r, now, grown and lines[2 * j] or 0, grown)
 end
-if #lacking > 0 then return {LACKS, now, text(lacking, #lacking)} end
+if #lacks > 0 then return lacking(lacks, now, raw, 3) end
 if full then return {AMOUNT, now} end
 
-call('ZADD', KEYS[3], whole(now + q[1]), member_of(head, raw[2]))
+call('ZADD', KEYS[3], whole(now + lease), member_of(head, record))
 for j = 1, k do
-  if accounts[j] then save(KEYS[3 + j], accounts[j], rings[j], now, till[j], grown[j]) end
+  if changed[j] then save(KEYS[3 + j], answer[4 + j], keep[j]) end
 end
-head[TOKEN] = q[2]
-call('SET', KEYS[2], text(head, HEAD) .. sub(raw[2], 8 * HEAD + 1), 'PX', KEEP)
-return {OK, now, head[ADMITTED], text(answer, m)}
+call('SET', KEYS[2], pack('<ddd', LIVE, token, head[ADMITTED]) .. answer[4] .. sub(record, 8 * USED - 7), 'PX', KEEP)
+return answer

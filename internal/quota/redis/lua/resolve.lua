@@ -1,64 +1,69 @@
 #!lua flags=allow-oom
 -- Ends a reservation: posts what was used, releases what was held. What Expire booked, the first other end replaces.
 -- KEYS: epoch, reservation, live reservations, expired reservations, accounts…
--- ARGV: epoch, time, {who, ms to remember the result, used * 4}; to expire: {who, ms, due before}, member of the live
+-- ARGV: epoch, time, {who, ms to remember the result, used * 6}; to expire: {who, ms, due before}, member of the live
 local raw = call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 5))
 local now = enter(raw[1])
-local head, q = reservation(KEYS[2], raw[2]), numbers(ARGV[3], 1, #ARGV[3] / 8)
-local expire = ARGV[4]
-if not head then
+local who, remember, due = read('<ddd', ARGV[3])
+local record, expire = raw[2], ARGV[4]
+if not record then
   if expire then call('ZREM', KEYS[3], expire) end
   return {UNKNOWN, now}
 end
-local over = head[OVER]
-if head[1] == FINAL or (expire and head[1] == EXPIRED) then
+local head = reservation(KEYS[2], record)
+local live, over = head[1] == LIVE, head[OVER]
+if not live and (expire or head[1] == FINAL) then
   if expire then call('ZREM', KEYS[3], expire) end
-  return {expire and head[BY] == q[1] and OK or REPEATED, now, head[BY], over, sub(raw[2], 57, 88)}
+  local by, was_over, result = head[BY], over, sub(record, 8 * USED - 7, 8 * USED + 40)
+  if head[1] == FINAL then
+    by, was_over, result = read('<dd', record, 9)
+    result = sub(record, 25)
+  end
+  return {expire and by == who and OK or REPEATED, now, by, was_over, result}
 end
 local k, n = head[ACCOUNTS], head[LINES]
-if k ~= #KEYS - 4 then return wrong_keys(now, head, raw[2]) end
-local member = member_of(head, raw[2])
+if k ~= #KEYS - 4 then return wrong_keys(now, head, record) end
+local member = member_of(head, record)
 if expire then
   local ends = call('ZSCORE', KEYS[3], member)
-  if not ends or tonumber(ends) >= math.min(now, q[3]) then return {EARLY, now} end
+  if not ends or tonumber(ends) >= math.min(now, due) then return {EARLY, now} end
 end
 absent(raw, 3, 5)
 
-local live = head[1] == LIVE
-local held = amounts(head, HELD, 1)
-local before = amounts(head, USED, 0) -- what Expire booked, if it did
-if not expire then
-  for i = 0, 3 do head[USED + i] = q[3 + i] end
+local lines, pins, m = numbers(record, 8 * HEAD + 1, 2 * k + 3 * n), pins_at(head), -8
+local after = expire and head or numbers(ARGV[3], 17, 6) -- used in each dimension, behind shift
+local shift, changed, keep = expire and USED - 1 or 0, {}, {}
+for d = 1, 5 do
+  if after[d + shift] > head[HELD - 1 + d] then over = 1 end
 end
-local after = amounts(head, USED, 0)
-for i = 0, 3 do
-  if head[USED + i] > head[HELD + i] then over = 1 end
-end
-local lines, pins = numbers(raw[2], lines_of(), k + 3 * n), numbers(raw[2], pins_of(head), n)
-local accounts, rings, till, grown = {}, {}, {}, {}
-local l, p = k + 1, 0
+local l = 2 * k + 1
 for j = 1, k do
   local a, r = account(KEYS[4 + j], raw[2 + j])
-  local i, changed = 3, false
-  for _ = 1, lines[j] do
-    local d, ends, name = lines[l], lines[l + 1], lines[l + 2]
-    local posted, pending = after[d], 0
-    if live then pending = -held[d] else posted = posted - before[d] end
-    p = p + 1
-    if a[i] ~= name or a[i + 1] ~= ends or ends < 2 then i = find(a, i, name, ends) end
-    if not i and posted > 0 then
-      i = lost(a, name, ends, pins[p], now)
-      if i then grown[j], till[j] = true, math.max(till[j] or 0, needed(ends, now)) end
+  local i, touched, grown = 3, false, false
+  for _ = 1, lines[2 * j - 1] do
+    local d, ends, name, pin = lines[l], lines[l + 1], lines[l + 2], nil
+    local posted, pending = after[d + shift], 0
+    if live then pending = -head[HELD - 1 + d] else posted = posted - head[USED - 1 + d] end -- which Expire booked
+    if ends == MINUTE then
+      m = m + 8
+      pin = read('<d', record, pins + m)
+    end
+    if a[i] ~= name or (a[i + 1] ~= ends and not pin) then
+      i = find(a, name, ends)
+      if not i and posted > 0 then
+        i = lost(a, name, ends, pin, now)
+        grown = grown or i
+      end
     end
     if i then
-      changed = add(a, i, r, pins[p], posted, pending) or changed
+      touched = add(a, i, r, pin, posted, pending) or touched
       i = i + 5
     else
       i = 3
     end
     l = l + 3
   end
-  if changed then accounts[j], rings[j] = a, r end
+  if touched then changed[j], keep[j] = value(a, r, now, grown and lines[2 * j] or 0, grown) end
 end
 
 if expire then
@@ -68,16 +73,15 @@ else
   call('ZREM', KEYS[live and 3 or 4], member)
 end
 for j = 1, k do
-  if accounts[j] then save(KEYS[4 + j], accounts[j], rings[j], now, till[j] or 0, grown[j]) end
+  if changed[j] then save(KEYS[4 + j], changed[j], keep[j]) end
 end
 local first_over = over > head[OVER] and 1 or 0
-head[BY], head[OVER] = q[1], over
+local result
 if expire then
-  head[1] = EXPIRED
-  raw = text(head, HEAD) .. sub(raw[2], 8 * HEAD + 1)
-  call('SET', KEYS[2], raw, 'PX', KEEP)
+  result = sub(record, 8 * USED - 7, 8 * USED + 40)
+  call('SET', KEYS[2], pack('<d', EXPIRED) .. sub(record, 9, 8 * BY - 8) .. pack('<dd', who, over) .. sub(record, 8 * OVER + 1), 'PX', KEEP)
 else
-  raw = text({FINAL, 0, 0, 0, 0, 0, 0, head[8], head[9], head[10], head[11], q[1], over, 0, 0, 0}, HEAD)
-  call('SET', KEYS[2], raw, 'PX', whole(q[2]))
+  result = sub(ARGV[3], 17)
+  call('SET', KEYS[2], pack('<ddd', FINAL, who, over) .. result, 'PX', whole(remember))
 end
-return {OK, now, q[1], first_over, sub(raw, 57, 88)}
+return {OK, now, who, first_over, result}
