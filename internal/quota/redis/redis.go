@@ -63,6 +63,7 @@ type Options struct {
 // Extend that is repeated by the caller holds twice, and lets go of both in the end.
 type Ledger struct {
 	client   redis.UniversalClient
+	together *together
 	scripts  *scripts
 	clock    clock
 	prefix   string // of all keys
@@ -96,8 +97,9 @@ func New(o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	client := connect(o)
 	l := &Ledger{
-		client: connect(o), scripts: s, clock: clock{given: o.Now}, prefix: "{" + tag + "}:" + layout + ":", book: o.Book,
+		client: client, together: &together{client: client}, scripts: s, clock: clock{given: o.Now}, prefix: "{" + tag + "}:" + layout + ":", book: o.Book,
 		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
 		holds: holds{byID: map[string]*hold{}},
 	}

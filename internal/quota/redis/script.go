@@ -95,7 +95,9 @@ func (s *script) command(ctx context.Context, keys []string, args ...any) *redis
 // run calls a script, and sends its text where the server does not have it.
 func (l *Ledger) run(ctx context.Context, s *script, keys []string, args ...any) (answer, error) {
 	cmd := s.command(ctx, keys, args...)
-	_ = l.client.Process(ctx, cmd) // the error is the command's
+	if err := l.together.do(ctx, cmd); err != nil {
+		return answer{}, l.explain(err)
+	}
 	return l.answerOf(ctx, s, cmd)
 }
 
