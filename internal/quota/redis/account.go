@@ -57,10 +57,7 @@ func (a account) find(ln *line) (counter, bool) {
 			return counter{}, false
 		}
 		if name == ln.name && (end == endMinute || window == end) {
-			c := counter{window: window, ring: string(a[at : at+length])}
-			if end != endMinute { // of a minute they are sums over buckets that may have left
-				c.posted, c.pending = read.next(), read.next()
-			}
+			c := counter{window: window, posted: read.next(), pending: read.next(), ring: string(a[at : at+length])}
 			return c, !read.short
 		}
 		at += length
@@ -86,18 +83,24 @@ func cutAccount(text string) (first, rest string, ok bool) {
 // slide counts the buckets that are in the minute at a time, and gives the one with which at least need of them will have
 // left, 0 if nothing is used.
 func (c *counter) slide(now time.Time, need int64) (leaves int64) {
-	read := numbers{text: c.ring}
-	b := c.window - int64(read.left()/bucketWidth) + 1
+	older := numbers{text: c.ring}
+	b := c.window - int64(older.left()/bucketWidth)
 	oldest := max(c.window, quota.Bucket(now)) - quota.Buckets + 1
-	for ; read.left() > 0; b++ {
-		posted, pending := read.next(), read.next()
+	posted, pending := c.posted, c.pending // what is left for the newest
+	c.posted, c.pending = 0, 0
+	for ; b <= c.window; b++ {
+		p, q := max(0, posted), max(0, pending)
+		if b < c.window {
+			p, q = older.next(), older.next()
+			posted, pending = posted-p, pending-q
+		}
 		if b < oldest {
 			continue
 		}
-		if posted+pending > 0 && c.posted+c.pending < need {
+		if p+q > 0 && c.posted+c.pending < need {
 			leaves = b
 		}
-		c.posted, c.pending = c.posted+posted, c.pending+pending
+		c.posted, c.pending = c.posted+p, c.pending+q
 	}
 	return leaves
 }

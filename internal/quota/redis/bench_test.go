@@ -95,7 +95,7 @@ func BenchmarkReserveSettle(b *testing.B) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pairs/s")
 	info := server.Do(b, "info", "everything")
 	pairs := float64(b.N)
-	b.ReportMetric(field(b, info, "cmdstat_evalsha:calls=", "usec=")/pairs, "lua-µs/pair")
+	b.ReportMetric(field(b, info, "cmdstat_fcall:calls=", "usec=")/pairs, "lua-µs/pair")
 	b.ReportMetric((field(b, info, "used_cpu_user:", "")+field(b, info, "used_cpu_sys:", ""))*1e6/pairs, "server-µs/pair")
 }
 

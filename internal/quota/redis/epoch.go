@@ -148,18 +148,16 @@ func (l *Ledger) Reassert(ctx context.Context, live ...Live) error {
 
 func (l *Ledger) reassert(ctx context.Context, live []Live) error {
 	n := l.within.Load()
-	pipe := l.client.Pipeline()
 	commands := make([]*redis.SliceCmd, len(live))
 	for i, r := range live {
 		b := billOf(r.Request.Limits.AppendMatches(nil, r.Request.Subject, r.Request.At))
 		request := packInts(nil, l.lease.Microseconds(), 0, 0, r.Request.At.UnixMicro())
 		keys, args := l.reserveCall(n, &r.Request, b, request, r.Held, r.Used)
 		commands[i] = l.scripts.reserve.command(ctx, keys, args...)
-		_ = pipe.Process(ctx, commands[i]) // only adds it
 	}
-	_, _ = pipe.Exec(ctx) // each command has its error
+	inOneWrite(ctx, l.client, commands)
 	for _, cmd := range commands {
-		a, err := l.answerOf(ctx, &l.scripts.reserve, cmd)
+		a, err := l.answerOf(ctx, cmd)
 		switch {
 		case err != nil:
 			return err

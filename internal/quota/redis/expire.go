@@ -58,19 +58,17 @@ func (s *sweep) expire(ctx context.Context, n *namespace, members []string, befo
 	request := packInts(nil, s.by, s.remember.Milliseconds(), before.UnixMicro())
 	// First without the names of accounts, which the server gives, then with them.
 	for range 2 {
-		pipe := s.client.Pipeline()
 		commands := make([]*redis.SliceCmd, len(members))
 		for i, member := range members {
 			_, id, _ := strings.Cut(member, "/")
 			commands[i] = s.scripts.resolve.command(ctx, s.keys(n, bills[i], n.reservations+id, n.live, n.expired),
 				n.epoch.ID, s.clock.argument(), request, member)
-			_ = pipe.Process(ctx, commands[i]) // only adds it
 		}
-		_, _ = pipe.Exec(ctx) // each command has its error
+		inOneWrite(ctx, s.client, commands)
 		var again []string
 		var named []*bill
 		for i, cmd := range commands {
-			a, err := s.answerOf(ctx, &s.scripts.resolve, cmd)
+			a, err := s.answerOf(ctx, cmd)
 			if err != nil {
 				return err
 			}

@@ -213,7 +213,7 @@ func TestScriptsComeBack(t *testing.T) {
 		func() { _, _ = l.Extend(ctx, "a", quota.Amounts{OutputTokens: 5}) },
 		func() { _, _ = l.Settle(ctx, "a", some) },
 	} {
-		server.Do(t, "script", "flush")
+		server.Do(t, "function", "flush")
 		step()
 	}
 	wantUsed(t, l, limits, 110, 110)

@@ -30,13 +30,13 @@ type together struct {
 // call is one command of one caller, who may have left.
 type call struct {
 	ctx  context.Context //nolint:containedctx // the caller's, while it waits
-	cmd  redis.Cmder
+	cmd  *redis.SliceCmd
 	done chan struct{} // closed when cmd has its answer
 }
 
 // do sends a command and returns once it has its answer or error; or the context's error once that is over, after which the
 // command must not be touched.
-func (t *together) do(ctx context.Context, cmd redis.Cmder) error {
+func (t *together) do(ctx context.Context, cmd *redis.SliceCmd) error {
 	c := &call{ctx: ctx, cmd: cmd, done: make(chan struct{})}
 	t.mu.Lock()
 	t.waiting = append(t.waiting, c)
@@ -67,13 +67,13 @@ func (t *together) depart() {
 func (t *together) fly(batch []*call) {
 	ctx, cancel := batchContext(batch)
 	defer cancel()
-	pipe := t.client.Pipeline()
+	commands := make([]*redis.SliceCmd, 0, len(batch))
 	for _, c := range batch {
 		if c.ctx.Err() == nil {
-			_ = pipe.Process(ctx, c.cmd) // only adds it
+			commands = append(commands, c.cmd)
 		}
 	}
-	_, _ = pipe.Exec(ctx) // each command has its error
+	inOneWrite(ctx, t.client, commands)
 	for _, c := range batch {
 		close(c.done)
 	}
@@ -81,6 +81,20 @@ func (t *together) fly(batch []*call) {
 	defer t.mu.Unlock()
 	t.flying--
 	t.depart()
+}
+
+// inOneWrite sends commands together. Each has its answer or its error then, also where no connection was to be had.
+func inOneWrite(ctx context.Context, client redis.UniversalClient, commands []*redis.SliceCmd) {
+	pipe := client.Pipeline()
+	for _, cmd := range commands {
+		_ = pipe.Process(ctx, cmd) // only adds it
+	}
+	_, err := pipe.Exec(ctx)
+	for _, cmd := range commands {
+		if err != nil && cmd.Err() == nil && cmd.Val() == nil {
+			cmd.SetErr(err)
+		}
+	}
 }
 
 // batchContext lasts as long as the longest of the callers', whoever leaves before.

@@ -1,18 +1,18 @@
-#!lua
+-- flags:
 -- Adds to what a live reservation holds, in the windows pinned by Reserve, or nothing. Renews its lease.
 -- KEYS: epoch, reservation, live reservations, accounts…
 -- ARGV: epoch, time, {lease, token, most, more * 6}
-local raw = call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
-local now = enter(raw[1])
+local raw = redis.call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
+local now = enter(ARGV, raw[1])
 local record = raw[2]
 if not record then return {UNKNOWN, now} end
 local head = reservation(KEYS[2], record)
 if head[1] ~= LIVE then return {UNKNOWN, now} end
 local k, n = head[ACCOUNTS], head[LINES]
 if k ~= #KEYS - 3 then return wrong_keys(now, head, record) end
-absent(raw, 3, 4)
+absent(KEYS, raw, 3, 4)
 
-local lease, token, most = read('<ddd', ARGV[3])
+local lease, token, most = struct.unpack('<ddd', ARGV[3])
 local more = numbers(ARGV[3], 25, 6)
 if head[TOKEN] == token then more = {0, 0, 0, 0, 0, 0} end -- its answer was lost: it must not hold twice
 local held = {}
@@ -31,7 +31,7 @@ for j = 1, k do
     local w, i, counts = more[d], find(a, name, ends), true
     if ends == MINUTE then
       m = m + 8
-      pin = read('<d', record, pins + m)
+      pin = struct.unpack('<d', record, pins + m)
     end
     if not i then
       i = lost(a, name, ends, pin, now) or (ends > MINUTE and insert(a, name, ends, 0)) -- also where it is over
@@ -43,8 +43,8 @@ for j = 1, k do
     if i then
       if pin then
         slide(a, i, r, now)
-        counts = floor(a[i + 2] / 16) == pin % GENERATIONS
-          and floor(pin / GENERATIONS) > math.max(a[i + 1], bucket(now)) - BUCKETS
+        counts = generation_of(a, i) == pin % GENERATIONS
+          and bucket_of(pin) > math.max(a[i + 1], bucket(now)) - BUCKETS
       end
       local used = a[i + 3] + a[i + 4]
       if counts and w > 0 and limit >= 0 and w > limit - used then
@@ -61,9 +61,9 @@ end
 if #lacks > 0 then return lacking(lacks, now, raw, 3) end
 if full then return {AMOUNT, now} end
 
-call('ZADD', KEYS[3], whole(now + lease), member_of(head, record))
+redis.call('ZADD', KEYS[3], whole(now + lease), member_of(head, record))
 for j = 1, k do
   if changed[j] then save(KEYS[3 + j], answer[4 + j], keep[j]) end
 end
-call('SET', KEYS[2], pack('<ddd', LIVE, token, head[ADMITTED]) .. answer[4] .. sub(record, 8 * USED - 7), 'PX', KEEP)
+redis.call('SET', KEYS[2], struct.pack('<ddd', LIVE, token, head[ADMITTED]) .. answer[4] .. string.sub(record, 8 * USED - 7), 'PX', KEEP)
 return answer

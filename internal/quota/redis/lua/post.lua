@@ -1,12 +1,12 @@
-#!lua flags=allow-oom
+-- flags: 'allow-oom'
 -- Adds to what is posted, and moves the mark of a book: both or neither.
 -- KEYS: epoch, marks, accounts…
 -- ARGV: epoch, time, book, from, to, {until when each account is needed}, {account, end, name, bucket, amount of each}
-local now = enter(call('GET', KEYS[1]))
-if (call('HGET', KEYS[2], ARGV[3]) or '0') ~= ARGV[4] then return {WRONG_TIME, now} end
+local now = enter(ARGV, redis.call('GET', KEYS[1]))
+if (redis.call('HGET', KEYS[2], ARGV[3]) or '0') ~= ARGV[4] then return {WRONG_TIME, now} end
 local k, size = #KEYS - 2, #ARGV[7] / 8
-local raw = k > 0 and call('MGET', unpack(KEYS, 3)) or {}
-absent(raw, 1, 3)
+local raw = k > 0 and redis.call('MGET', unpack(KEYS, 3)) or {}
+absent(KEYS, raw, 1, 3)
 local till, p, accounts, rings, changed = numbers(ARGV[6], 1, k), numbers(ARGV[7], 1, size), {}, {}, {}
 for j = 1, k do accounts[j], rings[j] = account(KEYS[2 + j], raw[j]) end
 for l = 1, size, 5 do
@@ -16,14 +16,14 @@ for l = 1, size, 5 do
   if ends == MINUTE then
     counts = bucket(now) - b < BUCKETS and b <= bucket(now)
     if counts and not i then i = insert(a, name, b, 16 * generation(now)) end
-    if i then pin = b * GENERATIONS + floor(a[i + 2] / 16) end
+    if i then pin = b * GENERATIONS + generation_of(a, i) end
   elseif counts and not i then
     i = insert(a, name, ends, 0)
   end
   if i and (counts or ends > MINUTE) then changed[j] = add(a, i, rings[j], pin, amount, 0) or changed[j] end
 end
-call('HSET', KEYS[2], ARGV[3], ARGV[5])
-call('PEXPIRE', KEYS[2], KEEP)
+redis.call('HSET', KEYS[2], ARGV[3], ARGV[5])
+redis.call('PEXPIRE', KEYS[2], KEEP)
 for j = 1, k do
   if changed[j] then save(KEYS[2 + j], value(accounts[j], rings[j], now, till[j], true)) end
 end

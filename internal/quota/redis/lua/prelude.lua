@@ -1,5 +1,4 @@
--- What scripts share. Each is given those blocks, apart by blank lines, that it names (script.go): what a script defines is
--- made anew at each call.
+-- What the functions share. The library is loaded once, so what stands here is made once.
 --
 -- Integers only, below 2^53: numbers are doubles, in what is stored and in what is passed too, 8 bytes each and little-endian.
 -- Times are microseconds since 1970.
@@ -7,8 +6,9 @@
 -- An account is what is counted for one id, be it of a team, a user or an app:
 --   {until when it is kept, how many counters, then of each {name, window, ring, posted, pending}}, then the rings.
 -- The window of a counter is the end of the calendar window, the newest bucket of a sliding minute, or 0 of concurrency. Its
--- ring is 0, or of a minute generation * 16 + the number of its buckets; the ring is {posted, pending} of each, the newest
--- last. Of a minute, posted and pending are the sums over the ring. Names are above 2^51, where nothing else is.
+-- ring is 0, or of a minute generation * 16 + how many buckets before the newest are known; the ring is {posted, pending} of
+-- each of those, the oldest first. Of a minute, posted and pending are of all its buckets, so that a call which meets the
+-- newest need not touch the ring. Names are above 2^51, where nothing else is.
 --
 -- A bill is what a call counts under, as Go writes it:
 --   {held * 6, progress * 6, who resolved it: 0, whether over: 0, how many accounts, lines, bytes of names, bytes of member,
@@ -40,8 +40,6 @@ local KEEP = '3024000000' -- ms, 35 days: outlasts every window
 
 local LINGER = 3600000000 -- µs that a calendar window stays after its end, for calls that began in it
 
-local call, pack, read, sub, rep, floor = redis.call, struct.pack, struct.unpack, string.sub, string.rep, math.floor
-
 local function foreign(key)
   error({err = 'FOREIGN ' .. key})
 end
@@ -49,39 +47,47 @@ end
 -- whole writes an integer for a command: faster and safer than Lua's own way with doubles.
 local function whole(n) return string.format('%d', n) end
 
--- enter refuses a call for another epoch, and gives the time.
-local function enter(epoch)
-  if epoch ~= ARGV[1] then error({err = 'EPOCH not in force'}) end
-  if ARGV[2] ~= '' then return tonumber(ARGV[2]) end
-  local t = call('TIME')
+-- enter refuses a call for another epoch than the one in force, and gives the time.
+local function enter(args, epoch)
+  if epoch ~= args[1] then error({err = 'EPOCH not in force'}) end
+  if args[2] ~= '' then return tonumber(args[2]) end
+  local t = redis.call('TIME')
   return t[1] * 1000000 + t[2]
 end
 
 -- PIECE is how many numbers are read or written at once: Lua's stack takes 8000.
 local PIECE = 4000
 
+-- format names n doubles. Names that were made are kept: there are at most PIECE.
+local FORMATS = {}
+local function format(n)
+  local f = '<' .. string.rep('d', n)
+  FORMATS[n] = f
+  return f
+end
+
 -- numbers reads n doubles of a text from a place on. What stands behind them in the table is no number of the text.
 local function numbers(text, from, n)
-  if n <= PIECE then return {read('<' .. rep('d', n), text, from)} end
+  if n <= PIECE then return {struct.unpack(FORMATS[n] or format(n), text, from)} end
   local all = numbers(text, from, PIECE)
-  for i = PIECE + 1, n do all[i] = read('<d', text, from + 8 * i - 8) end
+  for i = PIECE + 1, n do all[i] = struct.unpack('<d', text, from + 8 * i - 8) end
   return all
 end
 
 -- text writes the first n numbers of a table.
 local function text(t, n)
-  if n <= PIECE then return pack('<' .. rep('d', n), unpack(t, 1, n)) end
+  if n <= PIECE then return struct.pack(FORMATS[n] or format(n), unpack(t, 1, n)) end
   local all = {}
   for i = 1, n, PIECE do
     local last = math.min(n, i + PIECE - 1)
-    all[#all + 1] = pack('<' .. rep('d', last - i + 1), unpack(t, i, last))
+    all[#all + 1] = struct.pack(format(last - i + 1), unpack(t, i, last))
   end
   return table.concat(all)
 end
 
 -- reservation gives the first numbers of a record that is not final, of a final one only its state.
 local function reservation(key, raw)
-  local state = #raw >= 72 and read('<d', raw)
+  local state = #raw >= 72 and struct.unpack('<d', raw)
   if state == FINAL and #raw == 72 then return {FINAL} end
   if (state ~= LIVE and state ~= EXPIRED) or #raw < 8 * HEAD then foreign(key) end
   local head = numbers(raw, 1, HEAD)
@@ -96,18 +102,18 @@ local function pins_at(head) return names_at(head) + head[NAMES] + head[MEMBER] 
 
 local function member_of(head, raw)
   local at = names_at(head) + head[NAMES]
-  return sub(raw, at, at + head[MEMBER] - 1)
+  return string.sub(raw, at, at + head[MEMBER] - 1)
 end
 
 -- wrong_keys answers one who does not know the accounts of a reservation, or takes it to have others.
 local function wrong_keys(now, head, raw)
-  return {WRONG_KEYS, now, sub(raw, 8 * BILL + 1, pins_at(head) - 1)}
+  return {WRONG_KEYS, now, string.sub(raw, 8 * BILL + 1, pins_at(head) - 1)}
 end
 
 -- account reads one, and its rings by the places of their counters.
 local function account(key, raw)
   if not raw then return {0, 0}, {} end
-  local n = #raw >= 16 and read('<d', raw, 9) or -1
+  local n = #raw >= 16 and struct.unpack('<d', raw, 9) or -1
   local at, rings = 17 + 40 * n, {}
   if not (n >= 0 and n % 1 == 0 and #raw >= at - 1) then foreign(key) end
   local a = numbers(raw, 1, 2 + 5 * n)
@@ -115,7 +121,7 @@ local function account(key, raw)
   for i = 3, 2 + 5 * n, 5 do
     local length = 16 * (a[i + 2] % 16)
     if length > 0 then
-      rings[i] = sub(raw, at, at + length - 1)
+      rings[i] = string.sub(raw, at, at + length - 1)
       at = at + length
     end
   end
@@ -124,13 +130,18 @@ local function account(key, raw)
 end
 
 -- absent sees that no key of another type stands for an account that MGET did not find, and puts nothing in its place.
-local function absent(raw, from, first)
-  for k = first, #KEYS do
-    if not raw[k - first + from] and call('EXISTS', KEYS[k]) > 0 then foreign(KEYS[k]) end
+local function absent(keys, raw, from, first)
+  for k = first, #keys do
+    if not raw[k - first + from] and redis.call('EXISTS', keys[k]) > 0 then foreign(keys[k]) end
   end
 end
 
-local function bucket(at) return floor(at / BUCKET) end
+-- What a pin says, and the generation of a minute.
+local function bucket_of(pin) return (pin - pin % GENERATIONS) / GENERATIONS end
+
+local function generation_of(a, i) return (a[i + 2] - a[i + 2] % 16) / 16 end
+
+local function bucket(at) return (at - at % BUCKET) / BUCKET end
 
 -- find gives where a counter stands in an account, nil if it does not.
 local function find(a, name, ends)
@@ -153,7 +164,7 @@ local function generation(now) return now % 65536 + 1 end
 -- lost counts again in a pinned window whose counter is missing but should not be, nil if it should.
 local function lost(a, name, ends, pin, now)
   if ends ~= MINUTE then return ends > now and insert(a, name, ends, 0) or nil end
-  local b = floor(pin / GENERATIONS)
+  local b = bucket_of(pin)
   return bucket(now) - b < BUCKETS and insert(a, name, b, 16 * (pin % GENERATIONS)) or nil
 end
 
@@ -193,9 +204,9 @@ end
 
 local function save(key, written, keep)
   if keep then
-    call('SET', key, written, 'PX', keep)
+    redis.call('SET', key, written, 'PX', keep)
   else
-    call('SET', key, written, 'KEEPTTL')
+    redis.call('SET', key, written, 'KEEPTTL')
   end
 end
 
@@ -206,63 +217,91 @@ local function lacking(lines, now, raw, from)
   return answer
 end
 
+-- sums adds up {posted, pending} of the first n buckets of a ring.
+local function sums(ring, n)
+  local posted, pending = 0, 0
+  for at = 1, 16 * n, 16 do
+    local p, q = struct.unpack('<dd', ring, at)
+    posted, pending = posted + p, pending + q
+  end
+  return posted, pending
+end
+
+-- shorten takes the first n buckets from a ring, and from what is counted.
+local function shorten(a, i, rings, n)
+  local posted, pending = sums(rings[i], n)
+  a[i + 2], a[i + 3], a[i + 4] = a[i + 2] - n, math.max(0, a[i + 3] - posted), math.max(0, a[i + 4] - pending)
+  rings[i] = a[i + 2] % 16 > 0 and string.sub(rings[i], 16 * n + 1) or nil
+end
+
+-- restart begins a minute anew. Its generation tells it from the one that it replaces.
+local function restart(a, i, rings, b, generation)
+  a[i + 1], a[i + 2], a[i + 3], a[i + 4], rings[i] = b, 16 * generation, 0, 0, nil
+end
+
 -- slide drops from a minute what has left it.
 local function slide(a, i, rings, now)
-  local ring = rings[i]
-  if not ring then return end
-  local length = #ring / 16
-  local left = bucket(now) - BUCKETS - a[i + 1] + length
-  if left <= 0 then return end
-  a[i + 2], a[i + 3], a[i + 4] = a[i + 2] - math.min(left, length), 0, 0
-  rings[i] = left < length and sub(ring, 16 * left + 1) or nil
-  for at = 16 * left + 1, #ring, 16 do
-    local posted, pending = read('<dd', ring, at)
-    a[i + 3], a[i + 4] = a[i + 3] + posted, a[i + 4] + pending
+  local known, oldest = a[i + 2] % 16, bucket(now) - BUCKETS + 1
+  if a[i + 1] < oldest then
+    restart(a, i, rings, a[i + 1], generation_of(a, i))
+  elseif a[i + 1] - known < oldest then
+    shorten(a, i, rings, oldest - a[i + 1] + known)
   end
 end
 
--- reaches reports whether a bucket is in the ring of a minute or newer.
+-- reaches reports whether a bucket is in a minute or newer.
 local function reaches(a, i, b) return b > a[i + 1] - BUCKETS end
 
--- make makes room in a ring for a bucket that it reaches, and gives the ring and where the bucket stands in it.
-local function make(a, i, rings, b)
-  local ring, newest = rings[i] or '', a[i + 1]
-  local length = #ring / 16
-  if length == 0 or b >= newest + BUCKETS then
-    ring, newest, a[i + 3], a[i + 4] = rep('\0', 16), b, 0, 0
-  elseif b > newest then
-    ring, newest = ring .. rep('\0', 16 * (b - newest)), b
-    for at = 1, #ring - 16 * BUCKETS, 16 do -- these leave
-      local posted, pending = read('<dd', ring, at)
-      a[i + 3], a[i + 4] = a[i + 3] - posted, a[i + 4] - pending
-    end
-    ring = sub(ring, -16 * BUCKETS)
-  elseif b <= newest - length then
-    ring = rep('\0', 16 * (newest - length - b + 1)) .. ring
+-- advance makes a bucket the newest of a minute.
+local function advance(a, i, rings, b)
+  local known, passed = a[i + 2] % 16, b - a[i + 1]
+  if passed >= BUCKETS or (known == 0 and a[i + 3] + a[i + 4] == 0) then
+    return restart(a, i, rings, b, generation_of(a, i))
   end
-  a[i + 1], a[i + 2] = newest, a[i + 2] - length + #ring / 16
-  return ring, #ring - 16 * (newest - b) - 15
+  local ring = rings[i] or ''
+  local posted, pending = sums(ring, known)
+  rings[i] = ring .. struct.pack('<dd', math.max(0, a[i + 3] - posted), math.max(0, a[i + 4] - pending)) .. string.rep('\0', 16 * (passed - 1))
+  local leave = math.max(0, known + passed - BUCKETS + 1)
+  if leave > 0 then
+    posted, pending = sums(rings[i], leave)
+    rings[i] = string.sub(rings[i], 16 * leave + 1)
+    a[i + 3], a[i + 4] = math.max(0, a[i + 3] - posted), math.max(0, a[i + 4] - pending)
+  end
+  a[i + 1], a[i + 2] = b, a[i + 2] + passed - leave
+end
+
+-- before changes a bucket before the newest of a minute.
+local function before(a, i, rings, b, posted, pending)
+  local ring, first = rings[i] or '', a[i + 1] - a[i + 2] % 16
+  if b < first then
+    ring = string.rep('\0', 16 * (first - b)) .. ring
+    a[i + 2], first = a[i + 2] + first - b, b
+  end
+  local at = 16 * (b - first) + 1
+  local was, held = struct.unpack('<dd', ring, at)
+  local p, q = math.max(0, math.min(was + posted, MOST)), math.max(0, held + pending)
+  rings[i] = string.sub(ring, 1, at - 1) .. struct.pack('<dd', p, q) .. string.sub(ring, at + 16)
+  return p - was, q - held
 end
 
 -- add changes posted and pending in a pinned window, and reports whether it did. What was restarted or has left the minute is
 -- passed over. The pin is nil where it is no minute.
 local function add(a, i, rings, pin, posted, pending)
   if posted == 0 and pending == 0 then return false end
-  local was, held, ring, at = a[i + 3], a[i + 4]
   if pin then
-    local b = floor(pin / GENERATIONS)
-    if floor(a[i + 2] / 16) ~= pin % GENERATIONS or not reaches(a, i, b) then return false end
-    ring = rings[i]
-    if ring and b == a[i + 1] then at = #ring - 15 else ring, at = make(a, i, rings, b) end
-    was, held = read('<dd', ring, at)
+    local b = bucket_of(pin)
+    if generation_of(a, i) ~= pin % GENERATIONS or not reaches(a, i, b) then return false end
+    if b > a[i + 1] then
+      advance(a, i, rings, b)
+    elseif b < a[i + 1] then
+      posted, pending = before(a, i, rings, b, posted, pending)
+    elseif posted < 0 and rings[i] then -- no more than the bucket has
+      posted = math.max(posted, sums(rings[i], a[i + 2] % 16) - a[i + 3])
+    end
   end
-  local p, q = was + posted, held + pending
+  local p, q = a[i + 3] + posted, a[i + 4] + pending
   if p < 0 then p = 0 elseif p > MOST then p = MOST end
   if q < 0 then q = 0 end
-  if pin then
-    rings[i] = sub(ring, 1, at - 1) .. pack('<dd', p, q) .. sub(ring, at + 16)
-    p, q = a[i + 3] + p - was, a[i + 4] + q - held
-  end
   a[i + 3], a[i + 4] = p, q
   return true
 end

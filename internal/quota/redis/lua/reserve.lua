@@ -1,25 +1,25 @@
-#!lua
+-- flags:
 -- Holds what a call wants under all limits that it matched, or nothing.
 -- KEYS: epoch, reservation, live reservations, accounts…
 -- ARGV: epoch, time, {lease, from, to, admitted if it is put back or 0}, bill, member
-local raw = call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
-local now = enter(raw[1])
+local raw = redis.call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
+local now = enter(ARGV, raw[1])
 if raw[2] then
   local head = reservation(KEYS[2], raw[2])
   if head[1] ~= LIVE then return {RESOLVED, now} end
   local pins = pins_at(head)
-  return {REPEATED, now, head[ADMITTED], sub(raw[2], 8 * BILL + 1, pins - 1), sub(raw[2], pins)}
+  return {REPEATED, now, head[ADMITTED], string.sub(raw[2], 8 * BILL + 1, pins - 1), string.sub(raw[2], pins)}
 end
-local lease, from, to, at = read('<dddd', ARGV[3])
+local lease, from, to, at = struct.unpack('<dddd', ARGV[3])
 local again = at > 0
 if not again then
   at = now
   if now < from or now >= to then return {WRONG_TIME, now} end
 end
-absent(raw, 3, 4)
+absent(KEYS, raw, 3, 4)
 
 local bill = ARGV[4]
-local k, n = read('<dd', bill, 8 * (ACCOUNTS - BILL) - 7)
+local k, n = struct.unpack('<dd', bill, 8 * (ACCOUNTS - BILL) - 7)
 local want, lines = numbers(bill, 1, 6), numbers(bill, 8 * (HEAD - BILL) + 1, 2 * k + 4 * n)
 local b, l, v = bucket(at), 2 * k + 1, 2 * k + 3 * n + 1
 local keep, pins, lacks, full = {}, {}, {}, false
@@ -36,14 +36,17 @@ for j = 1, k do
       end
     end
     if ends == MINUTE then
-      if not again and not reaches(a, i, b) then
-        -- The clock was set back: begin anew, not refuse until it has caught up.
-        a[i + 1], a[i + 2], a[i + 3], a[i + 4], r[i] = b, 16 * generation(now), 0, 0, nil
+      local newest = a[i + 1]
+      if newest ~= b or a[i + 2] % 16 > 0 then
+        if not again and not reaches(a, i, b) then
+          restart(a, i, r, b, generation(now)) -- the clock was set back: not refuse until it has caught up
+        end
+        slide(a, i, r, now)
+        newest = a[i + 1]
       end
-      slide(a, i, r, now)
       pin = b
-      if not again and a[i + 1] > b then pin = a[i + 1] end -- a call that comes late counts with the newest
-      pin = pin * GENERATIONS + floor(a[i + 2] / 16)
+      if not again and newest > b then pin = newest end -- a call that comes late counts with the newest
+      pin = pin * GENERATIONS + generation_of(a, i)
       pins[#pins + 1] = pin
     end
     if w > 0 then
@@ -53,7 +56,7 @@ for j = 1, k do
       elseif w > MOST - used then
         full = true
       end
-      if pin then add(a, i, r, pin, 0, w) else a[i + 4] = a[i + 4] + w end
+      if pin and a[i + 1] ~= b then add(a, i, r, pin, 0, w) else a[i + 4] = a[i + 4] + w end
     end
     l, v, i = l + 3, v + 1, i + 5
   end
@@ -65,11 +68,11 @@ if #lacks > 0 then
 end
 if full then return {AMOUNT, now} end -- only where no limit refuses
 
-local record = pack('<ddd', LIVE, 0, at) .. bill .. text(pins, #pins) .. sub(bill, 1, 48)
+local record = struct.pack('<ddd', LIVE, 0, at) .. bill .. text(pins, #pins) .. string.sub(bill, 1, 48)
   .. table.concat(raw, '', 3 + k, 2 + 2 * k)
-local added = call('ZADD', KEYS[3], 'NX', whole(now + lease), ARGV[5])
-if not call('SET', KEYS[2], record, 'PX', KEEP, 'NX') then
-  if added == 1 then call('ZREM', KEYS[3], ARGV[5]) end
+local added = redis.call('ZADD', KEYS[3], 'NX', whole(now + lease), ARGV[5])
+if not redis.call('SET', KEYS[2], record, 'PX', KEEP, 'NX') then
+  if added == 1 then redis.call('ZREM', KEYS[3], ARGV[5]) end
   foreign(KEYS[2])
 end
 for j = 1, k do save(KEYS[3 + j], raw[2 + j + k], keep[j]) end

@@ -1,23 +1,23 @@
-#!lua flags=allow-oom
+-- flags: 'allow-oom'
 -- Ends a reservation: posts what was used, releases what was held. What Expire booked, the first other end replaces.
 -- KEYS: epoch, reservation, live reservations, expired reservations, accounts…
 -- ARGV: epoch, time, {who, ms to remember the result, used * 6}; to expire: {who, ms, due before}, member of the live
-local raw = call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 5))
-local now = enter(raw[1])
-local who, remember, due = read('<ddd', ARGV[3])
+local raw = redis.call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 5))
+local now = enter(ARGV, raw[1])
+local who, remember, due = struct.unpack('<ddd', ARGV[3])
 local record, expire = raw[2], ARGV[4]
 if not record then
-  if expire then call('ZREM', KEYS[3], expire) end
+  if expire then redis.call('ZREM', KEYS[3], expire) end
   return {UNKNOWN, now}
 end
 local head = reservation(KEYS[2], record)
 local live, over = head[1] == LIVE, head[OVER]
 if not live and (expire or head[1] == FINAL) then
-  if expire then call('ZREM', KEYS[3], expire) end
-  local by, was_over, result = head[BY], over, sub(record, 8 * USED - 7, 8 * USED + 40)
+  if expire then redis.call('ZREM', KEYS[3], expire) end
+  local by, was_over, result = head[BY], over, string.sub(record, 8 * USED - 7, 8 * USED + 40)
   if head[1] == FINAL then
-    by, was_over, result = read('<dd', record, 9)
-    result = sub(record, 25)
+    by, was_over, result = struct.unpack('<dd', record, 9)
+    result = string.sub(record, 25)
   end
   return {expire and by == who and OK or REPEATED, now, by, was_over, result}
 end
@@ -25,10 +25,10 @@ local k, n = head[ACCOUNTS], head[LINES]
 if k ~= #KEYS - 4 then return wrong_keys(now, head, record) end
 local member = member_of(head, record)
 if expire then
-  local ends = call('ZSCORE', KEYS[3], member)
+  local ends = redis.call('ZSCORE', KEYS[3], member)
   if not ends or tonumber(ends) >= math.min(now, due) then return {EARLY, now} end
 end
-absent(raw, 3, 5)
+absent(KEYS, raw, 3, 5)
 
 local lines, pins, m = numbers(record, 8 * HEAD + 1, 2 * k + 3 * n), pins_at(head), -8
 local after = expire and head or numbers(ARGV[3], 17, 6) -- used in each dimension, behind shift
@@ -46,7 +46,7 @@ for j = 1, k do
     if live then pending = -head[HELD - 1 + d] else posted = posted - head[USED - 1 + d] end -- which Expire booked
     if ends == MINUTE then
       m = m + 8
-      pin = read('<d', record, pins + m)
+      pin = struct.unpack('<d', record, pins + m)
     end
     if a[i] ~= name or (a[i + 1] ~= ends and not pin) then
       i = find(a, name, ends)
@@ -67,10 +67,10 @@ for j = 1, k do
 end
 
 if expire then
-  call('ZADD', KEYS[4], whole(now), member)
-  call('ZREM', KEYS[3], member)
+  redis.call('ZADD', KEYS[4], whole(now), member)
+  redis.call('ZREM', KEYS[3], member)
 else
-  call('ZREM', KEYS[live and 3 or 4], member)
+  redis.call('ZREM', KEYS[live and 3 or 4], member)
 end
 for j = 1, k do
   if changed[j] then save(KEYS[4 + j], changed[j], keep[j]) end
@@ -78,10 +78,10 @@ end
 local first_over = over > head[OVER] and 1 or 0
 local result
 if expire then
-  result = sub(record, 8 * USED - 7, 8 * USED + 40)
-  call('SET', KEYS[2], pack('<d', EXPIRED) .. sub(record, 9, 8 * BY - 8) .. pack('<dd', who, over) .. sub(record, 8 * OVER + 1), 'PX', KEEP)
+  result = string.sub(record, 8 * USED - 7, 8 * USED + 40)
+  redis.call('SET', KEYS[2], struct.pack('<d', EXPIRED) .. string.sub(record, 9, 8 * BY - 8) .. struct.pack('<dd', who, over) .. string.sub(record, 8 * OVER + 1), 'PX', KEEP)
 else
-  result = sub(ARGV[3], 17)
-  call('SET', KEYS[2], pack('<ddd', FINAL, who, over) .. result, 'PX', whole(remember))
+  result = string.sub(ARGV[3], 17)
+  redis.call('SET', KEYS[2], struct.pack('<ddd', FINAL, who, over) .. result, 'PX', whole(remember))
 end
 return {OK, now, who, first_over, result}
