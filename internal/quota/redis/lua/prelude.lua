@@ -19,7 +19,8 @@
 --
 -- A reservation is {state, token of the last extend, admitted}, its bill, {the pin of each line of a minute}, then what
 -- Reserve answered: {held * 6} and the accounts as it left them. A pin is bucket * 131072 + generation.
--- One that was settled or voided is {state, who resolved it, whether over, result * 6}.
+-- One that was settled or voided is small, since most are: state, who resolved it and whether over in a byte each, then the
+-- four amounts in six.
 --
 -- All reads come before the first write, and the first write is one that can fail: a script changes all or nothing.
 
@@ -87,8 +88,8 @@ end
 
 -- reservation gives the first numbers of a record that is not final, of a final one only its state.
 local function reservation(key, raw)
-  local state = #raw >= 72 and struct.unpack('<d', raw)
-  if state == FINAL and #raw == 72 then return {FINAL} end
+  if #raw == 27 and struct.unpack('B', raw) == FINAL then return {FINAL} end
+  local state = #raw > 27 and struct.unpack('<d', raw)
   if (state ~= LIVE and state ~= EXPIRED) or #raw < 8 * HEAD then foreign(key) end
   local head = numbers(raw, 1, HEAD)
   if not (#raw >= 8 * (HEAD + 2 * head[ACCOUNTS] + 4 * head[LINES]) + head[NAMES] + head[MEMBER]) then foreign(key) end

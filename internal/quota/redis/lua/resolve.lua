@@ -16,8 +16,9 @@ if not live and (expire or head[1] == FINAL) then
   if expire then redis.call('ZREM', KEYS[3], expire) end
   local by, was_over, result = head[BY], over, string.sub(record, 8 * USED - 7, 8 * USED + 40)
   if head[1] == FINAL then
-    by, was_over, result = struct.unpack('<dd', record, 9)
-    result = string.sub(record, 25)
+    local _, requests, input, output, cost
+    _, by, was_over, requests, input, output, cost = struct.unpack('<BBBI6I6I6I6', record)
+    result = struct.pack('<dddddd', requests, input, output, input + output, cost, 0)
   end
   return {expire and by == who and OK or REPEATED, now, by, was_over, result}
 end
@@ -82,6 +83,6 @@ if expire then
   redis.call('SET', KEYS[2], struct.pack('<d', EXPIRED) .. string.sub(record, 9, 8 * BY - 8) .. struct.pack('<dd', who, over) .. string.sub(record, 8 * OVER + 1), 'PX', KEEP)
 else
   result = string.sub(ARGV[3], 17)
-  redis.call('SET', KEYS[2], struct.pack('<ddd', FINAL, who, over) .. result, 'PX', whole(remember))
+  redis.call('SET', KEYS[2], struct.pack('<BBBI6I6I6I6', FINAL, who, over, after[1], after[2], after[3], after[5]), 'PX', whole(remember))
 end
 return {OK, now, who, first_over, result}
