@@ -1,6 +1,6 @@
 // Package redis keeps the quota ledger that many replicas share, in Redis or Redis Cluster.
 //
-// One deployment is one hash tag and so one slot: each operation is one script (lua/) that runs as a whole, with all of
+// One deployment is one hash tag and so one slot: each operation is one function (lua/) that runs as a whole, with all of
 // its keys named. Time is the server's. What is stored, and what a failover may lose, is in docs/explanation/redis.md.
 // go-redis stays in this package; it must not import anything of Plumbline but quota.
 package redis
@@ -99,7 +99,8 @@ func New(o Options) (*Ledger, error) {
 	}
 	client := connect(o)
 	l := &Ledger{
-		client: client, together: &together{client: client}, scripts: s, clock: clock{given: o.Now}, prefix: "{" + tag + "}:" + layout + ":", book: o.Book,
+		client: client, together: &together{client: client}, scripts: s, clock: clock{given: o.Now},
+		prefix: "{" + tag + "}:" + layout + ":", book: o.Book,
 		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
 		holds: holds{byID: map[string]*hold{}},
 	}
