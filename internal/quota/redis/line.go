@@ -74,7 +74,7 @@ var accountNameLength = base64.RawURLEncoding.EncodedLen(16)
 func counterName(limit string) int64 {
 	var room [192]byte
 	sum := sha256.Sum256(append(room[:0], limit...))
-	return int64(binary.BigEndian.Uint64(sum[:8])>>12 | 1<<51) //nolint:gosec // 52 bits
+	return int64(binary.BigEndian.Uint64(sum[:8])>>12 | 1<<51)
 }
 
 // The codes of dimensions and of ends in lua/.
@@ -173,7 +173,7 @@ func (b *bill) packNames() []byte {
 		p = append(p, a...)
 	}
 	for i := range b.lines {
-		p = binary.AppendUvarint(p, uint64(b.lines[i].place)) //nolint:gosec // below maxLines
+		p = binary.AppendUvarint(p, uint64(b.lines[i].place))
 		p = binary.AppendUvarint(p, uint64(len(b.lines[i].limit.ID)))
 		p = append(p, b.lines[i].limit.ID...)
 	}
@@ -261,7 +261,7 @@ func (b *bill) readNames(text string) bool {
 			return false
 		}
 		taken[place] = true
-		b.lines[i].place, b.lines[i].limit.ID = int(place), text[:length] //nolint:gosec // below a length
+		b.lines[i].place, b.lines[i].limit.ID = int(place), text[:length]
 		text = text[length:]
 	}
 	return text == ""

@@ -31,8 +31,17 @@ func loadScripts() (*scripts, error) {
 		name string
 		into *script
 	}{
-		{"reserve", &s.reserve}, {"extend", &s.extend}, {"resolve", &s.resolve}, {"touch", &s.touch}, {"look", &s.look},
-		{"due", &s.due}, {"owned", &s.owned}, {"post", &s.post}, {"mark", &s.mark}, {"heartbeat", &s.heartbeat}, {"begin", &s.begin},
+		{"reserve", &s.reserve},
+		{"extend", &s.extend},
+		{"resolve", &s.resolve},
+		{"touch", &s.touch},
+		{"look", &s.look},
+		{"due", &s.due},
+		{"owned", &s.owned},
+		{"post", &s.post},
+		{"mark", &s.mark},
+		{"heartbeat", &s.heartbeat},
+		{"begin", &s.begin},
 	}
 	text, err := sources.ReadFile("lua/prelude.lua")
 	if err != nil {
