@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -25,6 +26,7 @@ const (
 // answer reads the values of a script's answer one by one.
 type answer struct {
 	status status
+	at     time.Time // by the server's clock
 	values []any
 	short  bool // a value was missing or of another type
 }
@@ -59,16 +61,13 @@ func (a *answer) text() string {
 	return v
 }
 
-// ints reads an array of integers.
-func (a *answer) ints() []int64 {
-	values, ok := a.next().([]any)
+// list reads a value that is a list of texts.
+func (a *answer) list() []string {
+	v, ok := a.next().([]any)
 	a.short = a.short || !ok
-	all := make([]int64, len(values))
-	for i := range values {
-		if all[i], ok = values[i].(int64); !ok {
-			a.short = true
-		}
-	}
+	inner := answer{values: v}
+	all := inner.texts()
+	a.short = a.short || inner.short
 	return all
 }
 
@@ -83,37 +82,57 @@ func (a *answer) texts() []string {
 
 func (a *answer) time() time.Time { return time.UnixMicro(a.int()).UTC() }
 
-func (a *answer) amounts() quota.Amounts {
-	return quota.Amounts{
-		Requests: a.int(), InputTokens: a.int(), OutputTokens: a.int(), Cost: core.MicroUSD(a.int()),
-	}
+// amounts reads what amounts come to in each dimension.
+func (n *numbers) amounts() quota.Amounts {
+	a := quota.Amounts{Requests: n.next(), InputTokens: n.next(), OutputTokens: n.next()}
+	n.skip(1) // the sum of both
+	a.Cost = core.MicroUSD(n.next())
+	n.skip(1) // concurrency
+	return a
 }
 
-// standings reads how each line stands.
-func (a *answer) standings(all []line) []quota.Standing {
-	standings := make([]quota.Standing, len(all))
-	for i := range all {
-		used, posted, leaves := a.int(), a.int(), a.int()
-		standings[i] = all[i].standing(used, posted, leaves)
+func (a *answer) amounts() quota.Amounts {
+	n := numbers{text: a.text()}
+	amounts := n.amounts()
+	a.short = a.short || n.short
+	return amounts
+}
+
+// standings reads the accounts of a bill, all that is left, and gives how its limits stand, in their order.
+func (a *answer) standings(b *bill, at time.Time) []quota.Standing {
+	standings := make([]quota.Standing, len(b.lines))
+	next := 0
+	for _, count := range b.counts {
+		held := account(a.text())
+		for range count {
+			ln := &b.lines[next]
+			s, ok := held.standing(ln, at, 0)
+			a.short = a.short || !ok
+			standings[ln.place] = s
+			next++
+		}
 	}
 	return standings
 }
 
-// reservation reads what is held and how the lines stand.
-func (a *answer) reservation(id string, admitted time.Time, all []line) quota.Reservation {
-	return quota.Reservation{ID: id, Admitted: admitted, Held: a.amounts(), Standings: a.standings(all)}
-}
-
-// refusal reads which lines lack room and gives the one that outlasts the others.
-func (a *answer) refusal(all []line, wanted func(*quota.Limit) int64) error {
+// refusal reads which lines lack room, and the accounts, and gives the one that outlasts the others.
+func (a *answer) refusal(b *bill, wanted func(*quota.Limit) int64) error {
+	lacks, held := numbers{text: a.text()}, a.texts()
+	if a.short || len(held) != len(b.accounts) {
+		return errAnswer
+	}
 	var worst *quota.ExhaustedError
-	for len(a.values) > 0 {
-		i, used, posted, leaves := a.int(), a.int(), a.int(), a.int()
-		if a.short || i < 1 || i > int64(len(all)) {
+	for lacks.left() > 0 {
+		i := lacks.next()
+		if i < 1 || i > int64(len(b.lines)) {
 			return errAnswer
 		}
-		ln := &all[i-1]
-		e := &quota.ExhaustedError{Standing: ln.standing(used, posted, leaves), Wanted: wanted(ln.limit)}
+		ln := &b.lines[i-1]
+		e := &quota.ExhaustedError{Wanted: wanted(ln.limit)}
+		var ok bool
+		if e.Standing, ok = account(held[b.accountOf(int(i-1))]).standing(ln, a.at, e.Wanted); !ok {
+			return errAnswer
+		}
 		if e.Outlasts(worst) {
 			worst = e
 		}
@@ -122,4 +141,37 @@ func (a *answer) refusal(all []line, wanted func(*quota.Limit) int64) error {
 		return errAnswer
 	}
 	return worst
+}
+
+// first reads what Reserve answered when it was asked first, behind the pins of a bill's minutes.
+func (a *answer) first(id string, admitted time.Time, b *bill) quota.Reservation {
+	n := numbers{text: a.text()}
+	for i := range b.lines {
+		if b.lines[i].limit.Window == quota.WindowMinute {
+			n.skip(1)
+		}
+	}
+	r := quota.Reservation{ID: id, Admitted: admitted, Held: n.amounts()}
+	a.values = a.values[:0]
+	for range b.accounts {
+		one, rest, ok := cutAccount(n.text)
+		a.short = a.short || !ok
+		a.values, n.text = append(a.values, one), rest
+	}
+	r.Standings = a.standings(b, admitted)
+	a.short = a.short || n.short || n.text != ""
+	return r
+}
+
+// bill reads that of a reservation that was made elsewhere.
+func (a *answer) bill() (*bill, error) {
+	text := a.text()
+	if a.short {
+		return nil, errAnswer
+	}
+	b, err := readBill(text)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	return b, nil
 }

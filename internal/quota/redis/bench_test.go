@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -91,6 +93,27 @@ func BenchmarkReserveSettle(b *testing.B) {
 	}
 	done.Wait()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "pairs/s")
+	info := server.Do(b, "info", "everything")
+	pairs := float64(b.N)
+	b.ReportMetric(field(b, info, "cmdstat_fcall:calls=", "usec=")/pairs, "lua-µs/pair")
+	b.ReportMetric((field(b, info, "used_cpu_user:", "")+field(b, info, "used_cpu_sys:", ""))*1e6/pairs, "server-µs/pair")
+}
+
+// field reads a number of INFO, which stands on the line that begins so, behind a word.
+func field(b *testing.B, info any, line, word string) float64 {
+	for text := range strings.Lines(fmt.Sprint(info)) {
+		if rest, ok := strings.CutPrefix(text, line); ok {
+			_, number, _ := strings.Cut(rest, word)
+			end := strings.IndexFunc(number, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
+			v, err := strconv.ParseFloat(number[:end], 64)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return v
+		}
+	}
+	b.Fatalf("INFO has no %s", line)
+	return 0
 }
 
 // BenchmarkLatency is 2,000 exchanges a second at random moments beside as many bare calls of an empty script, and what

@@ -10,7 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// oldest is the first major version that the scripts run on: they declare flags.
+// oldest is the first major version that has functions.
 const oldest = 7
 
 // Check looks at the server that holds the keys and returns all that makes it unfit, joined: out of reach, too old, a

@@ -16,10 +16,10 @@ type reading struct {
 	here   time.Time // monotonic
 }
 
-// set notes the server's time in an answer, in microseconds.
-func (c *clock) set(micros int64) {
+// set notes the server's time in an answer.
+func (c *clock) set(at time.Time) {
 	if c.given == nil {
-		c.last.Store(&reading{server: time.UnixMicro(micros).UTC(), here: time.Now()})
+		c.last.Store(&reading{server: at, here: time.Now()})
 	}
 }
 

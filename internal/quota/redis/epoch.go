@@ -132,20 +132,16 @@ func (l *Ledger) Reassert(ctx context.Context, live ...quota.Live) error {
 
 func (l *Ledger) reassert(ctx context.Context, live []quota.Live) error {
 	n := l.within.Load()
-	pipe := l.client.Pipeline()
 	commands := make([]*redis.SliceCmd, len(live))
 	for i, r := range live {
-		admitted := r.Request.At.UnixMicro()
-		all := lines(r.Request.Limits.AppendMatches(nil, r.Request.Subject, r.Request.At))
-		request := append([]int64{l.lease.Microseconds(), 0, 0}, four(r.Held)...)
-		request = append(append(request, admitted), four(r.Used)...)
-		commands[i] = l.scripts.reserve.command(ctx, l.keys(n, all, n.reservations+r.Request.ID, n.live), n.epoch.ID,
-			l.clock.argument(), packInts(request...), packLines(nil, all), packNames(all), l.book, r.Request.ID)
-		_ = pipe.Process(ctx, commands[i]) // only adds it
+		b := billOf(r.Request.Limits.AppendMatches(nil, r.Request.Subject, r.Request.At))
+		request := packInts(nil, l.lease.Microseconds(), 0, 0, r.Request.At.UnixMicro())
+		keys, args := l.reserveCall(n, &r.Request, b, request, r.Held, r.Used)
+		commands[i] = l.scripts.reserve.command(ctx, keys, args...)
 	}
-	_, _ = pipe.Exec(ctx) // each command has its error
+	inOneWrite(ctx, l.client, commands)
 	for _, cmd := range commands {
-		a, err := l.answerOf(ctx, &l.scripts.reserve, cmd)
+		a, err := l.answerOf(ctx, cmd)
 		switch {
 		case err != nil:
 			return err
@@ -181,17 +177,23 @@ func (l *Ledger) post(ctx context.Context, name string, from, to any, postings [
 		return fmt.Errorf("quota/redis: %d postings at once, more than %d", len(postings), MaxPostings)
 	}
 	n := l.within.Load()
-	keys := l.keys(n, nil, n.marks)
-	packed := packArray(nil, lineFields*len(postings))
+	keys, accounts := l.keys(n, nil, n.marks), map[string]int{}
+	var until []int64 // of each account
+	packed := make([]byte, 0, 40*len(postings))
+	now := l.clock.now()
 	for _, p := range postings {
-		keys = append(keys, n.counterNames+nameOf(p.Key))
-		var end int64
-		if !p.End.IsZero() {
-			end = p.End.UnixMicro()
+		account := accountName(p.Key.Subject)
+		i, known := accounts[account]
+		if !known {
+			i = len(accounts)
+			accounts[account] = i
+			keys, until = append(keys, n.accounts+account), append(until, 0)
 		}
-		packed = packInt(packInt(packInt(packInt(packed, windowCode(p.Window)), end), p.Bucket), p.Amount)
+		ln := line{limit: &quota.Limit{Window: p.Window}, end: p.End}
+		until[i] = max(until[i], ln.needed(now))
+		packed = packInts(packed, int64(i)+1, endCode(p.Window, p.End), counterName(p.Key.Limit), p.Bucket, p.Amount)
 	}
-	a, err := l.run(ctx, &l.scripts.post, keys, n.epoch.ID, l.clock.argument(), name, from, to, packed)
+	a, err := l.run(ctx, &l.scripts.post, keys, n.epoch.ID, l.clock.argument(), name, from, to, packInts(nil, until...), packed)
 	switch {
 	case err != nil:
 		return err

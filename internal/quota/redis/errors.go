@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/redis/go-redis/v9"
@@ -27,7 +28,7 @@ var advice = []struct{ prefix, do string }{
 	{"WRONGPASS", "user name and password are not what the server wants: set them right"},
 	{"NOAUTH", "the server wants a password: set one"},
 	{"ERR Protocol error: unauthenticated", "the server wants a password: set one"},
-	{"NOPERM", "the user may not do this: allow it EVAL, EVALSHA, INFO and all commands on the keys of the namespace"},
+	{"NOPERM", "the user may not do this: allow it FCALL, FUNCTION, INFO and all commands on the keys of the namespace"},
 	{"READONLY", "this server is a read-only replica: name its primary, or the nodes of the cluster"},
 	{"OOM", "the server is out of memory: raise its maxmemory; see docs/explanation/redis.md for how much it takes"},
 	{"MISCONF", "the server cannot write to its disk and so refuses writes: free its disk or see its log"},
@@ -39,15 +40,16 @@ var advice = []struct{ prefix, do string }{
 	{"CROSSSLOT", "the server spreads keys of one hash tag over slots: it is not a Redis Cluster"},
 	{"WRONGTYPE", "a key of the namespace is not of Plumbline: remove it, or give Plumbline a namespace of its own"},
 	{"FOREIGN", "a key of the namespace is not of Plumbline: remove it, or give Plumbline a namespace of its own"},
-	{"ERR unknown command", "the server lacks a command: Redis 7.0 or later is needed, with scripts"},
+	{"ERR unknown command", "the server lacks a command: Redis 7.0 or later is needed, with functions"},
 }
 
 // explain gives an error of the client as one of this package.
 func (l *Ledger) explain(err error) error {
+	var network net.Error
 	switch {
 	case redis.HasErrorPrefix(err, "EPOCH"):
 		return ErrEpoch
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &network) && network.Timeout():
 		return fmt.Errorf("%w: no answer in time: %w", ErrUnreachable, err)
 	case errors.Is(err, context.Canceled):
 		return fmt.Errorf("%w: %w", ErrUnreachable, err)

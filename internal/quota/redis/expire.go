@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -15,11 +14,11 @@ import (
 // for all: each reservation is resolved by one of them.
 func (l *Ledger) Expire(ctx context.Context, now time.Time) ([]string, error) {
 	l.holds.tidy()
-	before := any("")
+	before := any("") // the server's time
 	if !now.IsZero() {
 		before = now.UnixMicro()
 	}
-	s := sweep{Ledger: l, by: fmt.Sprint(byExpire, rand.Uint64())} //nolint:gosec // no secret
+	s := sweep{Ledger: l, by: firstSweep + rand.Int64N(most-firstSweep)} //nolint:gosec // no secret
 	for {
 		n := l.within.Load()
 		a, err := l.run(ctx, &l.scripts.due, l.keys(n, nil, n.live), n.epoch.ID, l.clock.argument(), before, maxBatch)
@@ -31,10 +30,11 @@ func (l *Ledger) Expire(ctx context.Context, now time.Time) ([]string, error) {
 			return s.ids, err
 		}
 		if now.IsZero() {
-			before = l.clock.now().UnixMicro()
+			now = l.clock.now()
+			before = now.UnixMicro()
 		}
 		ended := len(s.ids)
-		if err := s.expire(ctx, n, due, before); err != nil {
+		if err := s.expire(ctx, n, due, now); err != nil {
 			return s.ids, err
 		}
 		// Where nothing could be ended, others are at it.
@@ -48,28 +48,27 @@ func (l *Ledger) Expire(ctx context.Context, now time.Time) ([]string, error) {
 // sweep is one call of Expire.
 type sweep struct {
 	*Ledger
-	by  string
+	by  int64
 	ids []string // what it resolved
 }
 
-// expire ends reservations. The lines come from the server: most were made by others.
-func (s *sweep) expire(ctx context.Context, n *namespace, members []string, before any) error {
-	lines := make([][]line, len(members))
-	// First without the counters' names, which the server gives, then with them.
+// expire ends reservations whose leases ended before a time. The bills come from the server: most were made by others.
+func (s *sweep) expire(ctx context.Context, n *namespace, members []string, before time.Time) error {
+	bills := make([]*bill, len(members))
+	request := packInts(nil, s.by, s.remember.Milliseconds(), before.UnixMicro())
+	// First without the names of accounts, which the server gives, then with them.
 	for range 2 {
-		pipe := s.client.Pipeline()
 		commands := make([]*redis.SliceCmd, len(members))
 		for i, member := range members {
 			_, id, _ := strings.Cut(member, "/")
-			commands[i] = s.scripts.resolve.command(ctx, s.keys(n, lines[i], n.reservations+id, n.live, n.expired),
-				n.epoch.ID, s.clock.argument(), s.by, "", s.remember.Milliseconds(), id, member, before)
-			_ = pipe.Process(ctx, commands[i]) // only adds it
+			commands[i] = s.scripts.resolve.command(ctx, s.keys(n, bills[i], n.reservations+id, n.live, n.expired),
+				n.epoch.ID, s.clock.argument(), request, member)
 		}
-		_, _ = pipe.Exec(ctx) // each command has its error
+		inOneWrite(ctx, s.client, commands)
 		var again []string
-		var named [][]line
+		var named []*bill
 		for i, cmd := range commands {
-			a, err := s.answerOf(ctx, &s.scripts.resolve, cmd)
+			a, err := s.answerOf(ctx, cmd)
 			if err != nil {
 				return err
 			}
@@ -77,16 +76,15 @@ func (s *sweep) expire(ctx context.Context, n *namespace, members []string, befo
 			case statusOK:
 				s.ended(members[i], &a)
 			case statusWrongKeys:
-				names, err := readNames(a.text())
-				all, ok := linesFrom(names, a.ints())
-				if err != nil || !ok || a.short {
-					return errAnswer
+				b, err := a.bill()
+				if err != nil {
+					return err
 				}
-				again, named = append(again, members[i]), append(named, all)
+				again, named = append(again, members[i]), append(named, b)
 			default: // touched, ended by another, or gone
 			}
 		}
-		members, lines = again, named
+		members, bills = again, named
 		if len(members) == 0 {
 			return nil
 		}
@@ -96,7 +94,7 @@ func (s *sweep) expire(ctx context.Context, n *namespace, members []string, befo
 
 func (s *sweep) ended(member string, a *answer) {
 	_, id, _ := strings.Cut(member, "/")
-	_, over := a.text(), a.int()
+	_, over := a.int(), a.int()
 	if over == 1 {
 		s.overruns.Add(1)
 	}

@@ -101,7 +101,7 @@ func key(t testing.TB, s *redisproc.Server, pattern string) string {
 func TestForeignKeysAreLeftAlone(t *testing.T) {
 	server := redisproc.Start(t)
 	for _, tt := range []struct{ name, pattern string }{
-		{"counter", "*:c:*"}, {"live reservations", "*:live"}, {"reservation", "*:r:b"},
+		{"account", "*:a:*"}, {"live reservations", "*:live"}, {"reservation", "*:r:b"},
 	} {
 		for _, kind := range []string{"list", "text"} {
 			if kind == "text" && tt.name == "live reservations" {
@@ -133,7 +133,7 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 	for _, k := range []string{"epoch", "books", "state"} {
 		t.Run(k, func(t *testing.T) {
 			server.Do(t, "flushall")
-			server.Do(t, "rpush", "{plumbline}:"+k, "theirs")
+			server.Do(t, "rpush", "{plumbline}:2:"+k, "theirs")
 			l, err := redis.New(on(server, "one"))
 			if err != nil {
 				t.Fatal(err)
@@ -213,7 +213,7 @@ func TestScriptsComeBack(t *testing.T) {
 		func() { _, _ = l.Extend(ctx, "a", quota.Amounts{OutputTokens: 5}) },
 		func() { _, _ = l.Settle(ctx, "a", some) },
 	} {
-		server.Do(t, "script", "flush")
+		server.Do(t, "function", "flush")
 		step()
 	}
 	wantUsed(t, l, limits, 110, 110)

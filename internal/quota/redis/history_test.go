@@ -243,7 +243,7 @@ func (h *history) fault(random *rand.Rand, seed uint64) func() {
 	case kind < 12:
 		return admin("debug", "sleep", "0.03")
 	case kind < 14:
-		return admin("script", "flush")
+		return admin("function", "flush")
 	case kind == 14 && seed%2 == 0:
 		return func() { h.server.Restart(h.t) }
 	default:

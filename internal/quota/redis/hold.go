@@ -13,11 +13,11 @@ const forget = time.Hour
 // hold is what this replica knows of a reservation that it made.
 type hold struct {
 	first quota.Reservation // as Reserve returned it
-	lines []line
+	bill  *bill
 	used  time.Time // last, here
 }
 
-// holds spare a second round trip for the names of a reservation's counters. The server has them too.
+// holds spare a second round trip for the names of a reservation's accounts. The server has them too.
 type holds struct {
 	mu   sync.Mutex
 	byID map[string]*hold

@@ -25,7 +25,7 @@ func bound(t *testing.T, o Options) *Ledger {
 	return l
 }
 
-func set(t *testing.T, limits ...quota.Limit) *quota.LimitSet {
+func set(t testing.TB, limits ...quota.Limit) *quota.LimitSet {
 	t.Helper()
 	s, err := quota.Compile(limits)
 	if err != nil {
@@ -61,11 +61,11 @@ func TestExtendIsSentTwice(t *testing.T) {
 	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Limits: limits}); err != nil {
 		t.Fatal(err)
 	}
-	n, all := l.within.Load(), l.holds.get("a").lines
-	packed := packInts(l.lease.Microseconds(), 12345, 0, 0, 60, 0, quota.MaxAmount)
+	n, b := l.within.Load(), l.holds.get("a").bill
+	packed := packAmounts(packInts(nil, l.lease.Microseconds(), 12345, quota.MaxAmount), quota.Amounts{OutputTokens: 60}, 0)
 	var answers []answer
 	for range 2 {
-		a, err := l.run(ctx, &l.scripts.extend, l.keys(n, all, n.reservations+"a", n.live), n.epoch.ID, l.clock.argument(), packed, "a")
+		a, err := l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+"a", n.live), n.epoch.ID, l.clock.argument(), packed)
 		if err != nil || a.status != statusOK {
 			t.Fatalf("%+v, %v", a, err)
 		}
@@ -91,8 +91,8 @@ func TestSweepLeavesWhatWasTouched(t *testing.T) {
 	if err := l.Touch(ctx, quota.Progress{ID: "a"}); err != nil {
 		t.Fatal(err)
 	}
-	s := sweep{Ledger: l, by: byExpire}
-	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(time.Hour).UnixMicro()); err != nil || len(s.ids) != 0 {
+	s := sweep{Ledger: l, by: firstSweep}
+	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(time.Hour)); err != nil || len(s.ids) != 0 {
 		t.Errorf("resolved %v, %v", s.ids, err)
 	}
 	if _, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil {
@@ -153,35 +153,77 @@ func TestSaturation(t *testing.T) {
 	}
 }
 
-func TestNames(t *testing.T) {
-	all := []line{
-		{counter: nameOf(quota.CounterKey{Limit: "a"}), limit: &quota.Limit{ID: "a\n\x00é"}},
-		{counter: nameOf(quota.CounterKey{Limit: "b"}), limit: &quota.Limit{ID: string(make([]byte, 300))}},
+// someBill is one of three accounts and every kind of window, with ids that are hard to read.
+func someBill(t testing.TB) *bill {
+	t.Helper()
+	limits := set(t,
+		quota.Limit{ID: "a\n\x00é", Scope: quota.ScopeUser, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100},
+		quota.Limit{ID: "team", Scope: quota.ScopeTeam, Dimension: quota.DimensionCost, Window: quota.WindowMonth, Value: quota.MaxValue},
+		quota.Limit{ID: string(make([]byte, 300)), Scope: quota.ScopeUser, Dimension: quota.DimensionRequests, Window: quota.WindowMinute},
+		quota.Limit{
+			ID: "at once", Scope: quota.ScopeEveryone, Dimension: quota.DimensionConcurrency, Window: quota.WindowNone,
+			Enforcement: quota.EnforceSoft, Value: 1,
+		})
+	at := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	return billOf(limits.AppendMatches(nil, quota.Subject{User: "ann", Team: "red"}, at))
+}
+
+func packed(b *bill) string {
+	return string(b.pack(time.Unix(0, 0), quota.Amounts{Requests: 1}, quota.Amounts{}, "book/id"))
+}
+
+// What a record keeps of a bill is enough to count by it, and to know its limits again.
+func TestBills(t *testing.T) {
+	want := someBill(t)
+	got, err := readBill(packed(want))
+	if err != nil {
+		t.Fatal(err)
 	}
-	packed := packNames(all)
-	names, err := readNames(string(packed[5:])) // behind the mark of a text and its length
-	if err != nil || len(names) != 2 || names[0].limit != all[0].limit.ID || names[1].counter != all[1].counter {
-		t.Errorf("%q, %v", names, err)
+	if packed(got) != packed(want) {
+		t.Errorf("read as %+v, want %+v", got, want)
+	}
+	got.know(want)
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(bill{}, line{})); diff != "" {
+		t.Errorf("with its limits (-want +got):\n%s", diff)
 	}
 }
 
-// FuzzNames reads what a stranger may have put into a record.
-func FuzzNames(f *testing.F) {
-	f.Add("")
-	f.Add(nameOf(quota.CounterKey{}) + "\x01x")
-	f.Add(nameOf(quota.CounterKey{}) + "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01")
+// FuzzBills reads what a stranger may have put into a record.
+func FuzzBills(f *testing.F) {
+	f.Add(packed(someBill(f)))
+	f.Add(packed(&bill{}))
+	f.Add("theirs")
 	f.Fuzz(func(t *testing.T, text string) {
-		names, err := readNames(text)
+		b, err := readBill(text)
 		if err != nil {
 			return
 		}
-		all := make([]line, len(names))
-		for i, n := range names {
-			all[i] = line{counter: n.counter, limit: &quota.Limit{ID: n.limit}}
+		again, err := readBill(packed(b))
+		if err != nil {
+			t.Fatalf("%+v: %v", b, err)
 		}
-		again, err := readNames(string(packNames(all)[5:]))
-		if err != nil || len(again) != len(names) {
-			t.Fatalf("%q, %v", again, err)
+		if diff := cmp.Diff(b, again, cmp.AllowUnexported(bill{}, line{})); diff != "" {
+			t.Fatalf("(-first +second)\n%s", diff)
+		}
+	})
+}
+
+// FuzzAccounts reads what a stranger may have put in place of an account.
+func FuzzAccounts(f *testing.F) {
+	f.Add("")
+	f.Add("theirs")
+	f.Add(string(packInts(nil, 1, 2, 1<<51, 7, 0, 3, 4, 1<<51+1, 100, 16*5+2, 9, 9, 1, 2, 3, 4)))
+	f.Fuzz(func(t *testing.T, text string) {
+		first, rest, ok := cutAccount(text)
+		if ok && first+rest != text {
+			t.Fatalf("cut into %q and %q", first, rest)
+		}
+		for _, w := range []quota.Window{quota.WindowMinute, quota.WindowNone, quota.WindowDay} {
+			ln := &line{limit: &quota.Limit{Window: w}, name: 1 << 51, end: time.UnixMicro(7)}
+			s, ok := account(text).standing(ln, time.Unix(500, 0), 1)
+			if ok && (s.Used > most || s.Posted > most) {
+				t.Fatalf("%+v", s)
+			}
 		}
 	})
 }

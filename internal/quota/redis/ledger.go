@@ -24,9 +24,9 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 		return quota.Reservation{}, err
 	}
 	for range attempts {
-		all := lines(r.Limits.AppendMatches(nil, r.Subject, l.clock.now()))
-		from, to := within(all)
-		a, err := l.hold(ctx, r.ID, all, packInts(append([]int64{l.lease.Microseconds(), from, to}, four(r.Amounts)...)...))
+		b := billOf(r.Limits.AppendMatches(nil, r.Subject, l.clock.now()))
+		from, to := b.within()
+		a, err := l.hold(ctx, &r, b, packInts(make([]byte, 0, 32), l.lease.Microseconds(), from, to, 0))
 		if err != nil {
 			return quota.Reservation{}, err
 		}
@@ -34,15 +34,16 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 		case statusWrongTime:
 			continue // the clock is set now
 		case statusOK:
-			first := a.reservation(r.ID, a.time(), all)
-			l.holds.put(r.ID, &hold{first: first, lines: all})
+			first := quota.Reservation{ID: r.ID, Admitted: a.time(), Held: r.Amounts}
+			first.Standings = a.standings(b, a.at)
+			l.holds.put(r.ID, &hold{first: first, bill: b})
 			return first, a.err()
 		case statusRepeated:
 			return l.reserved(r, &a)
 		case statusResolved:
 			return quota.Reservation{}, quota.ErrResolved
 		case statusLacks:
-			return quota.Reservation{}, a.refusal(all, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) })
+			return quota.Reservation{}, a.refusal(b, func(l *quota.Limit) int64 { return l.Wanted(r.Amounts) })
 		case statusAmount:
 			return quota.Reservation{}, fmt.Errorf("%w: a counter has no room for it", quota.ErrAmount)
 		default:
@@ -53,38 +54,35 @@ func (l *Ledger) Reserve(ctx context.Context, r quota.Request) (quota.Reservatio
 }
 
 // hold sends a reservation.
-func (l *Ledger) hold(ctx context.Context, id string, all []line, request []byte) (answer, error) {
-	if len(all) > maxLines {
-		return answer{}, fmt.Errorf("quota/redis: a call counts under %d limits, more than %d", len(all), maxLines)
+func (l *Ledger) hold(ctx context.Context, r *quota.Request, b *bill, request []byte) (answer, error) {
+	if len(b.lines) > maxLines {
+		return answer{}, fmt.Errorf("quota/redis: a call counts under %d limits, more than %d", len(b.lines), maxLines)
 	}
 	n := l.within.Load()
-	return l.run(ctx, &l.scripts.reserve, l.keys(n, all, n.reservations+id, n.live),
-		n.epoch.ID, l.clock.argument(), request, packLines(nil, all), packNames(all), l.book, id)
+	keys, args := l.reserveCall(n, r, b, request, r.Amounts, quota.Amounts{})
+	return l.run(ctx, &l.scripts.reserve, keys, args...)
+}
+
+// reserveCall gives the keys and arguments of one.
+func (l *Ledger) reserveCall(n *namespace, r *quota.Request, b *bill, request []byte, held, used quota.Amounts) ([]string, []any) {
+	member := l.book + "/" + r.ID
+	return l.keys(n, b, n.reservations+r.ID, n.live),
+		[]any{n.epoch.ID, l.clock.argument(), request, b.pack(l.clock.now(), held, used, member), member}
 }
 
 // reserved gives the first result of a reservation that is live. Where it was made elsewhere, or its answer was lost, the
 // limits are those of the repeated request.
 func (l *Ledger) reserved(r quota.Request, a *answer) (quota.Reservation, error) {
-	admitted := a.time()
-	names, err := readNames(a.text())
-	if err != nil || a.short {
-		return quota.Reservation{}, errAnswer
-	}
 	if h := l.holds.get(r.ID); h != nil {
 		return h.first, nil
 	}
-	known := map[string]line{}
-	for _, ln := range lines(r.Limits.AppendMatches(nil, r.Subject, admitted)) {
-		known[ln.counter] = ln
+	admitted := a.time()
+	b, err := a.bill()
+	if err != nil {
+		return quota.Reservation{}, err
 	}
-	all := make([]line, len(names))
-	for i, n := range names {
-		all[i] = line{counter: n.counter, limit: &quota.Limit{ID: n.limit}}
-		if ln, ok := known[n.counter]; ok {
-			all[i] = ln
-		}
-	}
-	h := &hold{first: a.reservation(r.ID, admitted, all), lines: all}
+	b.know(billOf(r.Limits.AppendMatches(nil, r.Subject, admitted)))
+	h := &hold{first: a.first(r.ID, admitted, b), bill: b}
 	if err := a.err(); err != nil {
 		return quota.Reservation{}, err
 	}
@@ -97,20 +95,22 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 	if err := more.Validate(); err != nil {
 		return quota.Reservation{}, err
 	}
-	request := append([]int64{l.lease.Microseconds(), rand.Int64N(quota.MaxValue)}, four(more)...) //nolint:gosec // no secret
-	packed := packInts(append(request, quota.MaxAmount)...)
-	a, all, err := l.withKeys(id, func(n *namespace, all []line) (answer, error) {
-		return l.run(ctx, &l.scripts.extend, l.keys(n, all, n.reservations+id, n.live), n.epoch.ID, l.clock.argument(), packed, id)
+	token := rand.Int64N(most) //nolint:gosec // no secret
+	request := packInts(make([]byte, 0, 72), l.lease.Microseconds(), token, quota.MaxAmount)
+	request = packAmounts(request, more, 0)
+	a, b, err := l.withKeys(id, func(n *namespace, b *bill) (answer, error) {
+		return l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+id, n.live), n.epoch.ID, l.clock.argument(), request)
 	})
 	if err != nil {
 		return quota.Reservation{}, err
 	}
 	switch a.status {
 	case statusOK:
-		r := a.reservation(id, a.time(), all)
+		r := quota.Reservation{ID: id, Admitted: a.time(), Held: a.amounts()}
+		r.Standings = a.standings(b, a.at)
 		return r, a.err()
 	case statusLacks:
-		return quota.Reservation{}, a.refusal(all, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
+		return quota.Reservation{}, a.refusal(b, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
 	case statusUnknown:
 		return quota.Reservation{}, quota.ErrUnknown
 	case statusAmount:
@@ -120,24 +120,20 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 	}
 }
 
-// withKeys calls do with the lines of a reservation, and again with those that the server names if they are others.
-func (l *Ledger) withKeys(id string, do func(*namespace, []line) (answer, error)) (answer, []line, error) {
-	var all []line
+// withKeys calls do with the bill of a reservation, nil if it is not known here, and again with the one that the server
+// gives if it is another.
+func (l *Ledger) withKeys(id string, do func(*namespace, *bill) (answer, error)) (answer, *bill, error) {
+	b := &bill{}
 	if h := l.holds.get(id); h != nil {
-		all = h.lines
+		b = h.bill
 	}
 	for range attempts {
-		a, err := do(l.within.Load(), all)
+		a, err := do(l.within.Load(), b)
 		if err != nil || a.status != statusWrongKeys {
-			return a, all, err
+			return a, b, err
 		}
-		names, err := readNames(a.text())
-		if err != nil {
+		if b, err = a.bill(); err != nil {
 			return answer{}, nil, err
-		}
-		var ok bool
-		if all, ok = linesFrom(names, a.ints()); !ok || a.short {
-			return answer{}, nil, errAnswer
 		}
 	}
 	return answer{}, nil, errAttempts
@@ -154,13 +150,12 @@ func (l *Ledger) Touch(ctx context.Context, progress ...quota.Progress) error {
 		some := progress[:min(len(progress), maxBatch)]
 		progress = progress[len(some):]
 		n := l.within.Load()
-		keys := l.keys(n, nil, n.live)
-		args := []any{n.epoch.ID, l.clock.argument(), l.lease.Microseconds()}
+		keys, used := l.keys(n, nil, n.live), make([]byte, 0, 48*len(some))
 		for _, p := range some {
 			l.holds.get(p.ID) // still in use
-			keys = append(keys, n.reservations+p.ID)
-			args = append(args, p.ID, packInts(four(p.Used)...))
+			keys, used = append(keys, n.reservations+p.ID), packAmounts(used, p.Used, 0)
 		}
+		args := []any{n.epoch.ID, l.clock.argument(), l.lease.Microseconds(), used}
 		if _, err := l.run(ctx, &l.scripts.touch, keys, args...); err != nil {
 			return err
 		}
@@ -185,18 +180,18 @@ func (l *Ledger) Void(ctx context.Context, id string) error {
 	return err
 }
 
-// Who ended a reservation. A sweep has a name of its own that begins with byExpire.
+// Who ended a reservation. A sweep has a number of its own from firstSweep on.
 const (
-	bySettle = "s"
-	byVoid   = "v"
-	byExpire = "e"
+	bySettle = iota
+	byVoid
+	firstSweep
 )
 
-func (l *Ledger) resolve(ctx context.Context, id, by string, used quota.Amounts) (quota.Amounts, error) {
-	packed := packInts(four(used)...)
-	a, _, err := l.withKeys(id, func(n *namespace, all []line) (answer, error) {
-		return l.run(ctx, &l.scripts.resolve, l.keys(n, all, n.reservations+id, n.live, n.expired),
-			n.epoch.ID, l.clock.argument(), by, packed, l.remember.Milliseconds(), id)
+func (l *Ledger) resolve(ctx context.Context, id string, by int64, used quota.Amounts) (quota.Amounts, error) {
+	request := packAmounts(packInts(make([]byte, 0, 64), by, l.remember.Milliseconds()), used, 0)
+	a, _, err := l.withKeys(id, func(n *namespace, b *bill) (answer, error) {
+		return l.run(ctx, &l.scripts.resolve, l.keys(n, b, n.reservations+id, n.live, n.expired),
+			n.epoch.ID, l.clock.argument(), request)
 	})
 	if err != nil {
 		return quota.Amounts{}, err
@@ -208,7 +203,7 @@ func (l *Ledger) resolve(ctx context.Context, id, by string, used quota.Amounts)
 	if a.status != statusOK && a.status != statusRepeated {
 		return quota.Amounts{}, errAnswer
 	}
-	ended, over, result := a.text(), a.int(), a.amounts()
+	ended, over, result := a.int(), a.int(), a.amounts()
 	if err := a.err(); err != nil {
 		return quota.Amounts{}, err
 	}
@@ -226,20 +221,16 @@ func (l *Ledger) Standings(
 	if at.IsZero() {
 		at = l.clock.now()
 	}
-	all := lines(limits.AppendMatches(nil, s, at))
-	if len(all) > maxLines {
-		return nil, fmt.Errorf("quota/redis: %d limits at once, more than %d", len(all), maxLines)
-	}
-	windows := packArray(nil, len(all))
-	for i := range all {
-		windows = packInt(windows, windowCode(all[i].limit.Window))
+	b := billOf(limits.AppendMatches(nil, s, at))
+	if len(b.lines) > maxLines {
+		return nil, fmt.Errorf("quota/redis: %d limits at once, more than %d", len(b.lines), maxLines)
 	}
 	n := l.within.Load()
-	a, err := l.run(ctx, &l.scripts.look, l.keys(n, all), n.epoch.ID, l.clock.argument(), windows, at.UnixMicro())
+	a, err := l.run(ctx, &l.scripts.look, l.keys(n, b), n.epoch.ID, l.clock.argument())
 	if err != nil {
 		return nil, err
 	}
-	return a.standings(all), a.err()
+	return a.standings(b, at), a.err()
 }
 
 // Pending gives how many reservations are live, of all replicas.
@@ -249,8 +240,4 @@ func (l *Ledger) Pending(ctx context.Context) (int, error) {
 		return 0, l.explain(err)
 	}
 	return int(n), nil
-}
-
-func four(a quota.Amounts) []int64 {
-	return []int64{a.Requests, a.InputTokens, a.OutputTokens, int64(a.Cost)}
 }

@@ -1,6 +1,6 @@
 // Package redis keeps the quota ledger that many replicas share, in Redis or Redis Cluster.
 //
-// One deployment is one hash tag and so one slot: each operation is one script (lua/) that runs as a whole, with all of
+// One deployment is one hash tag and so one slot: each operation is one function (lua/) that runs as a whole, with all of
 // its keys named. Time is the server's. What is stored, and what a failover may lose, is in docs/explanation/redis.md.
 // go-redis stays in this package; it must not import anything of Plumbline but quota.
 package redis
@@ -30,6 +30,8 @@ const (
 	retries = 2
 	// connections bounds those to one node.
 	connections = 64
+	// layout numbers how values are kept. Replicas of another layout neither read nor write them: each layout has its epochs.
+	layout = "2"
 	// ioTimeout bounds what has no deadline of its own.
 	ioTimeout = 5 * time.Second
 )
@@ -61,9 +63,10 @@ type Options struct {
 // Extend that is repeated by the caller holds twice, and lets go of both in the end.
 type Ledger struct {
 	client   redis.UniversalClient
+	together *together
 	scripts  *scripts
 	clock    clock
-	hashTag  string
+	prefix   string // of all keys
 	book     string
 	lease    time.Duration
 	remember time.Duration
@@ -94,8 +97,10 @@ func New(o Options) (*Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
+	client := connect(o)
 	l := &Ledger{
-		client: connect(o), scripts: s, clock: clock{given: o.Now}, hashTag: "{" + tag + "}:", book: o.Book,
+		client: client, together: &together{client: client}, scripts: s, clock: clock{given: o.Now},
+		prefix: "{" + tag + "}:" + layout + ":", book: o.Book,
 		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
 		holds: holds{byID: map[string]*hold{}},
 	}
@@ -126,9 +131,9 @@ func (l *Ledger) Overruns() uint64 { return l.overruns.Load() }
 
 // namespace is the keys of one epoch.
 type namespace struct {
-	epoch                      Epoch
-	live, expired, marks       string
-	reservations, counterNames string
+	epoch                  Epoch
+	live, expired, marks   string
+	reservations, accounts string
 }
 
 // Epoch gives the one this ledger works in, zero before Adopt.
@@ -138,23 +143,27 @@ func (l *Ledger) Epoch() Epoch { return l.within.Load().epoch }
 func (l *Ledger) Adopt(e Epoch) { l.within.Store(l.names(e)) }
 
 func (l *Ledger) names(e Epoch) *namespace {
-	prefix := l.hashTag + e.ID + ":"
+	prefix := l.prefix + e.ID + ":"
 	return &namespace{
 		epoch: e, live: prefix + "live", expired: prefix + "expired", marks: prefix + "marks",
-		reservations: prefix + "r:", counterNames: prefix + "c:",
+		reservations: prefix + "r:", accounts: prefix + "a:",
 	}
 }
 
-func (l *Ledger) epochKey() string { return l.hashTag + "epoch" }
-func (l *Ledger) stateKey() string { return l.hashTag + "state" }
-func (l *Ledger) booksKey() string { return l.hashTag + "books" }
+func (l *Ledger) epochKey() string { return l.prefix + "epoch" }
+func (l *Ledger) stateKey() string { return l.prefix + "state" }
+func (l *Ledger) booksKey() string { return l.prefix + "books" }
 
-// keys gives the keys of an operation: the epoch's, others, and the counters of lines.
-func (l *Ledger) keys(n *namespace, counters []line, others ...string) []string {
-	all := make([]string, 0, 1+len(others)+len(counters))
+// keys gives the keys of an operation: the epoch's, others, and those of the accounts of a bill, which may be nil.
+func (l *Ledger) keys(n *namespace, b *bill, others ...string) []string {
+	var accounts []string
+	if b != nil {
+		accounts = b.accounts
+	}
+	all := make([]string, 0, 1+len(others)+len(accounts))
 	all = append(append(all, l.epochKey()), others...)
-	for i := range counters {
-		all = append(all, n.counterNames+counters[i].counter)
+	for _, a := range accounts {
+		all = append(all, n.accounts+a)
 	}
 	return all
 }

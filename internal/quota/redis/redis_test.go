@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/plumbline/plumbline/internal/quota/quotatest"
+	"github.com/plumbline/plumbline/internal/quota/quotatest/opinion"
 	"github.com/plumbline/plumbline/internal/quota/redis"
 	"github.com/plumbline/plumbline/internal/testkit/redisproc"
 )
@@ -28,8 +29,31 @@ func TestConformanceOnACluster(t *testing.T) {
 	})
 }
 
-// conform runs the suite on ledgers of one server, which is emptied before each.
+// The whole of the combinations takes some ten thousand ledgers, so the short run leaves them to the one in memory.
+func TestCombinations(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	quotatest.Combinations(t, opener(t))
+}
+
+func TestLimitsThatChangeInFlight(t *testing.T) { quotatest.Changes(t, opener(t)) }
+
+func TestSecondOpinion(t *testing.T) { opinion.Run(t, opener(t)) }
+
+// opener opens ledgers of one server.
+func opener(t *testing.T) quotatest.Open {
+	server := redisproc.Start(t)
+	return openOn(t, redis.Options{Addrs: []string{server.Addr}}, func() { server.Do(t, "flushall") })
+}
+
+// conform runs the suite on ledgers of one server.
 func conform(t *testing.T, o redis.Options, flush func()) {
+	quotatest.Run(t, openOn(t, o, flush))
+}
+
+// openOn opens ledgers of one server, which is emptied before each.
+func openOn(t *testing.T, o redis.Options, flush func()) quotatest.Open {
 	var last *redis.Ledger
 	closeLast := func() {
 		if last != nil {
@@ -37,7 +61,7 @@ func conform(t *testing.T, o redis.Options, flush func()) {
 		}
 	}
 	t.Cleanup(closeLast)
-	quotatest.Run(t, func(tb testing.TB, now func() time.Time) quotatest.Ledger {
+	return func(tb testing.TB, now func() time.Time) quotatest.Ledger {
 		closeLast()
 		flush()
 		o.Now, o.Lease = now, quotatest.Lease
@@ -50,5 +74,5 @@ func conform(t *testing.T, o redis.Options, flush func()) {
 			tb.Fatal(err)
 		}
 		return l
-	})
+	}
 }

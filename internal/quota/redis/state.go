@@ -3,7 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,60 +39,35 @@ func (l *Ledger) State(ctx context.Context) (State, error) {
 		return State{}, l.explain(err)
 	}
 	l.Adopt(Epoch{ID: id})
-	source, err := sources.ReadFile("lua/state.lua")
+	n := l.within.Load()
+	a, err := l.run(ctx, &l.scripts.state, []string{l.epochKey(), l.stateKey(), l.booksKey(), n.live, n.expired, n.marks},
+		id, l.clock.argument())
 	if err != nil {
 		return State{}, err
 	}
-	n := l.within.Load()
-	keys := []string{l.epochKey(), l.stateKey(), l.booksKey(), n.live, n.expired, n.marks}
-	values, err := redis.NewScript(string(source)).Run(ctx, l.client, keys, id).Slice()
-	if err != nil {
-		return State{}, l.explain(err)
-	}
-	return readState(id, values)
+	return readState(id, &a)
 }
 
-func readState(epoch string, values []any) (State, error) {
-	const fields = 6
-	if len(values) != fields {
-		return State{}, errAnswer
+func readState(epoch string, a *answer) (State, error) {
+	s := State{
+		Time: a.at, Epoch: epoch, Rebuilding: a.int() == 0, Books: a.list(),
+		Live: members(a.list()), Expired: members(a.list()), Marks: map[string]int64{}, Coverages: map[string]string{},
 	}
-	micros, ok := values[0].(int64)
-	opened, ok2 := values[1].(int64)
-	var lists [fields - 2][]string
-	for i := range lists {
-		all, isList := values[2+i].([]any)
-		if !isList {
+	for marks := range slices.Chunk(a.list(), 2) {
+		if len(marks) != 2 {
 			return State{}, errAnswer
 		}
-		for _, v := range all {
-			text, isText := v.(string)
-			if !isText {
-				return State{}, errAnswer
-			}
-			lists[i] = append(lists[i], text)
-		}
-	}
-	s := State{
-		Time: time.UnixMicro(micros).UTC(), Epoch: epoch, Rebuilding: opened == 0, Books: lists[0],
-		Live: members(lists[1]), Expired: members(lists[2]), Marks: map[string]int64{},
-		Coverages: map[string]string{},
-	}
-	for i := 0; i+1 < len(lists[3]); i += 2 {
-		if book, ok := strings.CutSuffix(lists[3][i], coverageSuffix); ok {
-			s.Coverages[book] = lists[3][i+1]
+		if book, ok := strings.CutSuffix(marks[0], coverageSuffix); ok {
+			s.Coverages[book] = marks[1]
 			continue
 		}
-		var mark int64
-		if _, err := fmt.Sscan(lists[3][i+1], &mark); err != nil {
+		mark, err := strconv.ParseInt(marks[1], 10, 64)
+		if err != nil {
 			return State{}, errAnswer
 		}
-		s.Marks[lists[3][i]] = mark
+		s.Marks[marks[0]] = mark
 	}
-	if !ok || !ok2 {
-		return State{}, errAnswer
-	}
-	return s, nil
+	return s, a.err()
 }
 
 func members(texts []string) map[Reservation]struct{} {

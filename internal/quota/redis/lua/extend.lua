@@ -1,59 +1,69 @@
-#!lua
+-- flags:
 -- Adds to what a live reservation holds, in the windows pinned by Reserve, or nothing. Renews its lease.
--- KEYS: epoch, reservation, live reservations, counters…
--- ARGV: epoch, time, {lease, token, more × 4, most}, id
-local now, raw, head, lines, rest = open()
-local q = unpackall(ARGV[3])
-if not head or head[1] ~= LIVE then return {UNKNOWN, now} end
-if #lines ~= 4 * (#KEYS - 3) then
-  local _, names = cmsgpack.unpack_limit(raw, 1, rest)
-  return {WRONG_KEYS, now, names, lines}
-end
-local counters, fresh = load(4), {}
-local repeated = head[TOKEN] == q[2] -- its answer was lost: it must not hold twice
+-- KEYS: epoch, reservation, live reservations, accounts…
+-- ARGV: epoch, time, {lease, token, most, more * 6}
+local raw = redis.call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
+local now = enter(ARGV, raw[1])
+local record = raw[2]
+if not record then return {UNKNOWN, now} end
+local head = reservation(KEYS[2], record)
+if head[1] ~= LIVE then return {UNKNOWN, now} end
+local k, n = head[ACCOUNTS], head[LINES]
+if k ~= #KEYS - 3 then return wrong_keys(now, head, record) end
+absent(KEYS, raw, 3, 4)
 
-local lacking, more = {LACKS, now}, amounts(q, 3, 0)
-local held = amounts(head, HELD, 1)
-if not repeated then
-  for i = 0, 3 do
-    head[HELD + i] = head[HELD + i] + q[3 + i]
-    if head[HELD + i] > q[7] then return {AMOUNT, now} end
-  end
-  for i = 1, #counters do
-    local l = i * 4 - 3
-    local window, c, w, value = lines[l + 1], counters[i], more[lines[l]], lines[l + 2]
-    local pin, generation = head[PINS + 2 * i - 2], head[PINS + 2 * i - 1]
-    if not c then
-      c = lost(window, pin, generation, lines[l + 3], now) or (window == CALENDAR and {0, 0}) -- also where it is over
-      if c then add(window, c, pin, generation, 0, held[lines[l]]) end -- at least this call is known
-      counters[i], fresh[i] = c, true
+local lease, token, most = struct.unpack('<ddd', ARGV[3])
+local more = numbers(ARGV[3], 25, 6)
+if head[TOKEN] == token then more = {0, 0, 0, 0, 0, 0} end -- its answer was lost: it must not hold twice
+local held = {}
+for d = 1, 6 do
+  held[d] = head[HELD - 1 + d] + more[d]
+  if held[d] > most and d ~= 4 then return {AMOUNT, now} end -- the fourth is a sum of two
+end
+local lines, pins, m = numbers(record, 8 * HEAD + 1, 2 * k + 4 * n), pins_at(head), -8
+local l, v = 2 * k + 1, 2 * k + 3 * n + 1
+local answer, keep, changed, lacks, full = {OK, now, head[ADMITTED], text(held, 6)}, {}, {}, {}, false
+for j = 1, k do
+  local a, r = account(KEYS[3 + j], raw[2 + j])
+  local grown = false
+  for _ = 1, lines[2 * j - 1] do
+    local d, ends, name, limit, pin = lines[l], lines[l + 1], lines[l + 2], lines[v], nil
+    local w, i, counts = more[d], find(a, name, ends), true
+    if ends == MINUTE then
+      m = m + 8
+      pin = struct.unpack('<d', record, pins + m)
     end
-    if c and w > 0 then
-      local all, posted = used(window, c, now)
-      local counts = window ~= MINUTE or (pin >= oldest(c, now) and c[1] == generation)
-      if value >= 0 and counts and w > value - all then
-        local n = #lacking
-        lacking[n + 1], lacking[n + 2], lacking[n + 3], lacking[n + 4] = i, all, posted, leaves(window, c, now, all + w - value)
-      elseif counts and w > MOST - all then
-        return {AMOUNT, now}
+    if not i then
+      i = lost(a, name, ends, pin, now) or (ends > MINUTE and insert(a, name, ends, 0)) -- also where it is over
+      if i then -- at least this call is known
+        grown = true
+        add(a, i, r, pin, 0, head[HELD - 1 + d])
       end
     end
+    if i then
+      if pin then
+        slide(a, i, r, now)
+        counts = generation_of(a, i) == pin % GENERATIONS
+          and bucket_of(pin) > math.max(a[i + 1], bucket(now)) - BUCKETS
+      end
+      local used = a[i + 3] + a[i + 4]
+      if counts and w > 0 and limit >= 0 and w > limit - used then
+        lacks[#lacks + 1] = (l - 2 * k + 2) / 3
+      elseif counts and w > MOST - used then
+        full = true
+      end
+      changed[j] = add(a, i, r, pin, 0, w) or grown or changed[j]
+    end
+    l, v = l + 3, v + 1
   end
-  if #lacking > 2 then return lacking end
+  answer[4 + j], keep[j] = value(a, r, now, grown and lines[2 * j] or 0, grown)
 end
+if #lacks > 0 then return lacking(lacks, now, raw, 3) end
+if full then return {AMOUNT, now} end
 
-call('ZADD', KEYS[3], whole(now + q[1]), head[BOOK] .. '/' .. ARGV[4])
-local answer = {OK, now, head[ADMITTED], head[HELD], head[HELD + 1], head[HELD + 2], head[HELD + 3]}
-for i = 1, #counters do
-  local l = i * 4 - 3
-  local window, c = lines[l + 1], counters[i]
-  if c and not repeated and add(window, c, head[PINS + 2 * i - 2], head[PINS + 2 * i - 1], 0, more[lines[l]]) then
-    store(KEYS[3 + i], window, c, lines[l + 3], now, fresh[i])
-  end
-  local all, posted = used(window, c, now)
-  local n = #answer
-  answer[n + 1], answer[n + 2], answer[n + 3] = all, posted, leaves(window, c, now, 1)
+redis.call('ZADD', KEYS[3], whole(now + lease), member_of(head, record))
+for j = 1, k do
+  if changed[j] then save(KEYS[3 + j], answer[4 + j], keep[j]) end
 end
-head[TOKEN] = q[2]
-save(KEYS[2], head, raw)
+redis.call('SET', KEYS[2], struct.pack('<ddd', LIVE, token, head[ADMITTED]) .. answer[4] .. string.sub(record, 8 * USED - 7), 'PX', KEEP)
 return answer

@@ -1,13 +1,7 @@
-#!lua flags=no-writes
--- Tells how limits stand at a time.
--- KEYS: epoch, counters…
--- ARGV: epoch, time, {window of each}, at or ''
-local now = enter()
-local windows, counters, answer = unpackall(ARGV[3]), load(2), {OK, now}
-local at = ARGV[4] ~= '' and tonumber(ARGV[4]) or now
-for i = 1, #counters do
-  local all, posted = used(windows[i], counters[i], at)
-  local n = #answer
-  answer[n + 1], answer[n + 2], answer[n + 3] = all, posted, leaves(windows[i], counters[i], at, 1)
-end
-return answer
+-- flags: 'no-writes'
+-- Reads accounts. KEYS: epoch, accounts… ARGV: epoch, time
+local raw = redis.call('MGET', unpack(KEYS))
+local now = enter(ARGV, raw[1])
+absent(KEYS, raw, 2, 2)
+for i = 2, #KEYS do raw[i] = raw[i] or '' end
+return {OK, now, unpack(raw, 2, #KEYS)}

@@ -1,72 +1,79 @@
-#!lua
+-- flags:
 -- Holds what a call wants under all limits that it matched, or nothing.
--- KEYS: epoch, reservation, live reservations, counters…
--- ARGV: epoch, time, {lease, from, to, held × 4}, lines, names, book, id; to put one back: {…, admitted, progress × 4}
-local now, raw, head, _, rest = open()
-local q = unpackall(ARGV[3])
-local again = q[8] ~= nil
-if head then
+-- KEYS: epoch, reservation, live reservations, accounts…
+-- ARGV: epoch, time, {lease, from, to, admitted if it is put back or 0}, bill, member
+local raw = redis.call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
+local now = enter(ARGV, raw[1])
+if raw[2] then
+  local head = reservation(KEYS[2], raw[2])
   if head[1] ~= LIVE then return {RESOLVED, now} end
-  local _, names, first = cmsgpack.unpack_limit(raw, 2, rest)
-  return {REPEATED, now, head[ADMITTED], names, unpack(first)}
+  local pins = pins_at(head)
+  return {REPEATED, now, head[ADMITTED], string.sub(raw[2], 8 * BILL + 1, pins - 1), string.sub(raw[2], pins)}
 end
-if not again and (now < q[2] or now >= q[3]) then return {WRONG_TIME, now} end
+local lease, from, to, at = struct.unpack('<dddd', ARGV[3])
+local again = at > 0
+if not again then
+  at = now
+  if now < from or now >= to then return {WRONG_TIME, now} end
+end
+absent(KEYS, raw, 3, 4)
 
-local lines, counters = unpackall(ARGV[4]), load(4)
-local at = again and q[8] or now
-local want, b = amounts(q, 4, 1), bucket(at)
-local lacking, fresh = {LACKS, now}, {}
-for i = 1, #counters do
-  local l = i * 4 - 3
-  local window, c = lines[l + 1], counters[i]
-  if not c then
-    c, fresh[i] = {0, 0}, true
-    if window == MINUTE then c = {now % 65536, b} end
-  elseif window == MINUTE and not reaches(c, b) and not again then
-    c, fresh[i] = {now % 65536, b}, true -- the clock was set back: begin anew, not refuse until it has caught up
-  end
-  counters[i] = c
-  local w, value = want[lines[l]], lines[l + 2]
-  if w > 0 then
-    local all, posted = used(window, c, now)
-    if value >= 0 and w > value - all and not again then
-      local n = #lacking
-      lacking[n + 1], lacking[n + 2], lacking[n + 3], lacking[n + 4] = i, all, posted, leaves(window, c, now, all + w - value)
-    elseif w > MOST - all then
-      return {AMOUNT, now} -- only where no limit refuses before
+local bill = ARGV[4]
+local k, n = struct.unpack('<dd', bill, 8 * (ACCOUNTS - BILL) - 7)
+local want, lines = numbers(bill, 1, 6), numbers(bill, 8 * (HEAD - BILL) + 1, 2 * k + 4 * n)
+local b, l, v = bucket(at), 2 * k + 1, 2 * k + 3 * n + 1
+local keep, pins, lacks, full = {}, {}, {}, false
+for j = 1, k do
+  local a, r = account(KEYS[3 + j], raw[2 + j])
+  local i, grown = 3, false
+  for _ = 1, lines[2 * j - 1] do
+    local w, ends, name, limit, pin = want[lines[l]], lines[l + 1], lines[l + 2], lines[v]
+    if a[i] ~= name or (a[i + 1] ~= ends and ends ~= MINUTE) then
+      i = find(a, name, ends)
+      if not i then
+        grown = true
+        if ends == MINUTE then i = insert(a, name, b, 16 * generation(now)) else i = insert(a, name, ends, 0) end
+      end
     end
+    if ends == MINUTE then
+      local newest = a[i + 1]
+      if newest ~= b or a[i + 2] % 16 > 0 then
+        if not again and not reaches(a, i, b) then
+          restart(a, i, r, b, generation(now)) -- the clock was set back: not refuse until it has caught up
+        end
+        slide(a, i, r, now)
+        newest = a[i + 1]
+      end
+      pin = b
+      if not again and newest > b then pin = newest end -- a call that comes late counts with the newest
+      pin = pin * GENERATIONS + generation_of(a, i)
+      pins[#pins + 1] = pin
+    end
+    if w > 0 then
+      local used = a[i + 3] + a[i + 4]
+      if limit >= 0 and w > limit - used and not again then
+        lacks[#lacks + 1] = (l - 2 * k + 2) / 3
+      elseif w > MOST - used then
+        full = true
+      end
+      if pin and a[i + 1] ~= b then add(a, i, r, pin, 0, w) else a[i + 4] = a[i + 4] + w end
+    end
+    l, v, i = l + 3, v + 1, i + 5
   end
+  raw[2 + j + k], keep[j] = value(a, r, now, lines[2 * j], grown)
 end
-if #lacking > 2 then return lacking end
+if #lacks > 0 then
+  for j = 1, k do raw[2 + j + k] = nil end
+  return lacking(lacks, now, raw, 3)
+end
+if full then return {AMOUNT, now} end -- only where no limit refuses
 
-head = {LIVE, 0, at, q[4], q[5], q[6], q[7], q[9] or 0, q[10] or 0, q[11] or 0, q[12] or 0, '', 0, ARGV[6]}
-local answer, changed, n, m = {OK, now, at, q[4], q[5], q[6], q[7]}, {}, 14, 7
-for i = 1, #counters do
-  local l = i * 4 - 3
-  local window, c, w = lines[l + 1], counters[i], want[lines[l]]
-  local pin, generation = 0, 0
-  if window == MINUTE then
-    pin, generation = max(b, c[2]), c[1] -- a call that comes late counts with the newest
-    if again then pin = b end
-    changed[i] = pin > c[2] and 2 or 1
-  end
-  if add(window, c, pin, generation, 0, w) then
-    if window ~= MINUTE then changed[i] = 1 end
-  elseif not fresh[i] then
-    changed[i] = nil
-  end
-  head[n + 1], head[n + 2], n = pin, generation, n + 2
-  answer[m + 1], answer[m + 2] = used(window, c, now)
-  answer[m + 3], m = leaves(window, c, now, 1), m + 3
-end
-local member = ARGV[6] .. '/' .. ARGV[7]
-local added = call('ZADD', KEYS[3], 'NX', whole(now + q[1]), member)
-if not call('SET', KEYS[2], pack(head) .. ARGV[4] .. ARGV[5] .. pack({unpack(answer, 4)}), 'PX', KEEP, 'NX') then
-  if added == 1 then call('ZREM', KEYS[3], member) end
+local record = struct.pack('<ddd', LIVE, 0, at) .. bill .. text(pins, #pins) .. string.sub(bill, 1, 48)
+  .. table.concat(raw, '', 3 + k, 2 + 2 * k)
+local added = redis.call('ZADD', KEYS[3], 'NX', whole(now + lease), ARGV[5])
+if not redis.call('SET', KEYS[2], record, 'PX', KEEP, 'NX') then
+  if added == 1 then redis.call('ZREM', KEYS[3], ARGV[5]) end
   foreign(KEYS[2])
 end
-for i, kind in pairs(changed) do
-  local l = i * 4 - 3
-  store(KEYS[3 + i], lines[l + 1], counters[i], lines[l + 3], now, fresh[i] or kind == 2)
-end
-return answer
+for j = 1, k do save(KEYS[3 + j], raw[2 + j + k], keep[j]) end
+return {OK, now, at, unpack(raw, 3 + k, 2 + 2 * k)}
