@@ -147,11 +147,8 @@ func TestRedisAway(t *testing.T) {
 	for name, way := range outages {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			o, ctx := newOutage(t), t.Context()
-			for i := range 4 {
-				o.mustPass(t, "ben", fmt.Sprint("before-", i), 0)
-			}
-			streams := o.inFlight(t)
+			ctx := t.Context()
+			o, streams := steadyOutage(t)
 			before := len(o.asked.times())
 			way.leave(t, o)
 
@@ -189,17 +186,30 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
-// inFlight begins exchanges that cost money and leaves them open.
-func (o *outage) inFlight(t testing.TB) (all []quota.Reservation) {
+// steadyOutage gives one in which ben has used four requests and five exchanges of ann's are in flight, all of it through Redis:
+// on a busy machine it may not have answered in time, and another one is begun.
+func steadyOutage(t *testing.T) (*outage, []quota.Reservation) {
 	t.Helper()
-	for i := range 5 {
-		r, err := o.begin(t.Context(), "ann", fmt.Sprint("stream-", i), 4)
-		if err != nil {
-			t.Fatal(err)
+	for range 10 {
+		o := newOutage(t)
+		var streams []quota.Reservation
+		for i := range 5 {
+			r, err := o.begin(t.Context(), "ann", fmt.Sprint("stream-", i), 4)
+			if err != nil {
+				break
+			}
+			streams = append(streams, r)
+			if i < 4 {
+				o.mustPass(t, "ben", fmt.Sprint("before-", i), 0)
+			}
 		}
-		all = append(all, r)
+		if breaker, fell := o.told.now(); breaker == guard.BreakerClosed && len(fell) == 0 && len(streams) == 5 {
+			return o, streams
+		}
+		o.end()
 	}
-	return all
+	t.Fatal("Redis does not answer in time")
+	return nil, nil
 }
 
 func (o *outage) mustPass(t testing.TB, user, id string, cost core.MicroUSD) {
@@ -216,7 +226,8 @@ func (o *outage) mustPass(t testing.TB, user, id string, cost core.MicroUSD) {
 // wantFallback checks that one decision asked Redis, within its deadline, and what was counted.
 func (o *outage) wantFallback(t testing.TB, within []time.Duration) {
 	t.Helper()
-	if len(within) != 1 || within[0] <= 0 || within[0] > 24*time.Millisecond {
+	// None where Run was first to find it gone.
+	if len(within) > 1 || len(within) == 1 && (within[0] <= 0 || within[0] > 24*time.Millisecond) {
 		t.Errorf("Redis was asked within %v, want once, with a millisecond of the 25 left", within)
 	}
 	breaker, fell := o.told.now()

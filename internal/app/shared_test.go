@@ -46,6 +46,8 @@ type nodeSetup struct {
 	wrap    func(guard.Shared) guard.Shared // what the guard is given in place of the ledger
 	metrics guard.Metrics
 	now     func() time.Time
+	// deadline is that of a decision, the ordinary one if zero.
+	deadline time.Duration
 }
 
 // startNode opens the records in a directory, and closes what an earlier node left open there.
@@ -94,7 +96,7 @@ func openNode(t testing.TB, s nodeSetup) *node {
 	}
 	n.guard = guard.New(guard.Options{
 		Shared: shared, Records: bookOf{log}, Limits: func() *quota.LimitSet { return limits }, Metrics: s.metrics,
-		Now: n.now, Log: slog.New(slog.DiscardHandler),
+		Deadline: s.deadline, Now: n.now, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
