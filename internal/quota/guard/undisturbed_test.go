@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -152,5 +153,26 @@ func TestLedgerIsGivenLessThanTheDeadline(t *testing.T) {
 	g = New(Options{Metrics: &counts{}})
 	if got := g.patience(); got >= defaultDeadline-time.Millisecond || got < 20*time.Millisecond {
 		t.Errorf("the ledger is given %v of %v", got, defaultDeadline)
+	}
+}
+
+// TestShareShrinksWithReplicasThatCame: a ledger that comes and goes finds the share that this replica has by now, not that of
+// when it first went.
+func TestShareShrinksWithReplicasThatCame(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	w.away()
+	if _, err := w.reserve(t, 0, "alone", 10, 0); err != nil {
+		t.Fatal(err)
+	}
+	w.back()
+	w.replicas = append(w.replicas, newReplica(w.server, newBook(), "another", w.limits))
+	w.passes(t, 2)
+	if !w.replicas[0].serving.Load() {
+		t.Fatal(w.replicas[0].mender.cause)
+	}
+	w.away()
+	var exhausted *quota.ExhaustedError
+	if _, err := w.reserve(t, 0, "above", 60, 0); !errors.As(err, &exhausted) {
+		t.Errorf("60 of a share of 50: %v", err)
 	}
 }
