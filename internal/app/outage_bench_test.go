@@ -112,7 +112,7 @@ func bare(after time.Duration) time.Duration {
 }
 
 // check reports how long decisions took. It fails where the middle one took longer than it may, or one in a hundred by more
-// than the machine held up a wait of its own at worst. The very worst is reported only: among thousands there is one in which
+// than the machine held up a wait of its own at worst, and 2 ms for work of its own. The very worst is reported only: among thousands there is one in which
 // the collector of garbage or another process had the core.
 func check(b *testing.B, name string, took []time.Duration, most time.Duration, machine []time.Duration) {
 	b.Helper()
@@ -121,7 +121,7 @@ func check(b *testing.B, name string, took []time.Duration, most time.Duration, 
 	report := func(what string, d time.Duration) {
 		b.ReportMetric(float64(d.Microseconds())/1000, name+"-"+what+"-ms")
 	}
-	allowed := most + slices.Max(machine)
+	allowed := most + slices.Max(machine) + 2*time.Millisecond
 	report("p50", at(50))
 	report("p99", at(99))
 	report("max", at(100))

@@ -197,6 +197,12 @@ func TestSharedLedgerSurvives(t *testing.T) {
 			progress(300)
 			s.Do(t, "CONFIG", "SET", "maxmemory", "0")
 		},
+		"a foreign key in place of the epoch": func(t *testing.T, s *redisproc.Server, progress func(int)) {
+			replaced(t, s, "{plumbline}:epoch", progress)
+		},
+		"a foreign key in place of the books": func(t *testing.T, s *redisproc.Server, progress func(int)) {
+			replaced(t, s, "{plumbline}:books", progress)
+		},
 		"another password": func(t *testing.T, s *redisproc.Server, progress func(int)) {
 			client := s.Client()
 			defer client.Close()
@@ -270,6 +276,17 @@ func TestSharedLedgerSurvives(t *testing.T) {
 			t.Logf("%d exchanges, %d of them admitted", ended.Load(), admitted.Load())
 		})
 	}
+}
+
+// replaced has somebody else's list stand where a key of Plumbline's was, for a while.
+func replaced(t *testing.T, s *redisproc.Server, key string, progress func(int)) {
+	t.Helper()
+	s.Do(t, "EVAL", "redis.call('DEL', KEYS[1]) redis.call('RPUSH', KEYS[1], 'theirs')", 1, key)
+	progress(300)
+	if got := s.Do(t, "LRANGE", key, 0, -1); fmt.Sprint(got) != "[theirs]" {
+		t.Errorf("the foreign key holds %v", got)
+	}
+	s.Do(t, "DEL", key)
 }
 
 // awaitNode waits until a node first serves with the shared ledger.
