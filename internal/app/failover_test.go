@@ -109,7 +109,7 @@ func TestFailoverThatLosesWrites(t *testing.T) {
 	p := startPair(t)
 	const each = 4
 	kept := p.spend(t, "replicated", 20)
-	old := p.nodes[0].shared.Ledger.Epoch()
+	old := p.nodes[0].shared.Epoch()
 	eventually(t, "the replica has not all of it", func() bool {
 		return postedIn(t, p.replica, old, p.nodes[0].limits) == int64(kept*each)
 	})
@@ -142,7 +142,7 @@ func TestFailoverWithReplicasInStep(t *testing.T) {
 	t.Parallel()
 	p := startPair(t, "--min-replicas-to-write", "1", "--min-replicas-max-lag", "1")
 	p.spend(t, "in step", 20)
-	old := p.nodes[0].shared.Ledger.Epoch()
+	old := p.nodes[0].shared.Epoch()
 	p.link.Hold()
 	eventually(t, "the primary still takes writes", func() bool { return p.said(t, p.primary, "min_slaves_good_slaves:0") })
 	for _, n := range p.nodes {

@@ -40,7 +40,7 @@ func BenchmarkRedisAway(b *testing.B) {
 				way.come(b, o)
 			}
 			b.ReportMetric(0, "ns/op")
-			machine := append(bareFirst, bareLater...)
+			machine := slices.Concat(bareFirst, bareLater)
 			check(b, "first", first, firstMost, machine)
 			check(b, "later", later, laterMost, machine)
 		})
@@ -51,17 +51,17 @@ func BenchmarkRedisAway(b *testing.B) {
 // again, and waits until that is served.
 func (o *outage) again(b *testing.B) {
 	b.Helper()
-	o.node.stop()
-	<-o.node.done
-	o.node.guard = guard.New(guard.Options{
+	o.stop()
+	<-o.done
+	o.guard = guard.New(guard.Options{
 		Shared: o.asked, Records: bookOf{o.log}, Limits: func() *quota.LimitSet { return o.limits }, Metrics: o.told,
 	})
 	ctx, stop := context.WithCancel(context.Background())
-	o.node.stop = stop
-	go func() { o.node.done <- o.node.guard.Run(ctx) }()
+	o.stop = stop
+	go func() { o.done <- o.guard.Run(ctx) }()
 	wait, cancel := context.WithTimeout(b.Context(), 40*time.Second)
 	defer cancel()
-	if err := o.node.guard.Await(wait); err != nil {
+	if err := o.guard.Await(wait); err != nil {
 		b.Fatal("the shared ledger was not found")
 	}
 }
@@ -75,7 +75,7 @@ func (o *outage) decide(b *testing.B, user, id string, cost core.MicroUSD) time.
 		Amounts: quota.Amounts{Requests: 1, OutputTokens: 100, Cost: cost},
 	}
 	began := time.Now()
-	r, err := o.node.guard.Reserve(ctx, q)
+	r, err := o.guard.Reserve(ctx, q)
 	took := time.Since(began)
 	switch {
 	case user == "ann" && core.AsError(err).Reason != core.ReasonQuotaUnavailable:
@@ -83,7 +83,7 @@ func (o *outage) decide(b *testing.B, user, id string, cost core.MicroUSD) time.
 	case user != "ann" && (err != nil || r.Fallback != quota.UnreachableOpen):
 		b.Fatalf("%s is not let through: %v", user, err)
 	case err == nil:
-		if err := o.node.guard.Void(ctx, id); err != nil {
+		if err := o.guard.Void(ctx, id); err != nil {
 			b.Fatal(err)
 		}
 	}
