@@ -36,18 +36,22 @@ bin/plumbline: $(GO_SOURCES)
 test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go, Node and Python
 	@command -v wrk >/dev/null || tools/apt-install wrk
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
+	@command -v faketime >/dev/null || tools/apt-install faketime
 	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
 
 .PHONY: race
 race: $(ENVOY) sdks ## the same under the race detector
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
+	@command -v faketime >/dev/null || tools/apt-install faketime
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos
 chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
+	@command -v faketime >/dev/null || tools/apt-install faketime
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/... ./internal/app/...
 	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
+	go test -timeout 10m -run '^$$' -bench RedisAway -benchtime 40x ./internal/app
 	PLUMBLINE_HISTORIES=1000 go test -timeout 1h -run Histories -v ./internal/quota/redis
 	go test -timeout 6h -run 'TestConformance$$/random' ./internal/quota/redis -rapid.checks=20000
 	go test -timeout 3h -run 'TestConformance/I1_to_I8' ./internal/quota/memory -rapid.checks=100000

@@ -28,6 +28,7 @@ type node struct {
 	log    *audit.Log
 	limits *quota.LimitSet
 	wanted atomic.Pointer[quota.LimitSet] // those, but for tests that set others
+	now    func() time.Time
 	stop   context.CancelFunc
 	done   chan error
 }
@@ -38,14 +39,40 @@ var nodeLimits = []quota.Limit{
 	{ID: "calls", Scope: quota.ScopeUser, Dimension: quota.DimensionConcurrency, Window: quota.WindowNone, Value: 1000},
 }
 
+// nodeSetup says how a node differs from the ordinary one.
+type nodeSetup struct {
+	redis   config.Redis
+	dir     string
+	limits  []quota.Limit
+	wrap    func(guard.Shared) guard.Shared // what the guard is given in place of the ledger
+	metrics guard.Metrics
+	now     func() time.Time
+	// deadline is that of a decision, the ordinary one if zero.
+	deadline time.Duration
+}
+
 // startNode opens the records in a directory, and closes what an earlier node left open there.
 func startNode(t *testing.T, address, dir string) *node {
 	t.Helper()
-	limits, err := quota.Compile(nodeLimits)
+	c := config.Default().Redis
+	c.Addresses = []string{address}
+	return openNode(t, nodeSetup{redis: c, dir: dir})
+}
+
+// openNode is startNode with more to say.
+func openNode(t testing.TB, s nodeSetup) *node {
+	t.Helper()
+	if s.limits == nil {
+		s.limits = nodeLimits
+	}
+	if s.metrics == nil {
+		s.metrics = guardMetrics{telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil)}
+	}
+	limits, err := quota.Compile(s.limits)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := audit.Open(t.Context(), audit.Options{Path: filepath.Join(dir, "audit.db"), Durability: audit.CrashSafe, Journal: 4 << 20, Ballast: 1 << 20})
+	log, err := audit.Open(t.Context(), audit.Options{Path: filepath.Join(s.dir, "audit.db"), Durability: audit.CrashSafe, Journal: 4 << 20, Ballast: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,17 +83,22 @@ func startNode(t *testing.T, address, dir string) *node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := config.Default().Redis
-	c.Addresses = []string{address}
-	ledger, err := OpenRedis(c, book)
+	ledger, err := OpenRedis(s.redis, book)
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{shared: sharedLedger{ledger}, log: log, limits: limits, done: make(chan error, 1)}
+	n := &node{shared: sharedLedger{ledger}, log: log, limits: limits, now: s.now, done: make(chan error, 1)}
+	if n.now == nil {
+		n.now = time.Now
+	}
 	n.wanted.Store(limits)
+	shared := guard.Shared(n.shared)
+	if s.wrap != nil {
+		shared = s.wrap(shared)
+	}
 	n.guard = guard.New(guard.Options{
-		Shared: n.shared, Records: bookOf{log}, Limits: n.wanted.Load,
-		Metrics: guardMetrics{telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil)}, Log: slog.New(slog.DiscardHandler),
+		Shared: shared, Records: bookOf{log}, Limits: n.wanted.Load, Metrics: s.metrics,
+		Deadline: s.deadline, Now: n.now, Log: slog.New(slog.DiscardHandler),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	n.stop = stop
@@ -90,32 +122,45 @@ func (n *node) end() {
 // exchange runs one exchange to its end; with abandoned it stops after the intent. What costs nothing is admitted without
 // the shared ledger too.
 func (n *node) exchange(ctx context.Context, id string, cost core.MicroUSD, abandoned bool) error {
-	s := quota.Subject{User: "ann", Model: "m"}
+	r, err := n.begin(ctx, "ann", id, cost)
+	if err != nil || abandoned {
+		return err
+	}
+	return n.finish(ctx, "ann", r, cost)
+}
+
+// begin admits an exchange of a user and records its intent.
+func (n *node) begin(ctx context.Context, user, id string, cost core.MicroUSD) (quota.Reservation, error) {
+	s := quota.Subject{User: user, Model: "m"}
 	r, err := n.guard.Reserve(ctx, quota.Request{
-		ID: id, Subject: s, Limits: n.limits, At: time.Now(), Amounts: quota.Amounts{Requests: 1, OutputTokens: 100, Cost: 2 * cost},
+		ID: id, Subject: s, Limits: n.limits, At: n.now(), Amounts: quota.Amounts{Requests: 1, OutputTokens: 100, Cost: 2 * cost},
 	})
 	if err != nil {
-		return err
+		return quota.Reservation{}, err
 	}
 	held := r.Held.Charge(r.Admitted)
-	rec := core.Record{
-		Kind: core.RecordIntent, Time: time.Now(), Exchange: id, Principal: core.Principal{User: s.User}, Model: s.Model,
-		Reserved: &held, Fallback: string(r.Fallback),
-	}
-	if err := n.log.Append(ctx, rec); err != nil {
-		return err
-	}
-	if abandoned {
-		return nil
-	}
+	rec := n.record(user, r)
+	rec.Kind, rec.Reserved = core.RecordIntent, &held
+	return r, n.log.Append(ctx, rec)
+}
+
+// finish records what an exchange used, and settles.
+func (n *node) finish(ctx context.Context, user string, r quota.Reservation, cost core.MicroUSD) error {
 	used := quota.Amounts{Requests: 1, OutputTokens: 40, Cost: cost}
 	charge := used.Charge(r.Admitted)
-	rec.Kind, rec.Reserved, rec.Settled = core.RecordOutcome, nil, &charge
+	rec := n.record(user, r)
+	rec.Kind, rec.Settled = core.RecordOutcome, &charge
 	if err := n.log.Append(ctx, rec); err != nil {
 		return err
 	}
-	_, err = n.guard.Settle(ctx, id, used)
+	_, err := n.guard.Settle(ctx, r.ID, used)
 	return err
+}
+
+func (n *node) record(user string, r quota.Reservation) core.Record {
+	return core.Record{
+		Time: n.now(), Exchange: r.ID, Principal: core.Principal{User: user}, Model: "m", Fallback: string(r.Fallback),
+	}
 }
 
 // TestSharedLedgerSurvives runs three replicas on one real Redis under load and does something to it, or to one of them. When
@@ -153,6 +198,12 @@ func TestSharedLedgerSurvives(t *testing.T) {
 			s.Do(t, "CONFIG", "SET", "maxmemory", "1mb")
 			progress(300)
 			s.Do(t, "CONFIG", "SET", "maxmemory", "0")
+		},
+		"a foreign key in place of the epoch": func(t *testing.T, s *redisproc.Server, progress func(int)) {
+			replaced(t, s, "{plumbline}:epoch", progress)
+		},
+		"a foreign key in place of the books": func(t *testing.T, s *redisproc.Server, progress func(int)) {
+			replaced(t, s, "{plumbline}:books", progress)
 		},
 		"another password": func(t *testing.T, s *redisproc.Server, progress func(int)) {
 			client := s.Client()
@@ -227,6 +278,17 @@ func TestSharedLedgerSurvives(t *testing.T) {
 			t.Logf("%d exchanges, %d of them admitted", ended.Load(), admitted.Load())
 		})
 	}
+}
+
+// replaced has somebody else's list stand where a key of Plumbline's was, for a while.
+func replaced(t *testing.T, s *redisproc.Server, key string, progress func(int)) {
+	t.Helper()
+	s.Do(t, "EVAL", "redis.call('DEL', KEYS[1]) redis.call('RPUSH', KEYS[1], 'theirs')", 1, key)
+	progress(300)
+	if got := s.Do(t, "LRANGE", key, 0, -1); fmt.Sprint(got) != "[theirs]" {
+		t.Errorf("the foreign key holds %v", got)
+	}
+	s.Do(t, "DEL", key)
 }
 
 // awaitNode waits until a node first serves with the shared ledger.

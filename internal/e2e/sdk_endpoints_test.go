@@ -160,13 +160,15 @@ func TestSDKObjectsOfOthers(t *testing.T) {
 	})
 }
 
-// A stream of a response that quota cuts is an incomplete one for the client, without an error.
+// A stream of a response that quota cuts is an incomplete one for the client, without an error, also where the provider goes on
+// for longer than it is granted after the cut, and both sides are reset.
 func TestSDKResponseCutByQuota(t *testing.T) {
 	s := func(*testing.T) setup {
-		return setup{objects: objects + `
-limits:
-  - {id: stream, scope: user, subject: ann, dimension: output_tokens, window: day, value: 1500}
-`, provider: provider.Options{Words: provider.LongWords, ChunkPause: 500 * time.Microsecond}}
+		return setup{
+			objects:  limited("id: stream, scope: user, subject: ann, dimension: output_tokens, window: day, value: 1500"),
+			provider: provider.Options{Words: provider.LongWords, ChunkPause: 500 * time.Microsecond},
+			settings: map[string]string{"extproc.cut_grace": "200ms"},
+		}
 	}
 	inEachSDK(t, s, func(t *testing.T, w *world, client sdk) {
 		r := client.make(t, w.sdkCall("responses.create", map[string]any{"model": "gpt-4o-mini", "input": onTask}).streamed()).ok(t)

@@ -15,10 +15,13 @@ func (a *Answer) Cut(reason core.Reason) []byte {
 // CutFor ends an event stream before its end and gives the bytes that do it, in the way that clients of its kind take for an
 // end. They may stand in place of what the last Write gave, or follow it.
 //
-//   - A chat or a completion gets a last chunk that finishes every choice that is open, and [DONE].
+//   - A chat or a completion gets a last chunk that finishes every choice that is open.
 //   - A response gets response.incomplete, whose sequence number is above every one before it.
 //   - Pictures, speech and transcripts get a comment. An event that ends them would hold a whole picture or text that
-//     there is not; the SDKs end their iteration where the stream ends.
+//     there is not.
+//
+// Each of them ends with [DONE], although OpenAI sends it in chats and completions only: the SDKs leave any stream there, and
+// would else wait for the connection to end, which a provider that goes on for too long breaks (docs/decisions/0042).
 //
 // The object "plumbline" of the last chunk or event says why, and for quota which limit, its numbers and its reset.
 //
@@ -41,14 +44,14 @@ func (a *Answer) CutFor(e *core.Error, now time.Time) []byte {
 	why.aboutQuota(e, now)
 	switch a.doc.kind {
 	case kindImage, kindSpeech, kindTranscript:
-		return append(out, ": plumbline "+string(e.Reason)+"\n\n"...)
+		out = append(out, ": plumbline "+string(e.Reason)+"\n\n"...)
 	case kindResponse:
 		out = append(out, "event: response.incomplete\n"...)
-		return appendData(out, a.lastEvent(why))
+		out = appendData(out, a.lastEvent(why))
 	default:
 		out = appendData(out, a.lastChunk(why))
-		return append(out, "data: [DONE]\n\n"...)
 	}
+	return append(out, "data: [DONE]\n\n"...)
 }
 
 // appendData appends the data of an event, and the end of it.

@@ -150,22 +150,25 @@ func TestCutOfEachKindAfterAnyByte(t *testing.T) {
 			}
 			out = append(out, a.Cut(core.ReasonQuotaExhausted)...)
 			chunks, done := events(t, out)
+			if !done {
+				t.Fatalf("%s, cut at %d: a client would wait on after %q", name, at, out)
+			}
 			switch a.doc.kind {
 			case kindCompletion:
 				last := chunks[len(chunks)-1]
-				if !done || last["object"] != "text_completion" {
+				if last["object"] != "text_completion" {
 					t.Fatalf("%s, cut at %d: %v", name, at, last)
 				}
 			case kindResponse:
 				last := chunks[len(chunks)-1]
-				if done || last["type"] != "response.incomplete" {
+				if last["type"] != "response.incomplete" {
 					t.Fatalf("%s, cut at %d: %v", name, at, last)
 				}
 				if n := len(chunks); n > 1 && name == "response" && last["sequence_number"].(float64) != float64(n-1) {
 					t.Fatalf("%s, cut at %d: number %v of event %d", name, at, last["sequence_number"], n)
 				}
 			default:
-				if done || len(chunks) != strings.Count(tt.body[:at], "\n\n") || !strings.HasSuffix(string(out), ": plumbline quota_exhausted\n\n") {
+				if len(chunks) != strings.Count(tt.body[:at], "\n\n") || !strings.HasSuffix(string(out), ": plumbline quota_exhausted\n\n"+doneEvent) {
 					t.Fatalf("%s, cut at %d: %q", name, at, out)
 				}
 			}

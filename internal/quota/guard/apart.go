@@ -38,7 +38,8 @@ func (g *Guard) fall(ctx context.Context, limits *quota.LimitSet) (*apart, *scal
 	if a != nil && a.left.IsZero() {
 		return a, a.scale(limits)
 	}
-	if a == nil || g.o.Now().Sub(a.left) > steady {
+	// One that was left a moment ago goes on, as used as it was, but not with a larger share than this replica has by now.
+	if a == nil || g.o.Now().Sub(a.left) > steady || a.replicas < g.replicas {
 		a = &apart{
 			ledger:   memory.New(memory.Options{Now: g.o.Now, Lease: g.o.Lease}),
 			replicas: max(g.replicas, 1),

@@ -26,6 +26,10 @@ import (
 // defaultDeadline bounds one operation on a request's way.
 const defaultDeadline = 25 * time.Millisecond
 
+// spare is the part of the deadline that the shared ledger is not given: after it, what the limits say without the ledger
+// has still to be found and said in time, and a timer is late by a part of a millisecond.
+const spare = 16
+
 // Options of a Guard. Shared, Records, Limits and Metrics are required.
 type Options struct {
 	Shared  Shared
@@ -34,7 +38,7 @@ type Options struct {
 	Limits  func() *quota.LimitSet
 	Changed <-chan struct{}
 	Metrics Metrics
-	// Deadline bounds one operation of the shared ledger on a request's way, 25 ms if zero.
+	// Deadline bounds a decision on a request's way, 25 ms if zero. The shared ledger is given a sixteenth less.
 	Deadline time.Duration
 	// Lease is how long what is held without the shared ledger lives without Touch, that of quota/memory if zero.
 	Lease time.Duration
@@ -278,8 +282,11 @@ func (g *Guard) Standings(
 // ask runs one operation of the shared ledger within the deadline. Callers who leave do not end it: what it holds must be
 // known.
 func (g *Guard) ask(ctx context.Context, op func(context.Context) error) error {
-	return g.askWithin(ctx, g.o.Deadline, op)
+	return g.askWithin(ctx, g.patience(), op)
 }
+
+// patience is how long a request waits for the shared ledger.
+func (g *Guard) patience() time.Duration { return g.o.Deadline - g.o.Deadline/spare }
 
 // leisure bounds operations that no request waits for.
 const leisure = 2 * time.Second

@@ -161,7 +161,7 @@ func (g *Guard) probe(ctx context.Context) (Pulse, error) {
 		return pulse, nil
 	}
 	g.o.Metrics.LedgerBreaker(BreakerHalfOpen)
-	within, cancel := context.WithTimeout(ctx, g.o.Deadline)
+	within, cancel := context.WithTimeout(ctx, g.patience())
 	defer cancel()
 	if err := ask(within); err != nil {
 		g.o.Metrics.LedgerBreaker(BreakerOpen)

@@ -86,7 +86,7 @@ func step(s state, op operation) (bool, state) {
 			return unknown || op.result == "lacks" && op.used == s.used(), s
 		}
 		r.held += op.amount
-		return unknown || op.result == "ok" && op.used == s.used(), s
+		return unknown || op.result == "ok", s // what it says of what is used is a look
 	case "settle":
 		switch r.status {
 		case 0:
@@ -337,6 +337,11 @@ func (h *history) note(op operation, err error, caller int, call int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.all = append(h.all, porcupine.Operation{ClientId: caller, Input: op.kind, Call: call, Output: op, Return: end})
+	if op.kind == "extend" && op.result == "ok" {
+		// Where the first answer was lost the second says how things stand then: what it did and what it saw are two moments.
+		seen := operation{kind: "look", id: op.id, result: "ok", used: op.used}
+		h.all = append(h.all, porcupine.Operation{ClientId: caller, Input: seen.kind, Call: call, Output: seen, Return: end})
+	}
 	if op.result == "resolved" || op.kind == "extend" && op.result == "unknown" {
 		// The client sent it twice, perhaps: the first did something, others ended that, and the second was told so.
 		op.result = "?"

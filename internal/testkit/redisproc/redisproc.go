@@ -35,6 +35,7 @@ type Server struct {
 	Addr string
 
 	args []string
+	env  []string // added to that of this process
 	log  testkit.Buffer
 	dir  string
 
@@ -91,6 +92,7 @@ func (s *Server) start() error {
 	}
 	cmd := exec.CommandContext(context.Background(), binary, append(base, s.args...)...)
 	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), s.env...)
 	cmd.Stdout, cmd.Stderr = &s.log, &s.log
 	cmd.SysProcAttr = childAttributes()
 	if err := cmd.Start(); err != nil {
