@@ -22,13 +22,16 @@ const module = "github.com/plumbline/plumbline"
 // layers orders the packages from the inside out. A package may import packages of layers before its own, and those of
 // its own layer that siblings names.
 var layers = [][]string{
-	{"internal/core", "internal/yamldoc", "internal/sqlite", "migrations"},
+	{"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "migrations"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
 	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold"},
-	{"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite"},
+	{
+		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite",
+		"internal/store/postgres",
+	},
 	{"internal/app"},
 	{"internal/simulate"},
 	{"internal/demo/provider"},
@@ -57,6 +60,7 @@ var homes = map[string][]string{
 	"google.golang.org/grpc":                    {"internal/extproc"},
 	"github.com/golang-jwt/jwt":                 {"internal/identity"},
 	"modernc.org/sqlite":                        {"internal/sqlite"},
+	"github.com/jackc/pgx":                      {"internal/postgres", "internal/store/postgres", "internal/audit/postgres"},
 	"github.com/prometheus/client_golang":       {"internal/telemetry", "internal/app"},
 	"github.com/alecthomas/kong":                {"internal/cli"},
 	"github.com/goccy/go-yaml":                  {"internal/yamldoc", "internal/envoyconf"},
