@@ -22,7 +22,7 @@ const module = "github.com/plumbline/plumbline"
 // layers orders the packages from the inside out. A package may import packages of layers before its own, and those of
 // its own layer that siblings names.
 var layers = [][]string{
-	{"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "migrations"},
+	{"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "migrations"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
@@ -44,6 +44,8 @@ var layers = [][]string{
 var siblings = map[string][]string{
 	"internal/deviation": {"internal/intent"}, // scores the same view of a prompt
 	"internal/store":     {"internal/quota"},  // limits are objects of the store
+	"internal/sqlite":    {"internal/schema"}, // the order of migrations is the same in both
+	"internal/postgres":  {"internal/schema"},
 	// counts at the scale of one replica while the shared ledger is away
 	"internal/quota/guard": {"internal/quota/memory"},
 }
