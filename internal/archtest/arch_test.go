@@ -27,7 +27,7 @@ var layers = [][]string{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
-	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold"},
+	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/store/layout"},
 	{
 		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite",
 		"internal/store/postgres",

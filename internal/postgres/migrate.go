@@ -35,7 +35,7 @@ func (s Schema) Pending(ctx context.Context, p *Pool) (names []string, err error
 		return err
 	})
 	if err != nil {
-		return nil, fmt.Errorf("postgres: schema %s: %w", s.Name, err)
+		return nil, fmt.Errorf("schema %s: %w", s.Name, err)
 	}
 	for _, m := range known[applied:] {
 		names = append(names, m.Name)
@@ -47,7 +47,7 @@ func (s Schema) Pending(ctx context.Context, p *Pool) (names []string, err error
 func (s Schema) Check(ctx context.Context, p *Pool) error {
 	pending, err := s.Pending(ctx, p)
 	if err == nil && len(pending) > 0 {
-		return fmt.Errorf("postgres: schema %s: %w: it lacks %s and later ones (%d in all): run `plumbline migrate`, or start with postgres.migrate: true",
+		return fmt.Errorf("schema %s: %w: it lacks %s and later ones (%d in all): run `plumbline migrate`, or start with postgres.migrate: true",
 			s.Name, schema.ErrMismatch, pending[0], len(pending))
 	}
 	return err
@@ -70,7 +70,7 @@ func (s Schema) Migrate(ctx context.Context, p *Pool) (applied []string, err err
 	for {
 		name, err := s.next(limited, p, known)
 		if err != nil {
-			return applied, fmt.Errorf("postgres: schema %s: %w", s.Name, err)
+			return applied, fmt.Errorf("schema %s: %w", s.Name, err)
 		}
 		if name == "" {
 			return applied, nil

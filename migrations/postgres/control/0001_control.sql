@@ -99,7 +99,7 @@ CREATE TABLE plumbline.changes (
 -- The store's version: one row, which each change locks from its beginning to its commit. So versions become visible in
 -- the order in which they were given, and none is given twice. A sequence would do neither.
 CREATE TABLE plumbline.feed (
-  only    boolean PRIMARY KEY DEFAULT true CHECK (only),
+  single  boolean PRIMARY KEY DEFAULT true CHECK (single),
   version bigint NOT NULL
 );
 INSERT INTO plumbline.feed (version) VALUES (0);
