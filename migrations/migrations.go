@@ -7,7 +7,7 @@ import (
 	"io/fs"
 )
 
-//go:embed sqlite/audit/*.sql sqlite/control/*.sql postgres/control/*.sql
+//go:embed sqlite/audit/*.sql sqlite/control/*.sql postgres/audit/*.sql postgres/control/*.sql
 var files embed.FS
 
 // SQLiteAudit is the schema of the audit log, SQLiteControl that of the control data.
@@ -18,6 +18,9 @@ var (
 
 // PostgresControl is the schema of the control data in Postgres, whose schema is called plumbline.
 var PostgresControl = sub("postgres/control")
+
+// PostgresAudit is the schema of the audit in Postgres, called plumbline_audit.
+var PostgresAudit = sub("postgres/audit")
 
 // sub names a directory of files. fs.Sub fails for malformed names only, and a wrong one has no migrations, which
 // sqlite.Migrate refuses.

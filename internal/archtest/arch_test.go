@@ -30,7 +30,7 @@ var layers = [][]string{
 	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/store/layout"},
 	{
 		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/store/sqlite",
-		"internal/store/postgres",
+		"internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
 	},
 	{"internal/app"},
 	{"internal/simulate"},
@@ -46,6 +46,8 @@ var siblings = map[string][]string{
 	"internal/store":     {"internal/quota"},  // limits are objects of the store
 	"internal/sqlite":    {"internal/schema"}, // the order of migrations is the same in both
 	"internal/postgres":  {"internal/schema"},
+	// is the store that the shipper ships to
+	"internal/audit/postgres": {"internal/audit/ship"},
 	// counts at the scale of one replica while the shared ledger is away
 	"internal/quota/guard": {"internal/quota/memory"},
 }

@@ -51,6 +51,7 @@ func (l *Log) move() {
 		for _, task := range tasks {
 			task(err)
 		}
+		l.measure()
 	}
 }
 
