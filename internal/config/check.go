@@ -20,6 +20,8 @@ const (
 	maxSecret = 8 << 10
 	// minJournal holds some dozens of records.
 	minJournal = 64 << 10
+	// minSpool holds some ten thousand records.
+	minSpool Bytes = 64 << 20
 )
 
 // check reports what is wrong with the settings, each at the name of the setting.
@@ -42,6 +44,9 @@ func (c *Config) check(problem func(setting, message string)) {
 	c.Provider.check(problem)
 	if c.Audit.JournalSize < minJournal || c.Audit.JournalSize > maxMessage {
 		problem("audit.journal_size", "must be at least 64KiB and at most 1GiB")
+	}
+	if c.Audit.SpoolSize < minSpool {
+		problem("audit.spool_size", "must be at least 64MiB")
 	}
 	c.Redis.check(c.Quota.Ledger, problem)
 	if c.Shutdown.Grace <= 0 {

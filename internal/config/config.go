@@ -82,6 +82,7 @@ type Provider struct {
 type Audit struct {
 	Durability  Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
 	JournalSize Bytes      `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
+	SpoolSize   Bytes      `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At the bound, after Postgres took no records for a long time, new calls are refused until it does."`
 }
 
 // Quota says where limits are counted.
@@ -132,7 +133,7 @@ func Default() Config {
 			MaxLifetime: 24 * time.Hour,
 			Leeway:      30 * time.Second,
 		},
-		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20},
+		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30},
 		Quota:    Quota{Ledger: LedgerMemory},
 		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
