@@ -49,6 +49,10 @@ func (c *Config) check(problem func(setting, message string)) {
 		problem("audit.spool_size", "must be at least 64MiB")
 	}
 	c.Redis.check(c.Quota.Ledger, problem)
+	c.Postgres.check(problem)
+	if m := c.Feed.MaxStaleness; m < minStaleness || m > maxStaleness {
+		problem("feed.max_staleness", "must be from 2s to 1h")
+	}
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")
 	}
@@ -123,6 +127,38 @@ func (r Redis) check(ledger LedgerKind, problem func(setting, message string)) {
 	}
 	if r.Deadline < minDeadline || r.Deadline > maxDeadline {
 		problem("redis.deadline", "must be from 1ms to 1s")
+	}
+}
+
+// minStaleness leaves room for some looks that fail; beyond maxStaleness a block would not be one.
+const (
+	minStaleness = 2 * time.Second
+	maxStaleness = time.Hour
+)
+
+// Bounds of what one process takes of a Postgres server, and of what a command waits.
+const (
+	maxConnections     = 100
+	minPostgresTimeout = 100 * time.Millisecond
+	maxPostgresTimeout = 5 * time.Minute
+)
+
+// check leaves reading the connection string to whoever connects; what is no such string at all is told here.
+func (p Postgres) check(problem func(setting, message string)) {
+	url := p.URL.Reveal()
+	isURL := strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+	switch {
+	case url == "":
+	case len(url) > maxSecret || strings.ContainsFunc(url, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		problem("postgres.url", "must be one line")
+	case !isURL && !strings.Contains(url, "="):
+		problem("postgres.url", "must be a connection string, such as postgres://plumbline:password@db.internal/plumbline")
+	}
+	if p.MaxConnections < 1 || p.MaxConnections > maxConnections {
+		problem("postgres.max_connections", "must be from 1 to "+strconv.Itoa(maxConnections))
+	}
+	if p.Timeout < minPostgresTimeout || p.Timeout > maxPostgresTimeout {
+		problem("postgres.timeout", "must be from 100ms to 5m")
 	}
 }
 

@@ -10,7 +10,7 @@ import "time"
 
 // Config is every setting. The group of a setting is the first part of its name.
 type Config struct {
-	DataDir  string   `json:"data_dir" doc:"Directory of the embedded files audit.db and plumbline.db. Created when it does not exist."`
+	DataDir  string   `json:"data_dir" doc:"Directory of the files audit.db and, without postgres.url, plumbline.db. Created when it does not exist."`
 	Policy   Policy   `json:"policy"`
 	Prices   Prices   `json:"prices"`
 	ExtProc  ExtProc  `json:"extproc"`
@@ -20,6 +20,8 @@ type Config struct {
 	Audit    Audit    `json:"audit"`
 	Quota    Quota    `json:"quota"`
 	Redis    Redis    `json:"redis"`
+	Postgres Postgres `json:"postgres"`
+	Feed     Feed     `json:"feed"`
 	Log      Log      `json:"log"`
 	Shutdown Shutdown `json:"shutdown"`
 }
@@ -102,6 +104,19 @@ type Redis struct {
 	Deadline  time.Duration `json:"deadline" doc:"How long a request waits for one operation. After that, and until Redis answers in time again, each limit does what its unreachable says."`
 }
 
+// Postgres is the server that durable records are kept in. See docs/how-to/postgres.md.
+type Postgres struct {
+	URL            Secret        `json:"url" doc:"Connection string, as in postgres://plumbline:password@db.internal/plumbline?sslmode=verify-full. People, tasks, limits and credentials are kept there. Empty: in the SQLite files of data_dir."`
+	MaxConnections int           `json:"max_connections" doc:"Most connections that this process opens for control data."`
+	Timeout        time.Duration `json:"timeout" doc:"How long one call may take, the wait for a connection included. The server gives statements of a change up after that time too."`
+	Migrate        bool          `json:"migrate" doc:"Whoever opens an older schema upgrades it. false: plumbline migrate alone does, and an older schema is refused."`
+}
+
+// Feed says how changes to people, tasks, limits and credentials reach a replica.
+type Feed struct {
+	MaxStaleness time.Duration `json:"max_staleness" doc:"How long the last look at them may be past. Beyond, calls are refused with 503: a block or a revocation may have been missed. Looks are 500ms apart."`
+}
+
 // Log says what is logged.
 type Log struct {
 	Level  Level  `json:"level" doc:"Least severe level that is written."`
@@ -136,6 +151,8 @@ func Default() Config {
 		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30},
 		Quota:    Quota{Ledger: LedgerMemory},
 		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
+		Postgres: Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
+		Feed:     Feed{MaxStaleness: time.Minute},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 		Shutdown: Shutdown{Grace: 10 * time.Minute},
 	}

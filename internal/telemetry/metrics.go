@@ -190,6 +190,8 @@ type Gauges struct {
 	BodyBytesInFlight   func() float64
 	AuditHealthy        func() bool
 	DirectoryVersion    func() float64
+	DirectoryAge        func() float64 // seconds
+	DirectoryFailures   func() float64 // a counter
 	Spool               func() Spool // nil where records are not shipped
 }
 
@@ -208,6 +210,11 @@ func (m *Metrics) Watch(reg prometheus.Registerer, g Gauges) {
 	gauge("streams_open", "ext_proc streams open now.", g.StreamsOpen)
 	gauge("body_bytes_in_flight", "Request body bytes admitted into memory now.", g.BodyBytesInFlight)
 	gauge("directory_version", "Version of the people, tasks, limits and keys in force.", g.DirectoryVersion)
+	gauge("directory_age_seconds", "Time since the people, tasks, limits and keys in force were last compared with the store. Beyond feed.max_staleness calls are refused.", g.DirectoryAge)
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "plumbline", Name: "directory_failures_total",
+		Help: "Looks at the store that failed: people, tasks, limits and keys stayed as they were.",
+	}, g.DirectoryFailures))
 	gauge("audit_healthy", "1 while audit records can be written.", func() float64 {
 		if g.AuditHealthy() {
 			return 1
