@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -227,12 +228,13 @@ func (s *Store) change(ctx context.Context, do func(ctx context.Context, c *chan
 	})
 }
 
-// note adds an entry to the change feed, which publish writes.
+// note adds an entry to the change feed, which publish writes. An actor is named by the operating system, which may use
+// any bytes.
 func (c *change) note(actor, action, kind, id string) {
 	c.version++
 	c.versions = append(c.versions, int64(c.version))
 	c.times = append(c.times, store.Micros(time.Now()))
-	c.actors = append(c.actors, actor)
+	c.actors = append(c.actors, strings.ReplaceAll(strings.ToValidUTF8(actor, "?"), "\x00", "?"))
 	c.actions = append(c.actions, action)
 	c.things = append(c.things, kind+"/"+id)
 }

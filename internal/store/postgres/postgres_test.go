@@ -3,6 +3,8 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -14,7 +16,16 @@ import (
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if url := os.Getenv(childURL); url != "" {
+		if err := child(url, os.Getenv("PLUMBLINE_TEST_CHILD_NAME")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // control is a database with every migration.
 var control = pgproc.Template{Name: "control", Make: func(ctx context.Context, url string) error {

@@ -88,7 +88,7 @@ const putPiece = 500
 
 // put stores objects that are valid and break no reference, and notes those that this changes.
 func (k kind[T]) put(ctx context.Context, c *change, objects []T) error {
-	actor := strings.ReplaceAll(strings.ToValidUTF8(store.Actor(ctx), "?"), "\x00", "?")
+	actor := store.Actor(ctx)
 	for piece := range slices.Chunk(objects, putPiece) {
 		batch := &pgx.Batch{}
 		for _, o := range piece {

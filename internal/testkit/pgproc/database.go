@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"path/filepath"
 	"sync"
 	"testing"
 
@@ -149,3 +150,6 @@ func (s *Server) url(role, database, password string) string {
 func (s *Server) URL(role, database, password string) string { return s.url(role, database, password) }
 
 func quote(name string) string { return pgx.Identifier{name}.Sanitize() }
+
+// Program is the path of another of Postgres' programs, such as pg_dump.
+func (s *Server) Program(name string) string { return filepath.Join(s.home.binaries, name) }
