@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -18,6 +19,8 @@ const (
 	shipConns = 2
 	// chargesOwed is how long charges are kept in a spool: the longest window, and a margin for time zones.
 	chargesOwed = 33 * 24 * time.Hour
+	// drainLimit bounds the shipping at a stop.
+	drainLimit = 5 * time.Second
 )
 
 // records is the audit in Postgres and what ships to it.
@@ -77,12 +80,16 @@ func (r *records) close(ctx context.Context, log *audit.Log) error {
 	if r == nil {
 		return nil
 	}
-	if _, err := log.End(ctx); err == nil { // the last of it is in the tables
-		if err := r.shipper.Drain(ctx); err != nil {
-			return fmt.Errorf("shipping the rest of the audit, which the next start does: %w", err)
-		}
+	limited, cancel := context.WithTimeout(ctx, drainLimit) // the log's own end must not wait for a server that is away
+	defer cancel()
+	_, err := log.End(limited) // the last of it is in the tables then
+	if err == nil {
+		err = r.shipper.Drain(limited)
 	}
-	return r.pool.Close()
+	if err != nil {
+		err = fmt.Errorf("shipping the rest of the audit, which the next start does: %w", err)
+	}
+	return errors.Join(err, r.pool.Close())
 }
 
 // spoolGauges are what metrics tell of the spool; nil without Postgres.

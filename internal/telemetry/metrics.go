@@ -192,7 +192,7 @@ type Gauges struct {
 	DirectoryVersion    func() float64
 	DirectoryAge        func() float64 // seconds
 	DirectoryFailures   func() float64 // a counter
-	Spool               func() Spool // nil where records are not shipped
+	Spool               func() Spool   // nil where records are not shipped
 }
 
 // Spool is how the shipping of audit records goes.
