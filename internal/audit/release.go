@@ -64,6 +64,7 @@ func (l *Log) releaseSome(ctx context.Context, upTo Position, owed time.Time) (d
 		return 0, false, l.rollback(ctx, err)
 	}
 	l.dirty.Store(true)
+	signal(l.checkpoint)
 	return deleted, to < end, nil
 }
 

@@ -1,8 +1,10 @@
 package audit_test
 
 import (
+	"encoding/json"
 	"errors"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -139,20 +141,25 @@ func TestReleaseKeepsWhatIsNeeded(t *testing.T) {
 // TestBoundedSpool refuses new calls at the bound, takes outcomes of those that were admitted, and is back once what was
 // shipped is let go of.
 func TestBoundedSpool(t *testing.T) {
-	const bound = 4 << 20
+	const bound = 48 << 20 // beside which the WAL is small
+	wide := func(i int) core.Record {
+		rec := intentRecord(i)
+		rec.Facts = json.RawMessage(`"` + strings.Repeat("x", 64<<10) + `"`)
+		return rec
+	}
 	log := openLog(t, audit.Options{MaxSize: bound})
 	admitted := 0
 	for {
-		err := log.Append(t.Context(), intentRecord(admitted))
+		err := log.Append(t.Context(), wide(admitted))
 		if errors.Is(err, audit.ErrUnavailable) {
 			break
 		}
 		must(t, err)
-		if admitted++; admitted%256 == 0 {
+		if admitted++; admitted%16 == 0 {
 			_, err := log.End(t.Context()) // the tables are measured when records are moved
 			must(t, err)
 		}
-		if admitted > 100_000 {
+		if admitted > 10_000 {
 			t.Fatal("the bound does not hold")
 		}
 	}
