@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,7 +16,11 @@ import (
 func TestAuditReachesPostgres(t *testing.T) {
 	server := pgproc.Start(t, pgproc.Options{})
 	db := server.Database(t, pgproc.Template{})
-	cfg := testConfig(t, map[string]string{"postgres.url": db.URL})
+	url := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(url, []byte(db.URL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg := testConfig(t, map[string]string{"postgres.url": "file:" + url})
 	a, stop := running(t, cfg)
 	record := func(exchange string) {
 		t.Helper()
