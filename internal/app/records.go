@@ -19,11 +19,11 @@ import (
 // place that tells the two ways to run apart. It makes the data directory, so that people and work can be set up before
 // the first start.
 func OpenStore(ctx context.Context, c config.Config) (store.Store, error) {
+	if err := os.MkdirAll(c.DataDir, 0o700); err != nil { // the audit and the socket lie there either way
+		return nil, fmt.Errorf("data_dir: %w", err)
+	}
 	if !c.Postgres.URL.IsZero() {
 		return postgres.Open(ctx, postgres.Options{Options: poolOptions(c.Postgres), Migrate: c.Postgres.Migrate})
-	}
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
 	}
 	return sqlite.Open(ctx, StorePath(c.DataDir))
 }
