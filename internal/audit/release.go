@@ -39,6 +39,11 @@ func (l *Log) releaseSome(ctx context.Context, upTo Position, owed time.Time) (d
 	if err := l.conn.QueryRowContext(ctx, "SELECT value FROM state WHERE name = 'released'").Scan(&from); err != nil {
 		return 0, false, err
 	}
+	if int64(l.stored)-l.indexed.Load() >= indexEvery { // was put off while there was trouble
+		if err := l.index(indexEvery); err != nil {
+			return 0, false, err
+		}
+	}
 	end := min(int64(upTo), l.shipped.Load(), l.indexed.Load(), int64(l.stored)-1)
 	to := min(from+releaseAtOnce, end)
 	if to <= from {
