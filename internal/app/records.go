@@ -65,7 +65,7 @@ func eachSchema(
 	if err != nil {
 		return nil, err
 	}
-	defer pool.Close()
+	defer func() { _ = pool.Close() }()
 	for _, s := range schemas {
 		names, err := do(s, pool)
 		for _, name := range names {

@@ -14,7 +14,7 @@ import (
 
 // TestAuditReachesPostgres: while it runs, what is recorded while Postgres is away, and the rest at the stop.
 func TestAuditReachesPostgres(t *testing.T) {
-	server := pgproc.Start(t, pgproc.Options{})
+	server := pgproc.Start(t, pgproc.Options{Fsync: true}) // what it has said it has, it has after its death
 	db := server.Database(t, pgproc.Template{})
 	url := filepath.Join(t.TempDir(), "url")
 	if err := os.WriteFile(url, []byte(db.URL), 0o600); err != nil {

@@ -39,8 +39,9 @@ func (l *Log) releaseSome(ctx context.Context, upTo Position, owed time.Time) (d
 	if err := l.conn.QueryRowContext(ctx, "SELECT value FROM state WHERE name = 'released'").Scan(&from); err != nil {
 		return 0, false, err
 	}
-	if int64(l.stored)-l.indexed.Load() >= indexEvery { // was put off while there was trouble
-		if err := l.index(indexEvery); err != nil {
+	// What was put off while there was trouble; and in a log over its bound all, since only what is indexed can go.
+	if n := min(int64(l.stored)-l.indexed.Load(), indexEvery); n == indexEvery || n > 0 && l.overfull() {
+		if err := l.index(int(n)); err != nil {
 			return 0, false, err
 		}
 	}

@@ -94,6 +94,7 @@ func (l *Log) addOpenings(ctx context.Context, batch []Shipment) error {
 			if known[rec.Exchange] == nil {
 				asked = append(asked, rec.Exchange)
 			}
+		case core.RecordDeny, core.RecordRefusals, core.RecordAdmin:
 		}
 	}
 	if err := l.intents(ctx, asked, known); err != nil {

@@ -164,7 +164,7 @@ func (s *session) withRecords(use func(auditRecords) error) error {
 	if err != nil {
 		return err
 	}
-	defer pool.Close()
+	defer func() { _ = pool.Close() }()
 	return use(store)
 }
 

@@ -109,20 +109,20 @@ func TestStoreAwayIsTriedAgain(t *testing.T) {
 		s := ship.New(ship.Options{Source: source, Destination: d})
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		if err := s.Drain(ctx); err != nil {
 			t.Fatal(err)
 		}
 		source.entries = newSpool(20).entries
 		d.away, d.calls = errors.New("away"), 0
 		go func() { ended <- s.Run(ctx) }()
-		time.Sleep(10 * time.Minute)
+		<-time.After(10 * time.Minute)
 		synctest.Wait()
 		if d.calls < 40 || d.calls > 120 || source.shipped != 10 {
 			t.Errorf("%d attempts in ten minutes, %d shipped", d.calls, source.shipped)
 		}
 		d.away = nil
-		time.Sleep(16 * time.Second)
+		<-time.After(16 * time.Second)
 		synctest.Wait()
 		if source.shipped != 20 || len(d.stored) != 20 {
 			t.Errorf("%d shipped after the store came back", source.shipped)
@@ -150,7 +150,7 @@ func TestHoldKeepsEntries(t *testing.T) {
 			if source.released != want {
 				t.Errorf("released up to %d, want %d", source.released, want)
 			}
-			time.Sleep(11 * time.Minute)
+			<-time.After(11 * time.Minute)
 			if want == 4 {
 				hold = 9
 			}
