@@ -64,7 +64,7 @@ func eachSchema(
 	if err != nil {
 		return nil, err
 	}
-	defer pool.Close()
+	defer func() { err = errors.Join(err, pool.Close()) }()
 	for _, s := range schemas {
 		names, err := do(s, pool)
 		for _, name := range names {
