@@ -65,7 +65,7 @@ func eachSchema(
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = pool.Close() }()
+	defer func() { err = errors.Join(err, pool.Close()) }()
 	for _, s := range schemas {
 		names, err := do(s, pool)
 		for _, name := range names {

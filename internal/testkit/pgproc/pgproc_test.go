@@ -72,8 +72,8 @@ func TestStopKillPauseAndStandby(t *testing.T) {
 			t.Errorf("after %s: %d", name, n)
 		}
 	}
-	if max := One[string](t, d, "SHOW max_connections"); max != "20" {
-		t.Errorf("max_connections %s", max)
+	if most := One[string](t, d, "SHOW max_connections"); most != "20" {
+		t.Errorf("max_connections %s", most)
 	}
 
 	c, err := pgx.Connect(t.Context(), d.URL)
