@@ -14,6 +14,9 @@ GOFLAGS_BUILD := -trimpath
 TESTS_AT_ONCE := 4
 export ENVOY ?= $(shell command -v envoy 2>/dev/null || echo $(ENVOY_BIN))
 
+# Debian keeps the server's programs out of PATH.
+POSTGRES_FOUND := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || test -n "$$PLUMBLINE_POSTGRES"
+
 # Files that make a new binary necessary.
 GO_SOURCES := $(shell find cmd internal migrations envoy -type f -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 
@@ -37,18 +40,21 @@ test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go
 	@command -v wrk >/dev/null || tools/apt-install wrk
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
+	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
 
 .PHONY: race
 race: $(ENVOY) sdks ## the same under the race detector
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
+	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos
 chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
+	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/... ./internal/app/...
 	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
 	go test -timeout 10m -run '^$$' -bench RedisAway -benchtime 40x ./internal/app

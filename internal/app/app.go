@@ -45,6 +45,7 @@ type App struct {
 	store      store.Store
 	directory  *store.Directory
 	audit      *audit.Log
+	records    *records // nil without Postgres
 	refusals   *audit.Refusals
 	trail      *trail
 	issuers    *issuers
@@ -100,6 +101,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openLedger(ctx, metrics); err != nil {
 		return nil, err
 	}
+	if err := a.openRecords(ctx); err != nil {
+		return nil, err
+	}
 	if err := a.openIssuers(metrics); err != nil {
 		return nil, err
 	}
@@ -130,6 +134,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.records.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
@@ -190,7 +195,7 @@ func (a *App) close(ctx context.Context) {
 		errs = append(errs, a.roller.close(ctx))
 	}
 	if a.audit != nil {
-		errs = append(errs, a.audit.Close(ctx))
+		errs = append(errs, a.records.close(ctx, a.audit), a.audit.Close(ctx))
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

@@ -14,15 +14,15 @@ import (
 	"github.com/plumbline/plumbline/internal/quota/drift"
 )
 
-// records are what a comparison needs of one replica's records, wherever they are kept. See audit.Reader.
-type records interface {
+// bookRecords are what a comparison needs of one replica's records, wherever they are kept. See audit.Reader.
+type bookRecords interface {
 	Charges(ctx context.Context, q audit.ChargesQuery, fn func(audit.Charged) error) error
 	FellBack(ctx context.Context, after int64) (map[string]struct{}, error)
 	Search(ctx context.Context, q audit.Query) ([]audit.Entry, string, error)
 	Close() error
 }
 
-var _ records = (*audit.Reader)(nil)
+var _ bookRecords = (*audit.Reader)(nil)
 
 // books are the records of some replicas.
 type books struct {
@@ -33,7 +33,7 @@ type books struct {
 
 type openBook struct {
 	name, path string
-	records    records
+	records    bookRecords
 }
 
 var _ drift.Records = (*books)(nil)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
@@ -34,8 +35,12 @@ type roller struct {
 
 	mu    sync.Mutex // of what follows
 	sums  *rollup.Rollup
-	fresh int // charges that the file does not hold
+	fresh int          // charges that the file does not hold
+	saved atomic.Int64 // position of the last charge that the file holds
 }
+
+// hold is the position up to which the audit may let go of records: the file's last record tells that it is of this audit.
+func (r *roller) hold() audit.Position { return audit.Position(max(r.saved.Load()-1, 0)) }
 
 // fill books the charges of the records in a ledger that does not serve yet.
 func (r *roller) fill(ctx context.Context, ledger *memory.Ledger, limits *quota.LimitSet) error {
@@ -85,6 +90,7 @@ func (r *roller) load(ctx context.Context) error {
 		}
 		if ok && known == leaf {
 			r.sums = sums
+			r.saved.Store(sums.Position())
 			return nil
 		}
 		r.log.Warn("the sums of charges are of another audit log; reading the records instead", "path", r.path)
@@ -142,6 +148,7 @@ func (r *roller) roll(ctx context.Context, atLeast int) error {
 		return err
 	}
 	r.fresh = 0
+	r.saved.Store(r.sums.Position())
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -22,47 +21,21 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
-	"github.com/plumbline/plumbline/internal/store"
-	"github.com/plumbline/plumbline/internal/store/sqlite"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
 // closeTimeout bounds what is owed when an exchange ends: its record and its settlement.
 const closeTimeout = 10 * time.Second
 
-// OpenStore opens the control data. It makes the data directory, so that people and work can be set up before the first
-// start.
-func OpenStore(ctx context.Context, c config.Config) (store.Store, error) {
-	if err := os.MkdirAll(c.DataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("data_dir: %w", err)
-	}
-	return sqlite.Open(ctx, StorePath(c.DataDir))
-}
-
-func (a *App) openStore(ctx context.Context) error {
-	st, err := OpenStore(ctx, a.cfg)
-	if err != nil {
-		return err
-	}
-	a.store = st
-	a.people = &people{}
-	load := func(s *store.Snapshot) {
-		a.people.load(s)
-		a.limitsLoaded()
-	}
-	a.directory, err = store.NewDirectory(ctx, store.DirectoryOptions{Store: st, Now: time.Now, Log: a.log, OnLoad: load})
-	if err != nil {
-		return err
-	}
-	a.people.fresh = a.directory.Fresh
-	return nil
-}
-
 func (a *App) openAudit(ctx context.Context) error {
-	log, err := audit.Open(ctx, audit.Options{
+	o := audit.Options{
 		Path: AuditPath(a.cfg.DataDir), Durability: audit.Durability(a.cfg.Audit.Durability),
 		Journal: int64(a.cfg.Audit.JournalSize), Now: time.Now, Logger: a.log,
-	})
+	}
+	if !a.cfg.Postgres.URL.IsZero() {
+		o.MaxSize = int64(a.cfg.Audit.SpoolSize)
+	}
+	log, err := audit.Open(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -208,6 +181,9 @@ func (a *App) gauges() telemetry.Gauges {
 		StreamsOpen:         func() float64 { return float64(a.extproc.OpenStreams()) },
 		BodyBytesInFlight:   func() float64 { return float64(a.extproc.BodyBytesInFlight()) },
 		AuditHealthy:        func() bool { return a.audit.Healthy() == nil },
+		Spool:               a.records.spoolGauges(),
 		DirectoryVersion:    func() float64 { return float64(a.directory.Snapshot().Generation()) },
+		DirectoryAge:        func() float64 { return a.directory.Age().Seconds() },
+		DirectoryFailures:   func() float64 { return float64(a.directory.Failures()) },
 	}
 }

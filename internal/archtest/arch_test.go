@@ -22,13 +22,18 @@ const module = "github.com/plumbline/plumbline"
 // layers orders the packages from the inside out. A package may import packages of layers before its own, and those of
 // its own layer that siblings names.
 var layers = [][]string{
-	{"internal/core", "internal/yamldoc", "internal/sqlite", "internal/audit/chain", "migrations"},
+	{
+		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "migrations",
+	},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
 	},
-	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/replay"},
-	{"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup", "internal/quota/drift", "internal/store/sqlite"},
+	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/replay", "internal/store/layout"},
+	{
+		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
+		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
+	},
 	{"internal/app"},
 	{"internal/simulate"},
 	{"internal/demo/provider"},
@@ -41,6 +46,10 @@ var layers = [][]string{
 var siblings = map[string][]string{
 	"internal/deviation": {"internal/intent"}, // scores the same view of a prompt
 	"internal/store":     {"internal/quota"},  // limits are objects of the store
+	"internal/sqlite":    {"internal/schema"}, // the order of migrations is the same in both
+	"internal/postgres":  {"internal/schema"},
+	// is the store that the shipper ships to
+	"internal/audit/postgres": {"internal/audit/ship"},
 	// counts at the scale of one replica while the shared ledger is away
 	"internal/quota/guard": {"internal/quota/memory"},
 }
@@ -57,6 +66,7 @@ var homes = map[string][]string{
 	"google.golang.org/grpc":                    {"internal/extproc"},
 	"github.com/golang-jwt/jwt":                 {"internal/identity"},
 	"modernc.org/sqlite":                        {"internal/sqlite"},
+	"github.com/jackc/pgx":                      {"internal/postgres", "internal/store/postgres", "internal/audit/postgres"},
 	"github.com/prometheus/client_golang":       {"internal/telemetry", "internal/app"},
 	"github.com/alecthomas/kong":                {"internal/cli"},
 	"github.com/goccy/go-yaml":                  {"internal/yamldoc", "internal/envoyconf"},

@@ -95,6 +95,9 @@ func (l *Log) check() {
 	if known == nil || known.final {
 		return
 	}
+	if l.overfull() {
+		return
+	}
 	if err := l.room.fill(); err != nil {
 		return
 	}

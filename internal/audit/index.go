@@ -146,13 +146,15 @@ var indexGaps = []indexProblem{
 			AND (c.requests, c.input_tokens, c.output_tokens, c.cost) = (e.requests, e.input_tokens, e.output_tokens, e.cost))`},
 }
 
-// indexSurplus finds what an index holds and no entry does.
+// indexSurplus finds what an index holds and no entry does. Changes and charges stay when their entries are let go of.
 var indexSurplus = []indexProblem{
 	{"the index of exchanges holds it under another one", `SELECT min(x.entry) FROM by_exchange AS x
-		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = x.entry AND e.exchange = x.exchange AND e.kind = x.kind
+		WHERE x.entry > (SELECT value FROM state WHERE name = 'released')
+			AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = x.entry AND e.exchange = x.exchange AND e.kind = x.kind
 			AND NOT (` + unindexed + `))`},
 	{"the index of persons holds it under another one", `SELECT min(u.entry) FROM by_user AS u
 		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = u.entry AND e.user = u.user AND NOT (` + unindexed + `))`},
 	{"the index of charges holds another charge", `SELECT min(c.entry) FROM charges AS c
-		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = c.entry AND e.admitted = c.admitted AND NOT (` + unindexed + `))`},
+		WHERE c.entry > (SELECT value FROM state WHERE name = 'released')
+			AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = c.entry AND e.admitted = c.admitted AND NOT (` + unindexed + `))`},
 }

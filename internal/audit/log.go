@@ -56,6 +56,9 @@ type Options struct {
 	Ballast int64
 	// Journal is the size of each of the two files of the journal in bytes, 8 MiB if zero.
 	Journal int64
+	// MaxSize bounds the tables and their WAL in bytes, where another store takes what is recorded: at the bound all but
+	// outcomes are refused until some of it was shipped and let go of. Zero for no bound.
+	MaxSize int64
 	Now     func() time.Time // time.Now if nil
 	Logger  *slog.Logger     // discards if nil
 	// Committed, if set, is told of each group that became durable: how many records it held and how long it took. It must
@@ -74,6 +77,8 @@ type Log struct {
 	// journal is written by the writer goroutine and emptied by the mover.
 	journal *journal
 	indexed atomic.Int64 // position up to which the tables are indexed
+	shipped atomic.Int64 // position up to which another store has the entries
+	size    atomic.Int64 // of the tables and the WAL in bytes, with a bound
 
 	// Of the writer goroutine alone.
 	writer writer
@@ -212,12 +217,14 @@ func (l *Log) register(ctx context.Context) error {
 			return err
 		}
 	}
-	const ends = "SELECT coalesce(max(id), 0), (SELECT value FROM state WHERE name = 'indexed') FROM entries"
-	var indexed int64
-	if err := l.conn.QueryRowContext(ctx, ends).Scan(&l.writer.inherited, &indexed); err != nil {
+	const ends = `SELECT coalesce(max(id), 0), (SELECT value FROM state WHERE name = 'indexed'),
+		(SELECT value FROM state WHERE name = 'shipped') FROM entries`
+	var indexed, shipped int64
+	if err := l.conn.QueryRowContext(ctx, ends).Scan(&l.writer.inherited, &indexed, &shipped); err != nil {
 		return err
 	}
 	l.indexed.Store(indexed)
+	l.shipped.Store(shipped)
 	if err := l.indexRest(l.writer.inherited); err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ func (l *Log) move() {
 		for _, task := range tasks {
 			task(err)
 		}
+		l.measure()
 	}
 }
 
@@ -69,7 +70,7 @@ func (l *Log) empty() error {
 		}
 		clear(l.taken[:n])
 		l.taken = l.taken[n:]
-		if l.stored-Position(l.indexed.Load()) >= indexEvery && l.trouble.Load() == nil { // room on a full disk is for records
+		if l.stored-Position(l.indexed.Load()) >= indexEvery && (l.trouble.Load() == nil || l.overfull()) { // room on a full disk is for records
 			if err := l.index(indexEvery); err != nil {
 				return l.fail(err)
 			}

@@ -15,6 +15,7 @@ type Verified struct {
 
 // BadEntryError names the first entry that is not as it was written.
 type BadEntryError struct {
+	// Position is zero where the records of several logs are kept together.
 	Position Position
 	Writer   string
 	Seq      uint64
@@ -23,12 +24,17 @@ type BadEntryError struct {
 }
 
 func (e *BadEntryError) Error() string {
+	if e.Position == 0 {
+		return fmt.Sprintf("audit: number %d of writer %s: %s", e.Seq, e.Writer, e.Problem)
+	}
 	return fmt.Sprintf("audit: entry %d (writer %s, number %d): %s", e.Position, e.Writer, e.Seq, e.Problem)
 }
 
 // Verify reads the whole log and checks that each writer's numbers are dense, that each leaf hash is that of its record,
 // that the columns say what the record says and that the indexes hold what the columns say. The first entry that fails
 // is returned as a *BadEntryError.
+//
+// Of a log that is the spool of another store, it checks what is still here: what was let go of is checked there.
 //
 // It finds what was changed or taken out of the middle. That the end of a writer's records is missing, or that a record
 // was rewritten together with its hash, shows only against hashes kept elsewhere.
@@ -46,7 +52,7 @@ func (r *Reader) Verify(ctx context.Context) (Verified, error) {
 		}
 		for _, s := range page {
 			e := s.entry
-			if problem := s.problem(last[e.Writer] + 1); problem != "" {
+			if problem := s.problem(last[e.Writer]); problem != "" {
 				return seen, &BadEntryError{e.Position, e.Writer, e.Seq, problem}
 			}
 			last[e.Writer] = e.Seq
@@ -80,6 +86,11 @@ func (r *Reader) verifyJournal(ctx context.Context, from Position, last map[stri
 		return true, nil
 	}
 	for _, f := range recent.frames {
+		if last[f.writer] == 0 { // all that the tables had of it may have been let go of
+			if last[f.writer], err = r.releasedOf(ctx, f.writer); err != nil {
+				return false, err
+			}
+		}
 		if want := last[f.writer] + 1; f.seq != want {
 			return false, &BadEntryError{f.position, f.writer, f.seq, fmt.Sprintf("number %d was expected: records are missing", want)}
 		}
@@ -88,6 +99,15 @@ func (r *Reader) verifyJournal(ctx context.Context, from Position, last map[stri
 	}
 	seen.Writers = int64(len(last))
 	return false, nil
+}
+
+// releasedOf gives the number up to which a writer's entries may be gone since another store has them.
+func (r *Reader) releasedOf(ctx context.Context, writer string) (seq uint64, err error) {
+	err = r.db.QueryRowContext(ctx, "SELECT released FROM writers WHERE name = ?", writer).Scan(&seq)
+	if err != nil {
+		return 0, fmt.Errorf("audit: verifying: %w", err)
+	}
+	return seq, nil
 }
 
 // verifyIndexes returns the first entry with one of the problems as a *BadEntryError.
@@ -114,7 +134,8 @@ func (r *Reader) verifyIndexes(ctx context.Context, problems []indexProblem, arg
 // stored reads a page of entries. One long read would keep the writer from starting its WAL over.
 func (r *Reader) stored(ctx context.Context, after Position) ([]stored, error) {
 	const query = `SELECT e.id, coalesce(w.name, ''), e.seq, e.leaf, e.time, e.kind, e.exchange, e.user, e.team, e.app, e.action,
-		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record
+		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record,
+		coalesce(w.released, 0), (SELECT value FROM state WHERE name = 'released')
 		FROM entries AS e LEFT JOIN writers AS w ON w.id = e.writer WHERE e.id > ? ORDER BY e.id LIMIT ?`
 	rows, err := r.db.QueryContext(ctx, query, after, maxLimit)
 	if err != nil {
@@ -137,20 +158,27 @@ type stored struct {
 	entry Entry
 	leaf  []byte
 	row   row
+	// What was let go of: numbers of the writer up to the one may be gone, and entries up to the other.
+	releasedSeq uint64
+	released    Position
 }
 
 func (s *stored) scan(rows *sql.Rows) error {
 	settled := &s.row.settled
 	return rows.Scan(&s.entry.Position, &s.entry.Writer, &s.entry.Seq, &s.leaf, &s.row.time, &s.row.kind, &s.row.exchange,
 		&s.row.user, &s.row.team, &s.row.app, &s.row.action, &s.row.reason, &s.row.model,
-		&settled[0], &settled[1], &settled[2], &settled[3], &settled[4], &s.row.canonical)
+		&settled[0], &settled[1], &settled[2], &settled[3], &settled[4], &s.row.canonical, &s.releasedSeq, &s.released)
 }
 
-// problem says what is wrong with the entry, or nothing. want is the number it should have.
-func (s *stored) problem(want uint64) string {
+// problem says what is wrong with the entry, or nothing. last is the number of its writer's last entry before it.
+func (s *stored) problem(last uint64) string {
 	e := &s.entry
 	if e.Writer == "" {
 		return "its writer is missing"
+	}
+	want := max(last, s.releasedSeq) + 1
+	if e.Position <= s.released { // one that was kept: others between it and the last may be gone
+		want = max(last+1, min(e.Seq, s.releasedSeq))
 	}
 	if e.Seq != want {
 		return fmt.Sprintf("number %d was expected: records are missing", want)

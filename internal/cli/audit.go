@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (c auditSearchCmd) Run(s *session) error {
 	if c.Reason != "" && !slices.ContainsFunc(core.Reasons(), func(d core.ReasonDoc) bool { return string(d.Reason) == c.Reason }) {
 		return configError{fmt.Errorf("there is no reason %q; docs/reference/reasons.md lists them", c.Reason)}
 	}
-	return s.withAudit(func(r *audit.Reader) error {
+	return s.withRecords(func(r auditRecords) error {
 		entries, next, err := r.Search(s.ctx, audit.Query{
 			Exchange: c.Exchange, User: c.User, Team: c.Team, App: c.App, Action: core.Action(c.Action),
 			Reason: core.Reason(c.Reason), Model: c.Model, Kind: core.RecordKind(c.Kind),
@@ -88,7 +89,7 @@ func (c auditSearchCmd) Run(s *session) error {
 type auditVerifyCmd struct{}
 
 func (auditVerifyCmd) Run(s *session) error {
-	return s.withAudit(func(r *audit.Reader) error {
+	return s.withRecords(func(r auditRecords) error {
 		verified, err := r.Verify(s.ctx)
 		var bad *audit.BadEntryError
 		if errors.As(err, &bad) {
@@ -155,6 +156,30 @@ func (s *session) followRecord() func(core.Record) error {
 	return func(r core.Record) error { return errors.Join(err, row(cells(recordRow(r)))) }
 }
 
+// auditRecords are the records of one process, or in Postgres those of all.
+type auditRecords interface {
+	Search(ctx context.Context, q audit.Query) (entries []audit.Entry, next string, err error)
+	Verify(ctx context.Context) (audit.Verified, error)
+}
+
+// withRecords opens the records in Postgres when postgres.url is set, else those of the data directory.
+func (s *session) withRecords(use func(auditRecords) error) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	if cfg.Postgres.URL.IsZero() {
+		return s.withAudit(func(r *audit.Reader) error { return use(r) })
+	}
+	store, pool, err := app.OpenRecords(s.ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pool.Close() }()
+	return use(store)
+}
+
+// withAudit opens the log of the data directory.
 func (s *session) withAudit(use func(*audit.Reader) error) error {
 	cfg, _, err := s.config()
 	if err != nil {

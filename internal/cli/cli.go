@@ -46,6 +46,7 @@ type commands struct {
 	Serve  serveCmd      `cmd:"" help:"Govern traffic until stopped."`
 	Demo   demoCmd       `cmd:"" help:"Start Envoy, Plumbline and a stand-in provider, and run a tour."`
 	Check  checkCmd      `cmd:"" help:"Check the configuration, a policy, limits, an Envoy configuration or the keys of issuers."`
+	Migr   migrateCmd    `cmd:"" name:"migrate" help:"Bring the schemas in Postgres up to date."`
 	Conf   confCmd       `cmd:"" name:"config" help:"Show the configuration."`
 	Envoy  envoyCmd      `cmd:"" name:"envoy-config" help:"Print an Envoy configuration."`
 	Apply  applyCmd      `cmd:"" help:"Create or replace the objects of a file, all or none."`

@@ -20,6 +20,8 @@ const (
 	maxSecret = 8 << 10
 	// minJournal holds some dozens of records.
 	minJournal = 64 << 10
+	// minSpool holds some ten thousand records.
+	minSpool Bytes = 64 << 20
 )
 
 // check reports what is wrong with the settings, each at the name of the setting.
@@ -43,7 +45,14 @@ func (c *Config) check(problem func(setting, message string)) {
 	if c.Audit.JournalSize < minJournal || c.Audit.JournalSize > maxMessage {
 		problem("audit.journal_size", "must be at least 64KiB and at most 1GiB")
 	}
+	if c.Audit.SpoolSize < minSpool {
+		problem("audit.spool_size", "must be at least 64MiB")
+	}
 	c.Redis.check(c.Quota.Ledger, problem)
+	c.Postgres.check(problem)
+	if m := c.Feed.MaxStaleness; m < minStaleness || m > maxStaleness {
+		problem("feed.max_staleness", "must be from 2s to 1h")
+	}
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")
 	}
@@ -118,6 +127,38 @@ func (r Redis) check(ledger LedgerKind, problem func(setting, message string)) {
 	}
 	if r.Deadline < minDeadline || r.Deadline > maxDeadline {
 		problem("redis.deadline", "must be from 1ms to 1s")
+	}
+}
+
+// minStaleness leaves room for some looks that fail; beyond maxStaleness a block would not be one.
+const (
+	minStaleness = 2 * time.Second
+	maxStaleness = time.Hour
+)
+
+// Bounds of what one process takes of a Postgres server, and of what a command waits.
+const (
+	maxConnections     = 100
+	minPostgresTimeout = 100 * time.Millisecond
+	maxPostgresTimeout = 5 * time.Minute
+)
+
+// check leaves reading the connection string to whoever connects; what is no such string at all is told here.
+func (p Postgres) check(problem func(setting, message string)) {
+	url := p.URL.Reveal()
+	isURL := strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+	switch {
+	case url == "":
+	case len(url) > maxSecret || strings.ContainsFunc(url, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		problem("postgres.url", "must be one line")
+	case !isURL && !strings.Contains(url, "="):
+		problem("postgres.url", "must be a connection string, such as postgres://plumbline:password@db.internal/plumbline")
+	}
+	if p.MaxConnections < 1 || p.MaxConnections > maxConnections {
+		problem("postgres.max_connections", "must be from 1 to "+strconv.Itoa(maxConnections))
+	}
+	if p.Timeout < minPostgresTimeout || p.Timeout > maxPostgresTimeout {
+		problem("postgres.timeout", "must be from 100ms to 5m")
 	}
 }
 

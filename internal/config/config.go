@@ -10,7 +10,7 @@ import "time"
 
 // Config is every setting. The group of a setting is the first part of its name.
 type Config struct {
-	DataDir  string   `json:"data_dir" doc:"Directory of the embedded files audit.db and plumbline.db. Created when it does not exist."`
+	DataDir  string   `json:"data_dir" doc:"Directory of the files audit.db and, without postgres.url, plumbline.db. Created when it does not exist."`
 	Policy   Policy   `json:"policy"`
 	Prices   Prices   `json:"prices"`
 	ExtProc  ExtProc  `json:"extproc"`
@@ -20,6 +20,8 @@ type Config struct {
 	Audit    Audit    `json:"audit"`
 	Quota    Quota    `json:"quota"`
 	Redis    Redis    `json:"redis"`
+	Postgres Postgres `json:"postgres"`
+	Feed     Feed     `json:"feed"`
 	Log      Log      `json:"log"`
 	Shutdown Shutdown `json:"shutdown"`
 }
@@ -82,6 +84,7 @@ type Provider struct {
 type Audit struct {
 	Durability  Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
 	JournalSize Bytes      `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
+	SpoolSize   Bytes      `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At the bound, after Postgres took no records for a long time, new calls are refused until it does."`
 }
 
 // Quota says where limits are counted.
@@ -99,6 +102,19 @@ type Redis struct {
 	CAFile    string        `json:"ca_file" doc:"Certificates, PEM, that the server's is verified with. Empty: those of the system."`
 	Namespace string        `json:"namespace" doc:"Part of each key. Deployments that share a server have one each."`
 	Deadline  time.Duration `json:"deadline" doc:"How long a request waits for one operation. After that, and until Redis answers in time again, each limit does what its unreachable says."`
+}
+
+// Postgres is the server that durable records are kept in. See docs/how-to/postgres.md.
+type Postgres struct {
+	URL            Secret        `json:"url" doc:"Connection string, as in postgres://plumbline:password@db.internal/plumbline?sslmode=verify-full. People, tasks, limits and credentials are kept there. Empty: in the SQLite files of data_dir."`
+	MaxConnections int           `json:"max_connections" doc:"Most connections that this process opens for control data."`
+	Timeout        time.Duration `json:"timeout" doc:"How long one call may take, the wait for a connection included. The server gives statements of a change up after that time too."`
+	Migrate        bool          `json:"migrate" doc:"Whoever opens an older schema upgrades it. false: plumbline migrate alone does, and an older schema is refused."`
+}
+
+// Feed says how changes to people, tasks, limits and credentials reach a replica.
+type Feed struct {
+	MaxStaleness time.Duration `json:"max_staleness" doc:"How long the last look at them may be past. Beyond, calls are refused with 503: a block or a revocation may have been missed. Looks are 500ms apart."`
 }
 
 // Log says what is logged.
@@ -132,9 +148,11 @@ func Default() Config {
 			MaxLifetime: 24 * time.Hour,
 			Leeway:      30 * time.Second,
 		},
-		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20},
+		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30},
 		Quota:    Quota{Ledger: LedgerMemory},
 		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
+		Postgres: Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
+		Feed:     Feed{MaxStaleness: time.Minute},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 		Shutdown: Shutdown{Grace: 10 * time.Minute},
 	}

@@ -219,6 +219,8 @@ provider: {key: ` + secret + ` x, inject_key: true}
 prices: {unknown_input: 5}
 shutdown: {grace: 0s}
 log: {level: verbose}
+postgres: {url: ` + secret + `, max_connections: 0, timeout: 1h}
+feed: {max_staleness: 500ms}
 `,
 	}
 	for name, c := range map[string]struct {
@@ -243,7 +245,11 @@ bad.yaml:16:10: identity.authn: "no" is not one of required, none
 bad.yaml:17:17: provider.key: must be printable ASCII without spaces, as it goes into a header
 bad.yaml:18:25: prices.unknown_input: set prices.unknown_input and prices.unknown_output, or neither: nothing is free
 bad.yaml:19:19: shutdown.grace: must be positive
-bad.yaml:20:14: log.level: "verbose" is not one of debug, info, warn, error`},
+bad.yaml:20:14: log.level: "verbose" is not one of debug, info, warn, error
+bad.yaml:21:17: postgres.url: must be a connection string, such as postgres://plumbline:password@db.internal/plumbline
+bad.yaml:21:45: postgres.max_connections: must be from 1 to 100
+bad.yaml:21:57: postgres.timeout: must be from 100ms to 5m
+bad.yaml:22:23: feed.max_staleness: must be from 2s to 1h`},
 		"issuers": {config.LoadOptions{Path: "issuers.yaml"}, `
 issuers.yaml:3:7: identity.issuers[0].audiences: must name an audience, and none that is empty
 issuers.yaml:3:7: identity.issuers[0].jwks_url: set jwks_url or jwks_file, one of them

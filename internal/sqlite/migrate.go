@@ -6,28 +6,21 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path"
-	"strconv"
-	"strings"
 	"time"
+
+	"github.com/plumbline/plumbline/internal/schema"
 )
 
 // ErrSchema is wrapped by the errors of Migrate and CheckSchema that say that the file is not one this version can use.
-var ErrSchema = errors.New("the database's schema does not fit")
-
-// migration is one numbered file.
-type migration struct {
-	version int
-	name    string
-}
+var ErrSchema = schema.ErrMismatch
 
 // Migrate applies the files of migrations ("0001_name.sql", numbered from 1 without gaps) that the database does not have
 // yet. All run in one transaction that holds the write lock: another process waits, then finds nothing to do; a failure
 // leaves the database as it was. It goes forward only, and refuses a database of a newer version or of another kind.
 func Migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
-	known, err := list(migrations)
+	known, err := schema.List(migrations)
 	if err != nil {
-		return err
+		return fmt.Errorf("sqlite: %w", err)
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -53,7 +46,7 @@ func Migrate(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 	return nil
 }
 
-func apply(ctx context.Context, conn *sql.Conn, migrations fs.FS, known []migration) error {
+func apply(ctx context.Context, conn *sql.Conn, migrations fs.FS, known []schema.Migration) error {
 	applied, err := check(ctx, conn, known)
 	if err != nil {
 		return err
@@ -64,14 +57,14 @@ func apply(ctx context.Context, conn *sql.Conn, migrations fs.FS, known []migrat
 		return err
 	}
 	for _, m := range known[applied:] {
-		text, err := fs.ReadFile(migrations, m.name)
+		text, err := fs.ReadFile(migrations, m.Name)
 		if err != nil {
 			return err
 		}
 		if _, err := conn.ExecContext(ctx, string(text)); err != nil {
-			return fmt.Errorf("%s: %w", m.name, err)
+			return fmt.Errorf("%s: %w", m.Name, err)
 		}
-		_, err = conn.ExecContext(ctx, "INSERT INTO schema_version VALUES (?, ?, ?)", m.version, m.name, time.Now().UnixMicro())
+		_, err = conn.ExecContext(ctx, "INSERT INTO schema_version VALUES (?, ?, ?)", m.Version, m.Name, time.Now().UnixMicro())
 		if err != nil {
 			return err
 		}
@@ -81,9 +74,9 @@ func apply(ctx context.Context, conn *sql.Conn, migrations fs.FS, known []migrat
 
 // CheckSchema returns nil when the database has exactly the given migrations, for those who only read it.
 func CheckSchema(ctx context.Context, db *sql.DB, migrations fs.FS) error {
-	known, err := list(migrations)
+	known, err := schema.List(migrations)
 	if err != nil {
-		return err
+		return fmt.Errorf("sqlite: %w", err)
 	}
 	conn, err := db.Conn(ctx)
 	if err != nil {
@@ -102,7 +95,7 @@ func CheckSchema(ctx context.Context, db *sql.DB, migrations fs.FS) error {
 }
 
 // check returns how many of the known migrations the database has, or why it is not one of ours.
-func check(ctx context.Context, conn *sql.Conn, known []migration) (applied int, err error) {
+func check(ctx context.Context, conn *sql.Conn, known []schema.Migration) (applied int, err error) {
 	var tables, versioned int
 	err = conn.QueryRowContext(ctx,
 		"SELECT count(*), count(*) FILTER (WHERE name = 'schema_version') FROM sqlite_schema WHERE type = 'table'").
@@ -120,41 +113,16 @@ func check(ctx context.Context, conn *sql.Conn, known []migration) (applied int,
 		return 0, err
 	}
 	defer rows.Close()
+	var found []schema.Migration
 	for rows.Next() {
-		var found migration
-		if err := rows.Scan(&found.version, &found.name); err != nil {
+		var m schema.Migration
+		if err := rows.Scan(&m.Version, &m.Name); err != nil {
 			return 0, err
 		}
-		switch {
-		case applied == len(known):
-			return 0, fmt.Errorf("%w: it has %s, which this Plumbline does not know: run the newer Plumbline that upgraded it, or restore the copy from before",
-				ErrSchema, found.name)
-		case found != known[applied]:
-			return 0, fmt.Errorf("%w: it has %s where this Plumbline has %s: it is another kind of file, or comes from another branch of Plumbline",
-				ErrSchema, found.name, known[applied].name)
-		}
-		applied++
+		found = append(found, m)
 	}
-	return applied, rows.Err()
-}
-
-// list reads the migrations' names, in order.
-func list(migrations fs.FS) ([]migration, error) {
-	names, err := fs.Glob(migrations, "*.sql")
-	if err != nil {
-		return nil, fmt.Errorf("sqlite: migrations: %w", err)
+	if err := rows.Err(); err != nil {
+		return 0, err
 	}
-	if len(names) == 0 {
-		return nil, errors.New("sqlite: there are no migrations")
-	}
-	var all []migration
-	for i, name := range names { // Glob sorts
-		number, _, ok := strings.Cut(path.Base(name), "_")
-		version, err := strconv.Atoi(number)
-		if !ok || err != nil || version != i+1 || len(number) != 4 {
-			return nil, fmt.Errorf("sqlite: migration %s: want %04d_name.sql here", name, i+1)
-		}
-		all = append(all, migration{version, name})
-	}
-	return all, nil
+	return schema.Compare(known, found)
 }

@@ -6,7 +6,8 @@
 // writer do not wait for each other, and readable by their owner only.
 //
 // While a file is open, nothing else in the process may open and close it as a plain file: POSIX then drops every lock
-// that the process holds on it. The package imports nothing of Plumbline.
+// that the process holds on it. The package imports nothing of Plumbline but the
+// order of migrations.
 package sqlite
 
 import (

@@ -222,7 +222,7 @@ func TestMigrateRefuses(t *testing.T) {
 			t.Fatal(err)
 		}
 		err := sqlite.Migrate(t.Context(), db, migrations.SQLiteAudit)
-		if !errors.Is(err, sqlite.ErrSchema) || !strings.Contains(err.Error(), "another kind of file") {
+		if !errors.Is(err, sqlite.ErrSchema) || !strings.Contains(err.Error(), "another kind of database") {
 			t.Errorf("got %v, want ErrSchema", err)
 		}
 	})

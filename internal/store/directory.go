@@ -154,7 +154,9 @@ type Directory struct {
 	o       DirectoryOptions
 	current atomic.Pointer[Snapshot]
 	looked  atomic.Pointer[time.Time] // when the store last answered; monotonic, a clock that is set does not age it
+	failed  atomic.Uint64             // looks that failed
 	mu      sync.Mutex                // one refresh at a time
+	broken  bool                      // the last look failed; under mu
 }
 
 // NewDirectory loads the store once; without it there is no directory.
@@ -181,9 +183,15 @@ func NewDirectory(ctx context.Context, o DirectoryOptions) (*Directory, error) {
 // Snapshot is the view in force.
 func (d *Directory) Snapshot() *Snapshot { return d.current.Load() }
 
+// Age is for how long the snapshot could not be refreshed.
+func (d *Directory) Age() time.Duration { return d.o.Now().Sub(*d.looked.Load()) }
+
+// Failures is how many looks at the store have failed.
+func (d *Directory) Failures() uint64 { return d.failed.Load() }
+
 // Fresh returns nil while the snapshot may be trusted, and otherwise for how long it could not be refreshed.
 func (d *Directory) Fresh() error {
-	if age := d.o.Now().Sub(*d.looked.Load()); age > d.o.MaxStaleness {
+	if age := d.Age(); age > d.o.MaxStaleness {
 		return fmt.Errorf("people, tasks and limits could not be refreshed for %s", age.Round(time.Second))
 	}
 	return nil
@@ -214,25 +222,43 @@ func (d *Directory) Run(ctx context.Context) error {
 	}
 }
 
-// Refresh brings the snapshot up to the store's version now. It gives up after MaxStaleness, so that one call that
-// hangs does not end all refreshing.
+// Refresh brings the snapshot up to the store's version now.
 func (d *Directory) Refresh(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, d.o.MaxStaleness)
-	defer cancel()
 	now := d.o.Now()
-	version, err := d.o.Store.Version(ctx)
+	err := d.look(ctx)
+	d.broken = err != nil
 	if err != nil {
+		d.failed.Add(1)
 		return err
-	}
-	if current := d.current.Load(); current == nil || current.version != version {
-		if err := d.load(ctx); err != nil {
-			return err
-		}
 	}
 	d.looked.Store(&now)
 	return nil
+}
+
+// Bounds of one look, which is cheap, and of the load that may follow it: one call that hangs neither ends all refreshing
+// nor keeps a store that is back from being seen.
+const (
+	lookLimit = 2 * time.Second
+	loadLimit = 30 * time.Second
+)
+
+// look loads the store if its version is another one. After a failure it always loads: the server that answers now may be
+// another one, which has lost the last changes and given their versions to others.
+func (d *Directory) look(ctx context.Context) error {
+	short, cancel := context.WithTimeout(ctx, lookLimit)
+	defer cancel()
+	version, err := d.o.Store.Version(short)
+	if err != nil {
+		return err
+	}
+	if current := d.current.Load(); current != nil && current.version == version && !d.broken {
+		return nil
+	}
+	long, cancel := context.WithTimeout(ctx, loadLimit)
+	defer cancel()
+	return d.load(long)
 }
 
 func (d *Directory) load(ctx context.Context) error {

@@ -165,7 +165,7 @@ func TestDirectoryKeepsTheLastGood(t *testing.T) {
 				}
 
 				f.set(func(f *fake) { f.objects, f.version, f.err, f.loadErr, f.hang = people("ben"), 3, nil, nil, false })
-				pass(61 * time.Second) // a call that hangs is given up within a minute
+				pass(lookLimit + time.Second) // a call that hangs is given up by then
 				if err := d.Fresh(); err != nil {
 					t.Errorf("after the repair: %v", err)
 				}
@@ -178,6 +178,27 @@ func TestDirectoryKeepsTheLastGood(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestOutageIsFollowedByALoad: after a failover a version may stand for another change than the one that was seen.
+func TestOutageIsFollowedByALoad(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{objects: people("ann"), version: 7}
+		d, _ := running(t, f)
+		f.set(func(f *fake) { f.err = errors.New("gone") })
+		pass(5100 * time.Millisecond)
+		if n, age := d.Failures(), d.Age(); n != 10 || age < 5*time.Second {
+			t.Errorf("%d failures, and an age of %s", n, age)
+		}
+		f.set(func(f *fake) { f.objects, f.err = people("ben"), nil })
+		pass(500 * time.Millisecond)
+		if _, ok := d.Snapshot().User("ben"); !ok {
+			t.Error("what another server has under the same version is not seen")
+		}
+		if age := d.Age(); age > 500*time.Millisecond {
+			t.Errorf("an age of %s after a look", age)
+		}
+	})
 }
 
 func TestNoDirectoryWithoutAStore(t *testing.T) {

@@ -2,7 +2,9 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
@@ -16,14 +18,14 @@ type Ownership interface {
 	// Own must keep that an object belongs to o.Owner, and return nil only when that survives the death of the process. It
 	// need not survive the loss of power. An id never changes hands: Own must refuse another owner (ErrConflict), and
 	// change nothing when the owner has it already. It must refuse an object without an id, a kind or exactly one owner
-	// (ErrInvalid). Times come back in UTC, cut to microseconds.
+	// and one with text that is not UTF-8 or holds a NUL (ErrInvalid). Times come back in UTC, cut to microseconds.
 	Own(ctx context.Context, o core.OwnedObject) error
 	// Owned must give the object as the last Own or Count that returned left it, or false for one that nobody owns.
 	Owned(ctx context.Context, ref core.ObjectRef) (core.OwnedObject, bool, error)
 	// OwnedBy must give the ids of all objects of a kind that belong to an owner, in no order.
 	OwnedBy(ctx context.Context, kind core.ObjectKind, owner core.Owner) ([]string, error)
 	// Count must note how many tokens going on from an object takes from now on, for a model; 0 for not known. Counting for
-	// what nobody owns must do nothing.
+	// what nobody owns must do nothing. A model whose name no database can keep must be refused (ErrInvalid), by Add too.
 	Count(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
 	// Add must raise what Count noted by tokens, in one step: of additions at the same time each must be in it. What has no
 	// model yet gets the one given. What is not known must stay so, and adding to what nobody owns must do nothing.
@@ -54,6 +56,29 @@ func ValidateOwned(o core.OwnedObject) error {
 	if (o.Owner.User == "") == (o.Owner.App == "") {
 		p.add("it must belong to either a user or an app")
 	}
+	if !Storable(string(o.Kind), o.ID, o.Owner.User, o.Owner.App, o.App, o.Team, o.Endpoint, o.Model) {
+		p.add("its texts must be UTF-8 without NUL")
+	}
 	p.time("created", o.Created)
 	return p.err("provider-object", string(o.Kind)+"/"+o.ID)
+}
+
+// ValidateCount reports why tokens cannot be counted for a model.
+func ValidateCount(ref core.ObjectRef, model string) error {
+	var p problems
+	if !Storable(model) {
+		p.add("the model's name must be UTF-8 without NUL")
+	}
+	return p.err("provider-object", string(ref.Kind)+"/"+ref.ID)
+}
+
+// Storable reports whether every database can keep the texts: they are UTF-8, and none holds a NUL. What is not storable
+// is nowhere, so that looking it up finds nothing.
+func Storable(texts ...string) bool {
+	for _, s := range texts {
+		if !utf8.ValidString(s) || strings.ContainsRune(s, 0) {
+			return false
+		}
+	}
+	return true
 }

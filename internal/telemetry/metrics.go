@@ -190,6 +190,15 @@ type Gauges struct {
 	BodyBytesInFlight   func() float64
 	AuditHealthy        func() bool
 	DirectoryVersion    func() float64
+	DirectoryAge        func() float64 // seconds
+	DirectoryFailures   func() float64 // a counter
+	Spool               func() Spool   // nil where records are not shipped
+}
+
+// Spool is how the shipping of audit records goes.
+type Spool struct {
+	Records, Bytes, Shipped, DeadLetters, Conflicts, Missing int64
+	Oldest                                                   time.Duration // how long the first record waits
 }
 
 // Watch registers gauges. It is called once, when the parts they read exist.
@@ -201,6 +210,11 @@ func (m *Metrics) Watch(reg prometheus.Registerer, g Gauges) {
 	gauge("streams_open", "ext_proc streams open now.", g.StreamsOpen)
 	gauge("body_bytes_in_flight", "Request body bytes admitted into memory now.", g.BodyBytesInFlight)
 	gauge("directory_version", "Version of the people, tasks, limits and keys in force.", g.DirectoryVersion)
+	gauge("directory_age_seconds", "Time since the people, tasks, limits and keys in force were last compared with the store. Beyond feed.max_staleness calls are refused.", g.DirectoryAge)
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "plumbline", Name: "directory_failures_total",
+		Help: "Looks at the store that failed: people, tasks, limits and keys stayed as they were.",
+	}, g.DirectoryFailures))
 	gauge("audit_healthy", "1 while audit records can be written.", func() float64 {
 		if g.AuditHealthy() {
 			return 1
@@ -211,6 +225,31 @@ func (m *Metrics) Watch(reg prometheus.Registerer, g Gauges) {
 		Namespace: "plumbline", Name: "quota_overrun_total",
 		Help: "Settlements above their reservation.",
 	}, g.QuotaOverruns))
+	watchSpool(reg, g.Spool)
+}
+
+// watchSpool registers the metrics of the spool. Where nothing is shipped they are zero, as dashboards and alerts name them.
+func watchSpool(reg prometheus.Registerer, spool func() Spool) {
+	if spool == nil {
+		spool = func() Spool { return Spool{} }
+	}
+	gauge := func(name, help string, of func(Spool) float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "plumbline", Name: name, Help: help},
+			func() float64 { return of(spool()) }))
+	}
+	counter := func(name, help string, of func(Spool) int64) {
+		reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: "plumbline", Name: name, Help: help},
+			func() float64 { return float64(of(spool())) }))
+	}
+	gauge("spool_records", "Audit records that Postgres does not have yet.", func(s Spool) float64 { return float64(s.Records) })
+	gauge("spool_oldest_seconds", "How long the oldest of them waits.", func(s Spool) float64 { return s.Oldest.Seconds() })
+	gauge("spool_bytes", "Room that audit.db takes as a spool, its WAL included.", func(s Spool) float64 { return float64(s.Bytes) })
+	gauge("audit_missing_records", "Audit records of all processes that Postgres lacks although it has later ones. Must be 0.",
+		func(s Spool) float64 { return float64(s.Missing) })
+	counter("audit_shipped_total", "Audit records that Postgres has, from this process.", func(s Spool) int64 { return s.Shipped })
+	counter("audit_deadletter_total", "Audit records that Postgres refused, kept as dead letters.", func(s Spool) int64 { return s.DeadLetters })
+	counter("audit_conflict_total", "Audit records in whose place Postgres has another: changed there, or a log that was copied.",
+		func(s Spool) int64 { return s.Conflicts })
 }
 
 // Model gives the label of a model: its name if it has a price, else "other".

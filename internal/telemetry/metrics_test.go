@@ -23,7 +23,7 @@ func newTestMetrics(t *testing.T) (*prometheus.Registry, *Metrics) {
 	one := func() float64 { return 1 }
 	m.Watch(reg, Gauges{
 		QuotaReservedTokens: one, QuotaOverruns: one, StreamsOpen: one, BodyBytesInFlight: one,
-		AuditHealthy: func() bool { return true }, DirectoryVersion: one,
+		AuditHealthy: func() bool { return true }, DirectoryVersion: one, DirectoryAge: one, DirectoryFailures: one,
 	})
 	return reg, m
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/layout"
 )
 
 // Ownership implements store.Store.
@@ -44,7 +45,7 @@ func (w ownership) Owned(ctx context.Context, ref core.ObjectRef) (core.OwnedObj
 	o := core.OwnedObject{ObjectRef: ref}
 	row := w.s.read.QueryRowContext(ctx, `SELECT owner_user, owner_app, app, team, endpoint, created, tokens, model
 		FROM provider_objects WHERE kind = ? AND id = ?`, string(ref.Kind), ref.ID)
-	err := row.Scan(&o.Owner.User, &o.Owner.App, &o.App, &o.Team, &o.Endpoint, micros{&o.Created}, &o.Tokens, &o.Model)
+	err := row.Scan(&o.Owner.User, &o.Owner.App, &o.App, &o.Team, &o.Endpoint, layout.Micros{Into: &o.Created}, &o.Tokens, &o.Model)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return core.OwnedObject{}, false, nil
@@ -61,12 +62,18 @@ func (w ownership) OwnedBy(ctx context.Context, kind core.ObjectKind, owner core
 }
 
 func (w ownership) Count(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error {
+	if err := store.ValidateCount(ref, model); err != nil {
+		return err
+	}
 	_, err := w.s.objects.ExecContext(ctx, `UPDATE provider_objects SET model = ?, tokens = ? WHERE kind = ? AND id = ?`,
 		model, tokens, string(ref.Kind), ref.ID)
 	return err
 }
 
 func (w ownership) Add(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error {
+	if err := store.ValidateCount(ref, model); err != nil {
+		return err
+	}
 	// What is on the right is as it was before: a model without tokens stands for not known.
 	_, err := w.s.objects.ExecContext(ctx, `UPDATE provider_objects SET
 		tokens = CASE WHEN model = '' OR tokens > 0 THEN tokens + ? ELSE 0 END,
@@ -113,7 +120,7 @@ func (w ownership) Sweep(ctx context.Context, k store.Keep) (forgotten int64, er
 
 func (w ownership) refs(ctx context.Context, query string, args ...any) ([]core.ObjectRef, error) {
 	rows, err := w.s.read.QueryContext(ctx, query, args...)
-	return collect(rows, err, func(row scanner) (ref core.ObjectRef, err error) { return ref, row.Scan(&ref.Kind, &ref.ID) })
+	return collect(rows, err, func(row layout.Scanner) (ref core.ObjectRef, err error) { return ref, row.Scan(&ref.Kind, &ref.ID) })
 }
 
 // forget deletes some objects in one transaction.

@@ -20,6 +20,7 @@ import (
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/sqlite"
 	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/layout"
 	"github.com/plumbline/plumbline/migrations"
 )
 
@@ -96,7 +97,7 @@ func version(ctx context.Context, q queryer) (v uint64, err error) {
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
 	rows, err := s.read.QueryContext(ctx,
 		`SELECT version, time, actor, action, object FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
-	return collect(rows, err, func(row scanner) (c store.Change, err error) {
+	return collect(rows, err, func(row layout.Scanner) (c store.Change, err error) {
 		var at int64
 		err = row.Scan(&c.Version, &at, &c.Actor, &c.Action, &c.Object)
 		c.Time = store.FromMicros(at)

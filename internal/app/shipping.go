@@ -1,0 +1,110 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
+	"github.com/plumbline/plumbline/internal/audit/ship"
+	"github.com/plumbline/plumbline/internal/config"
+	pgpool "github.com/plumbline/plumbline/internal/postgres"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+const (
+	// shipConns is how many connections a process ships with: one batch at a time, and one that counts beside it.
+	shipConns = 2
+	// chargesOwed is how long charges are kept in a spool: the longest window, and a margin for time zones.
+	chargesOwed = 33 * 24 * time.Hour
+	// drainLimit bounds the shipping at a stop.
+	drainLimit = 5 * time.Second
+)
+
+// records is the audit in Postgres and what ships to it.
+type records struct {
+	pool    *pgpool.Pool
+	shipper *ship.Shipper
+}
+
+// OpenRecords opens the audit of all processes in Postgres, which whoever asked for closes. Its schema is upgraded where
+// the configuration says so.
+func OpenRecords(ctx context.Context, c config.Config) (*auditpg.Store, *pgpool.Pool, error) {
+	o := poolOptions(c.Postgres)
+	o.MaxConns = shipConns
+	pool, err := pgpool.Open(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	if c.Postgres.Migrate {
+		_, err = auditpg.Schema.Migrate(ctx, pool)
+	} else {
+		err = auditpg.Schema.Check(ctx, pool)
+	}
+	if err != nil {
+		_ = pool.Close()
+		return nil, nil, err
+	}
+	return auditpg.New(pool), pool, nil
+}
+
+// openRecords makes the shipper, with Postgres; what it ships to is checked at the start, and may be away later.
+func (a *App) openRecords(ctx context.Context) error {
+	if a.cfg.Postgres.URL.IsZero() {
+		return nil
+	}
+	store, pool, err := OpenRecords(ctx, a.cfg)
+	if err != nil {
+		return fmt.Errorf("the audit in Postgres: %w", err)
+	}
+	o := ship.Options{Source: a.audit, Destination: store, Owed: chargesOwed, Now: time.Now, Log: a.log}
+	if a.roller != nil {
+		o.Hold = a.roller.hold
+	}
+	a.records = &records{pool, ship.New(o)}
+	return nil
+}
+
+// run ships until ctx ends.
+func (r *records) run(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	return r.shipper.Run(ctx)
+}
+
+// close ships what there is, as long as ctx allows: what is left is shipped by the next start.
+func (r *records) close(ctx context.Context, log *audit.Log) error {
+	if r == nil {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, drainLimit) // the log's own end must not wait for a server that is away
+	defer cancel()
+	_, err := log.End(limited) // the last of it is in the tables then
+	if err == nil {
+		err = r.shipper.Drain(limited)
+	}
+	if err != nil {
+		err = fmt.Errorf("shipping the rest of the audit, which the next start does: %w", err)
+	}
+	return errors.Join(err, r.pool.Close())
+}
+
+// spoolGauges are what metrics tell of the spool; nil without Postgres.
+func (r *records) spoolGauges() func() telemetry.Spool {
+	if r == nil {
+		return nil
+	}
+	return func() telemetry.Spool {
+		c := r.shipper.Counts()
+		s := telemetry.Spool{
+			Records: c.Records, Bytes: c.Bytes, Shipped: c.Shipped, DeadLetters: c.DeadLetters, Conflicts: c.Conflicts, Missing: c.Missing,
+		}
+		if !c.Oldest.IsZero() {
+			s.Oldest = max(0, time.Since(c.Oldest))
+		}
+		return s
+	}
+}

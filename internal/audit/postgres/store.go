@@ -1,0 +1,234 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/ship"
+)
+
+// Store keeps a batch. See ship.Destination.
+func (s *Store) Store(ctx context.Context, batch []audit.Shipment) (stored ship.Stored, err error) {
+	c := columnsOf(batch)
+	err = s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		stored, err = storeAll(ctx, tx, batch, c)
+		return err
+	})
+	if err != nil {
+		return ship.Stored{}, refused(err)
+	}
+	return stored, nil
+}
+
+// storeAll runs the transaction: records, what was there already, sums of the new ones, counts of their writers.
+func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns) (stored ship.Stored, err error) {
+	fresh, err := insert(ctx, tx, c)
+	if err != nil {
+		return stored, err
+	}
+	sums, tallies := ship.Rollup{}, map[string]tally{}
+	var old []audit.Shipment
+	for i := range batch {
+		e := &batch[i]
+		if _, ok := fresh[idOf(e)]; !ok {
+			old = append(old, *e)
+			continue
+		}
+		sums.Add(e)
+		t := tallies[e.Writer]
+		t.records, t.last = t.records+1, max(t.last, int64(e.Seq))
+		tallies[e.Writer] = t
+	}
+	stored.New = len(fresh)
+	if stored.Known, stored.Conflicts, err = compare(ctx, tx, old); err != nil {
+		return stored, err
+	}
+	if err := add(ctx, tx, sums); err != nil {
+		return stored, err
+	}
+	return stored, count(ctx, tx, tallies)
+}
+
+// compare counts the entries that are stored as they are. Of the others another record is stored: they go to the dead
+// letters, and count for nothing else, since their numbers are not missing.
+func compare(ctx context.Context, tx pgx.Tx, old []audit.Shipment) (known, conflicts int, err error) {
+	found, err := leaves(ctx, tx, old)
+	if err != nil {
+		return 0, 0, err
+	}
+	for i := range old {
+		if bytes.Equal(found[idOf(&old[i])], old[i].Leaf[:]) {
+			known++
+			continue
+		}
+		conflicts++
+		if _, err := bury(ctx, tx, &old[i], "another record is stored under its writer and number"); err != nil {
+			return 0, 0, err
+		}
+	}
+	return known, conflicts, nil
+}
+
+type id struct {
+	writer string
+	seq    int64
+}
+
+func idOf(e *audit.Shipment) id { return id{e.Writer, int64(e.Seq)} }
+
+// columns are the values of a batch, column by column: one statement inserts them all.
+type columns struct {
+	class, writer, kind, exchange, user, team, app, action, reason, model []string
+	at, seq                                                               []int64
+	leaf, record                                                          [][]byte
+}
+
+func columnsOf(batch []audit.Shipment) *columns {
+	c := new(columns)
+	for i := range batch {
+		e := &batch[i]
+		r := &e.Record
+		c.class, c.kind = append(c.class, classOf(r.Kind)), append(c.kind, string(r.Kind))
+		c.writer, c.seq, c.at = append(c.writer, e.Writer), append(c.seq, int64(e.Seq)), append(c.at, r.Time.UnixMicro())
+		c.exchange = append(c.exchange, ship.Column(r.Exchange))
+		c.user, c.team = append(c.user, ship.Column(r.Principal.User)), append(c.team, ship.Column(r.Principal.Team))
+		c.app, c.model = append(c.app, ship.Column(r.Principal.App)), append(c.model, ship.Column(r.Model))
+		action := ""
+		if r.Verdict != nil {
+			action = ship.Column(string(r.Verdict.Action))
+		}
+		c.action, c.reason = append(c.action, action), append(c.reason, ship.Column(string(r.Reason)))
+		c.leaf, c.record = append(c.leaf, e.Leaf[:]), append(c.record, e.Canonical)
+	}
+	return c
+}
+
+// insert adds the records that are not there, and says which those are.
+func insert(ctx context.Context, tx pgx.Tx, c *columns) (map[id]struct{}, error) {
+	const statement = `INSERT INTO plumbline_audit.records
+			(class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record)
+		SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::text[],
+			$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[])
+		ON CONFLICT DO NOTHING RETURNING writer, seq`
+	rows, err := tx.Query(ctx, statement, c.class, c.at, c.writer, c.seq, c.leaf, c.kind, c.exchange, c.user, c.team, c.app,
+		c.action, c.reason, c.model, c.record)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	fresh := make(map[id]struct{}, len(c.seq))
+	for rows.Next() {
+		var key id
+		if err := rows.Scan(&key.writer, &key.seq); err != nil {
+			return nil, err
+		}
+		fresh[key] = struct{}{}
+	}
+	return fresh, rows.Err()
+}
+
+// leaves gives the hashes of the records that are stored under the keys of entries.
+func leaves(ctx context.Context, tx pgx.Tx, entries []audit.Shipment) (map[id][]byte, error) {
+	if len(entries) == 0 {
+		return nil, nil
+	}
+	c := columnsOf(entries)
+	const query = `SELECT r.writer, r.seq, r.leaf FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) AS e (at, writer, seq, class)
+		JOIN plumbline_audit.records AS r ON (r.recorded_at, r.writer, r.seq, r.class) = (e.at, e.writer, e.seq, e.class)`
+	rows, err := tx.Query(ctx, query, c.at, c.writer, c.seq, c.class)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	found := make(map[id][]byte, len(entries))
+	for rows.Next() {
+		var (
+			key  id
+			leaf []byte
+		)
+		if err := rows.Scan(&key.writer, &key.seq, &leaf); err != nil {
+			return nil, err
+		}
+		found[key] = leaf
+	}
+	return found, rows.Err()
+}
+
+// add adds to the sums, in the order of their keys.
+func add(ctx context.Context, tx pgx.Tx, sums ship.Rollup) error {
+	const statement = `INSERT INTO plumbline_audit.rollups AS r
+			(hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost, latency, deviation)
+		SELECT * FROM (SELECT hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost,
+			latency::bigint[], deviation::bigint[]
+			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
+				$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
+			WITH ORDINALITY AS u (hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens,
+				cost, latency, deviation, n) ORDER BY n) AS new
+		ON CONFLICT (hour, "user", team, app, model, intent, verdict) DO UPDATE SET
+			decided = r.decided + excluded.decided, ended = r.ended + excluded.ended, requests = r.requests + excluded.requests,
+			input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens,
+			cost = r.cost + excluded.cost, latency = plumbline_audit.add(r.latency, excluded.latency),
+			deviation = plumbline_audit.add(r.deviation, excluded.deviation)`
+	if len(sums) == 0 {
+		return nil
+	}
+	var (
+		hour               []int64
+		texts              [6][]string
+		numbers            [6][]int64
+		latency, deviation []string
+		keys               = sums.Keys()
+	)
+	for _, k := range keys {
+		s := sums[k]
+		hour = append(hour, k.Hour)
+		for i, v := range [...]string{k.User, k.Team, k.App, k.Model, k.Intent, k.Verdict} {
+			texts[i] = append(texts[i], v)
+		}
+		for i, v := range [...]int64{s.Decided, s.Ended, s.Requests, s.InputTokens, s.OutputTokens, s.Cost} {
+			numbers[i] = append(numbers[i], v)
+		}
+		latency, deviation = append(latency, array(s.Latency[:])), append(deviation, array(s.Deviation[:]))
+	}
+	args := []any{hour}
+	for _, v := range texts {
+		args = append(args, v)
+	}
+	for _, v := range numbers {
+		args = append(args, v)
+	}
+	_, err := tx.Exec(ctx, statement, append(args, latency, deviation)...)
+	return err
+}
+
+// array is an array of numbers in Postgres' own words: arrays of arrays are not unnested by one level.
+func array(numbers []int64) string {
+	b := []byte{'{'}
+	for i, n := range numbers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Append(b, n)
+	}
+	return string(append(b, '}'))
+}
+
+// count adds to the counts of writers, in the order of their names.
+func count(ctx context.Context, tx pgx.Tx, tallies map[string]tally) error {
+	const statement = `INSERT INTO plumbline_audit.writers AS w (name, records, dead, last) VALUES ($1, $2::bigint, $3::bigint, $4::bigint)
+		ON CONFLICT (name) DO UPDATE SET records = w.records + excluded.records, dead = w.dead + excluded.dead,
+			last = greatest(w.last, excluded.last)`
+	for _, name := range slices.Sorted(maps.Keys(tallies)) {
+		t := tallies[name]
+		if _, err := tx.Exec(ctx, statement, name, t.records, t.dead, t.last); err != nil {
+			return err
+		}
+	}
+	return nil
+}

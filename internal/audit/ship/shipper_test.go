@@ -1,0 +1,171 @@
+package ship_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/ship"
+)
+
+// spool is a source of so many entries, of one writer.
+type spool struct {
+	entries  []audit.Shipment
+	shipped  audit.Position
+	released audit.Position
+}
+
+func newSpool(n int) *spool {
+	s := new(spool)
+	for i := range n {
+		s.entries = append(s.entries, audit.Shipment{Entry: audit.Entry{Position: audit.Position(i + 1), Writer: "w", Seq: uint64(i + 1)}})
+	}
+	return s
+}
+
+func (s *spool) Unshipped(_ context.Context, limit int) ([]audit.Shipment, error) {
+	rest := s.entries[s.shipped:]
+	return rest[:min(limit, len(rest))], nil
+}
+
+func (s *spool) Shipped(_ context.Context, upTo audit.Position) error {
+	s.shipped = upTo
+	return nil
+}
+
+func (s *spool) Release(_ context.Context, upTo audit.Position, _ time.Time) (int64, error) {
+	s.released = max(s.released, upTo)
+	return 0, nil
+}
+
+func (s *spool) Spool(context.Context) (audit.Spool, error) {
+	return audit.Spool{Records: int64(len(s.entries)) - int64(s.shipped)}, nil
+}
+
+// shelf is a destination that refuses some numbers, and fails while away.
+type shelf struct {
+	stored, buried []uint64
+	calls          int
+	refuses        func(seq uint64) bool
+	away           error
+}
+
+func (d *shelf) Prepare(context.Context, time.Time) error { return d.away }
+
+func (d *shelf) Store(_ context.Context, batch []audit.Shipment) (ship.Stored, error) {
+	if d.calls++; d.away != nil {
+		return ship.Stored{}, d.away
+	}
+	for i := range batch {
+		if d.refuses != nil && d.refuses(batch[i].Seq) || batch[i].Fault != "" {
+			return ship.Stored{}, fmt.Errorf("no: %w", ship.ErrRefused)
+		}
+	}
+	for i := range batch {
+		d.stored = append(d.stored, batch[i].Seq)
+	}
+	return ship.Stored{New: len(batch)}, nil
+}
+
+func (d *shelf) Bury(_ context.Context, e audit.Shipment, _ string) error {
+	d.buried = append(d.buried, e.Seq)
+	return d.away
+}
+
+func (d *shelf) Missing(context.Context) (int64, error) { return 0, nil }
+
+// TestOneBadEntryStopsNoOther: what is refused is found by halves, and faults are known before they are sent.
+func TestOneBadEntryStopsNoOther(t *testing.T) {
+	const n = 3000
+	bad := func(seq uint64) bool { return seq%1000 == 7 }
+	source, d := newSpool(n), &shelf{refuses: bad}
+	source.entries[0].Fault, source.entries[1].Fault, source.entries[n-1].Fault = "broken", "broken", "broken"
+	s := ship.New(ship.Options{Source: source, Destination: d})
+	if err := s.Drain(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(d.buried)
+	if want := []uint64{1, 2, 7, 1007, 2007, n}; !slices.Equal(d.buried, want) || len(d.stored) != n-len(want) || !slices.IsSorted(d.stored) {
+		t.Errorf("buried %v, want %v; %d stored", d.buried, want, len(d.stored))
+	}
+	if d.calls > 100 {
+		t.Errorf("%d calls for 3 bad entries", d.calls)
+	}
+	if c := s.Counts(); c.DeadLetters != 6 || c.Shipped != n-6 || c.Records != 0 {
+		t.Errorf("%+v", c)
+	}
+}
+
+// TestStoreAwayIsTriedAgain: with growing pauses, up to a bound, and nothing counts as shipped meanwhile.
+func TestStoreAwayIsTriedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, d := newSpool(10), &shelf{}
+		s := ship.New(ship.Options{Source: source, Destination: d})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		<-time.After(time.Hour)
+		if err := s.Drain(ctx); err != nil {
+			t.Fatal(err)
+		}
+		source.entries = newSpool(20).entries
+		d.away, d.calls = errors.New("away"), 0
+		go func() { ended <- s.Run(ctx) }()
+		<-time.After(10 * time.Minute)
+		synctest.Wait()
+		if d.calls < 40 || d.calls > 120 || source.shipped != 10 {
+			t.Errorf("%d attempts in ten minutes, %d shipped", d.calls, source.shipped)
+		}
+		d.away = nil
+		<-time.After(16 * time.Second)
+		synctest.Wait()
+		if source.shipped != 20 || len(d.stored) != 20 {
+			t.Errorf("%d shipped after the store came back", source.shipped)
+		}
+		if source.released != 10 {
+			t.Errorf("released up to %d: what was shipped ten minutes ago is 10", source.released)
+		}
+		stop()
+		if err := <-ended; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestHoldKeepsEntries: what a reader here has not seen is not let go of.
+func TestHoldKeepsEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hold := audit.Position(4)
+		source := newSpool(10)
+		s := ship.New(ship.Options{Source: source, Destination: &shelf{}, Hold: func() audit.Position { return hold }})
+		for _, want := range []audit.Position{0, 4, 9} {
+			if err := s.Drain(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if source.released != want {
+				t.Errorf("released up to %d, want %d", source.released, want)
+			}
+			<-time.After(11 * time.Minute)
+			if want == 4 {
+				hold = 9
+			}
+		}
+	})
+}
+
+func FuzzColumn(f *testing.F) {
+	for _, s := range []string{"", "ada", "a\x00b", "\xff\xfe", strings.Repeat("ä", 200), strings.Repeat("x", 300)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		c := ship.Column(s)
+		if len(c) > 256 || strings.ToValidUTF8(c, "") != c || strings.Contains(c, "\x00") || ship.Column(c) != c {
+			t.Errorf("%q gives %q", s, c)
+		}
+	})
+}

@@ -1,0 +1,42 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/plumbline/plumbline/internal/app"
+)
+
+type migrateCmd struct {
+	Check bool `help:"Show what would be applied, and change nothing. Exit status 3 if there is something."`
+}
+
+func (c migrateCmd) Run(s *session) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	do := app.Migrate
+	if c.Check {
+		do = app.PendingMigrations
+	}
+	done, err := do(s.ctx, cfg)
+	if errors.Is(err, app.ErrEmbedded) {
+		fmt.Fprintln(s.talk, err)
+		return nil
+	}
+	if printErr := s.print(done, []string{"SCHEMA", "MIGRATION"}, func(i int) []string {
+		return []string{done[i].Schema, done[i].Name}
+	}); printErr != nil {
+		err = errors.Join(err, printErr)
+	}
+	switch {
+	case err != nil:
+		return err
+	case c.Check && len(done) > 0:
+		return errProblems
+	case len(done) == 0:
+		fmt.Fprintln(s.talk, "nothing to apply: every schema is up to date")
+	}
+	return nil
+}

@@ -1,0 +1,43 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/testkit/pgproc"
+)
+
+// TestNoQueryOnTheWayOfARequest: people, tasks, limits and credentials are in memory. While requests pass, the server is
+// asked for the version and nothing else.
+func TestNoQueryOnTheWayOfARequest(t *testing.T) {
+	const version = "SELECT version FROM plumbline.feed"
+	server := pgproc.Start(t, pgproc.Options{Settings: []string{"log_statement = all"}})
+	db := server.Database(t, pgproc.Template{})
+	path := filepath.Join(t.TempDir(), "url")
+	if err := os.WriteFile(path, []byte(db.URL), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w := start(t, setup{policy: allowAll, settings: map[string]string{"postgres.url": "file:" + path}})
+	w.chat(chatBody("gpt-4o-mini", onTask, nil)) // the first may find what a start has left to do
+	before := len(server.Log())
+	polls := func() int { return strings.Count(server.Log()[before:], version) }
+	for i := range 50 {
+		if r := w.chat(chatBody("gpt-4o-mini", fmt.Sprint(onTask, i), nil)); r.Status != 200 {
+			t.Fatalf("status %d", r.Status)
+		}
+	}
+	for end := time.Now().Add(20 * time.Second); polls() < 2; <-time.After(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the version is not polled")
+		}
+	}
+	for _, line := range strings.Split(server.Log()[before:], "\n") {
+		if _, statement, ok := strings.Cut(line, "LOG:  "); ok && !strings.HasSuffix(statement, version) && !strings.Contains(statement, "FROM plumbline.changes WHERE version >") {
+			t.Errorf("a statement while requests pass: %s", statement)
+		}
+	}
+}

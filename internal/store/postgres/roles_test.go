@@ -1,0 +1,92 @@
+package postgres_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/core"
+	pg "github.com/plumbline/plumbline/internal/postgres"
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/postgres"
+	"github.com/plumbline/plumbline/internal/testkit/pgproc"
+)
+
+// appRights are what docs/how-to/postgres.md grants to the user that serves.
+var appRights = []string{
+	"GRANT USAGE ON SCHEMA plumbline TO %s",
+	"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA plumbline TO %s",
+}
+
+// TestRightsAsDocumented: with the rights of the documentation a store that may not migrate does everything, and cannot
+// change the schema.
+func TestRightsAsDocumented(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/how-to/postgres.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, grant := range appRights {
+		if words := strings.Replace(grant, "%s", "plumbline_app", 1); !strings.Contains(string(page), words) {
+			t.Errorf("docs/how-to/postgres.md does not say %q", words)
+		}
+	}
+	db := pgproc.Shared(t).Database(t, control)
+	st := open(t, db.Role(t, appRights...))
+	set := store.Objects{
+		Teams: []core.Team{{ID: "red"}}, Users: []core.User{{ID: "ann", Team: "red"}},
+		Tasks: []core.Task{{ID: "t", Title: "T", Users: []string{"ann"}}},
+	}
+	if err := st.Apply(t.Context(), set); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Tasks().Delete(t.Context(), "t"); err != nil {
+		t.Error(err)
+	}
+	own := core.OwnedObject{ObjectRef: core.ObjectRef{Kind: core.ObjectFile, ID: "file-1"}, Owner: core.Owner{User: "ann"}}
+	if err := st.Ownership().Own(t.Context(), own); err != nil {
+		t.Error(err)
+	}
+	if err := st.Users().Delete(t.Context(), "ann"); err != nil {
+		t.Error(err)
+	}
+	if _, known, err := st.Ownership().Owned(t.Context(), own.ObjectRef); known || err != nil {
+		t.Errorf("what a deleted user had is owned: %v, %v", known, err)
+	}
+}
+
+// TestOwnerMadeAnEmptySchema: an administrator makes the schema for a user who may make none.
+func TestOwnerMadeAnEmptySchema(t *testing.T) {
+	db := pgproc.Shared(t).Database(t, pgproc.Template{})
+	owner := db.Role(t, "CREATE SCHEMA plumbline AUTHORIZATION %s")
+	st, err := postgres.Open(t.Context(), postgres.Options{Options: pg.Options{URL: owner}, Migrate: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	st.Close()
+}
+
+// TestEveryStatementNamesTheSchema: a pooler may give each transaction another session, whose search_path is anything.
+func TestEveryStatementNamesTheSchema(t *testing.T) {
+	bare := regexp.MustCompile(`(?i)\b(from|into|update|join|table|references|on) ("?)(teams|users|apps|tasks|task_users|task_teams|limits|app_keys|revocations|signing_keys|changes|feed|provider_objects|issued_tokens)\b`)
+	for _, dir := range []string{".", "../../../migrations/postgres/control"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			if e.IsDir() || strings.HasSuffix(e.Name(), "_test.go") {
+				continue
+			}
+			text, err := os.ReadFile(dir + "/" + e.Name())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, line := range strings.Split(string(text), "\n") {
+				if !strings.Contains(line, "//") && !strings.HasPrefix(strings.TrimSpace(line), "--") && bare.MatchString(line) {
+					t.Errorf("%s/%s: %s", dir, e.Name(), line)
+				}
+			}
+		}
+	}
+}
