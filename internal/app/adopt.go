@@ -91,8 +91,6 @@ func (a *adopter) run(ctx context.Context) error {
 func (a *adopter) pass(ctx context.Context) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.mu.Lock()
-	defer a.mu.Unlock()
 	if err := a.followUp(ctx); err != nil {
 		return err
 	}
