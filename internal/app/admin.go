@@ -76,17 +76,24 @@ func (r repairer) handle(mux *http.ServeMux) {
 	}
 }
 
+// errQuestion refuses what no command of this version asks.
+var errQuestion = errors.New("not a question of this version")
+
 // answer reads a question, and writes what act gives.
 func answer[Q, A any](act func(context.Context, Q) (A, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var q Q
 		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion)).Decode(&q); err != nil {
-			http.Error(w, "not a question of this version", http.StatusBadRequest)
+			http.Error(w, errQuestion.Error(), http.StatusBadRequest)
 			return
 		}
 		a, err := act(r.Context(), q)
 		if err != nil {
-			http.Error(w, err.Error(), http.StatusServiceUnavailable)
+			status := http.StatusServiceUnavailable
+			if errors.Is(err, errQuestion) {
+				status = http.StatusBadRequest
+			}
+			http.Error(w, err.Error(), status)
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
@@ -96,7 +103,7 @@ func answer[Q, A any](act func(context.Context, Q) (A, error)) http.HandlerFunc 
 
 func (r repairer) look(ctx context.Context, q standingsQuestion) (lookAnswer, error) {
 	if len(q.Subjects) > maxAsked {
-		return lookAnswer{}, errors.New("too many subjects")
+		return lookAnswer{}, fmt.Errorf("%w: too many subjects", errQuestion)
 	}
 	if err := r.refresh(ctx); err != nil {
 		return lookAnswer{}, err
@@ -119,7 +126,7 @@ func (r repairer) mend(ctx context.Context, q mendQuestion) (mendAnswer, error) 
 	case q.Instance != r.endings.instance:
 		return mendAnswer{}, errors.New("Plumbline was started again meanwhile, and so filled its ledger from the records")
 	case len(q.Add) > maxMended:
-		return mendAnswer{}, errors.New("too many counters at once")
+		return mendAnswer{}, fmt.Errorf("%w: too many counters at once", errQuestion)
 	}
 	if err := r.recordRepair(ctx, q.Actor, "memory"); err != nil {
 		return mendAnswer{}, err
@@ -199,7 +206,11 @@ func (c adminClient) ask(ctx context.Context, path string, question, answer any)
 		why, _ := io.ReadAll(io.LimitReader(res.Body, maxRefusal))
 		return fmt.Errorf("the running Plumbline cannot say: %s", bytes.TrimSpace(why))
 	}
-	if err := json.NewDecoder(io.LimitReader(res.Body, maxAnswer)).Decode(answer); err != nil {
+	text, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer)) // whole: what was cut short is no answer
+	if err == nil {
+		err = json.Unmarshal(text, answer)
+	}
+	if err != nil {
 		return fmt.Errorf("asking the running Plumbline: %w", err)
 	}
 	return nil

@@ -373,7 +373,7 @@ func TestAppKeepsLeases(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if timed, ok := a.keeper.ledger.(timedLedger); !ok || timed.ledger != a.ledger {
+	if timed, ok := a.endings.Ledger.(timedLedger); !ok || a.keeper.ledger != quota.Ledger(a.endings) || timed.ledger != a.ledger {
 		t.Errorf("leases are kept in %T, not in the app's ledger", a.keeper.ledger)
 	}
 	kept := make(chan struct{}, 1)

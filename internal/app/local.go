@@ -108,7 +108,7 @@ func (l *local) close() {
 
 func (a asker) standings(ctx context.Context, q standingsQuestion) (standingsAnswer, error) {
 	if len(q.Subjects) > maxAsked {
-		return standingsAnswer{}, errors.New("too many subjects")
+		return standingsAnswer{}, fmt.Errorf("%w: too many subjects", errQuestion)
 	}
 	// What the command has just read in the control data is in force before it is answered.
 	if err := a.refresh(ctx); err != nil {

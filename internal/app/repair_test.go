@@ -41,7 +41,7 @@ func repairing(t *testing.T) (*App, func() *QuotaRepair) {
 	for _, l := range repairLimits {
 		errs = append(errs, a.Store().Limits().Put(ctx, l))
 	}
-	if err := errors.Join(append(errs, a.directory.Refresh(ctx))...); err != nil {
+	if err := errors.Join(append(errs, a.Refresh(ctx))...); err != nil {
 		t.Fatal(err)
 	}
 	return a, func() *QuotaRepair {

@@ -235,7 +235,7 @@ func TestForeignKeysAreReplacedByNobody(t *testing.T) {
 	for _, k := range []string{"epoch", "books", "state"} {
 		t.Run(k, func(t *testing.T) {
 			server := redisproc.Start(t)
-			server.Do(t, "sadd", "{plumbline}:"+k, "theirs")
+			server.Do(t, "sadd", "{plumbline}:2:"+k, "theirs")
 			before := dump(t, server)
 			l, err := redis.New(on(server, "one"))
 			if err != nil {
@@ -248,7 +248,7 @@ func TestForeignKeysAreReplacedByNobody(t *testing.T) {
 			if diff := cmp.Diff(before, dump(t, server)); diff != "" {
 				t.Errorf("changed (-before +after):\n%s", diff)
 			}
-			server.Do(t, "del", "{plumbline}:"+k)
+			server.Do(t, "del", "{plumbline}:2:"+k)
 			if _, err := l.Bind(ctx); err != nil {
 				t.Fatal(err)
 			}
