@@ -21,7 +21,7 @@ func (a *Answer) Cut(reason core.Reason) []byte {
 //     there is not.
 //
 // Each of them ends with [DONE], although OpenAI sends it in chats and completions only: the SDKs leave any stream there, and
-// would else wait for the connection to end, which a provider that goes on for too long breaks (docs/decisions/0042).
+// would else wait for the connection to end, which a provider that goes on for too long breaks (docs/decisions/0041).
 //
 // The object "plumbline" of the last chunk or event says why, and for quota which limit, its numbers and its reset.
 //
