@@ -143,7 +143,7 @@ func TestHistories(t *testing.T) {
 		replicas[i] = open(t, o)
 	}
 	limits := tokensADay(t, room)
-	answered, unanswered := 0, 0
+	answered, unanswered, undecided := 0, 0, 0
 	for seed := range n {
 		awaitServer(t, server)
 		p, err := replicas[0].Heartbeat(ctx)
@@ -166,7 +166,13 @@ func TestHistories(t *testing.T) {
 				answered++
 			}
 		}
-		if result, info := porcupine.CheckOperationsVerbose(plain, h.all, time.Minute); result != porcupine.Ok {
+		result, info := porcupine.CheckOperationsVerbose(plain, h.all, time.Minute)
+		if result == porcupine.Unknown { // too many calls without an answer: there is no end of the orders to try
+			undecided++
+			t.Logf("history %d was not decided within a minute", seed)
+			continue
+		}
+		if result != porcupine.Ok {
 			path := fmt.Sprintf("%s/history-%d.html", os.TempDir(), seed)
 			_ = porcupine.VisualizePath(plain, info, path)
 			slices.SortFunc(h.all, func(a, b porcupine.Operation) int { return cmp.Compare(a.Call, b.Call) })
@@ -176,7 +182,10 @@ func TestHistories(t *testing.T) {
 			t.Fatalf("history %d is %s; see %s", seed, result, path)
 		}
 	}
-	t.Logf("%d histories, %d operations answered, %d not", n, answered, unanswered)
+	if undecided > 1+n/100 {
+		t.Errorf("%d of %d histories were not decided", undecided, n)
+	}
+	t.Logf("%d histories (%d undecided), %d operations answered, %d not", n, undecided, answered, unanswered)
 }
 
 // awaitServer returns once the server takes commands.
