@@ -98,7 +98,7 @@ func (a *adopter) pass(ctx context.Context) error {
 	if from == want {
 		return nil
 	}
-	counted := countedBy(from)
+	counted := from.Counting()
 	interim := quota.Interim(from, want, counted)
 	a.inForce.Put(interim)
 	if interim == want {
@@ -107,20 +107,12 @@ func (a *adopter) pass(ctx context.Context) error {
 	return a.adopt(ctx, want.Only(func(counts string) bool { return !counted(counts) }), want)
 }
 
-// countedBy tells what a set counts.
-func countedBy(limits *quota.LimitSet) func(counts string) bool {
-	names := map[string]bool{}
-	for counts := range limits.Named() {
-		names[counts] = true
-	}
-	return func(counts string) bool { return names[counts] }
-}
-
 // adopt books what was used under fresh limits and puts a set with them in force. Where that fails the limits before stay,
 // and it is begun anew.
 func (a *adopter) adopt(ctx context.Context, fresh, want *quota.LimitSet) error {
+	isFresh := fresh.Counting()
 	for _, l := range a.late { // they were in force before: what is late for them is late again
-		l.limits = l.limits.Only(func(counts string) bool { return !countedBy(fresh)(counts) })
+		l.limits = l.limits.Only(func(counts string) bool { return !isFresh(counts) })
 	}
 	a.Forget(fresh)
 	began := time.Now()

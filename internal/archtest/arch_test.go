@@ -23,7 +23,8 @@ const module = "github.com/plumbline/plumbline"
 // its own layer that siblings names.
 var layers = [][]string{
 	{
-		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "migrations",
+		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait",
+		"migrations",
 	},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",

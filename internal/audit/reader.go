@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -136,6 +137,26 @@ func (q Query) statement(last Position) (string, []any) {
 		" UNION ALL " + selectEntry + where + " AND " + unindexed, slices.Concat([]any{value}, indexedArgs, args)
 }
 
+// Columns gives the columns that have to hold a value, with it.
+func (q Query) Columns() iter.Seq2[string, string] {
+	return func(yield func(column, value string) bool) {
+		for _, f := range []struct{ column, value string }{
+			{"exchange", q.Exchange},
+			{"user", q.User},
+			{"team", q.Team},
+			{"app", q.App},
+			{"model", q.Model},
+			{"kind", string(q.Kind)},
+			{"action", string(q.Action)},
+			{"reason", string(q.Reason)},
+		} {
+			if f.value != "" && !yield(f.column, f.value) {
+				return
+			}
+		}
+	}
+}
+
 // where is the condition and its values. id is the expression for the entry's id that bounds what is looked through.
 func (q Query) where(id string, last Position) (string, []any) {
 	terms, args := []string{id + " <= ?"}, []any{last}
@@ -143,19 +164,8 @@ func (q Query) where(id string, last Position) (string, []any) {
 		terms = append(terms, term)
 		args = append(args, values...)
 	}
-	for _, f := range []struct{ column, value string }{
-		{"exchange", q.Exchange},
-		{"user", q.User},
-		{"team", q.Team},
-		{"app", q.App},
-		{"model", q.Model},
-		{"kind", string(q.Kind)},
-		{"action", string(q.Action)},
-		{"reason", string(q.Reason)},
-	} {
-		if f.value != "" {
-			add("e."+f.column+" = ?", f.value)
-		}
+	for column, value := range q.Columns() {
+		add("e."+column+" = ?", value)
 	}
 	if !q.Since.IsZero() {
 		at := q.Since.UnixMicro()

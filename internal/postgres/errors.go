@@ -87,9 +87,6 @@ func IsForeign(err error) bool { return hasCode(err, codeForeignKey) }
 // IsUnique reports whether err says that a row with the same key exists. The transaction is over.
 func IsUnique(err error) bool { return hasCode(err, codeUnique) }
 
-// IsReadOnly reports whether err says that the server cannot write.
-func IsReadOnly(err error) bool { return hasCode(err, codeReadOnly) }
-
 func hasCode(err error, code string) bool {
 	var server *pgconn.PgError
 	return errors.As(err, &server) && server.Code == code

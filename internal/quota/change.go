@@ -21,6 +21,15 @@ func (s *LimitSet) Named() iter.Seq2[string, *Limit] {
 	}
 }
 
+// Counting tells what limits of the set count.
+func (s *LimitSet) Counting() func(counts string) bool {
+	names := map[string]bool{}
+	for counts := range s.Named() {
+		names[counts] = true
+	}
+	return func(counts string) bool { return names[counts] }
+}
+
 // Only gives the set of those limits that count something of which keep reports true.
 func (s *LimitSet) Only(keep func(counts string) bool) *LimitSet {
 	var some []Limit

@@ -97,19 +97,8 @@ func (w *where) String() string {
 
 func whereOf(q audit.Query) (*where, error) {
 	w := new(where)
-	for _, f := range []struct{ column, value string }{
-		{"exchange", q.Exchange},
-		{`"user"`, q.User},
-		{"team", q.Team},
-		{"app", q.App},
-		{"model", q.Model},
-		{"kind", string(q.Kind)},
-		{"action", string(q.Action)},
-		{"reason", string(q.Reason)},
-	} {
-		if f.value != "" {
-			w.add(f.column+" = ?::text", ship.Column(f.value))
-		}
+	for column, value := range q.Columns() {
+		w.add(`"`+column+`" = ?::text`, ship.Column(value))
 	}
 	if !q.Since.IsZero() {
 		w.add("recorded_at >= ?::bigint", q.Since.UnixMicro())

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 const (
@@ -114,7 +115,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 			}
 			pause = 0
 		}
-		if err := sleep(ctx, max(idle, jitter(pause))); err != nil {
+		if err := wait.For(ctx, max(idle, jitter(pause))); err != nil {
 			return err
 		}
 	}
@@ -304,15 +305,4 @@ func due(last *time.Time, now time.Time, every time.Duration) bool {
 // jitter is between half of d and all of it, so that processes do not come back at once.
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d/2+1) //nolint:gosec // nobody gains from guessing it
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

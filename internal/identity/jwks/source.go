@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/identity"
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 const (
@@ -121,7 +122,7 @@ func (s *Source) Run(ctx context.Context) error {
 	var spent budget
 	outage := outage{source: s}
 	for first := true; ; first = false {
-		if err := pause(ctx, spent.wait(s.o.Now())); err != nil {
+		if err := wait.For(ctx, spent.wait(s.o.Now())); err != nil {
 			return err
 		}
 		spent.spend(s.o.Now())
@@ -140,17 +141,6 @@ func (s *Source) Run(ctx context.Context) error {
 		case <-s.wake:
 		}
 		timer.Stop()
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
 	}
 }
 

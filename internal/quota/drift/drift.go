@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 // Exchange names an exchange in the records of one replica.
@@ -112,22 +113,11 @@ func Compare(ctx context.Context, o Options) (*Report, error) {
 		if witnesses = c.unsure(); len(witnesses) == 0 || o.Now().Sub(began) > o.Patience {
 			break
 		}
-		if err := sleep(ctx, pause); err != nil {
+		if err := wait.For(ctx, pause); err != nil {
 			return nil, err
 		}
 	}
 	return c.report(began), nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }
 
 // earliest gives the time before which no charge counts: the first start of a window that is in force.

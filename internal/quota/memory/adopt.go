@@ -27,14 +27,11 @@ func (l *Ledger) Owed(id string) bool {
 // Forget forgets what was counted under limits that are not in force, so that it can be booked from the records. What was
 // reserved while they were in force keeps what it has of them, and is told apart from what is counted from now on.
 func (l *Ledger) Forget(limits *quota.LimitSet) {
-	names := map[string]bool{}
-	for counts := range limits.Named() {
-		names[counts] = true
-	}
+	counts := limits.Counting()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for key, c := range l.counters.byKey {
-		if names[key.Limit] {
+		if counts(key.Limit) {
 			c.gone = true
 			delete(l.counters.byKey, key) // it leaves the queue of what is due by itself
 		}
