@@ -145,11 +145,7 @@ func TestHistories(t *testing.T) {
 	limits := tokensADay(t, room)
 	answered, unanswered, undecided := 0, 0, 0
 	for seed := range n {
-		awaitServer(t, server)
-		p, err := replicas[0].Heartbeat(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		p := awaitServer(t, server, replicas[0])
 		e, err := replicas[0].BeginEpoch(ctx, p.Epoch.ID)
 		if err != nil {
 			t.Fatal(err)
@@ -188,18 +184,20 @@ func TestHistories(t *testing.T) {
 	t.Logf("%d histories (%d undecided), %d operations answered, %d not", n, undecided, answered, unanswered)
 }
 
-// awaitServer returns once the server takes commands.
-func awaitServer(t *testing.T, server *redisproc.Server) {
+// awaitServer returns once the server takes commands, and the replica's client no longer answers from the last refusal
+// that it saw, as go-redis does for up to a second after a restart.
+func awaitServer(t *testing.T, server *redisproc.Server, replica *redis.Ledger) redis.Pulse {
 	t.Helper()
 	server.Resume()
-	client := server.Client()
-	defer func() { _ = client.Close() }()
+	var err error
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); {
-		if client.Ping(ctx).Err() == nil {
-			return
+		var p redis.Pulse
+		if p, err = replica.Heartbeat(ctx); err == nil {
+			return p
 		}
 	}
-	t.Fatal("the server is away")
+	t.Fatal("the server is away: ", err)
+	return redis.Pulse{}
 }
 
 // history gathers the operations of callers that run at once.
