@@ -162,7 +162,7 @@ func TestHistories(t *testing.T) {
 				answered++
 			}
 		}
-		result, info := porcupine.CheckOperationsVerbose(plain, h.all, time.Minute)
+		result, info := porcupine.CheckOperationsVerbose(plain, told(h.all), time.Minute)
 		if result == porcupine.Unknown { // too many calls without an answer: there is no end of the orders to try
 			undecided++
 			t.Logf("history %d was not decided within a minute", seed)
@@ -178,10 +178,42 @@ func TestHistories(t *testing.T) {
 			t.Fatalf("history %d is %s; see %s", seed, result, path)
 		}
 	}
-	if undecided > 1+n/100 {
+	if undecided > n/100 {
 		t.Errorf("%d of %d histories were not decided", undecided, n)
 	}
 	t.Logf("%d histories (%d undecided), %d operations answered, %d not", n, undecided, answered, unanswered)
+}
+
+// told leaves out what says nothing, so that fewer orders have to be tried. A look without an answer changes and tells
+// nothing. An id is ended by at most one void and one expiry; of those without an answer the first called may be done
+// at any moment at which a later one may be.
+func told(all []porcupine.Operation) []porcupine.Operation {
+	type ending struct {
+		kind string
+		id   int
+	}
+	first := map[ending]int{}
+	var out []porcupine.Operation
+	for _, o := range all {
+		op, _ := o.Output.(operation)
+		if op.result != "?" || op.kind != "look" && op.kind != "void" && op.kind != "expire" {
+			out = append(out, o)
+			continue
+		}
+		if op.kind == "look" {
+			continue
+		}
+		e := ending{op.kind, op.id}
+		at, known := first[e]
+		switch {
+		case !known:
+			first[e] = len(out)
+			out = append(out, o)
+		case o.Call < out[at].Call:
+			out[at] = o
+		}
+	}
+	return out
 }
 
 // awaitServer returns once the server takes commands, and the replica's client no longer answers from the last refusal
