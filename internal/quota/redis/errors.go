@@ -44,7 +44,7 @@ var advice = []struct{ prefix, do string }{
 }
 
 // explain gives an error of the client as one of this package.
-func (l *Ledger) explain(err error) error {
+func explain(err error) error {
 	var network net.Error
 	switch {
 	case redis.HasErrorPrefix(err, "EPOCH"):
