@@ -200,6 +200,8 @@ func TestEveryChangeHoldsWithinASecond(t *testing.T) {
 	every("Redis hangs")
 	r.redis.Kill()
 	every("without Redis")
+	r.redis.Restart(t)
+	r.awaitBell() // by themselves
 }
 
 // awaitBell waits until the second replica listens.
@@ -239,6 +241,8 @@ func TestBlocksReachTheOtherReplica(t *testing.T) {
 	}
 	r.redis.Kill()
 	measure("without Redis")
+	r.redis.Restart(t)
+	r.awaitBell()
 }
 
 // TestForgedWakes: whoever may publish can have replicas look at the version, fifty times in a second and no more often.

@@ -32,7 +32,7 @@ func NewBell(o Options) (*Bell, error) {
 		return nil, err
 	}
 	c := o.client()
-	c.PoolSize, c.MaxRetries = 1, -1
+	c.MaxRetries = -1
 	c.DialTimeout, c.ReadTimeout, c.WriteTimeout, c.PoolTimeout = bellTimeout, bellTimeout, bellTimeout, bellTimeout
 	return &Bell{redis.NewUniversalClient(c), o.prefix() + "changed"}, nil
 }
