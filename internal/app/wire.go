@@ -48,7 +48,9 @@ func (a *App) openAudit(ctx context.Context) error {
 		a.log.Warn("closed exchanges that an earlier Plumbline left open; they are charged what they had reserved", "exchanges", closed)
 	}
 	a.refusals = audit.NewRefusals(log, audit.RefusalOptions{Now: time.Now, Logger: a.log})
-	a.trail = &trail{store: a.store, audit: log, log: a.log}
+	if a.trail, err = newTrail(ctx, a.store, log, a.log); err != nil {
+		return err
+	}
 	return a.trail.catchUp(ctx)
 }
 

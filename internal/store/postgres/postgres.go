@@ -115,11 +115,13 @@ func (s *Store) Version(ctx context.Context) (v uint64, err error) {
 
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
-	return query(ctx, s, func(row layout.Scanner) (c store.Change, err error) {
-		err = row.Scan(&c.Version, layout.Micros{Into: &c.Time}, &c.Actor, &c.Action, &c.Object)
-		return c, err
-	}, `SELECT version, time, actor, action, object FROM plumbline.changes WHERE version > $1 ORDER BY version LIMIT $2`,
+	return query(ctx, s, scanChange, `SELECT version, time, actor, action, object FROM plumbline.changes WHERE version > $1 ORDER BY version LIMIT $2`,
 		int64(after), max(limit, 0))
+}
+
+func scanChange(row layout.Scanner) (c store.Change, err error) {
+	err = row.Scan(&c.Version, layout.Micros{Into: &c.Time}, &c.Actor, &c.Action, &c.Object)
+	return c, err
 }
 
 // Apply implements store.Store.

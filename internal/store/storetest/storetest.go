@@ -37,6 +37,8 @@ func Run(t *testing.T, db Database) {
 		{"provisioning creates and changes nothing", provisioning},
 		{"the feed tells every change", feed},
 		{"what changes nothing is no change", nothingChanges},
+		{"each change is claimed by one audit", claiming},
+		{"of many who claim at once one gets each change", claimedByOne},
 		{"expired revocations go", expiry},
 		{"issued tokens are kept until they expired", issuedTokens},
 		{"versions grow while many write", versionsGrow},
