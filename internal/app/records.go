@@ -19,12 +19,13 @@ import (
 // place that tells the two ways to run apart. It makes the data directory, so that people and work can be set up before
 // the first start.
 func OpenStore(ctx context.Context, c config.Config) (store.Store, error) {
-	st, _, err := openStore(ctx, c)
+	st, _, err := openStore(ctx, c, false)
 	return st, err
 }
 
-// openStore is OpenStore with the bell that changes ring, nil where no others can hear it.
-func openStore(ctx context.Context, c config.Config) (store.Store, *bell, error) {
+// openStore is OpenStore with the bell that changes ring, nil where no others can hear it. To serve takes more rights than
+// a command may need.
+func openStore(ctx context.Context, c config.Config, serve bool) (store.Store, *bell, error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil { // the audit and the socket lie there either way
 		return nil, nil, fmt.Errorf("data_dir: %w", err)
 	}
@@ -39,7 +40,7 @@ func openStore(ctx context.Context, c config.Config) (store.Store, *bell, error)
 	if err != nil {
 		return nil, nil, err
 	}
-	st, err := postgres.Open(ctx, postgres.Options{Options: poolOptions(c.Postgres), Migrate: c.Postgres.Migrate})
+	st, err := postgres.Open(ctx, postgres.Options{Options: poolOptions(c.Postgres), Migrate: c.Postgres.Migrate, Serve: serve})
 	if err != nil {
 		return nil, nil, errors.Join(err, b.close())
 	}
@@ -98,7 +99,7 @@ func eachSchema(
 
 // openStore opens the control data and keeps it in memory for requests.
 func (a *App) openStore(ctx context.Context) error {
-	st, b, err := openStore(ctx, a.cfg)
+	st, b, err := openStore(ctx, a.cfg, true)
 	if err != nil {
 		return err
 	}

@@ -23,14 +23,18 @@ type changedTable[T any] struct {
 func (t changedTable[T]) Put(context.Context, T) error         { return t.err }
 func (t changedTable[T]) Delete(context.Context, string) error { return t.err }
 
-func (c changed) Teams() Table[core.Team]             { return changedTable[core.Team]{err: c.err} }
-func (c changed) Users() Table[core.User]             { return changedTable[core.User]{err: c.err} }
-func (c changed) Apps() Table[core.App]               { return changedTable[core.App]{err: c.err} }
-func (c changed) Tasks() Table[core.Task]             { return changedTable[core.Task]{err: c.err} }
-func (c changed) Limits() Table[quota.Limit]          { return changedTable[quota.Limit]{err: c.err} }
-func (c changed) Keys() Table[core.AppKey]            { return changedTable[core.AppKey]{err: c.err} }
-func (c changed) Revocations() Table[core.Revocation] { return changedTable[core.Revocation]{err: c.err} }
-func (c changed) SigningKeys() Table[core.SigningKey] { return changedTable[core.SigningKey]{err: c.err} }
+func (c changed) Teams() Table[core.Team]    { return changedTable[core.Team]{err: c.err} }
+func (c changed) Users() Table[core.User]    { return changedTable[core.User]{err: c.err} }
+func (c changed) Apps() Table[core.App]      { return changedTable[core.App]{err: c.err} }
+func (c changed) Tasks() Table[core.Task]    { return changedTable[core.Task]{err: c.err} }
+func (c changed) Limits() Table[quota.Limit] { return changedTable[quota.Limit]{err: c.err} }
+func (c changed) Keys() Table[core.AppKey]   { return changedTable[core.AppKey]{err: c.err} }
+func (c changed) Revocations() Table[core.Revocation] {
+	return changedTable[core.Revocation]{err: c.err}
+}
+func (c changed) SigningKeys() Table[core.SigningKey] {
+	return changedTable[core.SigningKey]{err: c.err}
+}
 func (c changed) Apply(context.Context, Objects) error {
 	return c.err
 }

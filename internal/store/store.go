@@ -1,7 +1,7 @@
 // Package store is the contract for control data: people, teams, apps, tasks, limits and credentials, the feed of their
 // changes, and the Directory, which keeps all of it in memory for the request path.
 //
-// Implementations live in sqlite and postgres and pass one conformance suite, storetest. The package imports
+// Implementations live in sqlite and postgres and pass one conformance suite, storetest. The package imports wait,
 // core and quota; it must not import a back end, a front end or the gate.
 package store
 
