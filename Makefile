@@ -16,6 +16,7 @@ export ENVOY ?= $(shell command -v envoy 2>/dev/null || echo $(ENVOY_BIN))
 
 # Debian keeps the server's programs out of PATH.
 POSTGRES_FOUND := ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || test -n "$$PLUMBLINE_POSTGRES"
+PGBOUNCER_FOUND := command -v pgbouncer >/dev/null || test -x /usr/sbin/pgbouncer
 
 # Files that make a new binary necessary.
 GO_SOURCES := $(shell find cmd internal migrations envoy -type f -not -name '*_test.go' 2>/dev/null) go.mod go.sum
@@ -41,6 +42,7 @@ test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
 	@$(POSTGRES_FOUND) || tools/apt-install postgresql
+	@$(PGBOUNCER_FOUND) || tools/apt-install pgbouncer
 	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
 
 .PHONY: race
@@ -48,6 +50,7 @@ race: $(ENVOY) sdks ## the same under the race detector
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
 	@$(POSTGRES_FOUND) || tools/apt-install postgresql
+	@$(PGBOUNCER_FOUND) || tools/apt-install pgbouncer
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos

@@ -43,6 +43,8 @@ type App struct {
 	cfg        config.Config
 	log        *slog.Logger
 	store      store.Store
+	bell       *bell // nil without a Redis
+	wake       chan struct{}
 	directory  *store.Directory
 	audit      *audit.Log
 	records    *records // nil without Postgres
@@ -133,6 +135,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
+	group.Go(func() error { return ignoreCancel(a.bell.listen(background, a.wake)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.records.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })

@@ -32,6 +32,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if os.Getenv(trailChild) != "" {
+		fmt.Fprintln(os.Stderr, trailUntilKilled(os.Args[1], os.Args[2], os.Args[3]))
+		os.Exit(1)
+	}
 	goleak.VerifyTestMain(m)
 }
 

@@ -19,13 +19,32 @@ import (
 // place that tells the two ways to run apart. It makes the data directory, so that people and work can be set up before
 // the first start.
 func OpenStore(ctx context.Context, c config.Config) (store.Store, error) {
+	st, _, err := openStore(ctx, c, false)
+	return st, err
+}
+
+// openStore is OpenStore with the bell that changes ring, nil where no others can hear it. To serve takes more rights than
+// a command may need.
+func openStore(ctx context.Context, c config.Config, serve bool) (store.Store, *bell, error) {
 	if err := os.MkdirAll(c.DataDir, 0o700); err != nil { // the audit and the socket lie there either way
-		return nil, fmt.Errorf("data_dir: %w", err)
+		return nil, nil, fmt.Errorf("data_dir: %w", err)
 	}
-	if !c.Postgres.URL.IsZero() {
-		return postgres.Open(ctx, postgres.Options{Options: poolOptions(c.Postgres), Migrate: c.Postgres.Migrate})
+	if c.Postgres.URL.IsZero() {
+		st, err := sqlite.Open(ctx, StorePath(c.DataDir))
+		if err != nil {
+			return nil, nil, err
+		}
+		return st, nil, nil
 	}
-	return sqlite.Open(ctx, StorePath(c.DataDir))
+	b, err := openBell(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := postgres.Open(ctx, postgres.Options{Options: poolOptions(c.Postgres), Migrate: c.Postgres.Migrate, Serve: serve})
+	if err != nil {
+		return nil, nil, errors.Join(err, b.close())
+	}
+	return b.ringing(st), b, nil
 }
 
 func poolOptions(c config.Postgres) pgpool.Options {
@@ -80,18 +99,18 @@ func eachSchema(
 
 // openStore opens the control data and keeps it in memory for requests.
 func (a *App) openStore(ctx context.Context) error {
-	st, err := OpenStore(ctx, a.cfg)
+	st, b, err := openStore(ctx, a.cfg, true)
 	if err != nil {
 		return err
 	}
-	a.store = st
+	a.store, a.bell, a.wake = st, b, make(chan struct{}, 1)
 	a.people = &people{}
 	load := func(s *store.Snapshot) {
 		a.people.load(s)
 		a.limitsLoaded()
 	}
 	a.directory, err = store.NewDirectory(ctx, store.DirectoryOptions{
-		Store: st, MaxStaleness: a.cfg.Feed.MaxStaleness, Now: time.Now, Log: a.log, OnLoad: load,
+		Store: st, Wake: a.wake, MaxStaleness: a.cfg.Feed.MaxStaleness, Now: time.Now, Log: a.log, OnLoad: load,
 	})
 	if err != nil {
 		return err

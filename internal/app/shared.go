@@ -46,24 +46,35 @@ func (a *App) openShared(ctx context.Context, metrics *telemetry.Metrics) error 
 
 // OpenRedis makes the ledger of one book in the configured Redis. It does not connect.
 func OpenRedis(c config.Redis, book string) (*redis.Ledger, error) {
+	o, err := redisOptions(c)
+	if err != nil {
+		return nil, err
+	}
+	o.Book, o.Lease = book, lease
+	return redis.New(o)
+}
+
+// redisOptions say how the configured Redis is reached.
+func redisOptions(c config.Redis) (redis.Options, error) {
 	o := redis.Options{
 		Addrs: c.Addresses, Cluster: c.Cluster, Username: c.Username, Password: c.Password.Reveal(), Namespace: c.Namespace,
-		Book: book, Lease: lease,
 	}
-	if c.TLS {
-		o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
-		if c.CAFile != "" {
-			pem, err := os.ReadFile(c.CAFile)
-			if err != nil {
-				return nil, fmt.Errorf("redis.ca_file: %w", err)
-			}
-			o.TLS.RootCAs = x509.NewCertPool()
-			if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
-				return nil, errors.New("redis.ca_file: holds no certificate in PEM")
-			}
-		}
+	if !c.TLS {
+		return o, nil
 	}
-	return redis.New(o)
+	o.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	if c.CAFile == "" {
+		return o, nil
+	}
+	pem, err := os.ReadFile(c.CAFile)
+	if err != nil {
+		return o, fmt.Errorf("redis.ca_file: %w", err)
+	}
+	o.TLS.RootCAs = x509.NewCertPool()
+	if !o.TLS.RootCAs.AppendCertsFromPEM(pem) {
+		return o, errors.New("redis.ca_file: holds no certificate in PEM")
+	}
+	return o, nil
 }
 
 // awaitShared gives the shared ledger a moment to be found before requests come.

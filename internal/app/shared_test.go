@@ -19,6 +19,7 @@ import (
 	"github.com/plumbline/plumbline/internal/quota/guard"
 	"github.com/plumbline/plumbline/internal/telemetry"
 	"github.com/plumbline/plumbline/internal/testkit/redisproc"
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 // node is one replica's ledger with its records, without a gate.
@@ -317,7 +318,9 @@ func eventually(t *testing.T, otherwise string, is func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal(otherwise)
 		}
-		time.Sleep(20 * time.Millisecond) //nolint:forbidigo // another process
+		if wait.For(t.Context(), 20*time.Millisecond) != nil {
+			t.Fatal(otherwise)
+		}
 	}
 }
 
@@ -353,6 +356,8 @@ func agree(t *testing.T, nodes []*node) {
 			pending, err := nodes[0].shared.Pending(t.Context())
 			t.Fatalf("posted %v, the records say %v; %d pending, %v", posted, want, pending, err)
 		}
-		time.Sleep(50 * time.Millisecond) //nolint:forbidigo // another process
+		if err := wait.For(t.Context(), 50*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

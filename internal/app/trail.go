@@ -12,46 +12,82 @@ import (
 	"github.com/plumbline/plumbline/internal/store"
 )
 
-// trailInterval is how often changes to the control data are taken over into the audit.
-const trailInterval = time.Second
+const (
+	// trailInterval is how often changes to the control data are taken over into the audit.
+	trailInterval = time.Second
+	// trailBatch is how many are taken over at once.
+	trailBatch = 100
+	// claimLife is for how long a change is left to the replica that claimed it and may have died. It is longer than a
+	// restart takes: whoever comes back on its volume by then has the change in its audit once.
+	claimLife = 10 * time.Minute
+	// takeLimit bounds the taking over of what was claimed, far below claimLife.
+	takeLimit = 30 * time.Second
+)
 
-// trail copies the store's change feed into the audit: one ADMIN record per change. A change names its version as the
-// record's exchange, which the audit takes only once, so that a trail that starts over writes nothing twice.
+// trail takes the store's changes over into the audit, one ADMIN record each. The row of a change in the feed is by the
+// change's own commit, and says whether an audit has it: of the replicas that share the store one claims it, puts it into
+// its own audit, and then says so. A change names its version as the record's exchange, which an audit takes only once, so
+// that a replica which died in between does no harm when it comes back.
 type trail struct {
-	store store.Store
-	audit *audit.Log
-	log   *slog.Logger
-	after uint64 // the last change that is in the audit
+	store   store.Store
+	audit   *audit.Log
+	log     *slog.Logger
+	writer  string        // the name of the audit
+	life    time.Duration // claimLife
+	failing bool
+}
+
+func newTrail(ctx context.Context, st store.Store, log *audit.Log, logger *slog.Logger) (*trail, error) {
+	writer, err := log.Name(ctx)
+	return &trail{store: st, audit: log, log: logger, writer: writer, life: claimLife}, err
 }
 
 // run takes over changes until ctx ends.
 func (t *trail) run(ctx context.Context) error {
 	return every(ctx, trailInterval, func() {
-		if err := t.catchUp(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		err := t.catchUp(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil && !t.failing:
 			t.log.Error("changes to the control data are not yet in the audit", "error", err)
+		case err == nil && t.failing:
+			t.log.Info("changes to the control data reach the audit again")
 		}
+		t.failing = err != nil
 	})
 }
 
-// catchUp takes over every change that the audit does not have.
+// catchUp takes over every change that is this replica's to take.
 func (t *trail) catchUp(ctx context.Context) error {
-	const batch = 100
 	for {
-		changes, err := t.store.Changes(ctx, t.after, batch)
+		if err := t.audit.Healthy(); err != nil { // others take what this replica cannot
+			return err
+		}
+		claimed, err := t.store.Claim(ctx, t.writer, t.life, trailBatch)
 		if err != nil {
 			return err
 		}
-		for _, c := range changes {
-			err := t.audit.Append(ctx, core.Record{
-				Kind: core.RecordAdmin, Time: c.Time, Exchange: fmt.Sprintf("change-%d", c.Version), Admin: &c.Change,
-			})
-			if err != nil && !errors.Is(err, audit.ErrDuplicate) {
-				return err
-			}
-			t.after = c.Version
-		}
-		if len(changes) < batch {
-			return nil
+		if err := t.take(ctx, claimed); err != nil || len(claimed) < trailBatch {
+			return err
 		}
 	}
+}
+
+// take records changes that this replica has claimed, as many as it can.
+func (t *trail) take(ctx context.Context, claimed []store.Change) error {
+	limited, cancel := context.WithTimeout(ctx, takeLimit)
+	defer cancel()
+	var recorded []uint64
+	var failed error
+	for _, c := range claimed {
+		failed = t.audit.Append(limited, core.Record{
+			Kind: core.RecordAdmin, Time: c.Time, Exchange: fmt.Sprintf("change-%d", c.Version), Admin: &c.Change,
+		})
+		if failed != nil && !errors.Is(failed, audit.ErrDuplicate) {
+			break
+		}
+		failed = nil
+		recorded = append(recorded, c.Version)
+	}
+	return errors.Join(failed, t.store.Recorded(ctx, recorded...))
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -48,7 +49,9 @@ func (a *App) openAudit(ctx context.Context) error {
 		a.log.Warn("closed exchanges that an earlier Plumbline left open; they are charged what they had reserved", "exchanges", closed)
 	}
 	a.refusals = audit.NewRefusals(log, audit.RefusalOptions{Now: time.Now, Logger: a.log})
-	a.trail = &trail{store: a.store, audit: log, log: a.log}
+	if a.trail, err = newTrail(ctx, a.store, log, a.log); err != nil {
+		return err
+	}
 	return a.trail.catchUp(ctx)
 }
 
@@ -110,7 +113,7 @@ func (a *App) newGate(
 		Policy:     func() *policy.Snapshot { return rules },
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,
-		Owners: a.store.Ownership(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
+		Owners: a.owners(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
 		MaxBody:      int64(a.cfg.ExtProc.MaxBody),
@@ -121,6 +124,14 @@ func (a *App) newGate(
 		o.ProviderKey = a.cfg.Provider.Key.Reveal
 	}
 	return gate.New(o)
+}
+
+// owners are whose the objects at the provider are. Those in Postgres are remembered; a look into the file is as cheap.
+func (a *App) owners() store.Ownership {
+	if a.cfg.Postgres.URL.IsZero() {
+		return a.store.Ownership()
+	}
+	return store.Remember(a.store.Ownership(), a.directory.Snapshot, store.RememberedObjects)
 }
 
 func (a *App) newAuthenticator() (gate.Authenticator, error) {

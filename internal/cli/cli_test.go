@@ -52,27 +52,7 @@ func TestSessions(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			archive, err := txtar.ParseFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Chdir(t.TempDir())
-			seedAudit(t, "seeded", false)
-			seedAudit(t, "tampered", true)
-			seedTraffic(t, "traffic", false)
-			seedTraffic(t, "altered", true)
-			var script *txtar.File
-			for i, f := range archive.Files {
-				if f.Name == "session" {
-					script = &archive.Files[i]
-					continue
-				}
-				if err := os.WriteFile(f.Name, f.Data, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-			p := &person{t: t, env: []string{envoy}}
-			got := p.replay(string(script.Data))
+			archive, script, got := replaySession(t, path, envoy)
 			if *update {
 				script.Data = []byte(got)
 				if err := os.WriteFile(path, txtar.Format(archive), 0o600); err != nil {
@@ -85,6 +65,31 @@ func TestSessions(t *testing.T) {
 			}
 		})
 	}
+}
+
+// replaySession replays the case at an absolute path in a folder of its own, and gives what was said.
+func replaySession(t *testing.T, path string, env ...string) (archive *txtar.Archive, script *txtar.File, got string) {
+	t.Helper()
+	archive, err := txtar.ParseFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	seedAudit(t, "seeded", false)
+	seedAudit(t, "tampered", true)
+	seedTraffic(t, "traffic", false)
+	seedTraffic(t, "altered", true)
+	for i, f := range archive.Files {
+		if f.Name == "session" {
+			script = &archive.Files[i]
+			continue
+		}
+		if err := os.WriteFile(f.Name, f.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p := &person{t: t, env: env}
+	return archive, script, p.replay(string(script.Data))
 }
 
 // person types commands and remembers the ids that were shown.

@@ -81,7 +81,7 @@ func (s Schema) Migrate(ctx context.Context, p *Pool) (applied []string, err err
 
 // next applies the first migration that the database has not had, and gives its name, empty when there is none.
 func (s Schema) next(ctx context.Context, p *Pool, known []schema.Migration) (name string, err error) {
-	begin := fmt.Sprintf("BEGIN; SET LOCAL statement_timeout = %d", migrateLimit.Milliseconds())
+	begin := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = %d", migrateLimit.Milliseconds())
 	err = pgx.BeginTxFunc(ctx, p.Pool, pgx.TxOptions{BeginQuery: begin}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, "SELECT pg_catalog.pg_advisory_xact_lock($1)", s.lock()); err != nil {
 			return err
@@ -148,21 +148,14 @@ func (s Schema) check(ctx context.Context, tx pgx.Tx, known []schema.Migration) 
 	err = tx.QueryRow(ctx, `SELECT count(*), count(*) FILTER (WHERE relname = 'schema_version')
 		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		WHERE n.nspname = $1 AND c.relkind IN ('r', 'p')`, s.Name).Scan(&tables, &versioned)
-	switch {
-	case err != nil:
-		return 0, err
-	case tables == 0:
-		return 0, nil
-	case versioned == 0:
-		return 0, fmt.Errorf("%w: it was not made by Plumbline: give Plumbline a database of its own", schema.ErrMismatch)
-	}
-	rows, err := tx.Query(ctx, "SELECT version, name FROM "+s.versions()+" ORDER BY version")
 	if err != nil {
 		return 0, err
 	}
-	found, err := pgx.CollectRows(rows, pgx.RowToStructByPos[schema.Migration])
-	if err != nil {
-		return 0, err
-	}
-	return schema.Compare(known, found)
+	return schema.Applied(known, tables, versioned, "database", func() ([]schema.Migration, error) {
+		rows, err := tx.Query(ctx, "SELECT version, name FROM "+s.versions()+" ORDER BY version")
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowToStructByPos[schema.Migration])
+	})
 }

@@ -92,11 +92,13 @@ func (p *Pool) Limit(ctx context.Context) (context.Context, context.CancelFunc) 
 }
 
 // Write runs do in a transaction. The server gives it up too when it takes longer than the timeout, waits that long for a
-// lock, or is left by its client. Errors are explained.
+// lock, or is left by its client. Each of its statements sees what was committed before it, whatever the database or the
+// user is set to: under a stricter isolation, who waited for a lock would be refused in place of served. Errors are
+// explained.
 func (p *Pool) Write(ctx context.Context, do func(ctx context.Context, tx pgx.Tx) error) error {
 	ms := p.timeout.Milliseconds()
 	return p.transact(ctx, fmt.Sprintf(
-		"BEGIN; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d", ms, ms, ms), do)
+		"BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = %d; SET LOCAL lock_timeout = %d; SET LOCAL idle_in_transaction_session_timeout = %d", ms, ms, ms), do)
 }
 
 // Read runs do in a transaction that sees one moment. Errors are explained.
@@ -124,16 +126,29 @@ func (p *Pool) Explain(ctx context.Context, err error) error {
 // errTimeout marks the end of a call's time.
 var errTimeout = fmt.Errorf("the call's time is over: %w", context.DeadlineExceeded)
 
-// Primary returns an error when the server is a standby, which cannot write.
-func (p *Pool) Primary(ctx context.Context) error {
+// oldestVersion is that of the oldest server that Plumbline is tested with, as server_version_num tells it.
+const oldestVersion = 15_00_00
+
+// Usable returns an error when the server is a standby, which cannot write, or too old.
+func (p *Pool) Usable(ctx context.Context) error {
 	ctx, cancel := p.Limit(ctx)
 	defer cancel()
 	var standby bool
-	if err := p.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery()").Scan(&standby); err != nil {
+	var version int
+	err := p.QueryRow(ctx, "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('server_version_num')::int").Scan(&standby, &version)
+	switch {
+	case err != nil:
 		return p.Explain(ctx, err)
-	}
-	if standby {
+	case standby:
 		return Explain(&pgconn.PgError{Code: codeReadOnly, Severity: "ERROR", Message: "the server is in recovery"})
+	}
+	return checkVersion(version)
+}
+
+func checkVersion(version int) error {
+	if version < oldestVersion {
+		return fmt.Errorf("postgres: the server is of version %d, and Plumbline needs %d or later: upgrade it, or name another in postgres.url",
+			version/10_000, oldestVersion/10_000)
 	}
 	return nil
 }

@@ -41,6 +41,23 @@ func List(migrations fs.FS) ([]Migration, error) {
 	return all, nil
 }
 
+// Applied returns how many of the known migrations a database has had, or why it is not one of this version's. The database
+// has so many tables, of which so many are called schema_version; found reads that one, in order. own is what Plumbline must
+// be given instead of a database of others.
+func Applied(known []Migration, tables, versioned int, own string, found func() ([]Migration, error)) (applied int, err error) {
+	switch {
+	case tables == 0:
+		return 0, nil
+	case versioned == 0:
+		return 0, fmt.Errorf("%w: it was not made by Plumbline: give Plumbline a %s of its own", ErrMismatch, own)
+	}
+	all, err := found()
+	if err != nil {
+		return 0, err
+	}
+	return Compare(known, all)
+}
+
 // Compare returns how many of the known migrations a database has had, given those that it names, in order; or why it is
 // not one of this version's.
 func Compare(known, found []Migration) (applied int, err error) {

@@ -100,29 +100,25 @@ func check(ctx context.Context, conn *sql.Conn, known []schema.Migration) (appli
 	err = conn.QueryRowContext(ctx,
 		"SELECT count(*), count(*) FILTER (WHERE name = 'schema_version') FROM sqlite_schema WHERE type = 'table'").
 		Scan(&tables, &versioned)
-	switch {
-	case err != nil:
-		return 0, err
-	case tables == 0:
-		return 0, nil
-	case versioned == 0:
-		return 0, fmt.Errorf("%w: it was not made by Plumbline: give Plumbline a data directory of its own", ErrSchema)
-	}
-	rows, err := conn.QueryContext(ctx, "SELECT version, name FROM schema_version ORDER BY version")
 	if err != nil {
 		return 0, err
 	}
+	return schema.Applied(known, tables, versioned, "data directory", func() ([]schema.Migration, error) { return versions(ctx, conn) })
+}
+
+// versions reads which migrations the database has had.
+func versions(ctx context.Context, conn *sql.Conn) (found []schema.Migration, err error) {
+	rows, err := conn.QueryContext(ctx, "SELECT version, name FROM schema_version ORDER BY version")
+	if err != nil {
+		return nil, err
+	}
 	defer rows.Close()
-	var found []schema.Migration
 	for rows.Next() {
 		var m schema.Migration
 		if err := rows.Scan(&m.Version, &m.Name); err != nil {
-			return 0, err
+			return nil, err
 		}
 		found = append(found, m)
 	}
-	if err := rows.Err(); err != nil {
-		return 0, err
-	}
-	return schema.Compare(known, found)
+	return found, rows.Err()
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 // Snapshot is everything a Store held at one moment, indexed for the request path. It never changes.
@@ -141,6 +142,8 @@ type DirectoryOptions struct {
 	Store Store
 	// Interval is the time between two looks at the store's version, 500 ms if zero.
 	Interval time.Duration
+	// Wake, if set, has the store be looked at now. What comes faster than one in WakePause is taken together.
+	Wake <-chan struct{}
 	// MaxStaleness is how old the last successful look may be before Fresh fails, 60 s if zero.
 	MaxStaleness time.Duration
 	Now          func() time.Time // time.Now if nil; its monotonic reading is used
@@ -197,6 +200,9 @@ func (d *Directory) Fresh() error {
 	return nil
 }
 
+// WakePause is the least time between two looks for which Wake asked: whoever wakes without end costs no more than that.
+const WakePause = 20 * time.Millisecond
+
 // Run looks at the store's version again and again and reloads when it changed, until ctx ends. When the store fails,
 // the last good snapshot stays in force.
 func (d *Directory) Run(ctx context.Context) error {
@@ -204,10 +210,13 @@ func (d *Directory) Run(ctx context.Context) error {
 	defer ticker.Stop()
 	failing := false
 	for {
+		var pause time.Duration
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-ticker.C:
+		case <-d.o.Wake:
+			pause = WakePause
 		}
 		err := d.Refresh(ctx)
 		switch {
@@ -219,6 +228,9 @@ func (d *Directory) Run(ctx context.Context) error {
 			d.o.Log.Info("people, tasks and limits are refreshed again")
 		}
 		failing = err != nil
+		if err := wait.For(ctx, pause); err != nil {
+			return err
+		}
 	}
 }
 

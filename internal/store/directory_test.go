@@ -253,3 +253,56 @@ func TestSnapshotsWhileReloading(t *testing.T) {
 	close(stop)
 	wg.Wait()
 }
+
+// TestWake: a wake has the store be looked at now, many at once count as one, and without end they cost no more than one look
+// in a pause. Without any, the interval goes on.
+func TestWake(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, wake := &fake{objects: people("ann"), version: 1}, make(chan struct{}, 1)
+		d, err := NewDirectory(t.Context(), DirectoryOptions{Store: f, Wake: wake})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.Run(ctx) }()
+		defer func() { stop(); <-ended }()
+		ring := func() {
+			select {
+			case wake <- struct{}{}:
+			default:
+			}
+		}
+		pass(100 * time.Millisecond)
+		f.set(func(f *fake) { f.objects, f.version = people("ben"), 2 })
+		ring()
+		synctest.Wait()
+		if _, ok := d.Snapshot().User("ben"); !ok {
+			t.Error("a change is not seen at once")
+		}
+		// The last of many is heard, however fast they come: what it tells of came after the look before it.
+		f.set(func(f *fake) { f.objects, f.version = people("cid"), 3 })
+		ring()
+		pass(WakePause)
+		if _, ok := d.Snapshot().User("cid"); !ok {
+			t.Error("a change while the directory pauses is not seen after it")
+		}
+		pass(time.Second)
+		var before int
+		f.set(func(f *fake) { before = f.looks })
+		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); <-time.After(time.Millisecond) {
+			ring()
+		}
+		f.set(func(f *fake) {
+			if n, most := f.looks-before, int(10*time.Second/WakePause)+20+1; n > most {
+				t.Errorf("%d looks in ten seconds of wakes without end, want %d at most", n, most)
+			}
+		})
+		pass(time.Second)
+		f.set(func(f *fake) { f.objects, f.version = people("dan"), 4 })
+		pass(500 * time.Millisecond)
+		if _, ok := d.Snapshot().User("dan"); !ok {
+			t.Error("without a wake a change is not seen after one interval")
+		}
+	})
+}

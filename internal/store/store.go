@@ -1,11 +1,12 @@
 // Package store is the contract for control data: people, teams, apps, tasks, limits and credentials, the feed of their
 // changes, and the Directory, which keeps all of it in memory for the request path.
 //
-// Implementations live in sqlite and postgres and pass one conformance suite, storetest. The package imports
+// Implementations live in sqlite and postgres and pass one conformance suite, storetest. The package imports wait,
 // core and quota; it must not import a back end, a front end or the gate.
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -108,6 +109,12 @@ type Store interface {
 	Version(ctx context.Context) (uint64, error)
 	// Changes must give the changes after a version, oldest first, at most limit of them.
 	Changes(ctx context.Context, after uint64, limit int) ([]Change, error)
+	// Claim must give changes that no audit has, oldest first, at most limit of them, for the audit called writer to take:
+	// those that none has claimed, those that writer itself has, and those that another has claimed longer than life ago.
+	// From then on it must give them to no other for life, by the clock of the store.
+	Claim(ctx context.Context, writer string, life time.Duration, limit int) ([]Change, error)
+	// Recorded must note for good that an audit has the changes with these versions: Claim gives them to nobody any more.
+	Recorded(ctx context.Context, versions ...uint64) error
 	Close() error
 }
 
@@ -135,6 +142,9 @@ type Change struct {
 	Time    time.Time
 	core.Change
 }
+
+// Compare orders changes as the feed does.
+func (c Change) Compare(d Change) int { return cmp.Compare(c.Version, d.Version) }
 
 // PutAction is what the change feed calls putting an object: credentials are issued, revoked and retired.
 func PutAction(object any) string {

@@ -18,7 +18,7 @@ const oldest = 7
 func (l *Ledger) Check(ctx context.Context) error {
 	info, err := l.info(ctx)
 	if err != nil {
-		return l.explain(err)
+		return explain(err)
 	}
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf("quota/redis: "+format, args...)) }

@@ -28,7 +28,7 @@ var advice = []struct{ prefix, do string }{
 	{"WRONGPASS", "user name and password are not what the server wants: set them right"},
 	{"NOAUTH", "the server wants a password: set one"},
 	{"ERR Protocol error: unauthenticated", "the server wants a password: set one"},
-	{"NOPERM", "the user may not do this: allow it FCALL, FUNCTION, INFO and all commands on the keys of the namespace"},
+	{"NOPERM", "the user may not do this: allow it FCALL, FUNCTION, INFO, and all commands on the keys and channels of the namespace"},
 	{"READONLY", "this server is a read-only replica: name its primary, or the nodes of the cluster"},
 	{"OOM", "the server is out of memory: raise its maxmemory; see docs/explanation/redis.md for how much it takes"},
 	{"MISCONF", "the server cannot write to its disk and so refuses writes: free its disk or see its log"},
@@ -44,7 +44,7 @@ var advice = []struct{ prefix, do string }{
 }
 
 // explain gives an error of the client as one of this package.
-func (l *Ledger) explain(err error) error {
+func explain(err error) error {
 	var network net.Error
 	switch {
 	case redis.HasErrorPrefix(err, "EPOCH"):

@@ -237,7 +237,7 @@ func (l *Ledger) Standings(
 func (l *Ledger) Pending(ctx context.Context) (int, error) {
 	n, err := l.client.ZCard(ctx, l.within.Load().live).Result()
 	if err != nil {
-		return 0, l.explain(err)
+		return 0, explain(err)
 	}
 	return int(n), nil
 }

@@ -79,19 +79,8 @@ var _ quota.Ledger = (*Ledger)(nil)
 
 // New makes a ledger that works in no epoch yet. It does not connect.
 func New(o Options) (*Ledger, error) {
-	tag := cmp.Or(o.Namespace, defaultNamespace)
-	var errs []error
-	if len(o.Addrs) == 0 {
-		errs = append(errs, errors.New("no address"))
-	}
-	if strings.ContainsAny(tag, "{}") {
-		errs = append(errs, fmt.Errorf("namespace %q has a brace", tag))
-	}
-	if strings.Contains(o.Book, "/") {
-		errs = append(errs, fmt.Errorf("book %q has a slash", o.Book))
-	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("quota/redis: %w", errors.Join(errs...))
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	s, err := loadScripts()
 	if err != nil {
@@ -100,7 +89,7 @@ func New(o Options) (*Ledger, error) {
 	client := connect(o)
 	l := &Ledger{
 		client: client, together: &together{client: client}, scripts: s, clock: clock{given: o.Now},
-		prefix: "{" + tag + "}:" + layout + ":", book: o.Book,
+		prefix: o.prefix(), book: o.Book,
 		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
 		holds: holds{byID: map[string]*hold{}},
 	}
@@ -108,16 +97,40 @@ func New(o Options) (*Ledger, error) {
 	return l, nil
 }
 
+func (o Options) check() error {
+	var errs []error
+	if len(o.Addrs) == 0 {
+		errs = append(errs, errors.New("no address"))
+	}
+	if strings.ContainsAny(o.Namespace, "{}") {
+		errs = append(errs, fmt.Errorf("namespace %q has a brace", o.Namespace))
+	}
+	if strings.Contains(o.Book, "/") {
+		errs = append(errs, fmt.Errorf("book %q has a slash", o.Book))
+	}
+	if len(errs) > 0 {
+		return fmt.Errorf("quota/redis: %w", errors.Join(errs...))
+	}
+	return nil
+}
+
+// prefix is what the names of all keys and channels begin with.
+func (o Options) prefix() string {
+	return "{" + cmp.Or(o.Namespace, defaultNamespace) + "}:" + layout + ":"
+}
+
 // connect makes the client, which connects when it is first used.
-func connect(o Options) redis.UniversalClient {
-	return redis.NewUniversalClient(&redis.UniversalOptions{
+func connect(o Options) redis.UniversalClient { return redis.NewUniversalClient(o.client()) }
+
+func (o Options) client() *redis.UniversalOptions {
+	return &redis.UniversalOptions{
 		Addrs: o.Addrs, IsClusterMode: o.Cluster, Username: o.Username, Password: o.Password, TLSConfig: o.TLS,
 		Protocol: 2, DisableIdentity: true,
 		MaxRetries: retries, MinRetryBackoff: time.Millisecond, MaxRetryBackoff: 4 * time.Millisecond,
 		DialTimeout: ioTimeout, ReadTimeout: ioTimeout, WriteTimeout: ioTimeout, PoolTimeout: ioTimeout,
 		DialerRetries: 1, ContextTimeoutEnabled: true, PoolSize: connections,
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
-	})
+	}
 }
 
 // Close gives the connections back.

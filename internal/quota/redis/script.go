@@ -83,7 +83,7 @@ func (s *script) command(ctx context.Context, keys []string, args ...any) *redis
 func (l *Ledger) run(ctx context.Context, s *script, keys []string, args ...any) (answer, error) {
 	cmd := s.command(ctx, keys, args...)
 	if err := l.together.do(ctx, cmd); err != nil {
-		return answer{}, l.explain(err)
+		return answer{}, explain(err)
 	}
 	return l.answerOf(ctx, cmd)
 }
@@ -92,7 +92,7 @@ func (l *Ledger) run(ctx context.Context, s *script, keys []string, args ...any)
 func (l *Ledger) answerOf(ctx context.Context, cmd *redis.SliceCmd) (answer, error) {
 	if redis.HasErrorPrefix(cmd.Err(), "Function not found") {
 		if err := l.load(ctx); err != nil {
-			return answer{}, l.explain(err)
+			return answer{}, explain(err)
 		}
 		again := redis.NewSliceCmd(ctx, cmd.Args()...)
 		again.SetFirstKeyPos(3)
@@ -100,7 +100,7 @@ func (l *Ledger) answerOf(ctx context.Context, cmd *redis.SliceCmd) (answer, err
 		cmd = again
 	}
 	if err := cmd.Err(); err != nil {
-		return answer{}, l.explain(err)
+		return answer{}, explain(err)
 	}
 	a := answer{values: cmd.Val()}
 	a.status = status(a.int())

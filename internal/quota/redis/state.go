@@ -36,7 +36,7 @@ func (l *Ledger) State(ctx context.Context) (State, error) {
 		return State{}, nil
 	}
 	if err != nil {
-		return State{}, l.explain(err)
+		return State{}, explain(err)
 	}
 	l.Adopt(Epoch{ID: id})
 	n := l.within.Load()

@@ -37,6 +37,8 @@ type Options struct {
 	postgres.Options
 	// Migrate brings an older schema up to date; without it an older one is refused.
 	Migrate bool
+	// Serve refuses a user who lacks a right on a table that serving needs, now and not at the first use.
+	Serve bool
 }
 
 // Store implements store.Store.
@@ -55,7 +57,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 			err = errors.Join(err, pool.Close())
 		}
 	}()
-	if err := pool.Primary(ctx); err != nil {
+	if err := pool.Usable(ctx); err != nil {
 		return nil, err
 	}
 	if o.Migrate {
@@ -63,10 +65,31 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	} else {
 		err = Schema.Check(ctx, pool)
 	}
+	if err == nil && o.Serve {
+		err = checkRights(ctx, pool)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return &Store{pool}, nil
+}
+
+// checkRights returns an error that names every right on a table which serving needs and the user lacks.
+func checkRights(ctx context.Context, pool *postgres.Pool) error {
+	rows, err := pool.Query(ctx, `SELECT wanted.privilege || ' on plumbline.' || c.relname
+		FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			CROSS JOIN unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE']) AS wanted (privilege)
+		WHERE n.nspname = 'plumbline' AND c.relkind = 'r' AND c.relname <> 'schema_version'
+			AND NOT pg_catalog.has_table_privilege(c.oid, wanted.privilege) ORDER BY c.relname, wanted.privilege`)
+	lacking, err := collect(rows, err, oneText)
+	if err != nil {
+		return postgres.Explain(err)
+	}
+	if len(lacking) > 0 {
+		return fmt.Errorf("postgres: the user of postgres.url lacks a right: %s: grant it as docs/how-to/postgres.md shows, or connect as the owner",
+			strings.Join(lacking, ", "))
+	}
+	return nil
 }
 
 // Close closes the connections.
@@ -115,11 +138,13 @@ func (s *Store) Version(ctx context.Context) (v uint64, err error) {
 
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
-	return query(ctx, s, func(row layout.Scanner) (c store.Change, err error) {
-		err = row.Scan(&c.Version, layout.Micros{Into: &c.Time}, &c.Actor, &c.Action, &c.Object)
-		return c, err
-	}, `SELECT version, time, actor, action, object FROM plumbline.changes WHERE version > $1 ORDER BY version LIMIT $2`,
+	return query(ctx, s, scanChange, `SELECT version, time, actor, action, object FROM plumbline.changes WHERE version > $1 ORDER BY version LIMIT $2`,
 		int64(after), max(limit, 0))
+}
+
+func scanChange(row layout.Scanner) (c store.Change, err error) {
+	err = row.Scan(&c.Version, layout.Micros{Into: &c.Time}, &c.Actor, &c.Action, &c.Object)
+	return c, err
 }
 
 // Apply implements store.Store.

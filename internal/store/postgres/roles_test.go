@@ -55,6 +55,45 @@ func TestRightsAsDocumented(t *testing.T) {
 	}
 }
 
+// TestEachMissingRight: who serves is told at the start which right is missing, on whichever table. Whoever only looks may
+// lack those that change.
+func TestEachMissingRight(t *testing.T) {
+	db := pgproc.Shared(t).Database(t, control)
+	tables := strings.Fields(pgproc.One[string](t, db, `SELECT string_agg(relname, ' ' ORDER BY relname) FROM pg_class
+		WHERE relnamespace = 'plumbline'::regnamespace AND relkind = 'r' AND relname <> 'schema_version'`))
+	if len(tables) < 12 {
+		t.Fatalf("tables %v", tables)
+	}
+	role := db.Role(t, appRights...)
+	name := pgproc.One[string](t, db, "SELECT rolname FROM pg_roles WHERE rolname LIKE 'test%role%' ORDER BY oid DESC LIMIT 1")
+	serve := func() error {
+		st, err := postgres.Open(t.Context(), postgres.Options{Options: pg.Options{URL: role, MaxConns: 1}, Serve: true})
+		if err == nil {
+			st.Close()
+		}
+		return err
+	}
+	if err := serve(); err != nil {
+		t.Fatalf("with every right: %v", err)
+	}
+	for i, table := range tables {
+		right := []string{"SELECT", "INSERT", "UPDATE", "DELETE"}[i%4]
+		db.Exec(t, "REVOKE "+right+" ON plumbline."+table+" FROM "+name)
+		err := serve()
+		says(t, err, "lacks a right: "+right+" on plumbline."+table+": grant it as docs/how-to/postgres.md shows")
+		if looked := openError(t, role); looked != nil {
+			t.Errorf("a command without %s on %s: %v", right, table, looked)
+		}
+		db.Exec(t, "GRANT "+right+" ON plumbline."+table+" TO "+name)
+	}
+	db.Exec(t, "REVOKE ALL ON ALL TABLES IN SCHEMA plumbline FROM "+name+"; GRANT SELECT ON ALL TABLES IN SCHEMA plumbline TO "+name)
+	st := open(t, role)
+	if _, _, err := st.Load(t.Context()); err != nil {
+		t.Errorf("a reader: %v", err)
+	}
+	says(t, st.Teams().Put(t.Context(), core.Team{ID: "red"}), "lacks a right: grant it")
+}
+
 // TestOwnerMadeAnEmptySchema: an administrator makes the schema for a user who may make none.
 func TestOwnerMadeAnEmptySchema(t *testing.T) {
 	db := pgproc.Shared(t).Database(t, pgproc.Template{})

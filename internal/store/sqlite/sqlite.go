@@ -97,12 +97,12 @@ func version(ctx context.Context, q queryer) (v uint64, err error) {
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
 	rows, err := s.read.QueryContext(ctx,
 		`SELECT version, time, actor, action, object FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
-	return collect(rows, err, func(row layout.Scanner) (c store.Change, err error) {
-		var at int64
-		err = row.Scan(&c.Version, &at, &c.Actor, &c.Action, &c.Object)
-		c.Time = store.FromMicros(at)
-		return c, err
-	})
+	return collect(rows, err, scanChange)
+}
+
+func scanChange(row layout.Scanner) (c store.Change, err error) {
+	err = row.Scan(&c.Version, layout.Micros{Into: &c.Time}, &c.Actor, &c.Action, &c.Object)
+	return c, err
 }
 
 // Apply implements store.Store.

@@ -20,6 +20,13 @@ type Database func(t testing.TB) (open func() store.Store)
 
 // Run runs the suite on databases of db. The flag -rapid.checks sets the number of random sequences.
 func Run(t *testing.T, db Database) {
+	RunExamples(t, db)
+	t.Run("as the model in random sequences", func(t *testing.T) { sequences(t, db) })
+	t.Run("objects as the model in random sequences", func(t *testing.T) { ownershipSequences(t, db) })
+}
+
+// RunExamples runs the suite but for its random sequences, for another way to a database that has passed Run.
+func RunExamples(t *testing.T, db Database) {
 	tests := []struct {
 		name string
 		test func(*testing.T, func() store.Store)
@@ -37,6 +44,8 @@ func Run(t *testing.T, db Database) {
 		{"provisioning creates and changes nothing", provisioning},
 		{"the feed tells every change", feed},
 		{"what changes nothing is no change", nothingChanges},
+		{"each change is claimed by one audit", claiming},
+		{"of many who claim at once one gets each change", claimedByOne},
 		{"expired revocations go", expiry},
 		{"issued tokens are kept until they expired", issuedTokens},
 		{"versions grow while many write", versionsGrow},
@@ -55,8 +64,6 @@ func Run(t *testing.T, db Database) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, db(t)) })
 	}
-	t.Run("as the model in random sequences", func(t *testing.T) { sequences(t, db) })
-	t.Run("objects as the model in random sequences", func(t *testing.T) { ownershipSequences(t, db) })
 }
 
 // roundTrip: every field of every kind, with text that breaks what is careless about quoting, and gone after a delete.
