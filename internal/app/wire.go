@@ -111,6 +111,7 @@ func (a *App) newGate(
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,
 		Owners: a.store.Ownership(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
+		Sealer: a.sealing.sealer, Addresses: recordedAddresses(a.cfg.Audit.Addresses),
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
 		MaxBody:      int64(a.cfg.ExtProc.MaxBody),
@@ -121,6 +122,16 @@ func (a *App) newGate(
 		o.ProviderKey = a.cfg.Provider.Key.Reveal
 	}
 	return gate.New(o)
+}
+
+func recordedAddresses(a config.Addresses) gate.Addresses {
+	switch a {
+	case config.AddressesNetwork:
+		return gate.AddressesNetwork
+	case config.AddressesFull:
+		return ""
+	}
+	return gate.AddressesNone
 }
 
 func (a *App) newAuthenticator() (gate.Authenticator, error) {

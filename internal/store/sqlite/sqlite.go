@@ -33,7 +33,7 @@ type Store struct {
 
 // Open opens or creates the file at path and brings its schema up to date.
 func Open(ctx context.Context, path string) (*Store, error) {
-	write, err := sqlite.Open(ctx, path, sqlite.Options{Synchronous: sqlite.SynchronousFull})
+	write, err := sqlite.Open(ctx, path, sqlite.Options{Synchronous: sqlite.SynchronousFull, SecureDelete: true})
 	if err != nil {
 		return nil, err
 	}
@@ -96,10 +96,10 @@ func version(ctx context.Context, q queryer) (v uint64, err error) {
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
 	rows, err := s.read.QueryContext(ctx,
-		`SELECT version, time, actor, action, object FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
+		`SELECT version, time, actor, action, object, reason FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
 	return collect(rows, err, func(row layout.Scanner) (c store.Change, err error) {
 		var at int64
-		err = row.Scan(&c.Version, &at, &c.Actor, &c.Action, &c.Object)
+		err = row.Scan(&c.Version, &at, &c.Actor, &c.Action, &c.Object, &c.Reason)
 		c.Time = store.FromMicros(at)
 		return c, err
 	})
@@ -190,7 +190,7 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 
 // note adds an entry to the change feed.
 func note(ctx context.Context, tx *sql.Tx, action, kind, id string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO changes (time, actor, action, object) VALUES (?, ?, ?, ?)`,
-		store.Micros(time.Now()), store.Actor(ctx), action, kind+"/"+id)
+	_, err := tx.ExecContext(ctx, `INSERT INTO changes (time, actor, action, object, reason) VALUES (?, ?, ?, ?, ?)`,
+		store.Micros(time.Now()), store.Actor(ctx), action, kind+"/"+id, store.Reason(ctx))
 	return err
 }
