@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
@@ -21,7 +22,11 @@ func TestNoQueryOnTheWayOfARequest(t *testing.T) {
 	if err := os.WriteFile(path, []byte(db.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := start(t, setup{policy: allowAll, settings: map[string]string{"postgres.url": "file:" + path}})
+	masters := filepath.Join(t.TempDir(), "masters")
+	must(t, seal.CreateMasterFile(masters, seal.NewMasterKeys()))
+	w := start(t, setup{policy: allowAll, settings: map[string]string{
+		"postgres.url": "file:" + path, "audit.content": "sealed", "audit.master_key_file": masters,
+	}})
 	w.chat(chatBody("gpt-4o-mini", onTask, nil)) // the first may find what a start has left to do
 	before := len(server.Log())
 	polls := func() int { return strings.Count(server.Log()[before:], version) }

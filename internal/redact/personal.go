@@ -1,6 +1,9 @@
 package redact
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
 const (
 	maxLocal  = 64  // of an e-mail address, before the @ (RFC 5321 §4.5.3.1)
@@ -19,11 +22,13 @@ func findEmails(s string, found []span) []span {
 		for from > 0 && at-from < maxLocal && localByte(s[from-1]) {
 			from--
 		}
+		from = runeStart(s, from)
 		dot := false
 		for to < len(s) && to-at <= maxDomain && domainByte(s[to]) {
 			dot = dot || s[to] == '.' && to > at+1
 			to++
 		}
+		to = runeStart(s, to)
 		for to > at+1 && (s[to-1] == '.' || s[to-1] == '-') { // the end of a sentence
 			to--
 		}
@@ -32,6 +37,14 @@ func findEmails(s string, found []span) []span {
 		}
 		at++
 	}
+}
+
+// runeStart is the first place from at on that is in no character's middle.
+func runeStart(s string, at int) int {
+	for at < len(s) && !utf8.RuneStart(s[at]) {
+		at++
+	}
+	return at
 }
 
 // localByte also takes what is not ASCII, as RFC 6531 does.

@@ -241,7 +241,7 @@ func valueEnd(s string, at int) int {
 		}
 		end++
 	}
-	return end
+	return runeStart(s, end)
 }
 
 // findURLs finds the password in scheme://user:password@host.
