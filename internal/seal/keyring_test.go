@@ -12,26 +12,26 @@ import (
 )
 
 func TestKeyIsFetchedOnce(t *testing.T) {
-	w := start(t)
-	first := w.key(t, "user/ann")
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			if w.key(t, "user/ann") != first || w.key(t, "user/ben") == first {
-				t.Error("another key")
-			}
-		})
-	}
-	wg.Wait()
-	if n := w.store.questions(); n != 2 {
-		t.Errorf("the store was asked %d times for 2 keys", n)
-	}
+	inWorld(t, func(t *testing.T, w *world) {
+		first := w.key(t, "user/ann")
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if w.key(t, "user/ann") != first || w.key(t, "user/ben") == first {
+					t.Error("another key")
+				}
+			})
+		}
+		wg.Wait()
+		if n := w.store.questions(); n != 2 {
+			t.Errorf("the store was asked %d times for 2 keys", n)
+		}
+	})
 }
 
 // TestStoreAway: the first request waits for a moment, those after it do not; when the store is back the next has its key.
 func TestStoreAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t)
+	inWorld(t, func(t *testing.T, w *world) {
 		w.store.set(errAway)
 		for i := range 20 {
 			began := time.Now()
@@ -53,8 +53,7 @@ func TestStoreAway(t *testing.T) {
 
 // TestSlowStore: a request does not wait for longer than is good for it.
 func TestSlowStore(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t)
+	inWorld(t, func(t *testing.T, w *world) {
 		w.store.before = func(string) { time.Sleep(time.Second) }
 		began := time.Now()
 		if w.keys.Key(t.Context(), "user/ann") != nil || time.Since(began) > 50*time.Millisecond {
@@ -67,8 +66,7 @@ func TestSlowStore(t *testing.T) {
 
 // TestDrop: after an erasure the next record has another key, also when the old one was just on its way here.
 func TestDrop(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := start(t)
+	inWorld(t, func(t *testing.T, w *world) {
 		old := w.key(t, "user/ann")
 		w.store.erase("user/ann")
 		if w.key(t, "user/ann") != old {
@@ -97,41 +95,43 @@ func TestDrop(t *testing.T) {
 }
 
 func TestKeysInMemoryAreBounded(t *testing.T) {
-	w := start(t)
-	for i := range 16_384 + 100 {
-		w.key(t, fmt.Sprint("user/", i))
+	inWorld(t, func(t *testing.T, w *world) {
+		for i := range 16_384 + 100 {
+			w.key(t, fmt.Sprint("user/", i))
+			w.key(t, "user/often")
+		}
+		if n := w.keys.Held(); n != 16_384 {
+			t.Errorf("%d keys in memory", n)
+		}
+		asked := w.store.questions()
 		w.key(t, "user/often")
-	}
-	if n := w.keys.Held(); n != 16_384 {
-		t.Errorf("%d keys in memory", n)
-	}
-	asked := w.store.questions()
-	w.key(t, "user/often")
-	if w.store.questions() != asked {
-		t.Error("the key that is used most was let go of")
-	}
+		if w.store.questions() != asked {
+			t.Error("the key that is used most was let go of")
+		}
+	})
 }
 
 // TestRotatedElsewhere: a key that another replica wrapped by a new master key is understood after the file is read again.
 func TestRotatedElsewhere(t *testing.T) {
-	w := start(t)
-	next, err := w.masters.Rotated()
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.store.keys["user/ann"] = next.Make("user/ann", time.Now())
-	w.store.keys["user/ben"] = seal.NewMasterKeys().Make("user/ben", time.Now())
-	w.masters = next
-	w.key(t, "user/ann")
-	if w.keys.Key(t.Context(), "user/ben") != nil {
-		t.Error("a key by an unknown master key")
-	}
-	asked := w.store.questions()
-	for range 10 {
-		w.keys.Key(t.Context(), "user/ben")
-	}
-	if w.store.questions() != asked {
-		t.Error("the store is asked again and again for a key that cannot be used")
-	}
-	w.key(t, "user/zoe") // nobody else has to suffer
+	inWorld(t, func(t *testing.T, w *world) {
+		next, err := w.masters.Rotated()
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.store.keys["user/ann"] = next.Make("user/ann", time.Now())
+		w.store.keys["user/ben"] = seal.NewMasterKeys().Make("user/ben", time.Now())
+		w.masters = next
+		w.key(t, "user/ann")
+		if w.keys.Key(t.Context(), "user/ben") != nil {
+			t.Error("a key by an unknown master key")
+		}
+		asked := w.store.questions()
+		for range 10 {
+			w.keys.Key(t.Context(), "user/ben")
+		}
+		if w.store.questions() != asked {
+			t.Error("the store is asked again and again for a key that cannot be used")
+		}
+		w.key(t, "user/zoe") // nobody else has to suffer
+	})
 }

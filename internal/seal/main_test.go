@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
@@ -17,12 +18,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // keyStore is a store of keys that can be away.
 type keyStore struct {
-	mu    sync.Mutex
-	keys  map[string]core.SubjectKey
-	asked int
-	err   error
-	// Before is called before a question is answered, without the lock.
-	before func(subject string)
+	mu     sync.Mutex
+	keys   map[string]core.SubjectKey
+	asked  int
+	err    error
+	before func(subject string) // called before a question is answered, without the lock
 }
 
 func (s *keyStore) Ensure(ctx context.Context, candidate core.SubjectKey) (core.SubjectKey, error) {
@@ -92,6 +92,12 @@ func start(t testing.TB) *world {
 		}
 	})
 	return w
+}
+
+// inWorld runs a test in a bubble, where nobody waits for a machine that is busy.
+func inWorld(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { test(t, start(t)) })
 }
 
 // key gives a subject's key, which must be there.
