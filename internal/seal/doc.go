@@ -9,7 +9,7 @@
 //
 // A record never holds clear text because sealing failed: without the key the content is left out, and the record says so.
 // Nothing is asked of the store while a request waits but for the key of somebody who was not seen by this process before,
-// for at most keyWait, and never while the store is known to be away.
+// for at most keyWait, and never while the store is known to be away or slow.
 //
 // Keys lie in this process's memory while it may need them. A process that is taken over gives them away, those of the
 // subjects that it served at least.

@@ -17,7 +17,7 @@ const (
 	// maxWanted bounds the subjects whose keys are on their way.
 	maxWanted = 4096
 	// keyWait bounds how long a request waits for the key of somebody who was not seen before.
-	keyWait = 50 * time.Millisecond
+	keyWait = 250 * time.Millisecond
 	// loadLimit bounds one question to the store, retryAfter how soon after a failure the next one is asked.
 	loadLimit  = 2 * time.Second
 	retryAfter = 250 * time.Millisecond
@@ -54,6 +54,7 @@ type Keyring struct {
 	recent  *list.List // of *entry, those that are no longer on their way, the latest used first
 	wanted  []*entry
 	away    bool // the store failed the last time
+	slow    bool // a request waited in vain since the store answered last
 }
 
 // entry is the key of a subject, or the wait for it.
@@ -91,7 +92,7 @@ func (k *Keyring) Prepare(subject string) {
 func (k *Keyring) Key(ctx context.Context, subject string) *Key {
 	k.mu.Lock()
 	e := k.find(subject)
-	if e == nil || e.key != nil || k.away {
+	if e == nil || e.key != nil || k.away || k.slow {
 		defer k.mu.Unlock()
 		if e == nil {
 			return nil
@@ -101,13 +102,16 @@ func (k *Keyring) Key(ctx context.Context, subject string) *Key {
 	k.mu.Unlock()
 	timer := time.NewTimer(keyWait)
 	defer timer.Stop()
+	late := false
 	select {
 	case <-e.ready:
 	case <-timer.C:
+		late = true
 	case <-ctx.Done():
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.slow = k.slow || late && e.key == nil
 	return e.key
 }
 
@@ -209,6 +213,7 @@ func (k *Keyring) load(ctx context.Context, e *entry) error {
 		return nil
 	}
 	close(e.ready)
+	k.slow = false
 	k.tell(err, bad)
 	if err != nil {
 		delete(k.entries, e.subject)

@@ -56,8 +56,10 @@ func TestSlowStore(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
 		w.store.before = func(string) { time.Sleep(time.Second) }
 		began := time.Now()
-		if w.keys.Key(t.Context(), "user/ann") != nil || time.Since(began) > 50*time.Millisecond {
-			t.Errorf("waited %s", time.Since(began))
+		for range 10 { // the first of them waits, and then it is known
+			if w.keys.Key(t.Context(), "user/ann") != nil || w.keys.Key(t.Context(), "user/ben") != nil || time.Since(began) > 250*time.Millisecond {
+				t.Errorf("waited %s", time.Since(began))
+			}
 		}
 		time.Sleep(2 * time.Second)
 		w.key(t, "user/ann")
