@@ -50,6 +50,7 @@ type App struct {
 	records    *records // nil without Postgres
 	refusals   *audit.Refusals
 	trail      *trail
+	sealing    *sealing
 	issuers    *issuers
 	people     *people
 	ledger     ledger
@@ -100,6 +101,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.sealing.open(ctx, a.cfg.Audit, metrics); err != nil {
+		return nil, err
+	}
 	if err := a.openLedger(ctx, metrics); err != nil {
 		return nil, err
 	}
@@ -137,6 +141,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.bell.listen(background, a.wake)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.sealing.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.records.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })

@@ -105,9 +105,11 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.store, a.bell, a.wake = st, b, make(chan struct{}, 1)
 	a.people = &people{}
+	a.sealing = newSealing(st, a.cfg.Audit, a.log)
 	load := func(s *store.Snapshot) {
 		a.people.load(s)
 		a.limitsLoaded()
+		a.sealing.announce()
 	}
 	a.directory, err = store.NewDirectory(ctx, store.DirectoryOptions{
 		Store: st, Wake: a.wake, MaxStaleness: a.cfg.Feed.MaxStaleness, Now: time.Now, Log: a.log, OnLoad: load,

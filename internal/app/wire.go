@@ -114,6 +114,7 @@ func (a *App) newGate(
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,
 		Owners: a.owners(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
+		Sealer: a.sealing.sealer, Addresses: recordedAddresses(a.cfg.Audit.Addresses),
 		Metrics: metrics, Log: a.log, Now: time.Now,
 		NoticeURL:    rules.NoticeURL(),
 		MaxBody:      int64(a.cfg.ExtProc.MaxBody),
@@ -132,6 +133,16 @@ func (a *App) owners() store.Ownership {
 		return a.store.Ownership()
 	}
 	return store.Remember(a.store.Ownership(), a.directory.Snapshot, store.RememberedObjects)
+}
+
+func recordedAddresses(a config.Addresses) gate.Addresses {
+	switch a {
+	case config.AddressesNetwork:
+		return gate.AddressesNetwork
+	case config.AddressesFull:
+		return ""
+	}
+	return gate.AddressesNone
 }
 
 func (a *App) newAuthenticator() (gate.Authenticator, error) {

@@ -23,12 +23,12 @@ const module = "github.com/plumbline/plumbline"
 // its own layer that siblings names.
 var layers = [][]string{
 	{
-		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait",
+		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/redact",
 		"migrations",
 	},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
-		"internal/telemetry", "internal/config", "internal/store", "internal/envoyconf", "internal/envoyproc",
+		"internal/telemetry", "internal/config", "internal/store", "internal/seal", "internal/envoyconf", "internal/envoyproc",
 	},
 	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/replay", "internal/store/layout"},
 	{

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -73,6 +74,7 @@ func (e *encoder) record(r *core.Record) {
 	e.stages(r.StageMicros)
 	e.intUnlessZero("worked_us", r.WorkedMicros)
 	e.intUnlessZero("unattributed_tokens", r.UnattributedTokens)
+	e.sealed(r.Sealed)
 	e.refusals(r.Refusals)
 	e.change(r.Admin)
 	e.close()
@@ -232,6 +234,24 @@ func (e *encoder) stages(micros map[string]int64) {
 	e.close()
 }
 
+func (e *encoder) sealed(s *core.Sealed) {
+	if s == nil {
+		return
+	}
+	e.name("sealed")
+	e.open()
+	e.stringUnlessEmpty("key", s.Key)
+	e.bytes("evidence", s.Evidence)
+	e.bytes("prompt", s.Prompt)
+	e.bytes("answer", s.Answer)
+	e.bytes("prompt_hash", s.PromptHash)
+	e.bytes("answer_hash", s.AnswerHash)
+	e.bytes("sample", s.Sample)
+	e.stringUnlessEmpty("sample_key", s.SampleKey)
+	e.stringUnlessEmpty("withheld", string(s.Withheld))
+	e.close()
+}
+
 func (e *encoder) refusals(r *core.Refusals) {
 	if r == nil {
 		return
@@ -255,6 +275,7 @@ func (e *encoder) change(c *core.Change) {
 	e.string("actor", c.Actor)
 	e.string("action", c.Action)
 	e.string("object", c.Object)
+	e.stringUnlessEmpty("reason", c.Reason)
 	e.close()
 }
 
@@ -301,6 +322,17 @@ func (e *encoder) strings(name string, list []string) {
 		e.quote(s)
 	}
 	e.b = append(e.b, ']')
+}
+
+// bytes writes what is no text in base64, unless it is empty.
+func (e *encoder) bytes(name string, b []byte) {
+	if len(b) == 0 {
+		return
+	}
+	e.name(name)
+	e.b = append(e.b, '"')
+	e.b = base64.StdEncoding.AppendEncode(e.b, b)
+	e.b = append(e.b, '"')
 }
 
 func (e *encoder) int(name string, n int64) {

@@ -45,6 +45,14 @@ func TestCanonicalGolden(t *testing.T) {
 			Refusals: &core.Refusals{Count: math.MaxInt64, First: start, Last: start.Add(time.Second), Network: "192.0.2.0/24"},
 		}},
 		{"admin", core.Record{Kind: core.RecordAdmin, Time: start, Admin: &core.Change{Actor: "root", Action: "put", Object: "user/ada"}}},
+		{"sealed", core.Record{
+			Kind: core.RecordOutcome, Time: start, Exchange: exchangeID(3), Principal: core.Principal{User: "ada"},
+			Sealed: &core.Sealed{Key: "k1", Answer: []byte{0, 0xff, 0xfe}, AnswerHash: []byte("~~~")},
+		}},
+		{"reveal", core.Record{
+			Kind: core.RecordAdmin, Time: start,
+			Admin: &core.Change{Actor: "cli:eve", Action: "reveal", Object: "exchange/x", Reason: "a complaint"},
+		}},
 	}
 	var got txtar.Archive
 	got.Comment = []byte("The canonical bytes of a record of each kind, each followed by its leaf hash as number 7 of writer W.\n")
@@ -128,6 +136,9 @@ func fill(v reflect.Value) {
 	case json.RawMessage:
 		v.SetBytes([]byte(`{"a":1}`))
 		return
+	case []byte:
+		v.SetBytes([]byte{0, 0xff, 7})
+		return
 	}
 	switch v.Kind() {
 	case reflect.Struct:
@@ -189,6 +200,13 @@ func drawRecord(t *rapid.T) core.Record {
 	if err != nil {
 		t.Fatal(err)
 	}
+	sealed := rapid.Custom(func(t *rapid.T) core.Sealed {
+		bytes := rapid.SliceOf(rapid.Byte())
+		return core.Sealed{
+			Key: text.Draw(t, "key"), Evidence: bytes.Draw(t, "evidence"), Answer: bytes.Draw(t, "answer"), PromptHash: bytes.Draw(t, "hash"),
+			Withheld: core.Withheld(text.Draw(t, "withheld")),
+		}
+	})
 	return core.Record{
 		Kind: core.RecordOutcome, Time: at.Draw(t, "time"), Exchange: "x" + text.Draw(t, "exchange"), Trace: text.Draw(t, "trace"),
 		Principal: core.Principal{User: text.Draw(t, "user"), Team: text.Draw(t, "team"), App: text.Draw(t, "app")},
@@ -199,6 +217,7 @@ func drawRecord(t *rapid.T) core.Record {
 		Usage:  &core.Usage{InputTokens: small.Draw(t, "in"), OutputTokens: small.Draw(t, "out"), Estimated: true},
 		Status: rapid.IntRange(0, 599).Draw(t, "status"), Finish: core.FinishComplete, Reason: core.Reason(text.Draw(t, "reason")),
 		StageMicros: rapid.MapOf(text, small).Draw(t, "stages"), WorkedMicros: small.Draw(t, "worked"),
+		Sealed: rapid.Ptr(sealed, true).Draw(t, "sealed"),
 	}
 }
 

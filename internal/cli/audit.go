@@ -18,6 +18,9 @@ import (
 type auditCmd struct {
 	Search auditSearchCmd `cmd:"" help:"Find audit records, the newest first."`
 	Verify auditVerifyCmd `cmd:"" help:"Check that no audit record is missing or changed."`
+	Reveal auditRevealCmd `cmd:"" help:"Show what the records of an exchange hold sealed. That you look is recorded."`
+	Erase  auditEraseCmd  `cmd:"" help:"Destroy somebody's key: nothing that was sealed under it can be read again."`
+	Keys   auditKeyCmd    `cmd:"" name:"key" help:"The master keys, which wrap each person's key."`
 }
 
 type auditSearchCmd struct {
@@ -203,6 +206,9 @@ func recordRow(r core.Record) []string {
 	switch {
 	case r.Admin != nil:
 		who, what = r.Admin.Actor, r.Admin.Action+" "+r.Admin.Object
+		if r.Admin.Reason != "" {
+			what += ": " + r.Admin.Reason
+		}
 	case r.Refusals != nil:
 		what = strings.TrimSpace(fmt.Sprintf("%d times %s", r.Refusals.Count, r.Refusals.Network))
 	}

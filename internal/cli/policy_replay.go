@@ -99,6 +99,9 @@ func (c policyReplayCmd) options(s *session) (replay.Options, error) {
 	if err != nil {
 		return o, err
 	}
+	if o.Erased, err = s.erasedPeople(); err != nil {
+		return o, err
+	}
 	o.IntentModel, o.DeviationModel = classifier.Version(), scorer.Version()
 	return o, nil
 }

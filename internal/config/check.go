@@ -48,6 +48,7 @@ func (c *Config) check(problem func(setting, message string)) {
 	if c.Audit.SpoolSize < minSpool {
 		problem("audit.spool_size", "must be at least 64MiB")
 	}
+	c.Audit.checkContent(problem)
 	c.Redis.check(c.Quota.Ledger, problem)
 	c.Postgres.check(problem)
 	if m := c.Feed.MaxStaleness; m < minStaleness || m > maxStaleness {
@@ -55,6 +56,40 @@ func (c *Config) check(problem func(setting, message string)) {
 	}
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")
+	}
+}
+
+// minContent holds a short prompt. maxContent, in its longest form, and one sample of it fit into a record.
+const (
+	minContent Bytes = 1 << 10
+	maxContent Bytes = 128 << 10
+	// journalOfContent is how many times what one record may hold of a text the journal is at least.
+	journalOfContent = 64
+)
+
+// minKeep and maxKeep bound for how long prompts are kept for calibration.
+const (
+	minKeep = 24 * time.Hour
+	maxKeep = 90 * 24 * time.Hour
+)
+
+func (a Audit) checkContent(problem func(setting, message string)) {
+	keeps := a.Content != ContentNone || a.CalibrationSample > 0
+	switch {
+	case a.MasterKeyFile != "":
+	case a.Content != ContentNone:
+		problem("audit.content", "needs audit.master_key_file: content is kept sealed, and hashes are keyed")
+	case a.CalibrationSample > 0:
+		problem("audit.calibration_sample", "needs audit.master_key_file: prompts are kept sealed")
+	}
+	switch {
+	case a.ContentLimit < minContent || a.ContentLimit > maxContent:
+		problem("audit.content_limit", "must be from 1KiB to 128KiB")
+	case keeps && a.JournalSize < journalOfContent*a.ContentLimit:
+		problem("audit.journal_size", "must be at least "+strconv.Itoa(journalOfContent)+" times audit.content_limit")
+	}
+	if a.CalibrationKeep < minKeep || a.CalibrationKeep > maxKeep {
+		problem("audit.calibration_keep", "must be from 24h to 2160h")
 	}
 }
 

@@ -80,11 +80,17 @@ type Provider struct {
 	InjectKey bool   `json:"inject_key" doc:"Plumbline puts the key into requests. false: Envoy does, and Plumbline never holds it."`
 }
 
-// Audit says how records are kept.
+// Audit says how records are kept, and what of prompts and answers is in them.
 type Audit struct {
-	Durability  Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
-	JournalSize Bytes      `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
-	SpoolSize   Bytes      `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At the bound, after Postgres took no records for a long time, new calls are refused until it does."`
+	Durability        Durability    `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
+	JournalSize       Bytes         `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
+	SpoolSize         Bytes         `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At the bound, after Postgres took no records for a long time, new calls are refused until it does."`
+	Content           Content       `json:"content" doc:"What is kept of prompts and answers. none: nothing. hash: a keyed hash. redacted: the text, sealed, after secrets and personal data were masked. sealed: the text, sealed. All but none need master_key_file. See docs/how-to/content.md."`
+	ContentLimit      Bytes         `json:"content_limit" doc:"How much text of a prompt is kept, the newest, and how much of each text of an answer, its beginning."`
+	MasterKeyFile     string        `json:"master_key_file" doc:"File of the master keys, readable by its owner only, that wrap each person's key. plumbline audit key create makes one. Without it nothing at all is recorded that derives from a prompt, not even the words that explain a score."`
+	CalibrationSample Percent       `json:"calibration_sample" doc:"Share of prompts that is kept sealed for calibration, whatever content says. 0%: none."`
+	CalibrationKeep   time.Duration `json:"calibration_keep" doc:"How long they are kept at most. Then the key of their day is destroyed."`
+	Addresses         Addresses     `json:"addresses" doc:"What is recorded of callers' network addresses. full: all. network: the /24, or /48. none: nothing."`
 }
 
 // Quota says where limits are counted.
@@ -148,7 +154,10 @@ func Default() Config {
 			MaxLifetime: 24 * time.Hour,
 			Leeway:      30 * time.Second,
 		},
-		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30},
+		Audit: Audit{
+			Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30,
+			Content: ContentNone, ContentLimit: 32 << 10, CalibrationKeep: 30 * 24 * time.Hour, Addresses: AddressesFull,
+		},
 		Quota:    Quota{Ledger: LedgerMemory},
 		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
 		Postgres: Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},

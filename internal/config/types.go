@@ -92,6 +92,63 @@ func (Durability) Values() []string {
 	return []string{string(DurabilityStrict), string(DurabilityCrashSafe)}
 }
 
+// Content says what is kept of prompts and answers.
+type Content string
+
+// The ways to keep content.
+const (
+	ContentNone     Content = "none"
+	ContentHash     Content = "hash"
+	ContentRedacted Content = "redacted"
+	ContentSealed   Content = "sealed"
+)
+
+// Values lists the ways.
+func (Content) Values() []string {
+	return []string{string(ContentNone), string(ContentHash), string(ContentRedacted), string(ContentSealed)}
+}
+
+// Addresses says what is recorded of network addresses.
+type Addresses string
+
+// What can be recorded of network addresses.
+const (
+	AddressesFull    Addresses = "full"
+	AddressesNetwork Addresses = "network"
+	AddressesNone    Addresses = "none"
+)
+
+// Values lists what can be recorded.
+func (Addresses) Values() []string {
+	return []string{string(AddressesFull), string(AddressesNetwork), string(AddressesNone)}
+}
+
+// Percent is a share in hundredths of a percent, written as in "2%" or "0.5%".
+type Percent int
+
+// TypeName says how a share is written.
+func (Percent) TypeName() string { return "a share, like 2%" }
+
+// Fraction is the share from 0 to 1.
+func (p Percent) Fraction() float64 { return float64(p) / 10_000 }
+
+// MarshalText writes the share.
+func (p Percent) MarshalText() ([]byte, error) {
+	return append(strconv.AppendFloat(nil, float64(p)/100, 'f', -1, 64), '%'), nil
+}
+
+// UnmarshalText reads a share of at most two decimals.
+func (p *Percent) UnmarshalText(text []byte) error {
+	number, ok := strings.CutSuffix(string(text), "%")
+	whole, decimals, _ := strings.Cut(number, ".")
+	n, err := strconv.ParseUint(whole+(decimals + "00")[:2], 10, 16)
+	if !ok || whole == "" || len(decimals) > 2 || err != nil || n > 10_000 {
+		return errors.New("not " + p.TypeName())
+	}
+	*p = Percent(n)
+	return nil
+}
+
 // LedgerKind says where limits are counted.
 type LedgerKind string
 

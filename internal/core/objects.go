@@ -74,6 +74,19 @@ type Revocation struct {
 	Expires time.Time `json:"expires"`
 }
 
+// SubjectKey is the key under which what derives from one subject's prompts is sealed. A subject has at most one that is not
+// erased.
+type SubjectKey struct {
+	ID string `json:"id"`
+	// Subject is "user/<id>", "app/<id>" or "sample/<day>".
+	Subject string `json:"subject"`
+	// Master names the master key that Wrapped is wrapped by. Both are empty when the key was erased.
+	Master  string    `json:"master,omitempty"`
+	Wrapped []byte    `json:"-"`
+	Created time.Time `json:"created"`
+	Erased  time.Time `json:"erased,omitzero"`
+}
+
 // SigningKey is a key pair of Plumbline's own issuer. Private is PKCS #8 DER, never leaves the store but to sign, and is
 // thrown away when the key retires.
 type SigningKey struct {

@@ -29,6 +29,14 @@ type Principal struct {
 // IsZero reports whether nobody was authenticated.
 func (p Principal) IsZero() bool { return p.User == "" && p.App == "" }
 
+// Subject is under whose key what p sends is sealed: the user's, else the app's.
+func (p Principal) Subject() string {
+	if p.User != "" {
+		return "user/" + p.User
+	}
+	return "app/" + p.App
+}
+
 // Name is what messages call the principal: the user, else the app.
 func (p Principal) Name() string {
 	if p.User != "" {

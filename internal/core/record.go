@@ -78,9 +78,36 @@ type Record struct {
 	// UnattributedTokens is output that the provider went on to make after its answer was cut; nobody is charged for it.
 	UnattributedTokens int64 `json:"unattributed_tokens,omitempty"`
 
+	// Sealed is what derives from the prompt and the answer; nil where nothing is kept of them.
+	Sealed *Sealed `json:"sealed,omitempty"`
+
 	Refusals *Refusals `json:"refusals,omitempty"`
 	Admin    *Change   `json:"admin,omitempty"`
 }
+
+// Sealed is what a record holds of what derives from a prompt or an answer: ciphertexts and keyed hashes, never clear text.
+// All of it is under one key of the exchange's subject, and means nothing when that is destroyed (package seal).
+type Sealed struct {
+	Key      string `json:"key,omitempty"` // the id of the subject's key
+	Evidence []byte `json:"evidence,omitempty"`
+	Prompt   []byte `json:"prompt,omitempty"`
+	Answer   []byte `json:"answer,omitempty"`
+	// PromptHash and AnswerHash are keyed hashes: equal texts of one subject have equal ones.
+	PromptHash []byte `json:"prompt_hash,omitempty"`
+	AnswerHash []byte `json:"answer_hash,omitempty"`
+	// Sample is a prompt that was drawn for calibration, sealed under the subject's key and then under that of its day,
+	// SampleKey, which is destroyed after a time.
+	Sample    []byte `json:"sample,omitempty"`
+	SampleKey string `json:"sample_key,omitempty"`
+	// Withheld says why something is missing that should be here, empty for nothing.
+	Withheld Withheld `json:"withheld,omitempty"`
+}
+
+// Withheld is why a record lacks what it should hold sealed.
+type Withheld string
+
+// WithheldNoKey: the subject's key could not be had in time. What cannot be sealed is not recorded.
+const WithheldNoKey Withheld = "no_key"
 
 // Charge is what an exchange held or was charged, with what is needed to book it again from the records.
 type Charge struct {
@@ -108,4 +135,6 @@ type Change struct {
 	Actor  string `json:"actor"`
 	Action string `json:"action"` // put, delete, issue, revoke, …
 	Object string `json:"object"` // kind/id
+	// Reason is why, in the actor's words, where one was asked for.
+	Reason string `json:"reason,omitempty"`
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -151,6 +152,7 @@ func (x *Exchange) recordIntent(ctx context.Context) *core.Error {
 		rec.Reserved = &charge
 		rec.Fallback = string(x.hold.reservation.Fallback)
 	}
+	x.sealPrompt(ctx, &rec)
 	if err := ctx.Err(); err != nil {
 		return core.AsError(fmt.Errorf("no time is left to record the intent to act: %w", err))
 	}
@@ -181,7 +183,7 @@ func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 		rec.Opaque = x.request.Unread()
 	}
 	if x.objects.upload != "" {
-		rec.Opaque = []string{x.objects.upload}
+		rec.Opaque = []string{openai.KnownMedia(x.objects.upload)}
 	}
 	verdict := x.judged.verdict
 	rec.Verdict = &verdict
@@ -189,6 +191,15 @@ func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 		rec.Reason = verdict.Reason
 	}
 	return rec
+}
+
+// sealPrompt adds what is kept of the prompt and of what was found in it. It is never there in clear.
+func (x *Exchange) sealPrompt(ctx context.Context, rec *core.Record) {
+	c := seal.Content{Words: x.judged.facts.Deviation.Words}
+	if x.judges() {
+		c.Prompt = x.request.Prompt.Parts
+	}
+	x.gate.o.Sealer.Seal(ctx, rec, c)
 }
 
 // forward gives the changes under which the request passes.

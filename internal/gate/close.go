@@ -9,6 +9,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/seal"
 )
 
 // Close charges and records the exchange, whatever ended it. Only the first call does anything. ctx may be dead: what
@@ -50,6 +51,7 @@ func (x *Exchange) closeUndecided(ctx context.Context, finish core.Finish) {
 	rec := x.judgement(core.RecordDeny)
 	rec.Verdict = nil
 	rec.Reason, rec.Finish = core.ReasonNone, finish
+	x.sealPrompt(ctx, &rec)
 	if err := x.gate.o.Audit.Append(ctx, rec); err != nil {
 		x.gate.o.Metrics.FailedClosed("audit_undecided")
 		x.gate.o.Log.Error("an exchange that ended before its verdict could not be recorded", "exchange", x.id, "error", err)
@@ -220,6 +222,11 @@ func (x *Exchange) appendOutcome(ctx context.Context, finish core.Finish, charge
 	}
 	rec.ServedModel, rec.UnattributedTokens = s.model, s.unattributed
 	rec.PriceVersion = x.pinned.prices.Version()
+	if x.answer.reader != nil {
+		var c seal.Content
+		c.Answer, c.Omitted = x.answer.reader.Kept()
+		x.gate.o.Sealer.Seal(ctx, &rec, c)
+	}
 	rec.StageMicros = x.stageMicros()
 	rec.WorkedMicros = x.clock.total().Microseconds()
 	if err := x.gate.o.Audit.Append(ctx, rec); err != nil {

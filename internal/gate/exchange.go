@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"net/netip"
 	"sync"
 	"time"
 
@@ -160,13 +161,16 @@ func (x *Exchange) record(kind core.RecordKind) core.Record {
 		Principal: x.principal(),
 		Endpoint:  x.endpoint.Name,
 	}
-	if x.head.Source.IsValid() {
-		rec.Source = x.head.Source.String()
+	if source := x.source(); source.IsValid() {
+		rec.Source = source.String()
 	}
 	rec.Model = x.model()
 	rec.Objects = x.objects.refs
 	return rec
 }
+
+// source is what may be recorded of the caller's network address.
+func (x *Exchange) source() netip.Addr { return x.gate.o.Addresses.of(x.head.Source) }
 
 // traceID gives the trace id of a W3C traceparent header ("00-<32 hex>-<16 hex>-<flags>"), empty when it is not one.
 func traceID(parent string) string {

@@ -29,6 +29,7 @@ import (
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota"
+	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -68,7 +69,29 @@ type RefusalCounter interface {
 	AddNamed(reason core.Reason, p core.Principal, source netip.Addr, at time.Time) bool
 }
 
-// Options are what a gate is made of. Every field is required but ProviderKey, NoticeURL and MaxBody.
+// Addresses says what is recorded of a network address. Empty: all of it.
+type Addresses string
+
+// What is recorded of a network address.
+const (
+	AddressesNetwork Addresses = "network" // its /24, or /48
+	AddressesNone    Addresses = "none"
+)
+
+// of gives of an address what may be recorded; it is not valid where that is nothing.
+func (a Addresses) of(source netip.Addr) netip.Addr {
+	switch v4 := source.Unmap(); {
+	case a == AddressesNone, !source.IsValid():
+		return netip.Addr{}
+	case a == AddressesNetwork && v4.Is4():
+		return netip.PrefixFrom(v4, 24).Masked().Addr()
+	case a == AddressesNetwork:
+		return netip.PrefixFrom(source, 48).Masked().Addr()
+	}
+	return source
+}
+
+// Options are what a gate is made of. Every field is required but Sealer, Addresses, ProviderKey, NoticeURL and MaxBody.
 type Options struct {
 	Identity Authenticator
 	// Directory, Policy and Prices give what is in force now.
@@ -81,10 +104,13 @@ type Options struct {
 	Ledger     quota.Ledger
 	Audit      Recorder
 	Refusals   RefusalCounter
+	Sealer     *seal.Sealer // of what derives from prompts; nil: nothing of it is recorded
 	Metrics    *telemetry.Metrics
 	Log        *slog.Logger
 	Now        func() time.Time
 
+	// Addresses says what is recorded of callers' network addresses.
+	Addresses Addresses
 	// ProviderKey is sent to the provider in place of the caller's credential. Empty: Envoy injects the key itself.
 	ProviderKey func() string
 	// NoticeURL is where a person reads about a refusal.

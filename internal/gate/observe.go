@@ -89,6 +89,7 @@ func (x *Exchange) answerOptions(h AnswerHead) openai.AnswerOptions {
 		Request: x.request, Status: h.Status, ContentType: h.ContentType, ContentEncoding: h.ContentEncoding,
 	}
 	if x.request != nil {
+		o.Keep = x.gate.o.Sealer.KeepsAnswers()
 		o.StripUsage = x.request.LacksUsage()
 		o.Terms = x.request.Terms()
 	}

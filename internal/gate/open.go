@@ -53,6 +53,7 @@ func (x *Exchange) open(ctx context.Context) *core.Error {
 		return denied
 	}
 	x.session = session
+	x.gate.o.Sealer.Prepare(session.Principal)
 
 	endpoint, named, denied := openai.Lookup(x.head.Method, x.head.Path)
 	x.endpoint = endpoint

@@ -31,7 +31,7 @@ func (x *Exchange) refuse(ctx context.Context, e *core.Error) *openai.Reply {
 	case x.session == nil && !x.countRefusal(e):
 		x.hold.recorded = recordedDeny
 	default:
-		if err := x.gate.o.Audit.Append(ctx, x.deny(e)); err != nil {
+		if err := x.gate.o.Audit.Append(ctx, x.deny(ctx, e)); err != nil {
 			e = core.AsError(fmt.Errorf("recording a refusal: %w", err))
 		}
 		x.hold.recorded = recordedDeny
@@ -47,10 +47,10 @@ func (x *Exchange) countRefusal(e *core.Error) bool {
 	now := x.gate.o.Now()
 	x.gate.o.Metrics.RefusedAnonymous(e.Reason)
 	if e.Principal.IsZero() {
-		x.gate.o.Refusals.Add(e.Reason, "", x.head.Source, now)
+		x.gate.o.Refusals.Add(e.Reason, "", x.source(), now)
 		return false
 	}
-	return x.gate.o.Refusals.AddNamed(e.Reason, e.Principal, x.head.Source, now)
+	return x.gate.o.Refusals.AddNamed(e.Reason, e.Principal, x.source(), now)
 }
 
 // RefuseUnread gives the reply in place of Envoy's own to a request that Envoy refused before Plumbline saw it. Nobody is
@@ -61,14 +61,14 @@ func (g *Gate) RefuseUnread(source netip.Addr, h AnswerHead) *openai.Reply {
 		e = core.AsError(errors.New("an answer came without a request"))
 	}
 	now := g.o.Now()
-	g.o.Refusals.Add(e.Reason, "", source, now)
+	g.o.Refusals.Add(e.Reason, "", g.o.Addresses.of(source), now)
 	g.o.Metrics.RefusedAnonymous(e.Reason)
 	r := openai.ErrorReply(e, openai.ErrorContext{Policy: g.o.Policy().Version(), NoticeURL: g.o.NoticeURL, Now: now})
 	return &r
 }
 
 // deny is the record of a refusal: intent and outcome in one.
-func (x *Exchange) deny(e *core.Error) core.Record {
+func (x *Exchange) deny(ctx context.Context, e *core.Error) core.Record {
 	rec := x.judgement(core.RecordDeny)
 	if x.session == nil {
 		rec.Principal = e.Principal
@@ -81,6 +81,7 @@ func (x *Exchange) deny(e *core.Error) core.Record {
 	rec.Reason = e.Reason
 	rec.Status = x.render(e).Status
 	rec.StageMicros = x.stageMicros()
+	x.sealPrompt(ctx, &rec)
 	rec.WorkedMicros = x.clock.total().Microseconds()
 	return rec
 }

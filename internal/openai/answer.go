@@ -31,6 +31,8 @@ type AnswerOptions struct {
 	Filter func(id string) bool
 	// Unread has the answer pass as it is: there is nothing in it to be learnt or changed.
 	Unread bool
+	// Keep is how many bytes of each text of the answer are kept for Kept, 0 for none.
+	Keep int
 	// Terms are what was asked for. They hold where the answer does not say on which it was served.
 	Terms Terms
 }
@@ -103,7 +105,7 @@ func NewAnswer(o AnswerOptions) *Answer {
 	if o.Request != nil {
 		model = o.Request.Model
 	}
-	a.out = delivered{count: func() counter { return counterOf(model) }, bounded: a.format == formatJSON}
+	a.out = delivered{count: func() counter { return counterOf(model) }, bounded: a.format == formatJSON, keep: o.Keep}
 	a.doc.out = &a.out
 	a.stream = stream{answer: a, most: maxEvent}
 	if a.doc.kind == kindImage || a.doc.kind == kindResponse {

@@ -1,9 +1,12 @@
 package openai
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/plumbline/plumbline/internal/core"
 )
 
 const (
@@ -15,6 +18,8 @@ const (
 	maxRaw = 64 << 10
 	// maxTail bounds the end of a text that is counted again when more of it arrives.
 	maxTail = 256
+	// maxKept bounds the texts of one answer whose beginning is kept.
+	maxKept = 16
 )
 
 // delivered keeps account of the output that went to the client, as tokens.
@@ -29,6 +34,8 @@ type delivered struct {
 	runs    []run
 	closed  bool // what comes now reaches nobody
 	bounded bool // the text comes from something that is bounded itself: it may wait until it is asked for
+	keep    int  // how many bytes of each run are kept
+	omitted int  // bytes of text that were not
 }
 
 // run is one text: content, a refusal, the arguments of one tool call. Texts of an answer come interleaved, and tokens
@@ -38,6 +45,7 @@ type run struct {
 	kind          textKind
 	text          []byte // not counted yet
 	brought       int    // the length of all that came of it
+	kept          []byte // the beginning of all that came of it
 }
 
 type textKind int
@@ -55,7 +63,9 @@ const (
 )
 
 // reset forgets what was delivered, to count it anew.
-func (d *delivered) reset() { *d = delivered{count: d.count, closed: d.closed, bounded: d.bounded} }
+func (d *delivered) reset() {
+	*d = delivered{count: d.count, closed: d.closed, bounded: d.bounded, keep: d.keep}
+}
 
 // frame adds tokens that are not text.
 func (d *delivered) frame(tokens int64) {
@@ -142,12 +152,45 @@ func (d *delivered) plain(kind textKind, b []byte) {
 func (d *delivered) grew(r *run, before int) {
 	n := len(r.text) - before
 	r.brought += n
+	d.keepOf(r, r.text[before:])
 	d.bound += int64(n)
 	if d.pending += n; d.pending > maxPending && !d.bounded {
 		for i := range d.runs {
 			d.settle(&d.runs[i])
 		}
 	}
+}
+
+// keepOf keeps the beginning of a run, if that is asked for.
+func (d *delivered) keepOf(r *run, text []byte) {
+	if d.keep == 0 {
+		return
+	}
+	room := max(0, min(len(text), d.keep-len(r.kept)))
+	if len(d.runs) > maxKept && r.kept == nil || r.kind == textSound {
+		room = 0
+	}
+	r.kept = append(r.kept, text[:room]...)
+	d.omitted += len(text) - room
+}
+
+// Kept gives the beginning of each text of the answer, as far as it reached the client, and how many bytes of text are
+// not in it.
+func (a *Answer) Kept() (parts []core.Part, omitted int) {
+	a.readJSON()
+	for i := range a.out.runs {
+		if r := &a.out.runs[i]; len(r.kept) > 0 {
+			kind := core.KindText
+			switch r.kind {
+			case textCall:
+				kind = core.KindCall
+			case textName:
+				kind = core.KindName
+			}
+			parts = append(parts, core.Part{Role: core.RoleAssistant, Kind: kind, Turn: int(r.choice), Text: strings.ToValidUTF8(string(r.kept), "\uFFFD")})
+		}
+	}
+	return parts, a.out.omitted
 }
 
 func (d *delivered) run(choice, index int64, kind textKind) *run {

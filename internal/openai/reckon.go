@@ -148,11 +148,36 @@ func characters(r *Request) int64 {
 func (r *Request) Unread() []string {
 	var kinds []string
 	for _, p := range r.Prompt.Parts {
-		if p.Kind == core.KindOpaque && !slices.Contains(kinds, p.Text) && len(kinds) < maxUnread {
-			kinds = append(kinds, p.Text)
+		if p.Kind != core.KindOpaque || len(kinds) == maxUnread {
+			continue
+		}
+		if media := KnownMedia(p.Text); !slices.Contains(kinds, media) {
+			kinds = append(kinds, media)
 		}
 	}
 	return kinds
+}
+
+// KnownMedia is a media type that is in common use, or what stands for every other one: the caller writes it, and it is
+// recorded in clear.
+func KnownMedia(media string) string {
+	if top, sub, ok := strings.Cut(media, "/"); ok && slices.Contains(mediaTypes[top], sub) {
+		return media
+	}
+	return "other"
+}
+
+// mediaTypes are the media types that are told apart.
+var mediaTypes = map[string][]string{
+	"image": {"png", "jpeg", "gif", "webp", "bmp", "tiff", "svg+xml", "heic", "*"},
+	"audio": {"wav", "x-wav", "mpeg", "mp3", "mp4", "ogg", "flac", "webm", "opus", "aac", "pcm", "pcm16", "*"},
+	"video": {"mp4", "webm", "mpeg", "quicktime", "*"},
+	"text":  {"plain", "csv", "html", "markdown", "xml", "x-python", "*"},
+	"application": {
+		"octet-stream", "pdf", "json", "jsonl", "x-ndjson", "xml", "zip", "gzip", "msword", "rtf", "vnd.ms-excel", "vnd.ms-powerpoint",
+		"vnd.openxmlformats-officedocument.wordprocessingml.document", "vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+		"vnd.openxmlformats-officedocument.presentationml.presentation", "*",
+	},
 }
 
 // maxUnread bounds the media types that are told apart.

@@ -47,6 +47,8 @@ type Options struct {
 	BusyTimeout time.Duration
 	// ManualCheckpoint leaves it to the caller to move the WAL into the file. See Checkpoint.
 	ManualCheckpoint bool
+	// SecureDelete writes zeros over what is deleted or replaced, instead of leaving it in the file's free space.
+	SecureDelete bool
 	// MaxConns bounds the connections: 1 if zero, or 4 when ReadOnly. More than one writer only wait for each other.
 	MaxConns int
 }
@@ -134,6 +136,9 @@ func dsn(path string, o Options) string {
 		// A WAL that a burst has blown up is cut back to this when it starts over.
 		q.Add("_pragma", "journal_size_limit(67108864)")
 	}
+	if o.SecureDelete {
+		q.Add("_pragma", "secure_delete(on)")
+	}
 	if o.ManualCheckpoint {
 		q.Add("_pragma", "wal_autocheckpoint(0)")
 	}
@@ -150,6 +155,19 @@ func synchronous(o Options) Synchronous {
 // Queryer is *sql.DB, *sql.Conn or *sql.Tx.
 type Queryer interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// Truncate moves all of the WAL into the file and leaves an empty one, so that no earlier version of a page is left in it. It
+// waits for readers as long as the connection's busy time-out says.
+func Truncate(ctx context.Context, db Queryer) error {
+	var busy, pages, moved int
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved); err != nil {
+		return fmt.Errorf("sqlite: emptying the WAL: %w", err)
+	}
+	if busy != 0 {
+		return errors.New("sqlite: emptying the WAL: somebody reads from it")
+	}
+	return nil
 }
 
 // Checkpoint moves what it can of the WAL into the file without waiting for readers or for a writer, and syncs both. It

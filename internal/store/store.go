@@ -97,6 +97,8 @@ type Store interface {
 	// Ownership holds whose the objects at the provider are. Deleting a user or an app must forget what belongs to it by
 	// the same commit: an id that is given again must not inherit.
 	Ownership() Ownership
+	// SubjectKeys holds the keys that content is sealed under. No request needs it in the steady state.
+	SubjectKeys() SubjectKeys
 
 	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error

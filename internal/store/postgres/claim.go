@@ -7,16 +7,17 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/layout"
 )
 
 // Claim implements store.Store. It does not hold the feed: which audit has a change is no change. Who claims at the same
 // time is given others.
 func (s *Store) Claim(ctx context.Context, writer string, life time.Duration, limit int) ([]store.Change, error) {
-	claimed, err := query(ctx, s, scanChange, `WITH owed AS (
-			SELECT version FROM plumbline.changes WHERE NOT recorded AND (writer IN ('', $1) OR claimed < `+now+` - $2)
+	claimed, err := query(ctx, s, layout.ScanChange, `WITH owed AS (
+			SELECT version AS due FROM plumbline.changes WHERE NOT recorded AND (writer IN ('', $1) OR claimed < `+now+` - $2)
 			ORDER BY version LIMIT $3 FOR UPDATE SKIP LOCKED)
-		UPDATE plumbline.changes AS c SET writer = $1, claimed = `+now+` FROM owed WHERE c.version = owed.version
-		RETURNING c.version, c.time, c.actor, c.action, c.object`, writer, life.Microseconds(), max(limit, 0))
+		UPDATE plumbline.changes SET writer = $1, claimed = `+now+` FROM owed WHERE version = due
+		RETURNING `+layout.ChangeColumns, writer, life.Microseconds(), max(limit, 0))
 	if err != nil {
 		return nil, fmt.Errorf("claiming changes for the audit: %w", err)
 	}

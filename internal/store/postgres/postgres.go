@@ -138,13 +138,8 @@ func (s *Store) Version(ctx context.Context) (v uint64, err error) {
 
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
-	return query(ctx, s, scanChange, `SELECT version, time, actor, action, object FROM plumbline.changes WHERE version > $1 ORDER BY version LIMIT $2`,
+	return query(ctx, s, layout.ScanChange, `SELECT `+layout.ChangeColumns+` FROM plumbline.changes WHERE version > $1 ORDER BY version LIMIT $2`,
 		int64(after), max(limit, 0))
-}
-
-func scanChange(row layout.Scanner) (c store.Change, err error) {
-	err = row.Scan(&c.Version, layout.Micros{Into: &c.Time}, &c.Actor, &c.Action, &c.Object)
-	return c, err
 }
 
 // Apply implements store.Store.
@@ -237,12 +232,13 @@ type change struct {
 	// The notes, as columns.
 	versions, times         []int64
 	actors, actions, things []string
+	reason                  string // of all of them
 }
 
 // change runs one change in a transaction that holds the feed from its beginning: changes wait for each other.
 func (s *Store) change(ctx context.Context, do func(ctx context.Context, c *change) error) error {
 	return s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		c := &change{tx: tx}
+		c := &change{tx: tx, reason: storableText(store.Reason(ctx))}
 		if err := tx.QueryRow(ctx, selectVersion+" FOR UPDATE").Scan(&c.version); err != nil {
 			return fmt.Errorf("taking the feed of changes: %w", err)
 		}
@@ -259,18 +255,23 @@ func (c *change) note(actor, action, kind, id string) {
 	c.version++
 	c.versions = append(c.versions, int64(c.version))
 	c.times = append(c.times, store.Micros(time.Now()))
-	c.actors = append(c.actors, strings.ReplaceAll(strings.ToValidUTF8(actor, "?"), "\x00", "?"))
+	c.actors = append(c.actors, storableText(actor))
 	c.actions = append(c.actions, action)
 	c.things = append(c.things, kind+"/"+id)
+}
+
+// storableText is text that comes from outside as Postgres can keep it.
+func storableText(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "?"), "\x00", "?")
 }
 
 func (c *change) publish(ctx context.Context) error {
 	if len(c.versions) == 0 {
 		return nil
 	}
-	_, err := c.tx.Exec(ctx, `INSERT INTO plumbline.changes (version, time, actor, action, object)
-		SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[])`,
-		c.versions, c.times, c.actors, c.actions, c.things)
+	_, err := c.tx.Exec(ctx, `INSERT INTO plumbline.changes (version, time, actor, action, object, reason)
+		SELECT *, $6 FROM unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[])`,
+		c.versions, c.times, c.actors, c.actions, c.things, c.reason)
 	if err == nil {
 		_, err = c.tx.Exec(ctx, `UPDATE plumbline.feed SET version = $1`, int64(c.version))
 	}

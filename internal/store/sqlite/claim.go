@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/layout"
 )
 
 // Claim implements store.Store. It looks before it locks the file: mostly there is nothing.
@@ -25,8 +26,8 @@ func (s *Store) Claim(ctx context.Context, writer string, life time.Duration, li
 	}
 	err = s.change(ctx, func(tx *sql.Tx) error {
 		rows, err := tx.QueryContext(ctx, `UPDATE changes SET writer = ?, claimed = ? WHERE version IN (`+owed+`)
-			RETURNING version, time, actor, action, object`, append([]any{writer, store.Micros(now)}, args...)...)
-		claimed, err = collect(rows, err, scanChange)
+			RETURNING `+layout.ChangeColumns, append([]any{writer, store.Micros(now)}, args...)...)
+		claimed, err = collect(rows, err, layout.ScanChange)
 		return err
 	})
 	if err != nil {

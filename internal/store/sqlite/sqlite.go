@@ -33,7 +33,7 @@ type Store struct {
 
 // Open opens or creates the file at path and brings its schema up to date.
 func Open(ctx context.Context, path string) (*Store, error) {
-	write, err := sqlite.Open(ctx, path, sqlite.Options{Synchronous: sqlite.SynchronousFull})
+	write, err := sqlite.Open(ctx, path, sqlite.Options{Synchronous: sqlite.SynchronousFull, SecureDelete: true})
 	if err != nil {
 		return nil, err
 	}
@@ -96,13 +96,8 @@ func version(ctx context.Context, q queryer) (v uint64, err error) {
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
 	rows, err := s.read.QueryContext(ctx,
-		`SELECT version, time, actor, action, object FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
-	return collect(rows, err, scanChange)
-}
-
-func scanChange(row layout.Scanner) (c store.Change, err error) {
-	err = row.Scan(&c.Version, layout.Micros{Into: &c.Time}, &c.Actor, &c.Action, &c.Object)
-	return c, err
+		`SELECT `+layout.ChangeColumns+` FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
+	return collect(rows, err, layout.ScanChange)
 }
 
 // Apply implements store.Store.
@@ -190,7 +185,7 @@ func (s *Store) change(ctx context.Context, do func(tx *sql.Tx) error) error {
 
 // note adds an entry to the change feed.
 func note(ctx context.Context, tx *sql.Tx, action, kind, id string) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO changes (time, actor, action, object) VALUES (?, ?, ?, ?)`,
-		store.Micros(time.Now()), store.Actor(ctx), action, kind+"/"+id)
+	_, err := tx.ExecContext(ctx, `INSERT INTO changes (time, actor, action, object, reason) VALUES (?, ?, ?, ?, ?)`,
+		store.Micros(time.Now()), store.Actor(ctx), action, kind+"/"+id, store.Reason(ctx))
 	return err
 }

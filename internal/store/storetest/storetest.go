@@ -60,6 +60,11 @@ func RunExamples(t *testing.T, db Database) {
 		{"of additions at once none is lost", addedAtOnce},
 		{"what is kept of objects is bounded", sweeping},
 		{"nobody inherits objects", heirs},
+		{"keys of subjects", subjectKeys},
+		{"of many at once all have one key", subjectKeysAtOnce},
+		{"an erased key is gone and known to have been", erasing},
+		{"samples end with their day", samplesEnd},
+		{"keys are wrapped anew", rewrapping},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, db(t)) })

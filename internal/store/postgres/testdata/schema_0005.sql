@@ -92,9 +92,7 @@ CREATE TABLE plumbline.changes (
     actor text NOT NULL,
     action text NOT NULL,
     object text NOT NULL,
-    writer text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    claimed bigint DEFAULT 0 NOT NULL,
-    recorded boolean DEFAULT false NOT NULL
+    reason text DEFAULT ''::text NOT NULL
 );
 
 
@@ -203,6 +201,20 @@ CREATE TABLE plumbline.signing_keys (
 
 
 --
+-- Name: subject_keys; Type: TABLE; Schema: plumbline; Owner: -
+--
+
+CREATE TABLE plumbline.subject_keys (
+    id text NOT NULL COLLATE pg_catalog."C",
+    subject text NOT NULL COLLATE pg_catalog."C",
+    master text NOT NULL,
+    wrapped bytea NOT NULL,
+    created bigint NOT NULL,
+    erased bigint NOT NULL
+);
+
+
+--
 -- Name: task_teams; Type: TABLE; Schema: plumbline; Owner: -
 --
 
@@ -278,8 +290,8 @@ INSERT INTO plumbline.apps VALUES ('ide', '', NULL, 1773190800123456);
 -- Data for Name: changes; Type: TABLE DATA; Schema: plumbline; Owner: -
 --
 
-INSERT INTO plumbline.changes VALUES (1, 1773190800123456, 'cli:root', 'put', 'team/support', '', 0, false);
-INSERT INTO plumbline.changes VALUES (2, 1773190800123456, 'cli:root', 'put', 'user/ann', '', 0, false);
+INSERT INTO plumbline.changes VALUES (1, 1773190800123456, 'cli:root', 'put', 'team/support', '');
+INSERT INTO plumbline.changes VALUES (2, 1773190800123456, 'cli:root', 'put', 'user/ann', '');
 
 
 --
@@ -317,15 +329,21 @@ INSERT INTO plumbline.feed VALUES (true, 2);
 -- Data for Name: schema_version; Type: TABLE DATA; Schema: plumbline; Owner: -
 --
 
-INSERT INTO plumbline.schema_version VALUES (1, '0001_control.sql', 1795858576969723);
-INSERT INTO plumbline.schema_version VALUES (2, '0002_provider_objects.sql', 1795858577063288);
-INSERT INTO plumbline.schema_version VALUES (3, '0003_sessions.sql', 1795858577095207);
-INSERT INTO plumbline.schema_version VALUES (4, '0004_unreachable.sql', 1795858577100759);
-INSERT INTO plumbline.schema_version VALUES (5, '0005_recorded_changes.sql', 1795858577113318);
+INSERT INTO plumbline.schema_version VALUES (1, '0001_control.sql', 1795857301526217);
+INSERT INTO plumbline.schema_version VALUES (2, '0002_provider_objects.sql', 1795857301537168);
+INSERT INTO plumbline.schema_version VALUES (3, '0003_sessions.sql', 1795857301546038);
+INSERT INTO plumbline.schema_version VALUES (4, '0004_unreachable.sql', 1795857301549010);
+INSERT INTO plumbline.schema_version VALUES (5, '0005_subject_keys.sql', 1795857301557796);
 
 
 --
 -- Data for Name: signing_keys; Type: TABLE DATA; Schema: plumbline; Owner: -
+--
+
+
+
+--
+-- Data for Name: subject_keys; Type: TABLE DATA; Schema: plumbline; Owner: -
 --
 
 
@@ -454,6 +472,14 @@ ALTER TABLE ONLY plumbline.signing_keys
 
 
 --
+-- Name: subject_keys subject_keys_pkey; Type: CONSTRAINT; Schema: plumbline; Owner: -
+--
+
+ALTER TABLE ONLY plumbline.subject_keys
+    ADD CONSTRAINT subject_keys_pkey PRIMARY KEY (id);
+
+
+--
 -- Name: task_teams task_teams_pkey; Type: CONSTRAINT; Schema: plumbline; Owner: -
 --
 
@@ -494,13 +520,6 @@ ALTER TABLE ONLY plumbline.users
 
 
 --
--- Name: changes_owed; Type: INDEX; Schema: plumbline; Owner: -
---
-
-CREATE INDEX changes_owed ON plumbline.changes USING btree (version) WHERE (NOT recorded);
-
-
---
 -- Name: issued_tokens_expires; Type: INDEX; Schema: plumbline; Owner: -
 --
 
@@ -512,6 +531,20 @@ CREATE INDEX issued_tokens_expires ON plumbline.issued_tokens USING btree (expir
 --
 
 CREATE INDEX provider_objects_owner ON plumbline.provider_objects USING btree (owner_user, owner_app, kind, created);
+
+
+--
+-- Name: subject_keys_live; Type: INDEX; Schema: plumbline; Owner: -
+--
+
+CREATE UNIQUE INDEX subject_keys_live ON plumbline.subject_keys USING btree (subject) WHERE (erased = 0);
+
+
+--
+-- Name: subject_keys_subject; Type: INDEX; Schema: plumbline; Owner: -
+--
+
+CREATE INDEX subject_keys_subject ON plumbline.subject_keys USING btree (subject);
 
 
 --

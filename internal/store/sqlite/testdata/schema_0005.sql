@@ -6,7 +6,7 @@ INSERT INTO schema_version VALUES(1,'0001_control.sql',1795403810684349);
 INSERT INTO schema_version VALUES(2,'0002_provider_objects.sql',1795823253346469);
 INSERT INTO schema_version VALUES(3,'0003_sessions.sql',1795404000000000);
 INSERT INTO schema_version VALUES(4,'0004_unreachable.sql',1795833870000000);
-INSERT INTO schema_version VALUES(5,'0005_recorded_changes.sql',1795833990000000);
+INSERT INTO schema_version VALUES(5,'0005_subject_keys.sql',1795833870000001);
 CREATE TABLE teams (
   id      TEXT PRIMARY KEY,
   name    TEXT NOT NULL,
@@ -108,23 +108,23 @@ CREATE TABLE changes (
   actor   TEXT NOT NULL,
   action  TEXT NOT NULL,
   object  TEXT NOT NULL -- kind/id
-, writer TEXT NOT NULL DEFAULT '', claimed INTEGER NOT NULL DEFAULT 0, recorded INTEGER NOT NULL DEFAULT 0) STRICT;
-INSERT INTO changes VALUES(1,1795403810687722,'cli:root','put','team/sales','',0,0);
-INSERT INTO changes VALUES(2,1795403810687781,'cli:root','put','team/support','',0,0);
-INSERT INTO changes VALUES(3,1795403810687944,'cli:root','put','user/ann@example.com','',0,0);
-INSERT INTO changes VALUES(4,1795403810688098,'cli:root','put','user/ben','',0,0);
-INSERT INTO changes VALUES(5,1795403810688183,'cli:root','put','app/helpdesk','',0,0);
-INSERT INTO changes VALUES(6,1795403810688260,'cli:root','put','app/ide','',0,0);
-INSERT INTO changes VALUES(7,1795403810688683,'cli:root','put','task/refunds','',0,0);
-INSERT INTO changes VALUES(8,1795403810688904,'cli:root','put','limit/ann-day','',0,0);
-INSERT INTO changes VALUES(9,1795403810690161,'cli:root','put','limit/everyone','',0,0);
-INSERT INTO changes VALUES(10,1795403810690388,'cli:root','put','limit/helpdesk','',0,0);
-INSERT INTO changes VALUES(11,1795403810690667,'cli:root','put','limit/support','',0,0);
-INSERT INTO changes VALUES(12,1795403810690763,'cli:root','issue','key/key-1','',0,0);
-INSERT INTO changes VALUES(13,1795403810690901,'cli:root','revoke','key/key-2','',0,0);
-INSERT INTO changes VALUES(14,1795403810690972,'cli:root','revoke','revocation/rev-1','',0,0);
-INSERT INTO changes VALUES(15,1795403810691028,'cli:root','revoke','revocation/rev-2','',0,0);
-INSERT INTO changes VALUES(16,1795403810691083,'cli:root','retire','signing-key/kid-1','',0,0);
+, reason TEXT NOT NULL DEFAULT '') STRICT;
+INSERT INTO changes VALUES(1,1795403810687722,'cli:root','put','team/sales','');
+INSERT INTO changes VALUES(2,1795403810687781,'cli:root','put','team/support','');
+INSERT INTO changes VALUES(3,1795403810687944,'cli:root','put','user/ann@example.com','');
+INSERT INTO changes VALUES(4,1795403810688098,'cli:root','put','user/ben','');
+INSERT INTO changes VALUES(5,1795403810688183,'cli:root','put','app/helpdesk','');
+INSERT INTO changes VALUES(6,1795403810688260,'cli:root','put','app/ide','');
+INSERT INTO changes VALUES(7,1795403810688683,'cli:root','put','task/refunds','');
+INSERT INTO changes VALUES(8,1795403810688904,'cli:root','put','limit/ann-day','');
+INSERT INTO changes VALUES(9,1795403810690161,'cli:root','put','limit/everyone','');
+INSERT INTO changes VALUES(10,1795403810690388,'cli:root','put','limit/helpdesk','');
+INSERT INTO changes VALUES(11,1795403810690667,'cli:root','put','limit/support','');
+INSERT INTO changes VALUES(12,1795403810690763,'cli:root','issue','key/key-1','');
+INSERT INTO changes VALUES(13,1795403810690901,'cli:root','revoke','key/key-2','');
+INSERT INTO changes VALUES(14,1795403810690972,'cli:root','revoke','revocation/rev-1','');
+INSERT INTO changes VALUES(15,1795403810691028,'cli:root','revoke','revocation/rev-2','');
+INSERT INTO changes VALUES(16,1795403810691083,'cli:root','retire','signing-key/kid-1','');
 CREATE TABLE provider_objects (
   kind       TEXT NOT NULL,
   id         TEXT NOT NULL,
@@ -149,6 +149,16 @@ CREATE TABLE issued_tokens (
   expires INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 INSERT INTO issued_tokens VALUES('JTI2','ben','ide','sid-1',1773241200123456,1773244800123456);
+CREATE TABLE subject_keys (
+  id      TEXT PRIMARY KEY,
+  subject TEXT NOT NULL,    -- user/…, app/… or sample/…
+  master  TEXT NOT NULL,    -- the id of the master key; empty when erased
+  wrapped BLOB NOT NULL,    -- empty when erased
+  created INTEGER NOT NULL, -- microseconds since 1970 UTC
+  erased  INTEGER NOT NULL  -- 0 for not
+) STRICT, WITHOUT ROWID;
+INSERT INTO subject_keys VALUES('k0','user/ben','',X'',1773241200123456,1773244800123456);
+INSERT INTO subject_keys VALUES('k1','user/ann@example.com','m1',X'00ff7761',1773241200123456,0);
 DELETE FROM sqlite_sequence;
 INSERT INTO sqlite_sequence VALUES('changes',16);
 CREATE INDEX task_users_user ON task_users (user);
@@ -161,5 +171,6 @@ CREATE TRIGGER provider_objects_app AFTER DELETE ON apps BEGIN
   DELETE FROM provider_objects WHERE owner_user = '' AND owner_app = old.id;
 END;
 CREATE INDEX issued_tokens_expires ON issued_tokens (expires);
-CREATE INDEX changes_owed ON changes (version) WHERE recorded = 0;
+CREATE UNIQUE INDEX subject_keys_live ON subject_keys (subject) WHERE erased = 0;
+CREATE INDEX subject_keys_subject ON subject_keys (subject);
 COMMIT;

@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/seal"
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+const (
+	// followInterval is when changes are looked for that the directory's load did not announce.
+	followInterval = time.Second
+	// samplesInterval is the time between two looks for samples whose time is over.
+	samplesInterval = 10 * time.Minute
+)
+
+// sealing has what derives from prompts sealed, and forgets keys that were erased, here or by anybody else.
+type sealing struct {
+	store  store.Store
+	keys   *seal.Keyring // nil without master keys, like sealer
+	sealer *seal.Sealer
+	loaded chan struct{} // holds a token when the control data was loaded anew
+	after  uint64        // the last change that was looked at
+	keep   time.Duration // how long samples are kept
+	log    *slog.Logger
+}
+
+func newSealing(st store.Store, c config.Audit, log *slog.Logger) *sealing {
+	return &sealing{store: st, loaded: make(chan struct{}, 1), keep: c.CalibrationKeep, log: log}
+}
+
+// open makes the sealer. Without a file of master keys there is none, and nothing is kept that derives from prompts.
+func (s *sealing) open(ctx context.Context, c config.Audit, metrics *telemetry.Metrics) error {
+	if c.MasterKeyFile == "" {
+		return nil
+	}
+	keys, err := seal.NewKeyring(seal.KeyringOptions{
+		Store: s.store.SubjectKeys(), Masters: func() (*seal.MasterKeys, error) { return seal.ReadMasterKeys(c.MasterKeyFile) },
+		Now: time.Now, Log: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("audit.master_key_file: %w", err)
+	}
+	// Before the first key is fetched: an erasure after that is in the feed.
+	if s.after, err = s.store.Version(ctx); err != nil {
+		return err
+	}
+	s.keys = keys
+	s.sealer = seal.New(seal.Options{
+		Keys: keys, Mode: seal.Mode(c.Content), Limit: int(c.ContentLimit), Sample: c.CalibrationSample.Fraction(),
+		SampleSubject: store.SampleSubject, Now: time.Now, Withheld: func() { metrics.FailedClosed("seal_key") },
+	})
+	return nil
+}
+
+// announce says that the control data was loaded anew.
+func (s *sealing) announce() {
+	select {
+	case s.loaded <- struct{}{}:
+	default:
+	}
+}
+
+// run works until ctx ends.
+func (s *sealing) run(ctx context.Context) error {
+	samples := make(chan error, 1)
+	go func() { samples <- every(ctx, samplesInterval, func() { s.endSamples(ctx, time.Now()) }) }()
+	defer func() { <-samples }()
+	s.endSamples(ctx, time.Now())
+	if s.keys == nil {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	fetching := make(chan error, 1)
+	go func() { fetching <- s.keys.Run(ctx) }()
+	defer func() { <-fetching }()
+	tick := time.NewTicker(followInterval)
+	defer tick.Stop()
+	behind := false
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.loaded:
+			behind = true
+		case <-tick.C:
+		}
+		if !behind {
+			continue
+		}
+		if err := s.follow(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("erasures of keys could not be looked for; tried again in a second", "error", err)
+			continue
+		}
+		behind = false
+	}
+}
+
+// follow forgets the keys that were erased since it was called last.
+func (s *sealing) follow(ctx context.Context) error {
+	const batch = 1000
+	version, err := s.store.Version(ctx)
+	if err != nil {
+		return err
+	}
+	if version < s.after { // the server is another one, which lost the last changes
+		s.after = 0
+	}
+	for {
+		changes, err := s.store.Changes(ctx, s.after, batch)
+		if err != nil {
+			return err
+		}
+		for _, c := range changes {
+			if subject, ok := strings.CutPrefix(c.Object, store.SubjectKeyKind+"/"); ok && c.Action == store.EraseAction {
+				s.keys.Drop(subject)
+			}
+			s.after = c.Version
+		}
+		if len(changes) < batch {
+			return nil
+		}
+	}
+}
+
+// endSamples destroys the keys of days of which some sample has been kept for its time. A day ends as a whole, with its first.
+func (s *sealing) endSamples(ctx context.Context, now time.Time) {
+	n, err := s.store.SubjectKeys().EraseSamples(ctx, now.Add(24*time.Hour-s.keep+samplesInterval))
+	switch {
+	case errors.Is(err, context.Canceled):
+	case err != nil:
+		s.log.Error("samples whose time is over could not be ended", "error", err)
+	case n > 0:
+		s.log.Info("samples whose time is over were ended", "days", n)
+	}
+}
