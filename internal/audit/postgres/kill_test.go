@@ -48,8 +48,8 @@ func refusedAs(t *testing.T, url, statement string) error {
 // hasty is a destination that ships small batches, so that more of them are cut.
 type hasty struct{ *audit.Log }
 
-func (h hasty) Unshipped(ctx context.Context, limit int) ([]audit.Shipment, error) {
-	return h.Log.Unshipped(ctx, min(limit, 40))
+func (h hasty) Unshipped(ctx context.Context, after audit.Position, limit int) ([]audit.Shipment, error) {
+	return h.Log.Unshipped(ctx, after, min(limit, 40))
 }
 
 // shipUntilKilled is the child of TestKilledShipper: it ships while eight callers append, and prints each shipment.

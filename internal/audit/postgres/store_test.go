@@ -73,7 +73,7 @@ func TestSendingAgainChangesNothing(t *testing.T) {
 	db := pgproc.Shared(t).Database(t, records)
 	store, log := openStore(t, db.URL), openLog(t, "")
 	appendExchanges(t, log, 0, 100)
-	all, err := log.Unshipped(t.Context(), 1000)
+	all, err := log.Unshipped(t.Context(), 0, 1000)
 	must(t, err)
 	for _, part := range [][]audit.Shipment{all[50:120], all[:60], all[100:], all, all} {
 		_, err := store.Store(t.Context(), part)
@@ -87,7 +87,7 @@ func TestAnotherRecordUnderTheSameKeyIsKept(t *testing.T) {
 	db := pgproc.Shared(t).Database(t, records)
 	store, log := openStore(t, db.URL), openLog(t, "")
 	appendExchanges(t, log, 0, 3)
-	all, err := log.Unshipped(t.Context(), 1000)
+	all, err := log.Unshipped(t.Context(), 0, 1000)
 	must(t, err)
 	changed := all[2]
 	changed.Record.Status = 500
@@ -113,7 +113,7 @@ func TestMissingRecordsAreCounted(t *testing.T) {
 	db := pgproc.Shared(t).Database(t, records)
 	store, log := openStore(t, db.URL), openLog(t, "")
 	appendExchanges(t, log, 0, 10)
-	all, err := log.Unshipped(t.Context(), 1000)
+	all, err := log.Unshipped(t.Context(), 0, 1000)
 	must(t, err)
 	_, err = store.Store(t.Context(), append(all[:3:3], all[7:]...))
 	must(t, err)

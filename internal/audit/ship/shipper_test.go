@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 // spool is a source of so many entries, of one writer.
 type spool struct {
+	mu       sync.Mutex
 	entries  []audit.Shipment
 	shipped  audit.Position
 	released audit.Position
@@ -29,22 +31,30 @@ func newSpool(n int) *spool {
 	return s
 }
 
-func (s *spool) Unshipped(_ context.Context, limit int) ([]audit.Shipment, error) {
-	rest := s.entries[s.shipped:]
+func (s *spool) Unshipped(_ context.Context, after audit.Position, limit int) ([]audit.Shipment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rest := s.entries[max(after, s.shipped):]
 	return rest[:min(limit, len(rest))], nil
 }
 
 func (s *spool) Shipped(_ context.Context, upTo audit.Position) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.shipped = upTo
 	return nil
 }
 
 func (s *spool) Release(_ context.Context, upTo audit.Position, _ time.Time) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.released = max(s.released, upTo)
 	return 0, nil
 }
 
 func (s *spool) Spool(context.Context) (audit.Spool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return audit.Spool{Records: int64(len(s.entries)) - int64(s.shipped)}, nil
 }
 
