@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"time"
 
+	strict "github.com/go-json-experiment/json"
+
 	"github.com/plumbline/plumbline/internal/core"
 )
 
@@ -29,10 +31,10 @@ func Canonical(r core.Record) ([]byte, error) {
 	return e.b, nil
 }
 
-// Decode reads what Canonical wrote.
+// Decode reads what Canonical wrote, and refuses a member that is there twice.
 func Decode(canonical []byte) (core.Record, error) {
 	var r core.Record
-	if err := json.Unmarshal(canonical, &r); err != nil {
+	if err := strict.Unmarshal(canonical, &r); err != nil {
 		return core.Record{}, fmt.Errorf("audit: decoding a record: %w", err)
 	}
 	return r, nil
