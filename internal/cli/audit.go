@@ -18,6 +18,8 @@ import (
 type auditCmd struct {
 	Search auditSearchCmd `cmd:"" help:"Find audit records, the newest first."`
 	Verify auditVerifyCmd `cmd:"" help:"Check that no audit record is missing or changed."`
+
+	Deadletters auditDeadlettersCmd `cmd:"" help:"Audit records that Postgres refused."`
 }
 
 type auditSearchCmd struct {

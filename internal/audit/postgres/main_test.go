@@ -87,7 +87,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func newShipper(log *audit.Log, d ship.Destination) *ship.Shipper {
+func newShipper(log ship.Source, d ship.Destination) *ship.Shipper {
 	return ship.New(ship.Options{Source: log, Destination: d, Owed: time.Hour})
 }
 

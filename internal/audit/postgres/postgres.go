@@ -46,8 +46,9 @@ func (s *Store) Prepare(ctx context.Context, at time.Time) error {
 // Missing is how many records of all writers the store lacks although it has later ones.
 func (s *Store) Missing(ctx context.Context) (missing int64, err error) {
 	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		// A number at the end of its range, as only a changed log has it, must not make the sum overflow.
-		const query = `SELECT least(coalesce(sum(last::numeric - records - dead), 0), 9223372036854775807)::bigint FROM plumbline_audit.writers`
+		// Numbers beyond their range, as only a changed log has them, must neither make the sum overflow nor hide others.
+		const query = `SELECT least(coalesce(sum(greatest(last::numeric - records - dead, 0)), 0), 9223372036854775807)::bigint
+			FROM plumbline_audit.writers`
 		return tx.QueryRow(ctx, query).Scan(&missing)
 	})
 	return missing, err
@@ -56,6 +57,9 @@ func (s *Store) Missing(ctx context.Context) (missing int64, err error) {
 // Bury keeps an entry with the dead letters.
 func (s *Store) Bury(ctx context.Context, e audit.Shipment, why string) error {
 	return s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := keep(ctx, tx); err != nil {
+			return err
+		}
 		n, err := bury(ctx, tx, &e, why)
 		if err != nil {
 			return err

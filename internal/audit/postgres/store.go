@@ -28,6 +28,9 @@ func (s *Store) Store(ctx context.Context, batch []audit.Shipment) (stored ship.
 
 // storeAll runs the transaction: records, what was there already, sums of the new ones, counts of their writers.
 func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns) (stored ship.Stored, err error) {
+	if err := keep(ctx, tx); err != nil {
+		return stored, err
+	}
 	fresh, err := insert(ctx, tx, c)
 	if err != nil {
 		return stored, err
@@ -53,6 +56,14 @@ func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns
 		return stored, err
 	}
 	return stored, count(ctx, tx, tallies)
+}
+
+// keep has the commit wait until it is on the server's disk, where the server is set not to: the spool lets go of what was
+// committed, and a crash would take it from both.
+func keep(ctx context.Context, tx pgx.Tx) error {
+	const statement = "SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off'"
+	_, err := tx.Exec(ctx, statement)
+	return err
 }
 
 // compare counts the entries that are stored as they are. Of the others another record is stored: they go to the dead
