@@ -72,11 +72,11 @@ type shelf struct {
 func (d *shelf) Prepare(context.Context, time.Time) error { return d.away }
 
 func (d *shelf) Store(_ context.Context, batch []audit.Shipment) (ship.Stored, error) {
-	if d.calls++; d.away != nil {
-		return ship.Stored{}, d.away
-	}
-	if d.hangs != nil {
+	if d.calls++; d.hangs != nil {
 		<-d.hangs
+	}
+	if d.away != nil {
+		return ship.Stored{}, d.away
 	}
 	for i := range batch {
 		if d.refuses != nil && d.refuses(batch[i].Seq) || batch[i].Fault != "" {
