@@ -100,7 +100,7 @@ func (d *shelf) Missing(context.Context) (int64, error) { return 0, d.blind }
 func TestOneBadEntryStopsNoOther(t *testing.T) {
 	const n = 3000
 	bad := func(seq uint64) bool { return seq%1000 == 7 }
-	source, d := newSpool(n), &shelf{refuses: bad}
+	source, d := newSpool(n), &shelf{refuses: bad, blind: errors.New("may not count")}
 	source.entries[0].Fault, source.entries[1].Fault, source.entries[n-1].Fault = "broken", "broken", "broken"
 	s := ship.New(ship.Options{Source: source, Destination: d})
 	if err := s.Drain(t.Context()); err != nil {
