@@ -59,6 +59,8 @@ chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by th
 	@command -v faketime >/dev/null || tools/apt-install faketime
 	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/... ./internal/app/...
+	PLUMBLINE_OUTAGE=30m go test -timeout 1h -run PostgresAway -v ./internal/audit/postgres
+	go test -timeout 1h -run 'WhateverIsRecorded|ChangedSpool' -rapid.checks=3000 ./internal/audit/postgres
 	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
 	go test -timeout 10m -run '^$$' -bench RedisAway -benchtime 40x ./internal/app
 	PLUMBLINE_HISTORIES=1000 go test -timeout 1h -run Histories -v ./internal/quota/redis
@@ -66,13 +68,20 @@ chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by th
 	go test -timeout 3h -run 'TestConformance/I1_to_I8' ./internal/quota/memory -rapid.checks=100000
 	go test -timeout 3h -run TestSums -v ./internal/quota/rollup -rapid.checks=10000
 
+.PHONY: soak
+soak: ## whether memory stays flat over an hour of 500 exchanges a second, compressed; EXCHANGES=1800000
+	@$(POSTGRES_FOUND) || tools/apt-install postgresql
+	PLUMBLINE_SOAK=$(or $(EXCHANGES),1800000) go test -timeout 3h -run Soak -v ./internal/audit/postgres
+
 .PHONY: fuzz
 fuzz: ## each fuzz target for FUZZTIME (10s)
 	@tools/fuzz $(or $(FUZZTIME),10s)
 
 .PHONY: bench
-bench: bin/plumbline $(ENVOY) ## compare bare Envoy, a do-nothing server and Plumbline; writes out/bench.json
+bench: bin/plumbline $(ENVOY) ## compare bare Envoy, a do-nothing server and Plumbline; some rows with ARGS="--rows noop,plumbline-production"
 	@command -v wrk >/dev/null || tools/apt-install wrk
+	@command -v redis-server >/dev/null || tools/apt-install redis-server
+	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	go run ./internal/bench $(ARGS)
 
 .PHONY: models

@@ -1,33 +1,48 @@
 package app
 
 import (
+	"bufio"
 	"context"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
-// TestAuditReachesPostgres: while it runs, what is recorded while Postgres is away, and the rest at the stop.
-func TestAuditReachesPostgres(t *testing.T) {
-	server := pgproc.Start(t, pgproc.Options{Fsync: true}) // what it has said it has, it has after its death
-	db := server.Database(t, pgproc.Template{})
+// withPostgres is a configuration with a database.
+func withPostgres(t *testing.T, db *pgproc.Database) config.Config {
+	t.Helper()
 	url := filepath.Join(t.TempDir(), "url")
 	if err := os.WriteFile(url, []byte(db.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := testConfig(t, map[string]string{"postgres.url": "file:" + url})
+	return testConfig(t, map[string]string{"postgres.url": "file:" + url})
+}
+
+func recordDeny(t *testing.T, a *App, exchange, model string) {
+	t.Helper()
+	rec := core.Record{Kind: core.RecordDeny, Time: time.Now().UTC(), Exchange: exchange, Model: model, Reason: core.ReasonOffTask}
+	if err := a.audit.Append(t.Context(), rec); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestAuditReachesPostgres: while it runs, what is recorded while Postgres is away, and the rest at the stop.
+func TestAuditReachesPostgres(t *testing.T) {
+	server := pgproc.Start(t, pgproc.Options{Fsync: true}) // what it has said it has, it has after its death
+	cfg := withPostgres(t, server.Database(t, pgproc.Template{}))
 	a, stop := running(t, cfg)
 	record := func(exchange string) {
 		t.Helper()
-		rec := core.Record{Kind: core.RecordDeny, Time: time.Now().UTC(), Exchange: exchange, Reason: core.ReasonOffTask}
-		if err := a.audit.Append(t.Context(), rec); err != nil {
-			t.Fatal(err)
-		}
+		recordDeny(t, a, exchange, "")
 	}
 	arrives := func(n int64) {
 		t.Helper()
@@ -64,4 +79,66 @@ func TestAuditReachesPostgres(t *testing.T) {
 	if seen, err := store.Verify(ctx); err != nil || seen.Writers != 1 || seen.Records != 3 {
 		t.Errorf("verified %+v, %v", seen, err)
 	}
+}
+
+// TestMetricsOfShipping breaks what each of them tells of.
+func TestMetricsOfShipping(t *testing.T) {
+	server := pgproc.Start(t, pgproc.Options{Fsync: true})
+	db := server.Database(t, pgproc.Template{})
+	a, stop := running(t, withPostgres(t, db))
+	defer stop()
+	reaches := func(name string, ok func(v float64) bool) {
+		t.Helper()
+		var v float64
+		for end := time.Now().Add(60 * time.Second); time.Now().Before(end); <-time.After(20 * time.Millisecond) {
+			if v = metric(t, a, name); ok(v) {
+				return
+			}
+		}
+		t.Fatalf("%s is %v", name, v)
+	}
+	is := func(want float64) func(float64) bool { return func(v float64) bool { return v == want } }
+
+	recordDeny(t, a, "good", "")
+	reaches("plumbline_audit_shipped_total", is(1))
+	reaches("plumbline_spool_records", is(0))
+	reaches("plumbline_spool_oldest_seconds", is(0))
+	reaches("plumbline_spool_bytes", func(v float64) bool { return v > 0 })
+
+	server.Pause() // it takes what is sent, and does not answer
+	recordDeny(t, a, "waits", "")
+	reaches("plumbline_spool_records", is(1))
+	reaches("plumbline_spool_oldest_seconds", func(v float64) bool { return v > 0.5 && v < 60 })
+	server.Resume()
+	reaches("plumbline_audit_shipped_total", is(2))
+	reaches("plumbline_spool_records", is(0))
+
+	db.Exec(t, "ALTER TABLE plumbline_audit.records ADD CONSTRAINT no_refused CHECK (model <> 'refused')")
+	recordDeny(t, a, "bad", "refused")
+	reaches("plumbline_audit_deadletter_total", is(1))
+
+	db.Exec(t, "UPDATE plumbline_audit.writers SET last = last + 3")
+	reaches("plumbline_audit_missing_records", is(3))
+}
+
+// metric reads a metric without labels as Prometheus does.
+func metric(t *testing.T, a *App, name string) float64 {
+	t.Helper()
+	res, err := http.Get(a.OpsURL() + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	for lines.Scan() {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			v, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("there is no metric %s", name)
+	return 0
 }

@@ -11,6 +11,9 @@ import (
 	"strconv"
 	"time"
 
+	fast "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/plumbline/plumbline/internal/core"
 )
 
@@ -30,10 +33,10 @@ func Canonical(r core.Record) ([]byte, error) {
 	return e.b, nil
 }
 
-// Decode reads what Canonical wrote.
+// Decode reads what Canonical wrote. Facts come from outside of the encoder: what is odd in them stays readable.
 func Decode(canonical []byte) (core.Record, error) {
 	var r core.Record
-	if err := json.Unmarshal(canonical, &r); err != nil {
+	if err := fast.Unmarshal(canonical, &r, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)); err != nil {
 		return core.Record{}, fmt.Errorf("audit: decoding a record: %w", err)
 	}
 	return r, nil

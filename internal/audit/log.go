@@ -42,6 +42,9 @@ const (
 	maxWaiting = 8192
 	// maxBatch bounds a transaction, and so how long a record waits for the ones written with it.
 	maxBatch = 1024
+	// sideConns are for a checkpoint, a batch that is read to be shipped, who asks how the spool is, and the writer, who must
+	// not wait for any of these to learn whether a step is recorded.
+	sideConns = 4
 	// ballastSize is the default room for outcomes on a full disk. It holds a whole WAL, so that the WAL can be moved
 	// into the file and used again, and as much besides.
 	ballastSize = 32 << 20
@@ -183,7 +186,7 @@ func (l *Log) open(ctx context.Context) error {
 	if err := sqlite.Migrate(ctx, l.db, migrations.SQLiteAudit); err != nil {
 		return fmt.Errorf("audit: %s: %w", l.o.Path, err)
 	}
-	so.MaxConns = 2
+	so.MaxConns = sideConns
 	if l.side, err = sqlite.Open(ctx, l.o.Path, so); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}

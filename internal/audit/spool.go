@@ -5,13 +5,18 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// shipmentBytes bounds the canonical bytes of one batch of Unshipped, beyond its first entry.
-const shipmentBytes = 8 << 20
+// ShipmentBytes bounds the canonical bytes of one batch of Unshipped: the entry that reaches it is the last.
+const ShipmentBytes = 8 << 20
+
+// yieldEvery is how many entries are read before others get the processor: beside Envoy there may be but one, and who waits
+// to have a call admitted must not wait for a whole batch.
+const yieldEvery = 16
 
 // Shipment is an entry on its way to another store.
 type Shipment struct {
@@ -32,10 +37,10 @@ type Spool struct {
 	Bytes, Bound int64
 }
 
-// Unshipped gives the first entries after what Shipped was told last, in the order in which they became durable, at most
-// limit of them. They are in the tables, and so on the disk: what the loss of power may take from the journal is not given.
-func (l *Log) Unshipped(ctx context.Context, limit int) ([]Shipment, error) {
-	batch, err := l.unshipped(ctx, limit)
+// Unshipped gives the first entries after a position, or after what Shipped was told last where that is later, in the order
+// in which they became durable, at most limit of them. They are in the tables, and so on the disk: what the loss of power may take from the journal is not given.
+func (l *Log) Unshipped(ctx context.Context, after Position, limit int) ([]Shipment, error) {
+	batch, err := l.unshipped(ctx, max(int64(after), l.shipped.Load()), limit)
 	if err == nil {
 		err = l.addOpenings(ctx, batch)
 	}
@@ -45,15 +50,15 @@ func (l *Log) Unshipped(ctx context.Context, limit int) ([]Shipment, error) {
 	return batch, nil
 }
 
-func (l *Log) unshipped(ctx context.Context, limit int) (batch []Shipment, err error) {
+func (l *Log) unshipped(ctx context.Context, after int64, limit int) (batch []Shipment, err error) {
 	const query = `SELECT e.id, w.name, e.seq, e.leaf, e.record FROM entries AS e JOIN writers AS w ON w.id = e.writer
 		WHERE e.id > ? ORDER BY e.id LIMIT ?`
-	rows, err := l.side.QueryContext(ctx, query, l.shipped.Load(), limit)
+	rows, err := l.side.QueryContext(ctx, query, after, limit)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	for size := 0; size < shipmentBytes && rows.Next(); {
+	for size := 0; size < ShipmentBytes && rows.Next(); {
 		var (
 			s    Shipment
 			leaf []byte
@@ -64,6 +69,9 @@ func (l *Log) unshipped(ctx context.Context, limit int) (batch []Shipment, err e
 		size += len(s.Canonical)
 		s.open(leaf)
 		batch = append(batch, s)
+		if len(batch)%yieldEvery == 0 {
+			runtime.Gosched()
+		}
 	}
 	return batch, rows.Err()
 }

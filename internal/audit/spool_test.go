@@ -21,7 +21,7 @@ func shipAll(t *testing.T, log *audit.Log, limit int) (all []audit.Shipment) {
 		t.Fatal(err)
 	}
 	for {
-		batch, err := log.Unshipped(t.Context(), limit)
+		batch, err := log.Unshipped(t.Context(), 0, limit)
 		must(t, err)
 		if len(batch) == 0 {
 			return all

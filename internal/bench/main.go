@@ -4,8 +4,10 @@
 //
 //	go run ./internal/bench [--rounds 5] [--rows bare,noop] [--closed 8s] [--open 8s] [--out out/bench.json]
 //
-// It prints a table of medians and writes them as JSON, with the last CPU profile of each row beside it. Load generator, provider and all that is measured share the
-// machine, so only figures of one run can be compared.
+// The row plumbline-production has a Postgres and a Redis of its own, started afresh for each round.
+//
+// It prints a table of medians and writes them as JSON, with the last CPU profile of each row beside it. Load generator,
+// provider, stores and all that is measured share the machine, so only figures of one run can be compared.
 package main
 
 import (

@@ -113,10 +113,13 @@ func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error
 		return s, err
 	}
 	defer func() { err = errors.Join(err, envoy.Stop()) }()
-	pids := pids{envoy: envoy.Pid(), sidecar: side.Pid}
+	pids := pids{envoy: envoy.Pid(), sidecar: side.Pid, stores: side.stores}
 	url := "http://" + envoy.Address(envoyconf.ListenerName) + "/v1/chat/completions"
 	if err := b.closedLoop(ctx, url, side.Authorization, pids, &s); err != nil {
 		return s, fmt.Errorf("closed loop: %w", err)
+	}
+	if err := side.backlog(ctx, &s); err != nil {
+		return s, err
 	}
 	if err := b.openLoop(ctx, url, side.Authorization, &s); err != nil {
 		return s, fmt.Errorf("open loop: %w", err)
@@ -187,15 +190,24 @@ func (b *bench) configure(ctx context.Context, r row, dir string) ([]byte, *side
 	return config, side, err
 }
 
-// pids are the measured processes; sidecar is 0 when there is none.
-type pids struct{ envoy, sidecar int }
+// pids are the measured processes; sidecar is 0 when there is none, and stores nil.
+type pids struct {
+	envoy, sidecar int
+	stores         *stores
+}
 
-func (p pids) cpu() (envoy, sidecar time.Duration, err error) {
-	if envoy, err = cpuTime(p.envoy); err != nil || p.sidecar == 0 {
-		return envoy, 0, err
+// cpuTimes are what the measured processes have used.
+type cpuTimes struct{ envoy, sidecar, stores time.Duration }
+
+func (p pids) cpu() (t cpuTimes, err error) {
+	if t.envoy, err = cpuTime(p.envoy); err != nil || p.sidecar == 0 {
+		return t, err
 	}
-	sidecar, err = cpuTime(p.sidecar)
-	return envoy, sidecar, err
+	if t.sidecar, err = cpuTime(p.sidecar); err != nil || p.stores == nil {
+		return t, err
+	}
+	t.stores, err = p.stores.cpu()
+	return t, err
 }
 
 // wrkResult is what wrk.lua prints.
@@ -214,7 +226,7 @@ func (b *bench) closedLoop(ctx context.Context, url, authorization string, p pid
 			return err
 		}
 	}
-	envoyBefore, sidecarBefore, err := p.cpu()
+	before, err := p.cpu()
 	if err != nil {
 		return err
 	}
@@ -222,14 +234,15 @@ func (b *bench) closedLoop(ctx context.Context, url, authorization string, p pid
 	if err != nil {
 		return err
 	}
-	envoyAfter, sidecarAfter, err := p.cpu()
+	after, err := p.cpu()
 	if err != nil {
 		return err
 	}
 	s.RPS = float64(r.Requests) / (float64(r.Duration) / 1e6)
 	s.ClosedP50, s.ClosedP99 = float64(r.P50), float64(r.P99)
-	s.EnvoyCPU = microseconds(envoyAfter-envoyBefore) / float64(r.Requests)
-	s.CPU = microseconds(sidecarAfter-sidecarBefore) / float64(r.Requests)
+	s.EnvoyCPU = microseconds(after.envoy-before.envoy) / float64(r.Requests)
+	s.CPU = microseconds(after.sidecar-before.sidecar) / float64(r.Requests)
+	s.StoresCPU = microseconds(after.stores-before.stores) / float64(r.Requests)
 	return nil
 }
 

@@ -53,27 +53,30 @@ deviation: {warn: 0.99, block: never}
 
 // startPlumbline gives the start of a row with the real binary and everything on.
 func (b *bench) startPlumbline(durability config.Durability) func(context.Context, string) (*sidecar, error) {
-	return func(ctx context.Context, dir string) (*sidecar, error) {
-		data := filepath.Join(dir, "data")
-		settings := fmt.Sprintf("data_dir: %s\npolicy: {file: %s}\nops: {listen: \"127.0.0.1:0\", pprof: true}\naudit: {durability: %s}\n"+
-			"extproc: {message_timeout: %s}\n", data, filepath.Join(dir, "policy.yaml"), durability, messageTimeout)
-		for name, content := range map[string]string{"config.yaml": settings, "policy.yaml": rules, "objects.yaml": objects} {
-			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
-				return nil, err
-			}
-		}
-		if err := os.Mkdir(data, 0o700); err != nil {
+	return func(ctx context.Context, dir string) (*sidecar, error) { return b.startWith(ctx, dir, durability, "") }
+}
+
+// startWith starts the binary with more settings.
+func (b *bench) startWith(ctx context.Context, dir string, durability config.Durability, more string) (*sidecar, error) {
+	data := filepath.Join(dir, "data")
+	settings := fmt.Sprintf("data_dir: %s\npolicy: {file: %s}\nops: {listen: \"127.0.0.1:0\", pprof: true}\naudit: {durability: %s}\n"+
+		"extproc: {message_timeout: %s}\n", data, filepath.Join(dir, "policy.yaml"), durability, messageTimeout)
+	for name, content := range map[string]string{"config.yaml": settings + more, "policy.yaml": rules, "objects.yaml": objects} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			return nil, err
 		}
-		if _, err := b.plumblineRun(ctx, dir, "apply", "-f", filepath.Join(dir, "objects.yaml")); err != nil {
-			return nil, err
-		}
-		key, err := b.plumblineRun(ctx, dir, "key", "create", "--app", "helpdesk", "--user", "ann")
-		if err != nil {
-			return nil, err
-		}
-		return b.servePlumbline(ctx, dir, "Bearer "+key)
 	}
+	if err := os.Mkdir(data, 0o700); err != nil {
+		return nil, err
+	}
+	if _, err := b.plumblineRun(ctx, dir, "apply", "-f", filepath.Join(dir, "objects.yaml")); err != nil {
+		return nil, err
+	}
+	key, err := b.plumblineRun(ctx, dir, "key", "create", "--app", "helpdesk", "--user", "ann")
+	if err != nil {
+		return nil, err
+	}
+	return b.servePlumbline(ctx, dir, "Bearer "+key)
 }
 
 // plumblineRun runs one command to its end and gives what it printed.
@@ -114,7 +117,7 @@ func (b *bench) servePlumbline(ctx context.Context, dir, authorization string) (
 		return nil, errors.Join(fmt.Errorf("starting plumbline: %w\n%s", err, lines), p.stop())
 	}
 	return &sidecar{
-		Socket: socket, Pid: p.cmd.Process.Pid, Authorization: authorization, Stop: p.stop,
+		Socket: socket, Pid: p.cmd.Process.Pid, Authorization: authorization, Stop: p.stop, ops: ops,
 		Profile: func(ctx context.Context, seconds int) ([]byte, error) {
 			return get(ctx, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", ops, seconds))
 		},

@@ -14,7 +14,7 @@ import (
 	"text/tabwriter"
 )
 
-// sample is what one row measured in one round, and in a report the medians over the rounds. Times are in microseconds.
+// sample is what one row measured in one round, and in a report the medians over the rounds, but the worst backlog. Times are in microseconds.
 type sample struct {
 	RPS float64 `json:"rps"` // closed loop
 	// P50 and P99 are of the open loop, from when a request was due.
@@ -23,6 +23,10 @@ type sample struct {
 	// CPU is the ext_proc server's CPU time for each request of the closed loop, EnvoyCPU that of Envoy.
 	CPU      float64 `json:"cpu_us"`
 	EnvoyCPU float64 `json:"envoy_cpu_us"`
+	// StoresCPU is that of Postgres and Redis for each request of the closed loop, and Backlog how old the oldest record was
+	// at its end that Postgres did not have, in seconds, 0 where records are not shipped.
+	StoresCPU float64 `json:"stores_cpu_us,omitempty"`
+	Backlog   float64 `json:"backlog_s,omitempty"`
 	// RSS is the ext_proc server's largest resident set in MiB, after all loads.
 	RSS           float64 `json:"rss_mb"`
 	ClosedP50     float64 `json:"closed_p50_us"`
@@ -81,6 +85,8 @@ func medians(all []sample) sample {
 		P99:           pick(func(s sample) float64 { return s.P99 }),
 		CPU:           pick(func(s sample) float64 { return s.CPU }),
 		EnvoyCPU:      pick(func(s sample) float64 { return s.EnvoyCPU }),
+		StoresCPU:     pick(func(s sample) float64 { return s.StoresCPU }),
+		Backlog:       worst(all, func(s sample) float64 { return s.Backlog }),
 		RSS:           pick(func(s sample) float64 { return s.RSS }),
 		ClosedP50:     pick(func(s sample) float64 { return s.ClosedP50 }),
 		ClosedP99:     pick(func(s sample) float64 { return s.ClosedP99 }),
@@ -99,6 +105,14 @@ func medians(all []sample) sample {
 		}
 	}
 	return m
+}
+
+// worst is the largest value of a figure that must never be large, to 1/1000.
+func worst(all []sample, figure func(sample) float64) (most float64) {
+	for _, s := range all {
+		most = max(most, figure(s))
+	}
+	return round(most, 1000)
 }
 
 // median is the middle value, the mean of both when there are two, 0 when there is none.
@@ -145,6 +159,10 @@ func (r *report) print(out io.Writer) error {
 		return err
 	}
 	for _, m := range r.Rows {
+		if m.StoresCPU > 0 {
+			fmt.Fprintf(out, "\n%s: Postgres and Redis took %.0f µs of CPU time for each request; Postgres was at most %.2f s behind at the end of a closed loop\n",
+				m.Name, m.StoresCPU, m.Backlog)
+		}
 		if len(m.Stages) == 0 {
 			continue
 		}

@@ -35,6 +35,9 @@ type sidecar struct {
 	Profile func(ctx context.Context, seconds int) ([]byte, error)
 	// Stop ends the server and waits for its end.
 	Stop func() error
+	// ops is the URL of its ops listener, if it has one, and stores what it keeps records and counters in, if that is apart.
+	ops    string
+	stores *stores
 }
 
 // rows are all rows, in the order of the table.
@@ -44,6 +47,7 @@ func (b *bench) rows() []row {
 		{Name: "noop", Start: b.startNoop},
 		{Name: "plumbline", Start: b.startPlumbline(config.DurabilityCrashSafe)},
 		{Name: "plumbline-strict", Start: b.startPlumbline(config.DurabilityStrict)},
+		{Name: "plumbline-production", Start: b.startProduction},
 	}
 }
 

@@ -21,6 +21,7 @@ type auditCmd struct {
 	Reveal auditRevealCmd `cmd:"" help:"Show what the records of an exchange hold sealed. That you look is recorded."`
 	Erase  auditEraseCmd  `cmd:"" help:"Destroy somebody's key: nothing that was sealed under it can be read again."`
 	Keys   auditKeyCmd    `cmd:"" name:"key" help:"The master keys, which wrap each person's key."`
+	Deadletters auditDeadlettersCmd `cmd:"" help:"Audit records that Postgres refused."`
 }
 
 type auditSearchCmd struct {

@@ -47,12 +47,17 @@ var records = pgproc.Template{Name: "audit", Make: func(ctx context.Context, url
 
 func openStore(t testing.TB, url string) *postgres.Store {
 	t.Helper()
+	return postgres.New(openPool(t, url))
+}
+
+func openPool(t testing.TB, url string) *pg.Pool {
+	t.Helper()
 	pool, err := pg.Open(t.Context(), pg.Options{URL: url, MaxConns: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = pool.Close() })
-	return postgres.New(pool)
+	return pool
 }
 
 func openLog(t testing.TB, path string) *audit.Log {
@@ -87,7 +92,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func newShipper(log *audit.Log, d ship.Destination) *ship.Shipper {
+func newShipper(log ship.Source, d ship.Destination) *ship.Shipper {
 	return ship.New(ship.Options{Source: log, Destination: d, Owed: time.Hour})
 }
 

@@ -46,7 +46,9 @@ func (s *Store) Prepare(ctx context.Context, at time.Time) error {
 // Missing is how many records of all writers the store lacks although it has later ones.
 func (s *Store) Missing(ctx context.Context) (missing int64, err error) {
 	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		const query = "SELECT coalesce(sum(last - records - dead), 0)::bigint FROM plumbline_audit.writers"
+		// Numbers beyond their range, as only a changed log has them, must neither make the sum overflow nor hide others.
+		const query = `SELECT least(coalesce(sum(greatest(last::numeric - records - dead, 0)), 0), 9223372036854775807)::bigint
+			FROM plumbline_audit.writers`
 		return tx.QueryRow(ctx, query).Scan(&missing)
 	})
 	return missing, err
@@ -55,15 +57,19 @@ func (s *Store) Missing(ctx context.Context) (missing int64, err error) {
 // Bury keeps an entry with the dead letters.
 func (s *Store) Bury(ctx context.Context, e audit.Shipment, why string) error {
 	return s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := keep(ctx, tx); err != nil {
+			return err
+		}
 		n, err := bury(ctx, tx, &e, why)
 		if err != nil {
 			return err
 		}
-		return count(ctx, tx, map[string]tally{e.Writer: {dead: n, last: int64(e.Seq)}})
+		return count(ctx, tx, map[string]tally{ship.Column(e.Writer): {dead: n, last: int64(e.Seq)}})
 	})
 }
 
-// bury gives how many letters are new: one or none.
+// bury gives how many letters are new: one or none. A writer whose name no text can hold, as only a changed log has it, is
+// named as near to it as can be: what comes here must find its place.
 func bury(ctx context.Context, tx pgx.Tx, e *audit.Shipment, why string) (int64, error) {
 	var at int64
 	if e.Fault == "" {
@@ -71,7 +77,7 @@ func bury(ctx context.Context, tx pgx.Tx, e *audit.Shipment, why string) (int64,
 	}
 	const statement = `INSERT INTO plumbline_audit.dead_letters (writer, seq, leaf, recorded_at, reason, record)
 		VALUES ($1, $2::bigint, $3::bytea, $4::bigint, $5, $6::bytea) ON CONFLICT DO NOTHING`
-	done, err := tx.Exec(ctx, statement, e.Writer, int64(e.Seq), e.Leaf[:], at, ship.Column(why), e.Canonical)
+	done, err := tx.Exec(ctx, statement, ship.Column(e.Writer), int64(e.Seq), e.Leaf[:], at, ship.Column(why), e.Canonical)
 	return done.RowsAffected(), err
 }
 

@@ -52,7 +52,7 @@ func filled(t *testing.T, each int) (*postgres.Store, *pgproc.Database, []audit.
 			must(t, log.Append(t.Context(), varied(writer*each+i)))
 		}
 		settled(t, log)
-		entries, err := log.Unshipped(t.Context(), each)
+		entries, err := log.Unshipped(t.Context(), 0, each)
 		must(t, err)
 		all = append(all, entries...)
 		must(t, newShipper(log, store).Drain(t.Context()))

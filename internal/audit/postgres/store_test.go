@@ -1,6 +1,8 @@
 package postgres_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/plumbline/plumbline/internal/audit"
@@ -73,7 +75,7 @@ func TestSendingAgainChangesNothing(t *testing.T) {
 	db := pgproc.Shared(t).Database(t, records)
 	store, log := openStore(t, db.URL), openLog(t, "")
 	appendExchanges(t, log, 0, 100)
-	all, err := log.Unshipped(t.Context(), 1000)
+	all, err := log.Unshipped(t.Context(), 0, 1000)
 	must(t, err)
 	for _, part := range [][]audit.Shipment{all[50:120], all[:60], all[100:], all, all} {
 		_, err := store.Store(t.Context(), part)
@@ -87,7 +89,7 @@ func TestAnotherRecordUnderTheSameKeyIsKept(t *testing.T) {
 	db := pgproc.Shared(t).Database(t, records)
 	store, log := openStore(t, db.URL), openLog(t, "")
 	appendExchanges(t, log, 0, 3)
-	all, err := log.Unshipped(t.Context(), 1000)
+	all, err := log.Unshipped(t.Context(), 0, 1000)
 	must(t, err)
 	changed := all[2]
 	changed.Record.Status = 500
@@ -113,7 +115,7 @@ func TestMissingRecordsAreCounted(t *testing.T) {
 	db := pgproc.Shared(t).Database(t, records)
 	store, log := openStore(t, db.URL), openLog(t, "")
 	appendExchanges(t, log, 0, 10)
-	all, err := log.Unshipped(t.Context(), 1000)
+	all, err := log.Unshipped(t.Context(), 0, 1000)
 	must(t, err)
 	_, err = store.Store(t.Context(), append(all[:3:3], all[7:]...))
 	must(t, err)
@@ -161,6 +163,29 @@ func TestPoisonBlocksNothing(t *testing.T) {
 	}
 	if missing, err := store.Missing(t.Context()); missing != 0 || err != nil {
 		t.Errorf("%d missing, %v", missing, err)
+	}
+	listed, err := store.Letters(t.Context(), 4)
+	if err != nil || len(listed) != 4 || listed[0].Seq != 14 || !listed[0].Time.Equal(intent(13).Time) || !strings.Contains(string(listed[0].Record), `"refused"`) {
+		t.Errorf("%v, %v", listed, err)
+	}
+}
+
+// TestCommitsAreOnTheDisk: a server that is set not to wait for its disk is told to for what the spool will let go of.
+func TestCommitsAreOnTheDisk(t *testing.T) {
+	db := pgproc.Shared(t).Database(t, records)
+	db.Exec(t, `ALTER DATABASE "`+db.Name+`" SET synchronous_commit = off;
+		CREATE TABLE public.seen (setting text);
+		CREATE FUNCTION public.see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.seen VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$;
+		CREATE TRIGGER see AFTER INSERT ON plumbline_audit.writers FOR EACH STATEMENT EXECUTE FUNCTION public.see()`)
+	store, log := openStore(t, db.URL), openLog(t, "")
+	appendExchanges(t, log, 0, 2)
+	all, err := log.Unshipped(t.Context(), 0, 10)
+	must(t, err)
+	_, err = store.Store(t.Context(), all[1:])
+	must(t, err)
+	must(t, store.Bury(t.Context(), all[0], "as a test"))
+	if got := pgproc.One[[]string](t, db, "SELECT array_agg(setting) FROM public.seen"); !slices.Equal(got, []string{"on", "on"}) {
+		t.Errorf("%v", got)
 	}
 }
 

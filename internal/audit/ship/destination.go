@@ -31,9 +31,9 @@ type Destination interface {
 	Missing(ctx context.Context) (int64, error)
 }
 
-// Source is the log that is shipped. See audit.Log, which implements it.
+// Source is the log that is shipped. See audit.Log, which implements it. Its methods must be safe for concurrent use.
 type Source interface {
-	Unshipped(ctx context.Context, limit int) ([]audit.Shipment, error)
+	Unshipped(ctx context.Context, after audit.Position, limit int) ([]audit.Shipment, error)
 	Shipped(ctx context.Context, upTo audit.Position) error
 	Release(ctx context.Context, upTo audit.Position, owed time.Time) (int64, error)
 	Spool(ctx context.Context) (audit.Spool, error)

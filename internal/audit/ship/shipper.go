@@ -2,10 +2,9 @@ package ship
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -25,6 +24,8 @@ const (
 	// releaseEvery is how often entries are let go of here that were shipped before releaseAfter: until then a step of an
 	// exchange that is recorded again is known, and a ledger can ask how an exchange ended.
 	releaseEvery, releaseAfter = 10 * time.Second, 10 * time.Minute
+	// lookEvery is how old the figures on the spool may become.
+	lookEvery = time.Second
 	// releaseSoon is the same for a spool that is half full: longer than any step is tried again.
 	releaseSoon = time.Minute
 )
@@ -44,8 +45,11 @@ type Options struct {
 // Shipper moves a spool. Run is called once; the counts are safe for concurrent use.
 type Shipper struct {
 	o     Options
-	marks []mark // what was shipped when, the oldest first
+	ahead chan read // takes the batch that is read while the one before it is stored; nil when none is
+	well  bool      // the last step was done
+	marks []mark    // what was shipped when, the oldest first
 	times struct{ prepared, counted, released time.Time }
+	blind bool // what is missing could not be counted
 	shipped, deadLetters, conflicts, missing,
 	records, oldest, bytes, bound atomic.Int64
 }
@@ -95,8 +99,11 @@ func (s *Shipper) Counts() Counts {
 
 // Run ships until ctx ends, and returns its error.
 func (s *Shipper) Run(ctx context.Context) error {
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	watching.Go(func() { s.watch(ctx) })
 	for pause := time.Duration(0); ; {
-		n, err := s.step(ctx)
+		batch, err := s.step(ctx)
 		s.look(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -106,14 +113,14 @@ func (s *Shipper) Run(ctx context.Context) error {
 				s.o.Log.Warn("the audit is not shipped now; it is kept here and tried again", "error", err)
 			}
 			pause = min(max(2*pause, firstPause), longestPause)
-		case n == batchSize:
-			pause = 0
-			continue
 		default:
 			if pause > 0 {
 				s.o.Log.Info("the audit is shipped again")
 			}
 			pause = 0
+			if full(batch) {
+				continue
+			}
 		}
 		if err := wait.For(ctx, max(idle, jitter(pause))); err != nil {
 			return err
@@ -121,176 +128,107 @@ func (s *Shipper) Run(ctx context.Context) error {
 	}
 }
 
+// watch looks at the spool every second, also while the store does not answer.
+func (s *Shipper) watch(ctx context.Context) {
+	for wait.For(ctx, lookEvery) == nil {
+		s.look(ctx)
+	}
+}
+
 // Drain ships all that is in the spool now, or returns why it could not.
 func (s *Shipper) Drain(ctx context.Context) error {
 	for {
-		n, err := s.step(ctx)
-		if err != nil || n == 0 {
+		batch, err := s.step(ctx)
+		if err != nil || len(batch) == 0 {
 			s.look(ctx)
 			return err
 		}
 	}
 }
 
-// step ships the next batch and gives how many entries it had. From time to time it does what else is due.
-func (s *Shipper) step(ctx context.Context) (int, error) {
+// step ships the next batch and gives it. From time to time it does what else is due.
+func (s *Shipper) step(ctx context.Context) (batch []audit.Shipment, err error) {
+	defer func() {
+		if s.well = err == nil; !s.well {
+			s.forget()
+		}
+	}()
 	now := s.o.Now()
 	if due(&s.times.prepared, now, prepareEvery) {
 		if err := s.o.Destination.Prepare(ctx, now); err != nil {
 			s.times.prepared = time.Time{}
-			return 0, err
+			return nil, err
 		}
 	}
-	batch, err := s.o.Source.Unshipped(ctx, batchSize)
-	if err != nil {
-		return 0, err
+	if batch, err = s.next(ctx); err != nil {
+		return nil, err
 	}
 	if len(batch) > 0 {
-		if err := s.ship(ctx, batch); err != nil {
-			return 0, err
+		if err := s.move(ctx, batch, now); err != nil {
+			return nil, err
 		}
-		last := batch[len(batch)-1].Position
-		if err := s.o.Source.Shipped(ctx, last); err != nil {
-			return 0, err
-		}
-		s.marks = append(s.marks, mark{now, last})
 	}
-	return len(batch), s.tend(ctx, now)
+	return batch, s.tend(ctx, now)
 }
 
-// ship stores a batch. Where the store refuses it, each half is tried, down to the one entry that is at fault: that one goes
-// to the dead letters.
-func (s *Shipper) ship(ctx context.Context, batch []audit.Shipment) error {
+// move stores a batch, and tells the source when it is.
+func (s *Shipper) move(ctx context.Context, batch []audit.Shipment, now time.Time) error {
+	last := batch[len(batch)-1].Position
+	if full(batch) && s.well { // a store that is away is not worth the reading
+		s.readAhead(ctx, last)
+	}
+	if err := s.ship(ctx, batch); err != nil {
+		return err
+	}
+	if err := s.o.Source.Shipped(ctx, last); err != nil {
+		return err
+	}
+	s.marks = append(s.marks, mark{now, last})
+	return nil
+}
+
+// read is what reading a batch gave.
+type read struct {
+	batch []audit.Shipment
+	err   error
+}
+
+// readAhead begins to read the batch after a position: the store's server works on one batch while this process works on
+// the next. One is stored at a time, so that numbers come there in order and none is missing for a moment.
+func (s *Shipper) readAhead(ctx context.Context, after audit.Position) {
+	ahead := make(chan read, 1)
+	s.ahead = ahead
+	go func() {
+		batch, err := s.o.Source.Unshipped(ctx, after, batchSize)
+		ahead <- read{batch, err}
+	}()
+}
+
+// next gives the next batch: the one that was read ahead, if there is one.
+func (s *Shipper) next(ctx context.Context) ([]audit.Shipment, error) {
+	if s.ahead == nil {
+		return s.o.Source.Unshipped(ctx, 0, batchSize)
+	}
+	r := <-s.ahead
+	s.ahead = nil
+	return r.batch, r.err
+}
+
+// forget waits for what is read ahead and drops it.
+func (s *Shipper) forget() {
+	if s.ahead != nil {
+		<-s.ahead
+		s.ahead = nil
+	}
+}
+
+// full reports whether a batch ended because it was large enough, so that more entries may follow it.
+func full(batch []audit.Shipment) bool {
+	size := 0
 	for i := range batch {
-		if batch[i].Fault != "" {
-			return s.around(ctx, batch, i, batch[i].Fault)
-		}
+		size += len(batch[i].Canonical)
 	}
-	stored, err := s.o.Destination.Store(ctx, batch)
-	switch {
-	case err == nil:
-		s.shipped.Add(int64(stored.New + stored.Known))
-		if stored.Conflicts > 0 {
-			s.conflicts.Add(int64(stored.Conflicts))
-			s.deadLetters.Add(int64(stored.Conflicts))
-			s.o.Log.Error("the audit's store has other records under the same writers and numbers: they were changed there, or two processes ship copies of one log; those from here are in the dead letters",
-				"records", stored.Conflicts, "from", int64(batch[0].Position), "to", int64(batch[len(batch)-1].Position))
-		}
-		return nil
-	case !errors.Is(err, ErrRefused):
-		return err
-	case len(batch) == 1:
-		return s.bury(ctx, batch[0], err.Error())
-	}
-	half := len(batch) / 2
-	if err := s.ship(ctx, batch[:half]); err != nil {
-		return err
-	}
-	return s.ship(ctx, batch[half:])
-}
-
-// around ships a batch but for the one entry that is known to be bad, and buries that.
-func (s *Shipper) around(ctx context.Context, batch []audit.Shipment, bad int, why string) error {
-	if bad > 0 {
-		if err := s.ship(ctx, batch[:bad]); err != nil {
-			return err
-		}
-	}
-	if err := s.bury(ctx, batch[bad], why); err != nil {
-		return err
-	}
-	if bad+1 == len(batch) {
-		return nil
-	}
-	return s.ship(ctx, batch[bad+1:])
-}
-
-func (s *Shipper) bury(ctx context.Context, e audit.Shipment, why string) error {
-	if err := s.o.Destination.Bury(ctx, e, why); err != nil {
-		return fmt.Errorf("burying record %d of writer %s: %w", e.Seq, e.Writer, err)
-	}
-	s.deadLetters.Add(1)
-	s.o.Log.Error("an audit record could not be stored and is in the dead letters", "writer", e.Writer, "number", e.Seq, "why", why)
-	return nil
-}
-
-// tend lets go of what was shipped long enough ago, and counts what is missing at the store.
-func (s *Shipper) tend(ctx context.Context, now time.Time) error {
-	if due(&s.times.released, now, releaseEvery) {
-		if _, err := s.o.Source.Release(ctx, s.releasable(now), now.Add(-s.owed())); err != nil {
-			return err
-		}
-	}
-	if due(&s.times.counted, now, countEvery) {
-		missing, err := s.o.Destination.Missing(ctx)
-		if err != nil {
-			return err
-		}
-		if missing > s.missing.Swap(missing) {
-			s.o.Log.Error("audit records are missing at the store; `plumbline audit verify` names the first", "records", missing)
-		}
-	}
-	return nil
-}
-
-// releasable is the position up to which entries were shipped long enough ago.
-func (s *Shipper) releasable(now time.Time) audit.Position {
-	after := releaseAfter
-	if s.filled() >= half {
-		after = releaseSoon
-	}
-	var upTo audit.Position
-	n := 0
-	for ; n < len(s.marks) && now.Sub(s.marks[n].at) >= after; n++ {
-		upTo = s.marks[n].upTo
-	}
-	if n > 0 {
-		s.marks = append(s.marks[:0:0], s.marks[n-1:]...) // the last of them stays, for a hold that moves on
-	}
-	if s.o.Hold != nil {
-		upTo = min(upTo, s.o.Hold())
-	}
-	return upTo
-}
-
-// Hundredths of the spool's bound from which less is kept of what was shipped.
-const half, threeQuarters = 50, 75
-
-// filled is how full the spool is, in hundredths of its bound.
-func (s *Shipper) filled() int64 {
-	bound := s.bound.Load()
-	if bound == 0 {
-		return 0
-	}
-	return s.bytes.Load() * 100 / bound
-}
-
-// owed is how long charges are kept. A spool that fills keeps fewer days of them: a ledger that has lost all it knew then
-// starts the longer windows lower than they were, and calls go on.
-func (s *Shipper) owed() time.Duration {
-	switch filled := s.filled(); {
-	case filled >= threeQuarters:
-		return min(s.o.Owed, 2*time.Hour)
-	case filled >= half:
-		return min(s.o.Owed, 25*time.Hour)
-	}
-	return s.o.Owed
-}
-
-// look notes how the spool is.
-func (s *Shipper) look(ctx context.Context) {
-	spool, err := s.o.Source.Spool(ctx)
-	if err != nil {
-		return // the log's own health says why
-	}
-	s.records.Store(spool.Records)
-	s.bytes.Store(spool.Bytes)
-	s.bound.Store(spool.Bound)
-	at := int64(0)
-	if !spool.Oldest.IsZero() {
-		at = spool.Oldest.UnixMicro()
-	}
-	s.oldest.Store(at)
+	return len(batch) == batchSize || size >= audit.ShipmentBytes
 }
 
 // due reports whether so much time has passed since the last time, and notes this one.

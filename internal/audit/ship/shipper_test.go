@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,9 +17,11 @@ import (
 
 // spool is a source of so many entries, of one writer.
 type spool struct {
+	mu       sync.Mutex
 	entries  []audit.Shipment
 	shipped  audit.Position
 	released audit.Position
+	reads    int
 }
 
 func newSpool(n int) *spool {
@@ -29,22 +32,31 @@ func newSpool(n int) *spool {
 	return s
 }
 
-func (s *spool) Unshipped(_ context.Context, limit int) ([]audit.Shipment, error) {
-	rest := s.entries[s.shipped:]
+func (s *spool) Unshipped(_ context.Context, after audit.Position, limit int) ([]audit.Shipment, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reads++
+	rest := s.entries[max(after, s.shipped):]
 	return rest[:min(limit, len(rest))], nil
 }
 
 func (s *spool) Shipped(_ context.Context, upTo audit.Position) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.shipped = upTo
 	return nil
 }
 
 func (s *spool) Release(_ context.Context, upTo audit.Position, _ time.Time) (int64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.released = max(s.released, upTo)
 	return 0, nil
 }
 
 func (s *spool) Spool(context.Context) (audit.Spool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return audit.Spool{Records: int64(len(s.entries)) - int64(s.shipped)}, nil
 }
 
@@ -53,13 +65,17 @@ type shelf struct {
 	stored, buried []uint64
 	calls          int
 	refuses        func(seq uint64) bool
-	away           error
+	away, blind    error
+	hangs          chan struct{} // a call waits for it, if it is set
 }
 
 func (d *shelf) Prepare(context.Context, time.Time) error { return d.away }
 
 func (d *shelf) Store(_ context.Context, batch []audit.Shipment) (ship.Stored, error) {
-	if d.calls++; d.away != nil {
+	if d.calls++; d.hangs != nil {
+		<-d.hangs
+	}
+	if d.away != nil {
 		return ship.Stored{}, d.away
 	}
 	for i := range batch {
@@ -78,13 +94,13 @@ func (d *shelf) Bury(_ context.Context, e audit.Shipment, _ string) error {
 	return d.away
 }
 
-func (d *shelf) Missing(context.Context) (int64, error) { return 0, nil }
+func (d *shelf) Missing(context.Context) (int64, error) { return 0, d.blind }
 
 // TestOneBadEntryStopsNoOther: what is refused is found by halves, and faults are known before they are sent.
 func TestOneBadEntryStopsNoOther(t *testing.T) {
 	const n = 3000
 	bad := func(seq uint64) bool { return seq%1000 == 7 }
-	source, d := newSpool(n), &shelf{refuses: bad}
+	source, d := newSpool(n), &shelf{refuses: bad, blind: errors.New("may not count")}
 	source.entries[0].Fault, source.entries[1].Fault, source.entries[n-1].Fault = "broken", "broken", "broken"
 	s := ship.New(ship.Options{Source: source, Destination: d})
 	if err := s.Drain(t.Context()); err != nil {
@@ -134,6 +150,92 @@ func TestStoreAwayIsTriedAgain(t *testing.T) {
 		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+	})
+}
+
+// TestTheNextBatchIsReadMeanwhile: the source is not waited for when the store has done. What is read ahead is not lost, and
+// not shipped twice, when the store fails.
+func TestTheNextBatchIsReadMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const n = 6000
+		source, d := newSpool(n), &shelf{}
+		s := ship.New(ship.Options{Source: source, Destination: d})
+		source.entries = nil
+		if err := s.Drain(t.Context()); err != nil { // all goes well
+			t.Fatal(err)
+		}
+		source.entries, source.reads, d.hangs = newSpool(n).entries, 0, make(chan struct{})
+		ended := make(chan error, 1)
+		go func() { ended <- s.Drain(t.Context()) }()
+		synctest.Wait()
+		if source.reads != 2 {
+			t.Errorf("%d reads while the first batch is stored", source.reads)
+		}
+		d.hangs <- struct{}{}
+		synctest.Wait() // the second batch is on its way
+		d.away = errors.New("away")
+		d.hangs <- struct{}{}
+		if err := <-ended; !errors.Is(err, d.away) {
+			t.Fatal(err)
+		}
+		d.away, d.hangs = nil, nil
+		if err := s.Drain(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(d.stored) != n || !slices.IsSorted(d.stored) || d.stored[0] != 1 || d.stored[n-1] != n {
+			t.Errorf("%d stored of %d", len(d.stored), n)
+		}
+	})
+}
+
+// TestABatchCutBySizeIsFollowedAtOnce: that it holds few entries does not mean that there are no more.
+func TestABatchCutBySizeIsFollowedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, d := newSpool(20), &shelf{}
+		for i := range source.entries {
+			source.entries[i].Canonical = make([]byte, audit.ShipmentBytes/2)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		began := time.Now()
+		go func() { ended <- ship.New(ship.Options{Source: largeOnly{source}, Destination: d}).Run(ctx) }()
+		synctest.Wait()
+		if len(d.stored) != 20 || time.Since(began) > 0 {
+			t.Errorf("%d stored after %v", len(d.stored), time.Since(began))
+		}
+		stop()
+		<-ended
+	})
+}
+
+// largeOnly gives as many entries as make a batch by their size.
+type largeOnly struct{ *spool }
+
+func (l largeOnly) Unshipped(ctx context.Context, after audit.Position, _ int) ([]audit.Shipment, error) {
+	return l.spool.Unshipped(ctx, after, 2)
+}
+
+// TestFiguresWhileTheStoreHangs: how much waits is known, and that what is missing cannot be counted stops nothing.
+func TestFiguresWhileTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source, d := newSpool(10), &shelf{hangs: make(chan struct{}), blind: errors.New("may not read")}
+		s := ship.New(ship.Options{Source: source, Destination: d})
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- s.Run(ctx) }()
+		<-time.After(1500 * time.Millisecond)
+		synctest.Wait()
+		if c := s.Counts(); c.Records != 10 || c.Shipped != 0 {
+			t.Errorf("%+v", c)
+		}
+		close(d.hangs)
+		<-time.After(500 * time.Millisecond)
+		synctest.Wait()
+		if c := s.Counts(); c.Records != 0 || c.Shipped != 10 {
+			t.Errorf("%+v", c)
+		}
+		stop()
+		<-ended
 	})
 }
 

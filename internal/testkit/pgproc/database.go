@@ -54,6 +54,11 @@ func (s *Server) Database(t testing.TB, template Template) *Database {
 	return &Database{Name: name, URL: s.url("postgres", name, ""), server: s}
 }
 
+// Create makes an empty database, which goes with the server, and gives the URL with which the superuser reaches it.
+func (s *Server) Create(name string) (url string, err error) {
+	return s.url("postgres", name, ""), s.exec("postgres", "CREATE DATABASE "+quote(name))
+}
+
 // template makes a template database once; who comes meanwhile waits for it.
 func (s *Server) template(name string, fill func(context.Context, string) error) error {
 	s.mu.Lock()

@@ -2,7 +2,7 @@
 //
 // A test program makes its cluster files once (initdb) and shares one running server, unless a test asks for one of its
 // own to stop or break. A database of migrations is made once and copied for each test. Nothing stays behind, also when
-// the test program is killed. Missing binaries fail the test: `make test` installs them. It is for tests only.
+// the test program is killed. Missing binaries fail the test: `make test` installs them. It is for tests and benchmarks only.
 //
 // The superuser `postgres` is let in without a password, everybody else needs one: so a test of a wrong password is real.
 package pgproc
@@ -78,11 +78,17 @@ func Start(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatalf("postgres: %v", err)
 	}
-	t.Cleanup(func() {
-		s.Kill()
-		_ = os.RemoveAll(s.dir)
-	})
+	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// Run starts a server for a program that is no test. Close ends it.
+func Run(o Options) (*Server, error) { return newServer(o) }
+
+// Close ends the server at once and removes what it had.
+func (s *Server) Close() error {
+	s.Kill()
+	return os.RemoveAll(s.dir)
 }
 
 func newServer(o Options) (*Server, error) {
@@ -283,15 +289,53 @@ func childrenOf(pid int) (all []int) {
 
 // stat reads a process's parent and state from /proc.
 func stat(pid int) (parent int, state string, ok bool) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, "", false
-	}
-	// The name, in brackets, may hold anything.
-	fields := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	fields := statFields(pid)
 	if len(fields) < 2 {
 		return 0, "", false
 	}
-	parent, err = strconv.Atoi(fields[1])
+	parent, err := strconv.Atoi(fields[1])
 	return parent, fields[0], err == nil
+}
+
+// statFields are the fields of proc_pid_stat(5) from the third on, none when there is no such process.
+func statFields(pid int) []string {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	// The name, in brackets, may hold anything.
+	return strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+}
+
+// clockTick is the unit of the times in /proc/<pid>/stat: USER_HZ, which is 100 on every Linux that Go runs on.
+const clockTick = 10 * time.Millisecond
+
+// CPU is the CPU time that the server has used since its start, with its children that run or have ended; 0 on systems
+// without /proc.
+func (s *Server) CPU() time.Duration {
+	pid := s.PID()
+	if pid == 0 {
+		return 0
+	}
+	used := ticks(pid, 11, 15) // utime, stime and those of ended children
+	for _, child := range childrenOf(pid) {
+		used += ticks(child, 11, 13)
+	}
+	return time.Duration(used) * clockTick
+}
+
+// ticks adds the fields from up to, but not including, to, as statFields counts them.
+func ticks(pid, from, to int) (sum int64) {
+	fields := statFields(pid)
+	if len(fields) < to {
+		return 0
+	}
+	for _, field := range fields[from:to] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0
+		}
+		sum += n
+	}
+	return sum
 }

@@ -1,7 +1,7 @@
 // Package redisproc starts real Redis servers for tests: one on a Unix socket, or a cluster on free ports of the loopback.
 //
 // Nothing is kept on disk, and nothing of a server stays behind after its test, also when the test is killed (Linux). A
-// missing redis-server fails the test: `make test` installs it. It is for tests only.
+// missing redis-server fails the test: `make test` installs it. It is for tests and benchmarks only.
 package redisproc
 
 import (
@@ -53,6 +53,36 @@ func Start(t testing.TB, args ...string) *Server {
 	s.args = append([]string{"--port", "0", "--unixsocket", s.Addr}, args...)
 	s.run(t)
 	return s
+}
+
+// Run starts a server on a Unix socket for a program that is no test. Close ends it.
+func Run(args ...string) (*Server, error) {
+	dir, err := os.MkdirTemp("", "redis-") // a short name, as for socketDir
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{dir: dir, Addr: filepath.Join(dir, "redis.sock")}
+	s.args = append([]string{"--port", "0", "--unixsocket", s.Addr}, args...)
+	if err := s.start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("redis-server: %w\n%s", err, s.Log()), os.RemoveAll(dir))
+	}
+	return s, nil
+}
+
+// Close ends the server at once and removes its folder.
+func (s *Server) Close() error {
+	s.Kill()
+	return os.RemoveAll(s.dir)
+}
+
+// PID is the process id of the server, 0 when it is stopped.
+func (s *Server) PID() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cmd == nil {
+		return 0
+	}
+	return s.cmd.Process.Pid
 }
 
 // StartTCP starts a server on a free port of the loopback.
