@@ -32,6 +32,9 @@ func (l *Log) Healthy() error {
 	if t := l.trouble.Load(); t != nil {
 		return t
 	}
+	if t := l.replica.trouble(); t != nil {
+		return t
+	}
 	return nil
 }
 
@@ -45,8 +48,9 @@ func (l *Log) fail(err error) *trouble {
 	case sqlite.IsSync(err) || errors.Is(err, errSync):
 		// After a failed sync the system may have dropped pages of earlier records, and a later sync succeeds all the
 		// same: nothing that is written to this file from now on can be promised.
-		t.cause = fmt.Errorf("the disk did not take what was written; check it, then start Plumbline again: %w", err)
+		t.cause = fmt.Errorf("the disk did not take what was written; check it: the next start goes on: %w", err)
 		t.outcomes, t.final = false, true
+		l.giveUp()
 	case sqlite.IsFull(err) || isFull(err):
 		t.cause = fmt.Errorf("the disk is full or takes no more writes; %d bytes must be free: %w", l.room.needed(), err)
 		if released := l.room.release(); released != nil {
