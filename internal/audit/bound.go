@@ -41,6 +41,16 @@ func (l *Log) measure() {
 // overfull reports whether the log is over its high watermark.
 func (l *Log) overfull() bool { return l.o.MaxSize > 0 && l.size.Load() >= l.mark(highWatermark) }
 
+// Watermark is the highest watermark, in hundredths, that so many bytes of a bound have reached; zero below the first.
+func Watermark(bytes, bound int64) int64 {
+	for _, mark := range []int64{highWatermark, lowWatermark} {
+		if bound > 0 && bytes >= bound/100*mark {
+			return mark
+		}
+	}
+	return 0
+}
+
 // mark is so many hundredths of the bound, in bytes.
 func (l *Log) mark(hundredths int64) int64 { return l.o.MaxSize / 100 * hundredths }
 

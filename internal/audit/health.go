@@ -50,14 +50,17 @@ func (l *Log) fail(err error) *trouble {
 		// same: nothing that is written to this file from now on can be promised.
 		t.cause = fmt.Errorf("the disk did not take what was written; check it: the next start goes on: %w", err)
 		t.outcomes, t.final = false, true
-		l.giveUp()
 	case sqlite.IsFull(err) || isFull(err):
 		t.cause = fmt.Errorf("the disk is full or takes no more writes; %d bytes must be free: %w", l.room.needed(), err)
 		if released := l.room.release(); released != nil {
 			t.cause = errors.Join(t.cause, released)
 		}
 	}
-	return l.setTrouble(t)
+	known := l.setTrouble(t)
+	if t.final {
+		l.giveUp()
+	}
+	return known
 }
 
 // setTrouble makes t known, unless final trouble is, and returns what is known then.
