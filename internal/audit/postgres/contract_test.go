@@ -106,7 +106,7 @@ func TestContractUnderKill(t *testing.T) {
 			volume := t.TempDir()
 			kept, lost := map[string]bool{}, map[string]bool{} // steps acknowledged, by whether their disk is there
 			onDisk := map[string][]string{}                    // steps acknowledged, by directory
-			for life := range kills(t) {
+			for life := range contractKills(t) {
 				dir := filepath.Join(volume, strconv.Itoa(rand.IntN(3)))
 				steps := killed(t, self, []string{filepath.Join(dir, "audit.db"), string(durability), db.URL, strconv.Itoa(life * perLife)})
 				onDisk[dir] = append(onDisk[dir], steps...)
@@ -156,9 +156,18 @@ func TestContractUnderKill(t *testing.T) {
 			}
 			holds(t, db, records)
 			t.Logf("%d kills, %d steps acknowledged on disks that were kept and %d on others, %d stored, %d open on lost disks",
-				kills(t), len(kept), len(lost), records, open)
+				contractKills(t), len(kept), len(lost), records, open)
 		})
 	}
+}
+
+// contractKills is how often processes are killed per durability: PLUMBLINE_KILLS, else 100 times in CI and some times elsewhere.
+func contractKills(t *testing.T) int {
+	t.Helper()
+	if os.Getenv("PLUMBLINE_KILLS") == "" && os.Getenv("CI") != "" {
+		return 100
+	}
+	return kills(t)
 }
 
 // killed runs a child until it has acknowledged some steps, or for a random while before, kills it and gives all of them.
