@@ -41,6 +41,7 @@ test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go
 	@command -v wrk >/dev/null || tools/apt-install wrk
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
+	@command -v strace >/dev/null || tools/apt-install strace
 	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	@$(PGBOUNCER_FOUND) || tools/apt-install pgbouncer
 	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
@@ -49,6 +50,7 @@ test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go
 race: $(ENVOY) sdks ## the same under the race detector
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
+	@command -v strace >/dev/null || tools/apt-install strace
 	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	@$(PGBOUNCER_FOUND) || tools/apt-install pgbouncer
 	go test -race -timeout 40m ./...
@@ -57,8 +59,12 @@ race: $(ENVOY) sdks ## the same under the race detector
 chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
+	@command -v strace >/dev/null || tools/apt-install strace
 	@$(POSTGRES_FOUND) || tools/apt-install postgresql
-	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/audit/... ./internal/app/...
+	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/app/... ./internal/audit/takeover
+	PLUMBLINE_KILLS=5000 go test -timeout 8h -run 'ContractUnderKill|KilledWriter' -v ./internal/audit/postgres ./internal/audit
+	PLUMBLINE_KILLS=200 go test -timeout 1h -run 'KilledShipper|KilledPostgres' -v ./internal/audit/postgres
+	PLUMBLINE_CUTS=1000 go test -timeout 3h -run PowerLoss -v ./internal/audit
 	PLUMBLINE_OUTAGE=30m go test -timeout 1h -run PostgresAway -v ./internal/audit/postgres
 	go test -timeout 1h -run 'WhateverIsRecorded|ChangedSpool' -rapid.checks=3000 ./internal/audit/postgres
 	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate

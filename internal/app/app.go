@@ -143,6 +143,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.sealing.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.records.run(background)) })
+	group.Go(func() error { return a.watchAudit(background) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })

@@ -6,16 +6,19 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/plumbline/plumbline/internal/audit"
 	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
 	"github.com/plumbline/plumbline/internal/audit/ship"
+	"github.com/plumbline/plumbline/internal/audit/takeover"
 	"github.com/plumbline/plumbline/internal/config"
 	pgpool "github.com/plumbline/plumbline/internal/postgres"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
 const (
-	// shipConns is how many connections a process ships with: one batch at a time, and one that counts beside it.
+	// shipConns is how many connections a process ships with: one batch at a time, and one that counts or takes over beside it.
 	shipConns = 2
 	// chargesOwed is how long charges are kept in a spool: the longest window, and a margin for time zones.
 	chargesOwed = 33 * 24 * time.Hour
@@ -27,6 +30,7 @@ const (
 type records struct {
 	pool    *pgpool.Pool
 	shipper *ship.Shipper
+	sweeper *takeover.Sweeper
 }
 
 // OpenRecords opens the audit of all processes in Postgres, which whoever asked for closes. Its schema is upgraded where
@@ -63,16 +67,25 @@ func (a *App) openRecords(ctx context.Context) error {
 	if a.roller != nil {
 		o.Hold = a.roller.hold
 	}
-	a.records = &records{pool, ship.New(o)}
+	if a.cfg.Audit.Durability == config.DurabilityReplicated {
+		o.Wake, o.Told = a.audit.Waiting(), a.audit.Shipping
+	}
+	sweeper := takeover.New(takeover.Options{
+		Own: AuditPath(a.cfg.DataDir), Volume: a.cfg.Audit.TakeOver, Destination: store, Now: time.Now, Log: a.log,
+	})
+	a.records = &records{pool, ship.New(o), sweeper}
 	return nil
 }
 
-// run ships until ctx ends.
+// run ships until ctx ends: what is recorded here, and what others have left.
 func (r *records) run(ctx context.Context) error {
 	if r == nil {
 		return nil
 	}
-	return r.shipper.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.shipper.Run(ctx) })
+	group.Go(func() error { return r.sweeper.Run(ctx) })
+	return group.Wait()
 }
 
 // close ships what there is, as long as ctx allows: what is left is shipped by the next start.
@@ -98,9 +111,10 @@ func (r *records) spoolGauges() func() telemetry.Spool {
 		return nil
 	}
 	return func() telemetry.Spool {
-		c := r.shipper.Counts()
+		c, left := r.shipper.Counts(), r.sweeper.Counts()
 		s := telemetry.Spool{
-			Records: c.Records, Bytes: c.Bytes, Shipped: c.Shipped, DeadLetters: c.DeadLetters, Conflicts: c.Conflicts, Missing: c.Missing,
+			Records: c.Records, Bytes: c.Bytes, Bound: c.Bound, Watermark: audit.Watermark(c.Bytes, c.Bound),
+			Left: left.Left, Taken: left.Taken, Shipped: c.Shipped, DeadLetters: c.DeadLetters, Conflicts: c.Conflicts, Missing: c.Missing,
 		}
 		if !c.Oldest.IsZero() {
 			s.Oldest = max(0, time.Since(c.Oldest))

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -23,10 +24,14 @@ import (
 	"github.com/plumbline/plumbline/internal/quota/memory"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 // closeTimeout bounds what is owed when an exchange ends: its record and its settlement.
 const closeTimeout = 10 * time.Second
+
+// takenLimit is how long a start waits for its log, which another replica may be shipping, and takenRetry how often it looks.
+const takenLimit, takenRetry = 10 * time.Second, 100 * time.Millisecond
 
 func (a *App) openAudit(ctx context.Context) error {
 	o := audit.Options{
@@ -35,8 +40,11 @@ func (a *App) openAudit(ctx context.Context) error {
 	}
 	if !a.cfg.Postgres.URL.IsZero() {
 		o.MaxSize = int64(a.cfg.Audit.SpoolSize)
+		if err := a.setAside(); err != nil {
+			return err
+		}
 	}
-	log, err := audit.Open(ctx, o)
+	log, err := openLog(ctx, o)
 	if err != nil {
 		return err
 	}
@@ -53,6 +61,28 @@ func (a *App) openAudit(ctx context.Context) error {
 		return err
 	}
 	return a.trail.catchUp(ctx)
+}
+
+// setAside begins a new log where the disk has failed under the one before. Its records are shipped from where it was moved to.
+func (a *App) setAside() error {
+	dir, err := audit.SetAside(AuditPath(a.cfg.DataDir))
+	if dir != "" {
+		a.log.Warn("the disk had failed under the audit log; a new one is begun, and what the old one holds is shipped to Postgres", "moved_to", dir)
+	}
+	return err
+}
+
+// openLog opens the log. Another replica may hold it that ships what a process before left in it: that one lets go of it soon.
+func openLog(ctx context.Context, o audit.Options) (*audit.Log, error) {
+	for end := time.Now().Add(takenLimit); ; {
+		log, err := audit.Open(ctx, o)
+		if !errors.Is(err, audit.ErrInUse) || o.MaxSize == 0 || time.Now().After(end) {
+			return log, err
+		}
+		if err := wait.For(ctx, takenRetry); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // openLedger makes the ledger that the configuration asks for.
@@ -194,6 +224,17 @@ func (a *App) ready() error {
 		return fmt.Errorf("audit: %w", err)
 	}
 	return a.directory.Fresh()
+}
+
+// watchAudit ends with an error when the disk has failed under the audit log: no call passes any more, and the next start goes
+// on with what can be relied on.
+func (a *App) watchAudit(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-a.audit.GaveUp():
+		return fmt.Errorf("stopping, so that a new start can go on: %w", a.audit.Healthy())
+	}
 }
 
 func (a *App) gauges() telemetry.Gauges {

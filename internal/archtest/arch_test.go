@@ -34,6 +34,7 @@ var layers = [][]string{
 	{
 		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
+		"internal/audit/takeover",
 	},
 	{"internal/app"},
 	{"internal/simulate"},
@@ -51,6 +52,7 @@ var siblings = map[string][]string{
 	"internal/postgres":  {"internal/schema"},
 	// is the store that the shipper ships to
 	"internal/audit/postgres": {"internal/audit/ship"},
+	"internal/audit/takeover": {"internal/audit/ship"}, // ships what others left
 	// counts at the scale of one replica while the shared ledger is away
 	"internal/quota/guard": {"internal/quota/memory"},
 }

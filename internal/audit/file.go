@@ -12,6 +12,9 @@ import (
 // lock is held by the one process that writes the log. The system lets go of it when the process dies.
 type lock struct{ f *os.File }
 
+// ErrInUse is wrapped by the error of Open on a log that another process has open.
+var ErrInUse = errors.New("another Plumbline writes to this audit log: stop it, or give this one a data directory of its own; one that ships what was left here ends by itself")
+
 // acquire takes the lock without waiting. It is a file of its own, since closing any descriptor of the log's file would
 // drop the locks that SQLite holds on it.
 func acquire(path string) (*lock, error) {
@@ -20,13 +23,29 @@ func acquire(path string) (*lock, error) {
 		return nil, fmt.Errorf("audit: %w", err)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	switch {
-	case err == nil:
-		return &lock{f}, nil
-	case errors.Is(err, syscall.EWOULDBLOCK):
-		err = errors.New("another Plumbline writes to this audit log: stop it, or give this one a data directory of its own")
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		err = ErrInUse
 	}
-	return nil, errors.Join(fmt.Errorf("audit: locking %s: %w", path, err), f.Close())
+	if err == nil {
+		// Between opening and locking, whoever held it may have moved the log away with its lock.
+		err = stillNamed(f, path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("audit: locking %s: %w", path, err), f.Close())
+	}
+	return &lock{f}, nil
+}
+
+func stillNamed(f *os.File, path string) error {
+	held, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	named, err := os.Stat(path)
+	if err != nil || !os.SameFile(held, named) {
+		return ErrInUse
+	}
+	return nil
 }
 
 // release keeps the file: removing it would let two processes lock two files of the same name. It lets go of the lock

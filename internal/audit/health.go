@@ -32,6 +32,9 @@ func (l *Log) Healthy() error {
 	if t := l.trouble.Load(); t != nil {
 		return t
 	}
+	if t := l.replica.trouble(); t != nil {
+		return t
+	}
 	return nil
 }
 
@@ -45,7 +48,7 @@ func (l *Log) fail(err error) *trouble {
 	case sqlite.IsSync(err) || errors.Is(err, errSync):
 		// After a failed sync the system may have dropped pages of earlier records, and a later sync succeeds all the
 		// same: nothing that is written to this file from now on can be promised.
-		t.cause = fmt.Errorf("the disk did not take what was written; check it, then start Plumbline again: %w", err)
+		t.cause = fmt.Errorf("the disk did not take what was written; check it: the next start goes on: %w", err)
 		t.outcomes, t.final = false, true
 	case sqlite.IsFull(err) || isFull(err):
 		t.cause = fmt.Errorf("the disk is full or takes no more writes; %d bytes must be free: %w", l.room.needed(), err)
@@ -53,7 +56,11 @@ func (l *Log) fail(err error) *trouble {
 			t.cause = errors.Join(t.cause, released)
 		}
 	}
-	return l.setTrouble(t)
+	known := l.setTrouble(t)
+	if t.final {
+		l.giveUp()
+	}
+	return known
 }
 
 // setTrouble makes t known, unless final trouble is, and returns what is known then.

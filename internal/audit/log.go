@@ -25,6 +25,8 @@ const (
 	Strict Durability = "strict"
 	// CrashSafe: written before Append returns, synced within about a second.
 	CrashSafe Durability = "crash-safe"
+	// Replicated: as CrashSafe, and an intent is in another store, too. Whoever ships must call Shipped and Shipping.
+	Replicated Durability = "replicated"
 )
 
 // Errors of Append, each wrapped with its particulars.
@@ -62,8 +64,10 @@ type Options struct {
 	// MaxSize bounds the tables and their WAL in bytes, where another store takes what is recorded: at the bound all but
 	// outcomes are refused until some of it was shipped and let go of. Zero for no bound.
 	MaxSize int64
-	Now     func() time.Time // time.Now if nil
-	Logger  *slog.Logger     // discards if nil
+	// Check has Open read all of the tables first, and fail before it has written anything to tables that are damaged.
+	Check  bool
+	Now    func() time.Time // time.Now if nil
+	Logger *slog.Logger     // discards if nil
 	// Committed, if set, is told of each group that became durable: how many records it held and how long it took. It must
 	// not block.
 	Committed func(records int, took time.Duration)
@@ -82,6 +86,7 @@ type Log struct {
 	indexed atomic.Int64 // position up to which the tables are indexed
 	shipped atomic.Int64 // position up to which another store has the entries
 	size    atomic.Int64 // of the tables and the WAL in bytes, with a bound
+	replica replica
 
 	// Of the writer goroutine alone.
 	writer writer
@@ -107,12 +112,15 @@ type Log struct {
 	enough     chan struct{} // holds a token when it is time to move
 	asked      chan struct{} // holds a token when there are tasks
 	checkpoint chan struct{} // holds a token when the WAL has grown
+	ship       chan struct{} // holds a token when there are intents to ship at once
 	written    chan struct{} // closed when the writer goroutine has ended
 	moved      chan struct{} // closed when the mover has ended
 	stop       chan struct{} // ends the other goroutines
 	others     sync.WaitGroup
 	dirty      atomic.Bool // written to since the last checkpoint
 	trouble    atomic.Pointer[trouble]
+	gaveUp     chan struct{} // closed when this log takes no records any more
+	giveUpOnce sync.Once
 	closeOnce  sync.Once
 	closeErr   error
 }
@@ -129,9 +137,10 @@ type writer struct {
 
 // pending is a record on its way into the log.
 type pending struct {
-	row  row
-	err  error      // the record's own fault, found while writing
-	done chan error // takes the result, once
+	row      row
+	position Position   // where it was written
+	err      error      // the record's own fault, found while writing
+	done     chan error // takes the result, once
 }
 
 // Open opens or creates the log and becomes its writer. A second process, or a second Open, on the same file is refused
@@ -156,6 +165,8 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 		enough:     make(chan struct{}, 1),
 		asked:      make(chan struct{}, 1),
 		checkpoint: make(chan struct{}, 1),
+		ship:       make(chan struct{}, 1),
+		gaveUp:     make(chan struct{}),
 		written:    make(chan struct{}),
 		moved:      make(chan struct{}),
 		stop:       make(chan struct{}),
@@ -171,14 +182,21 @@ func Open(ctx context.Context, o Options) (*Log, error) {
 }
 
 func (l *Log) open(ctx context.Context) error {
-	if l.o.Durability != Strict && l.o.Durability != CrashSafe {
-		return fmt.Errorf("audit: durability %q: want %s or %s", l.o.Durability, Strict, CrashSafe)
+	switch l.o.Durability {
+	case Strict, CrashSafe, Replicated:
+	default:
+		return fmt.Errorf("audit: durability %q: want %s, %s or %s", l.o.Durability, Strict, CrashSafe, Replicated)
 	}
 	// Each commit is synced: the journal is written over after it.
 	so := sqlite.Options{ManualCheckpoint: true, Synchronous: sqlite.SynchronousFull}
 	var err error
 	if l.lock, err = acquire(l.o.Path + ".lock"); err != nil {
 		return err
+	}
+	if l.o.Check {
+		if err := checkTables(ctx, l.o.Path); err != nil {
+			return err
+		}
 	}
 	if l.db, err = sqlite.Open(ctx, l.o.Path, so); err != nil {
 		return fmt.Errorf("audit: %w", err)
@@ -196,6 +214,9 @@ func (l *Log) open(ctx context.Context) error {
 	if err := l.takeOver(ctx); err != nil {
 		return fmt.Errorf("audit: taking over the journal of %s: %w", l.o.Path, err)
 	}
+	if err := l.rewrite(ctx); err != nil {
+		return fmt.Errorf("audit: %s: %w", l.o.Path, err)
+	}
 	if err := l.register(ctx); err != nil {
 		return fmt.Errorf("audit: starting to write to %s: %w", l.o.Path, err)
 	}
@@ -203,7 +224,7 @@ func (l *Log) open(ctx context.Context) error {
 		return err
 	}
 	journals := journalPaths(l.o.Path)
-	if l.file, err = watch(l.o.Path, l.o.Path+"-wal", journals[0], journals[1]); err != nil {
+	if l.file, err = watch(l.o.Path, l.o.Path+"-wal", l.o.Path+"-shm", l.o.Path+".lock", journals[0], journals[1]); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
 	if err := l.room.fill(); err != nil {
@@ -228,6 +249,7 @@ func (l *Log) register(ctx context.Context) error {
 	}
 	l.indexed.Store(indexed)
 	l.shipped.Store(shipped)
+	l.replica.advance(Position(shipped))
 	if err := l.indexRest(l.writer.inherited); err != nil {
 		return err
 	}
@@ -255,12 +277,20 @@ func (l *Log) Append(ctx context.Context, rec core.Record) error {
 	if err := ctx.Err(); err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}
+	if l.replicates(rec.Kind) {
+		if t := l.replica.trouble(); t != nil {
+			return t
+		}
+	}
 	if err := l.enqueue(p); err != nil {
 		return err
 	}
 	select {
 	case err := <-p.done:
-		return err
+		if err != nil || !l.replicates(rec.Kind) {
+			return err
+		}
+		return l.replica.await(ctx, p.position)
 	case <-ctx.Done():
 		return fmt.Errorf("audit: waiting for the disk: %w", ctx.Err())
 	}

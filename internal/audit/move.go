@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/sqlite"
@@ -48,6 +49,9 @@ func (l *Log) move() {
 		l.mu.Unlock()
 		err := l.empty()
 		signal(l.wake) // for those that were held back
+		if l.o.Durability == Replicated && int64(l.stored) > l.shipped.Load() {
+			signal(l.ship)
+		}
 		for _, task := range tasks {
 			task(err)
 		}
@@ -238,7 +242,20 @@ func (l *Log) takeOver(ctx context.Context) error {
 		l.o.Logger.Info("took over the records that an earlier Plumbline had not put into the audit's tables", "records", taken)
 	}
 	if gap {
-		l.o.Logger.Error("the audit's journal holds records that do not follow those of its tables: it is of another log, or the power was lost; they are left out", "after", int64(last)+int64(taken))
+		return l.keepJournal(last + Position(taken))
 	}
+	return nil
+}
+
+// keepJournal copies the journal before it is written over, where it holds records that cannot be taken over.
+func (l *Log) keepJournal(after Position) error {
+	at := l.o.Now().UTC().Format("20060102T150405.000000")
+	for _, p := range journalPaths(l.o.Path) {
+		if err := copyFile(p, p+"."+at); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("keeping what cannot be taken over: %w", err)
+		}
+	}
+	l.o.Logger.Error("the audit's journal holds records that do not follow those of its tables: the power was lost, the tables' WAL was cut, or it is of another log; they are left out, and the journal is kept beside it",
+		"after", int64(after), "kept", journalPaths(l.o.Path)[0]+"."+at)
 	return nil
 }

@@ -149,6 +149,7 @@ func (l *Log) intents(ctx context.Context, exchanges []string, known map[string]
 
 // Shipped notes that another store has every entry up to a position, which Unshipped gave.
 func (l *Log) Shipped(ctx context.Context, upTo Position) error {
+	l.replica.advance(upTo)
 	err := l.do(ctx, func() error {
 		if _, err := l.conn.ExecContext(context.WithoutCancel(ctx), "UPDATE state SET value = ? WHERE name = 'shipped'", upTo); err != nil {
 			return err

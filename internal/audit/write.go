@@ -29,7 +29,7 @@ func (l *Log) write() {
 		for chunk := range slices.Chunk(batch, maxBatch) {
 			l.store(chunk)
 		}
-		if l.journal.untaken() >= moveEvery {
+		if n := l.journal.untaken(); n >= moveEvery || n > 0 && l.o.Durability == Replicated {
 			signal(l.enough)
 		}
 		if closed && !l.anyWaiting() {
@@ -131,7 +131,8 @@ func (l *Log) append(batch []*pending) error {
 		}
 		l.tail.add(s)
 		n := len(group) + 1
-		group = append(group, numbered{row: p.row, position: l.writer.last + Position(n), seq: l.writer.seq + uint64(n)})
+		p.position = l.writer.last + Position(n)
+		group = append(group, numbered{row: p.row, position: p.position, seq: l.writer.seq + uint64(n)})
 	}
 	if len(group) == 0 {
 		return nil

@@ -16,11 +16,11 @@ import (
 )
 
 type auditCmd struct {
-	Search auditSearchCmd `cmd:"" help:"Find audit records, the newest first."`
-	Verify auditVerifyCmd `cmd:"" help:"Check that no audit record is missing or changed."`
-	Reveal auditRevealCmd `cmd:"" help:"Show what the records of an exchange hold sealed. That you look is recorded."`
-	Erase  auditEraseCmd  `cmd:"" help:"Destroy somebody's key: nothing that was sealed under it can be read again."`
-	Keys   auditKeyCmd    `cmd:"" name:"key" help:"The master keys, which wrap each person's key."`
+	Search      auditSearchCmd      `cmd:"" help:"Find audit records, the newest first."`
+	Verify      auditVerifyCmd      `cmd:"" help:"Check that no audit record is missing or changed."`
+	Reveal      auditRevealCmd      `cmd:"" help:"Show what the records of an exchange hold sealed. That you look is recorded."`
+	Erase       auditEraseCmd       `cmd:"" help:"Destroy somebody's key: nothing that was sealed under it can be read again."`
+	Keys        auditKeyCmd         `cmd:"" name:"key" help:"The master keys, which wrap each person's key."`
 	Deadletters auditDeadlettersCmd `cmd:"" help:"Audit records that Postgres refused."`
 }
 

@@ -49,6 +49,12 @@ func (c *Config) check(problem func(setting, message string)) {
 		problem("audit.spool_size", "must be at least 64MiB")
 	}
 	c.Audit.checkContent(problem)
+	if c.Audit.Durability == DurabilityReplicated && c.Postgres.URL.IsZero() {
+		problem("audit.durability", "replicated waits for Postgres: set postgres.url")
+	}
+	if c.Audit.TakeOver != "" && c.Postgres.URL.IsZero() {
+		problem("audit.take_over", "ships to Postgres: set postgres.url")
+	}
 	c.Redis.check(c.Quota.Ledger, problem)
 	c.Postgres.check(problem)
 	if m := c.Feed.MaxStaleness; m < minStaleness || m > maxStaleness {

@@ -82,9 +82,10 @@ type Provider struct {
 
 // Audit says how records are kept, and what of prompts and answers is in them.
 type Audit struct {
-	Durability        Durability    `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
+	Durability        Durability    `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing. replicated: as crash-safe, and before Postgres has the record, so that the loss of the disk does not lose it; while Postgres is away, new calls are refused."`
 	JournalSize       Bytes         `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
-	SpoolSize         Bytes         `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At the bound, after Postgres took no records for a long time, new calls are refused until it does."`
+	SpoolSize         Bytes         `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At 95 percent of it, after Postgres took no records for a long time, new calls are refused until it does; the rest is for calls that were admitted."`
+	TakeOver          string        `json:"take_over" doc:"With postgres.url: a directory that holds the data directories of several replicas, such as the one above data_dir on a volume that they share. What replicas that are gone have left there is shipped to Postgres."`
 	Content           Content       `json:"content" doc:"What is kept of prompts and answers. none: nothing. hash: a keyed hash. redacted: the text, sealed, after secrets and personal data were masked. sealed: the text, sealed. All but none need master_key_file. See docs/how-to/content.md."`
 	ContentLimit      Bytes         `json:"content_limit" doc:"How much text of a prompt is kept, the newest, and how much of each text of an answer, its beginning."`
 	MasterKeyFile     string        `json:"master_key_file" doc:"File of the master keys, readable by its owner only, that wrap each person's key. plumbline audit key create makes one. Without it nothing at all is recorded that derives from a prompt, not even the words that explain a score."`

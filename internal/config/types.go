@@ -83,13 +83,14 @@ type Durability string
 
 // The loss contracts.
 const (
-	DurabilityStrict    Durability = "strict"
-	DurabilityCrashSafe Durability = "crash-safe"
+	DurabilityStrict     Durability = "strict"
+	DurabilityCrashSafe  Durability = "crash-safe"
+	DurabilityReplicated Durability = "replicated"
 )
 
 // Values lists the loss contracts.
 func (Durability) Values() []string {
-	return []string{string(DurabilityStrict), string(DurabilityCrashSafe)}
+	return []string{string(DurabilityStrict), string(DurabilityCrashSafe), string(DurabilityReplicated)}
 }
 
 // Content says what is kept of prompts and answers.

@@ -197,8 +197,12 @@ type Gauges struct {
 
 // Spool is how the shipping of audit records goes.
 type Spool struct {
-	Records, Bytes, Shipped, DeadLetters, Conflicts, Missing int64
-	Oldest                                                   time.Duration // how long the first record waits
+	Records, Bytes, Bound, Shipped, DeadLetters, Conflicts, Missing int64
+	// Watermark is the highest of 0, 80 and 95 hundredths of Bound that Bytes have reached.
+	Watermark int64
+	// Left are logs of dead processes with records that are not shipped, and Taken the records that were.
+	Left, Taken int64
+	Oldest      time.Duration // how long the first record waits
 }
 
 // Watch registers gauges. It is called once, when the parts they read exist.
@@ -244,6 +248,13 @@ func watchSpool(reg prometheus.Registerer, spool func() Spool) {
 	gauge("spool_records", "Audit records that Postgres does not have yet.", func(s Spool) float64 { return float64(s.Records) })
 	gauge("spool_oldest_seconds", "How long the oldest of them waits.", func(s Spool) float64 { return s.Oldest.Seconds() })
 	gauge("spool_bytes", "Room that audit.db takes as a spool, its WAL included.", func(s Spool) float64 { return float64(s.Bytes) })
+	gauge("spool_bound_bytes", "Room that audit.db may take as a spool, audit.spool_size.", func(s Spool) float64 { return float64(s.Bound) })
+	gauge("spool_watermark_percent", "Highest watermark that the spool has reached: 0, 80 or 95 percent of its bound. At 95 new calls are refused.",
+		func(s Spool) float64 { return float64(s.Watermark) })
+	gauge("spools_left", "Audit logs that dead processes left on the volume and that are not shipped, since Postgres is away or they cannot be read.",
+		func(s Spool) float64 { return float64(s.Left) })
+	counter("spool_taken_over_total", "Audit records that Postgres has from logs that dead processes left on the volume.",
+		func(s Spool) int64 { return s.Taken })
 	gauge("audit_missing_records", "Audit records of all processes that Postgres lacks although it has later ones. Must be 0.",
 		func(s Spool) float64 { return float64(s.Missing) })
 	counter("audit_shipped_total", "Audit records that Postgres has, from this process.", func(s Spool) int64 { return s.Shipped })

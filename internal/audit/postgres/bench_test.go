@@ -2,8 +2,13 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -110,4 +115,43 @@ func ownCPU(b *testing.B) time.Duration {
 	var u syscall.Rusage
 	must(b, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkReplicated measures how long an intent takes with durability replicated, for so many callers at a time.
+func BenchmarkReplicated(b *testing.B) {
+	server := pgproc.Start(b, pgproc.Options{Fsync: true})
+	for _, callers := range []int{1, 16, 128} {
+		b.Run(strconv.Itoa(callers), func(b *testing.B) {
+			db := server.Database(b, records)
+			r, err := newReplica(b.Context(), filepath.Join(b.TempDir(), "log", "audit.db"), audit.Replicated, db.URL)
+			must(b, err)
+			ctx, stop := context.WithCancel(b.Context())
+			var running, asking sync.WaitGroup
+			running.Go(func() { _ = r.shipper.Run(ctx) })
+			must(b, r.log.Append(b.Context(), intent(0))) // partitions are made
+			took := make([]time.Duration, b.N)
+			var next atomic.Int64
+			b.ResetTimer()
+			for range callers {
+				asking.Go(func() {
+					for i := int(next.Add(1)); i <= b.N; i = int(next.Add(1)) {
+						began := time.Now()
+						if err := r.log.Append(b.Context(), intent(i)); err != nil {
+							b.Error(err)
+						}
+						took[i-1] = time.Since(began)
+					}
+				})
+			}
+			asking.Wait()
+			b.StopTimer()
+			slices.Sort(took)
+			b.ReportMetric(float64(took[b.N/2].Microseconds())/1e3, "p50-ms")
+			b.ReportMetric(float64(took[b.N*99/100].Microseconds())/1e3, "p99-ms")
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "intents/s")
+			stop()
+			running.Wait()
+			must(b, errors.Join(r.log.Close(context.Background()), r.pool.Close()))
+		})
+	}
 }

@@ -54,7 +54,8 @@ func (h hasty) Unshipped(ctx context.Context, after audit.Position, limit int) (
 }
 
 // shipUntilKilled is the child of TestKilledShipper: it ships while eight callers append, and prints each shipment.
-func shipUntilKilled(path, url string) error {
+func shipUntilKilled(args []string) error {
+	path, url := args[0], args[1]
 	ctx := context.Background()
 	log, err := audit.Open(ctx, audit.Options{Path: path, Durability: audit.CrashSafe, Ballast: 64 << 10, Journal: 256 << 10})
 	if err != nil {
@@ -112,7 +113,7 @@ func TestKilledShipper(t *testing.T) {
 	n, _ := kills(t)
 	for range n {
 		cmd := exec.CommandContext(t.Context(), self, path, db.URL)
-		cmd.Env = append(os.Environ(), childEnv+"=1")
+		cmd.Env = append(os.Environ(), childEnv+"=ship")
 		cmd.Stderr = os.Stderr
 		out, err := cmd.StdoutPipe()
 		must(t, err)

@@ -25,8 +25,15 @@ import (
 const childEnv = "PLUMBLINE_SHIP_TEST_CHILD"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(childEnv) != "" {
-		if err := shipUntilKilled(os.Args[1], os.Args[2]); err != nil {
+	var child func([]string) error
+	switch os.Getenv(childEnv) {
+	case "ship":
+		child = shipUntilKilled
+	case "record":
+		child = recordUntilKilled
+	}
+	if child != nil {
+		if err := child(os.Args[1:]); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

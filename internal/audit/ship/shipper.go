@@ -19,6 +19,8 @@ const (
 	idle = 250 * time.Millisecond
 	// firstPause and longestPause bound the wait after a failure, which doubles from one to the other.
 	firstPause, longestPause = 250 * time.Millisecond, 15 * time.Second
+	// longestAwaited is the same where calls wait for what is shipped.
+	longestAwaited = time.Second
 	// prepareEvery is how often the store is readied for the time to come, and what is missing there counted.
 	prepareEvery, countEvery = time.Hour, 10 * time.Second
 	// releaseEvery is how often entries are let go of here that were shipped before releaseAfter: until then a step of an
@@ -36,6 +38,10 @@ type Options struct {
 	Destination Destination
 	// Hold, if set, gives the position that Release must not go beyond, since a reader here is not further yet.
 	Hold func() audit.Position
+	// Wake, if set, gives a token when something waits to be shipped at once.
+	Wake <-chan struct{}
+	// Told, if set, is told after each attempt how it went, and failures are then tried again within a second: calls wait.
+	Told func(error)
 	// Owed is how long charges are kept here after they were admitted.
 	Owed time.Duration
 	Now  func() time.Time // time.Now if nil
@@ -81,15 +87,15 @@ type Counts struct {
 	// Records wait in the spool; Oldest is when the first of them happened, zero when there is none.
 	Records int64
 	Oldest  time.Time
-	// Bytes is the room that the spool takes.
-	Bytes int64
+	// Bytes is the room that the spool takes, and Bound how much it may; Bound is zero without one.
+	Bytes, Bound int64
 }
 
 // Counts gives the counts.
 func (s *Shipper) Counts() Counts {
 	c := Counts{
 		Shipped: s.shipped.Load(), DeadLetters: s.deadLetters.Load(), Conflicts: s.conflicts.Load(),
-		Missing: s.missing.Load(), Records: s.records.Load(), Bytes: s.bytes.Load(),
+		Missing: s.missing.Load(), Records: s.records.Load(), Bytes: s.bytes.Load(), Bound: s.bound.Load(),
 	}
 	if at := s.oldest.Load(); at != 0 {
 		c.Oldest = time.UnixMicro(at).UTC()
@@ -105,6 +111,9 @@ func (s *Shipper) Run(ctx context.Context) error {
 	for pause := time.Duration(0); ; {
 		batch, err := s.step(ctx)
 		s.look(ctx)
+		if s.o.Told != nil && ctx.Err() == nil {
+			s.o.Told(err)
+		}
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -112,7 +121,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 			if pause == 0 {
 				s.o.Log.Warn("the audit is not shipped now; it is kept here and tried again", "error", err)
 			}
-			pause = min(max(2*pause, firstPause), longestPause)
+			pause = min(max(2*pause, firstPause), s.longest())
 		default:
 			if pause > 0 {
 				s.o.Log.Info("the audit is shipped again")
@@ -122,7 +131,7 @@ func (s *Shipper) Run(ctx context.Context) error {
 				continue
 			}
 		}
-		if err := wait.For(ctx, max(idle, jitter(pause))); err != nil {
+		if err := s.rest(ctx, pause); err != nil {
 			return err
 		}
 	}
@@ -133,6 +142,30 @@ func (s *Shipper) watch(ctx context.Context) {
 	for wait.For(ctx, lookEvery) == nil {
 		s.look(ctx)
 	}
+}
+
+func (s *Shipper) longest() time.Duration {
+	if s.o.Told != nil {
+		return longestAwaited
+	}
+	return longestPause
+}
+
+// rest waits until it is time for the next batch. After a failure nothing wakes it: the store is not to be asked more often.
+func (s *Shipper) rest(ctx context.Context, pause time.Duration) error {
+	wake := s.o.Wake
+	if pause > 0 {
+		wake = nil
+	}
+	timer := time.NewTimer(max(idle, jitter(pause)))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-wake:
+	case <-timer.C:
+	}
+	return nil
 }
 
 // Drain ships all that is in the spool now, or returns why it could not.
