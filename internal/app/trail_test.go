@@ -135,7 +135,10 @@ func (r *trails) change() (stop func() int) {
 	go func() {
 		n := 0
 		for ; ctx.Err() == nil; n++ {
-			must(r.t, r.st.Teams().Put(context.WithoutCancel(ctx), core.Team{ID: fmt.Sprint("team-", n)}))
+			if err := r.st.Teams().Put(context.WithoutCancel(ctx), core.Team{ID: fmt.Sprint("team-", n)}); err != nil {
+				r.t.Error(err)
+				break
+			}
 			<-time.After(time.Duration(rand.IntN(10)) * time.Millisecond)
 		}
 		done <- n

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -17,9 +18,9 @@ func (s *Store) Claim(ctx context.Context, writer string, life time.Duration, li
 	const owed = `SELECT version FROM changes WHERE recorded = 0 AND (writer IN ('', ?) OR claimed < ?) ORDER BY version LIMIT ?`
 	now := time.Now()
 	args := []any{writer, store.Micros(now.Add(-life)), max(limit, 0)}
-	var version uint64
-	switch err := s.read.QueryRowContext(ctx, owed, args...).Scan(&version); {
-	case err == sql.ErrNoRows: //nolint:errorlint // Scan returns it as it is
+	var first uint64
+	switch err := s.read.QueryRowContext(ctx, owed, args...).Scan(&first); {
+	case errors.Is(err, sql.ErrNoRows):
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("looking for changes that no audit has: %w", err)
