@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/config"
@@ -70,17 +71,17 @@ func (s *sealing) announce() {
 
 // run works until ctx ends.
 func (s *sealing) run(ctx context.Context) error {
-	samples := make(chan error, 1)
-	go func() { samples <- every(ctx, samplesInterval, func() { s.endSamples(ctx, time.Now()) }) }()
-	defer func() { <-samples }()
-	s.endSamples(ctx, time.Now())
+	var others sync.WaitGroup
+	defer others.Wait()
+	others.Go(func() {
+		s.endSamples(ctx, time.Now())
+		_ = every(ctx, samplesInterval, func() { s.endSamples(ctx, time.Now()) }) // until ctx ends
+	})
 	if s.keys == nil {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	fetching := make(chan error, 1)
-	go func() { fetching <- s.keys.Run(ctx) }()
-	defer func() { <-fetching }()
+	others.Go(func() { _ = s.keys.Run(ctx) }) // until ctx ends
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	behind := false

@@ -171,6 +171,7 @@ func recordedAddresses(a config.Addresses) gate.Addresses {
 		return gate.AddressesNetwork
 	case config.AddressesFull:
 		return ""
+	case config.AddressesNone:
 	}
 	return gate.AddressesNone
 }

@@ -106,7 +106,7 @@ type Sealed struct {
 // Withheld is why a record lacks what it should hold sealed.
 type Withheld string
 
-// WithheldNoKey: the subject's key could not be had in time. What cannot be sealed is not recorded.
+// WithheldNoKey says that the subject's key could not be had in time. What cannot be sealed is not recorded.
 const WithheldNoKey Withheld = "no_key"
 
 // Charge is what an exchange held or was charged, with what is needed to book it again from the records.

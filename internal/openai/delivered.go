@@ -181,10 +181,9 @@ func (a *Answer) Kept() (parts []core.Part, omitted int) {
 	for i := range a.out.runs {
 		if r := &a.out.runs[i]; len(r.kept) > 0 {
 			kind := core.KindText
-			switch r.kind {
-			case textCall:
+			if r.kind == textCall {
 				kind = core.KindCall
-			case textName:
+			} else if r.kind == textName {
 				kind = core.KindName
 			}
 			parts = append(parts, core.Part{Role: core.RoleAssistant, Kind: kind, Turn: int(r.choice), Text: strings.ToValidUTF8(string(r.kept), "\uFFFD")})

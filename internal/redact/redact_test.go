@@ -105,7 +105,7 @@ func TestHeadCutsNoSecretInTwo(t *testing.T) {
 		if strings.Contains(got, "sk-") || strings.Contains(got, "mnop") {
 			t.Errorf("of %d bytes: %q", most, got)
 		}
-		if plain := unlabel(got); !strings.HasPrefix(before+" and more", plain) {
+		if rest := before + " and more"; !strings.HasPrefix(rest, unlabel(got)) {
 			t.Errorf("of %d bytes: %q", most, got)
 		}
 	}

@@ -29,11 +29,40 @@ var prefixes = [...]struct {
 	text  string
 	least int
 }{
-	{"sk-", 16}, {"sk_live_", 10}, {"sk_test_", 10}, {"rk_live_", 10}, {"pk_live_", 10}, {"whsec_", 16}, {"pl_", 20}, // OpenAI and others, Stripe, Plumbline
-	{"ghp_", 20}, {"gho_", 20}, {"ghu_", 20}, {"ghs_", 20}, {"ghr_", 20}, {"github_pat_", 20}, {"glpat-", 16}, // GitHub, GitLab
-	{"xoxb-", 10}, {"xoxa-", 10}, {"xoxp-", 10}, {"xoxr-", 10}, {"xoxs-", 10}, {"xapp-", 10}, // Slack
-	{"AKIA", 16}, {"ASIA", 16}, {"AIza", 30}, {"ya29.", 20}, {"GOCSPX-", 16}, // AWS, Google
-	{"hf_", 20}, {"npm_", 20}, {"pypi-", 20}, {"dop_v1_", 20}, {"shpat_", 20}, {"SG.", 20}, {"key-", 32}, {"dckr_pat_", 16}, {"sq0", 20},
+	{"sk-", 16},
+	{"sk_live_", 10},
+	{"sk_test_", 10},
+	{"rk_live_", 10},
+	{"pk_live_", 10},
+	{"whsec_", 16},
+	{"pl_", 20}, // OpenAI and others, Stripe, Plumbline
+	{"ghp_", 20},
+	{"gho_", 20},
+	{"ghu_", 20},
+	{"ghs_", 20},
+	{"ghr_", 20},
+	{"github_pat_", 20},
+	{"glpat-", 16}, // GitHub, GitLab
+	{"xoxb-", 10},
+	{"xoxa-", 10},
+	{"xoxp-", 10},
+	{"xoxr-", 10},
+	{"xoxs-", 10},
+	{"xapp-", 10}, // Slack
+	{"AKIA", 16},
+	{"ASIA", 16},
+	{"AIza", 30},
+	{"ya29.", 20},
+	{"GOCSPX-", 16}, // AWS, Google
+	{"hf_", 20},
+	{"npm_", 20},
+	{"pypi-", 20},
+	{"dop_v1_", 20},
+	{"shpat_", 20},
+	{"SG.", 20},
+	{"key-", 32},
+	{"dckr_pat_", 16},
+	{"sq0", 20},
 	{"eyJ", 24}, // a JSON Web Token, whose header begins with {"
 }
 

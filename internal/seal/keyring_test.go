@@ -44,9 +44,9 @@ func TestStoreAway(t *testing.T) {
 			}
 		}
 		w.store.set(nil)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		w.keys.Prepare("user/ann")
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		w.key(t, "user/ann")
 	})
 }
@@ -54,14 +54,14 @@ func TestStoreAway(t *testing.T) {
 // TestSlowStore: a request does not wait for longer than is good for it.
 func TestSlowStore(t *testing.T) {
 	inWorld(t, func(t *testing.T, w *world) {
-		w.store.before = func(string) { time.Sleep(time.Second) }
+		w.store.before = func(string) { <-time.After(time.Second) }
 		began := time.Now()
 		for range 10 { // the first of them waits, and then it is known
 			if w.keys.Key(t.Context(), "user/ann") != nil || w.keys.Key(t.Context(), "user/ben") != nil || time.Since(began) > 250*time.Millisecond {
 				t.Errorf("waited %s", time.Since(began))
 			}
 		}
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		w.key(t, "user/ann")
 	})
 }

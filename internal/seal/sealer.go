@@ -83,7 +83,7 @@ func (s *Sealer) Seal(ctx context.Context, rec *core.Record, c Content) {
 	if s == nil {
 		return
 	}
-	sampled := len(c.Prompt) > 0 && s.o.Sample > 0 && rand.Float64() < s.o.Sample
+	sampled := len(c.Prompt) > 0 && s.o.Sample > 0 && rand.Float64() < s.o.Sample //nolint:gosec // a draw, and no secret
 	if s.o.Mode == ModeNone {
 		c.Answer = nil
 		if !sampled {

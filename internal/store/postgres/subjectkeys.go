@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/store/layout"
@@ -104,7 +102,7 @@ func (w subjectKeys) EraseSamples(ctx context.Context, before time.Time) (n int6
 	}
 	err = w.s.change(ctx, func(ctx context.Context, c *change) error {
 		rows, err := c.tx.Query(ctx, wipe+"subject >= 'sample/' AND subject < $2 RETURNING subject", store.Micros(time.Now()), store.SampleSubject(before))
-		gone, err := pgx.AppendRows([]string(nil), rows, pgx.RowTo[string])
+		gone, err := collect(rows, err, oneText)
 		if err != nil {
 			return err
 		}

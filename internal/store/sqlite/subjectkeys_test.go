@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ func TestErasedKeyIsNowhere(t *testing.T) {
 	}
 }
 
-// holds reports whether the file or a companion of it holds b.
+// holds reports whether the file or a companion of it holds a piece of b: what takes the place of a row can overwrite a part.
 func holds(t *testing.T, path string, b []byte) bool {
 	t.Helper()
 	names, err := filepath.Glob(path + "*")
@@ -52,8 +53,10 @@ func holds(t *testing.T, path string, b []byte) bool {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(data, b) {
-			return true
+		for piece := range slices.Chunk(b, 8) {
+			if bytes.Contains(data, piece) {
+				return true
+			}
 		}
 	}
 	return false

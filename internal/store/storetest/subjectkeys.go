@@ -42,8 +42,10 @@ func subjectKeys(t *testing.T, open func() store.Store) {
 		t.Errorf("making keys took the version from %d to %d", before, after)
 	}
 	for _, wrong := range []core.SubjectKey{
-		{}, subjectKey("", "user/ann"), subjectKey("k", "ann"), subjectKey("k", "user/"), subjectKey("k", "user/"+strings.Repeat("x", 300)),
-		{ID: "k", Subject: "user/ann", Master: "m", Created: made}, {ID: "k", Subject: "user/ann", Wrapped: []byte("w"), Created: made},
+		{},
+		subjectKey("", "user/ann"), subjectKey("k", "ann"), subjectKey("k", "user/"), subjectKey("k", "user/"+strings.Repeat("x", 300)),
+		{ID: "k", Subject: "user/ann", Master: "m", Created: made},
+		{ID: "k", Subject: "user/ann", Wrapped: []byte("w"), Created: made},
 		{ID: "k", Subject: "user/ann", Master: "m", Wrapped: []byte("w"), Created: made, Erased: made},
 	} {
 		_, err := st.SubjectKeys().Ensure(t.Context(), wrong)
