@@ -64,7 +64,7 @@ chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by th
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/app/... ./internal/audit/takeover
 	PLUMBLINE_KILLS=5000 go test -timeout 8h -run 'ContractUnderKill|KilledWriter' -v ./internal/audit/postgres ./internal/audit
 	PLUMBLINE_KILLS=200 go test -timeout 1h -run 'KilledShipper|KilledPostgres' -v ./internal/audit/postgres
-	PLUMBLINE_CUTS=1000 go test -timeout 3h -run PowerLoss -v ./internal/audit
+	PLUMBLINE_CUTS=300 go test -timeout 3h -run PowerLoss -v ./internal/audit
 	PLUMBLINE_OUTAGE=30m go test -timeout 1h -run PostgresAway -v ./internal/audit/postgres
 	go test -timeout 1h -run 'WhateverIsRecorded|ChangedSpool' -rapid.checks=3000 ./internal/audit/postgres
 	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate

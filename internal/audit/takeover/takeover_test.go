@@ -308,7 +308,7 @@ func TestCutWALLosesNothingElse(t *testing.T) {
 	volume := t.TempDir()
 	path := filepath.Join(volume, "cut", "audit.db")
 	c := startChild(t, path)
-	c.read(t, 3000)
+	acknowledged := c.read(t, 3000)
 	c.kill()
 	wal, err := os.Stat(path + "-wal")
 	must(t, err)
@@ -320,8 +320,15 @@ func TestCutWALLosesNothingElse(t *testing.T) {
 		t.Errorf("%+v, %d gaps", c, d.gaps)
 	}
 	kept, err := filepath.Glob(path + ".journal-*.*")
-	if must(t, err); len(kept) == 0 {
-		t.Error("records that could not be taken over are not kept")
+	must(t, err)
+	cut := 0 // none, where all of the WAL was in the tables' file already
+	for _, a := range acknowledged {
+		if d.steps[a] == 0 {
+			cut++
+		}
+	}
+	if cut > 0 && len(kept) == 0 {
+		t.Errorf("%d records were cut off, and the journal is not kept", cut)
 	}
 }
 
