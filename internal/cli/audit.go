@@ -18,6 +18,8 @@ import (
 type auditCmd struct {
 	Search auditSearchCmd `cmd:"" help:"Find audit records, the newest first."`
 	Verify auditVerifyCmd `cmd:"" help:"Check that no audit record is missing or changed."`
+	Key    auditKeyCmd    `cmd:"" help:"Print the public key that verifies checkpoints."`
+	Keygen auditKeygenCmd `cmd:"" help:"Make a key that signs checkpoints, and print its public key."`
 }
 
 type auditSearchCmd struct {
@@ -86,22 +88,6 @@ func (c auditSearchCmd) Run(s *session) error {
 	})
 }
 
-type auditVerifyCmd struct{}
-
-func (auditVerifyCmd) Run(s *session) error {
-	return s.withRecords(func(r auditRecords) error {
-		verified, err := r.Verify(s.ctx)
-		var bad *audit.BadEntryError
-		if errors.As(err, &bad) {
-			return s.problems(err)
-		}
-		if err != nil {
-			return err
-		}
-		return s.say(verified, "%d records of %d writers: none is missing or changed", verified.Records, verified.Writers)
-	})
-}
-
 type tailCmd struct {
 	Verdict string `help:"Only this verdict: allow, warn or block." enum:",allow,warn,block" default:""`
 }
@@ -159,7 +145,6 @@ func (s *session) followRecord() func(core.Record) error {
 // auditRecords are the records of one process, or in Postgres those of all.
 type auditRecords interface {
 	Search(ctx context.Context, q audit.Query) (entries []audit.Entry, next string, err error)
-	Verify(ctx context.Context) (audit.Verified, error)
 }
 
 // withRecords opens the records in Postgres when postgres.url is set, else those of the data directory.

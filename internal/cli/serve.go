@@ -24,7 +24,7 @@ func (serveCmd) Run(s *session) error {
 	if _, set := s.variable("GOMAXPROCS"); !set {
 		runtime.GOMAXPROCS(processors(runtime.GOMAXPROCS(0), runtime.NumCPU(), cfg.ExtProc.Listen == ""))
 	}
-	a, err := app.New(s.ctx, app.Options{Config: cfg, Build: version(), Log: s.logger(cfg.Log)})
+	a, err := app.New(s.ctx, app.Options{Config: cfg, Build: version(), Log: s.logger(cfg.Log), Out: s.out})
 	if err != nil {
 		return err
 	}

@@ -82,9 +82,16 @@ type Provider struct {
 
 // Audit says how records are kept.
 type Audit struct {
-	Durability  Durability `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
-	JournalSize Bytes      `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
-	SpoolSize   Bytes      `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At the bound, after Postgres took no records for a long time, new calls are refused until it does."`
+	Durability  Durability  `json:"durability" doc:"strict: nothing is forwarded before its record is on disk, and power loss loses nothing. crash-safe: before its record is written, and the death of the process loses nothing."`
+	JournalSize Bytes       `json:"journal_size" doc:"Size of each of the two files of the journal. Half of one holds what was recorded while the tables cannot be written; then calls wait, and are refused."`
+	SpoolSize   Bytes       `json:"spool_size" doc:"With postgres.url: how much audit.db may hold. At the bound, after Postgres took no records for a long time, new calls are refused until it does."`
+	Checkpoints Checkpoints `json:"checkpoints"`
+}
+
+// Checkpoints says how records are made tamper-evident. See docs/how-to/audit-verify.md.
+type Checkpoints struct {
+	KeyFile string `json:"key_file" doc:"The key that signs checkpoints of the audit, in a file that only its owner and group can read; plumbline audit keygen makes one. Empty: checkpoint.key in data_dir, made at the first start. Replicas may share one."`
+	Sink    Sink   `json:"sink" doc:"The second place that checkpoints are written to, out of reach of whoever owns the records: stdout, or file: and the path of a file that is only appended to."`
 }
 
 // Quota says where limits are counted.
@@ -148,7 +155,9 @@ func Default() Config {
 			MaxLifetime: 24 * time.Hour,
 			Leeway:      30 * time.Second,
 		},
-		Audit:    Audit{Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30},
+		Audit: Audit{
+			Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30, Checkpoints: Checkpoints{Sink: SinkStdout},
+		},
 		Quota:    Quota{Ledger: LedgerMemory},
 		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
 		Postgres: Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
