@@ -1,13 +1,10 @@
 package audit
 
 import (
-	"bytes"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
-
-	"github.com/plumbline/plumbline/internal/core"
 )
 
 // Verified counts what Verify looked at.
@@ -64,25 +61,18 @@ func (r *Reader) Walk(ctx context.Context, visit Visit) (seen Walked, err error)
 		}
 		return visit(writer, seq, leaf)
 	}
-	for {
-		start := from
-		if from, err = r.walkPage(ctx, from, last, see); err != nil {
+	for more := true; more; {
+		if from, err = r.walkTables(ctx, from, last, see); err != nil {
 			return seen, err
 		}
-		if from == start {
-			if err := r.verifyIndexes(ctx, indexSurplus); err != nil {
-				return seen, err
-			}
-			more, err := r.walkJournal(ctx, from, last, see)
-			if err != nil || !more {
-				return seen, err
-			}
-			continue
+		if err := r.verifyIndexes(ctx, indexSurplus); err != nil {
+			return seen, err
 		}
-		if err := r.verifyIndexes(ctx, indexGaps, sql.Named("from", start), sql.Named("to", from)); err != nil {
+		if more, err = r.walkJournal(ctx, from, last, see); err != nil {
 			return seen, err
 		}
 	}
+	return seen, nil
 }
 
 // walkJournal goes through the entries that the tables do not hold yet. more reports that the tables hold others by now.
@@ -162,111 +152,4 @@ func (r *Reader) verifyIndexes(ctx context.Context, problems []indexProblem, arg
 		return bad
 	}
 	return nil
-}
-
-// walkPage goes through the next entries of the tables and gives the position of the last. One long read would keep the writer
-// from starting its WAL over.
-func (r *Reader) walkPage(ctx context.Context, after Position, last map[string]uint64, see Visit) (Position, error) {
-	const query = `SELECT e.id, coalesce(w.name, ''), e.seq, e.leaf, e.time, e.kind, e.exchange, e.user, e.team, e.app, e.action,
-		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record,
-		coalesce(w.released, 0), (SELECT value FROM state WHERE name = 'released')
-		FROM entries AS e LEFT JOIN writers AS w ON w.id = e.writer WHERE e.id > ? ORDER BY e.id LIMIT ?`
-	rows, err := r.db.QueryContext(ctx, query, after, maxLimit)
-	if err != nil {
-		return after, fmt.Errorf("audit: verifying: %w", err)
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var s stored
-		if err := s.scan(rows); err != nil {
-			return after, fmt.Errorf("audit: verifying: %w", err)
-		}
-		if problem := s.problem(last[s.writer]); problem != "" {
-			return after, &BadEntryError{s.position, s.writer, s.seq, problem}
-		}
-		if err := see(s.writer, s.seq, [32]byte(s.leaf)); err != nil {
-			return after, err
-		}
-		after = s.position
-	}
-	if err := rows.Err(); err != nil {
-		return after, fmt.Errorf("audit: verifying: %w", err)
-	}
-	return after, nil
-}
-
-// stored is an entry with its columns as they are. Its bytes are the driver's, up to the next one.
-type stored struct {
-	position Position
-	writer   string
-	seq      uint64
-	leaf     sql.RawBytes
-	time     int64
-	// kind, exchange, user, team, app, action, reason, model
-	texts     [8]sql.RawBytes
-	settled   [5]sql.NullInt64
-	canonical sql.RawBytes
-	// What was let go of: numbers of the writer up to the one may be gone, and entries up to the other.
-	releasedSeq uint64
-	released    Position
-}
-
-func (s *stored) scan(rows *sql.Rows) error {
-	t, n := &s.texts, &s.settled
-	return rows.Scan(&s.position, &s.writer, &s.seq, &s.leaf, &s.time, &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7],
-		&n[0], &n[1], &n[2], &n[3], &n[4], &s.canonical, &s.releasedSeq, &s.released)
-}
-
-// problem says what is wrong with the entry, or nothing. last is the number of its writer's last entry before it.
-func (s *stored) problem(last uint64) string {
-	if s.writer == "" {
-		return "its writer is missing"
-	}
-	want := max(last, s.releasedSeq) + 1
-	if s.position <= s.released { // one that was kept: others between it and the last may be gone
-		want = max(last+1, min(s.seq, s.releasedSeq))
-	}
-	if s.seq != want {
-		return fmt.Sprintf("number %d was expected: records are missing", want)
-	}
-	if leaf := LeafHash(s.canonical, s.writer, s.seq); !bytes.Equal(leaf[:], s.leaf) {
-		return "its hash is not that of its record"
-	}
-	if short, ok := Summarize(s.canonical); ok && s.saysShort(&short) {
-		return ""
-	}
-	rec, err := Decode(s.canonical)
-	if err != nil {
-		return "its record cannot be read"
-	}
-	if !s.says(columnsOf(rec)) {
-		return "its columns do not say what its record says"
-	}
-	return ""
-}
-
-// saysShort reports whether the columns are those of a summary.
-func (s *stored) saysShort(short *Summary) bool {
-	for i, want := range [...][]byte{short.Kind, short.Exchange, short.User, short.Team, short.App, short.Action, short.Reason, short.Model} {
-		if !bytes.Equal(s.texts[i], want) {
-			return false
-		}
-	}
-	isSettled := short.hasSettled && string(short.Kind) == string(core.RecordOutcome)
-	for i, n := range s.settled {
-		if n.Valid != isSettled || isSettled && n.Int64 != short.settled[i] {
-			return false
-		}
-	}
-	return s.time == short.Time
-}
-
-// says reports whether the columns are those of a record.
-func (s *stored) says(c columns) bool {
-	for i, want := range [...]string{string(c.kind), c.exchange, c.user, c.team, c.app, c.action, c.reason, c.model} {
-		if string(s.texts[i]) != want {
-			return false
-		}
-	}
-	return s.settled == c.settled && s.time == c.time
 }

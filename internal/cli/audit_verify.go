@@ -64,7 +64,7 @@ func (c auditVerifyCmd) evidence(s *session) (e notary.Evidence, err error) {
 	for _, path := range c.Checkpoints {
 		some, err := readCheckpoints(s, path, keys)
 		if err != nil {
-			return e, fmt.Errorf("%s: %w", path, err)
+			return e, configError{fmt.Errorf("--checkpoints: %s: %w", path, err)}
 		}
 		e.Outside = append(e.Outside, some...)
 	}
@@ -168,6 +168,9 @@ func (auditKeyCmd) Run(s *session) error {
 		return err
 	}
 	key, err := notary.ReadKey(app.CheckpointKeyPath(cfg))
+	if errors.Is(err, fs.ErrNotExist) && cfg.Audit.Checkpoints.KeyFile == "" {
+		return fmt.Errorf("there is no key yet; `plumbline serve` makes it: %w", err)
+	}
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,11 @@ func MakeKey(path string) (err error) {
 	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return fmt.Errorf("making a signing key of checkpoints: %w", err)
 	}
-	if err := os.Link(temp.Name(), path); err != nil { // unlike a rename, it replaces nothing
+	err = os.Link(temp.Name(), path) // unlike a rename, it replaces nothing
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("making a signing key of checkpoints: %s exists, and no key is replaced: %w", path, fs.ErrExist)
+	}
+	if err != nil {
 		return fmt.Errorf("making a signing key of checkpoints: %w", err)
 	}
 	return syncDir(filepath.Dir(path))

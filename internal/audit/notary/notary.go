@@ -303,10 +303,12 @@ func (n *Notary) of(ctx context.Context, name string) (*writer, error) {
 		return nil, err
 	}
 	tree, err := n.restore(&kept)
-	if err != nil {
-		return nil, err
-	}
 	w := &writer{Writer: chain.ResumeWriter(name, n.o.Signer, tree)}
+	if err != nil {
+		w.lost = true // others are signed nevertheless
+		n.failures.Add(1)
+		n.o.Logger.Error("no further checkpoint is signed for an earlier start", "writer", name, "error", err)
+	}
 	if begins, err := n.o.Log.Begins(ctx, name); err != nil {
 		return nil, err
 	} else if kept.Size == 0 && begins > 1 {

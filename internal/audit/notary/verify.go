@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
@@ -95,7 +96,7 @@ func readStored(ctx context.Context, records Records, keys *chain.Keys) (all []c
 	err = records.Checkpoints(ctx, func(kept audit.Checkpoint) error {
 		c, err := keys.Parse(kept.Note)
 		if err != nil {
-			return &chain.MismatchError{Writer: kept.Writer, Problem: fmt.Sprintf("its checkpoint of %d records cannot be believed: %v", kept.Size, err)}
+			return &chain.MismatchError{Writer: kept.Writer, Problem: fmt.Sprintf("its checkpoint of %d records cannot be believed: %s", kept.Size, strings.TrimPrefix(err.Error(), "audit: "))}
 		}
 		if c.Writer != kept.Writer || c.Size != kept.Size {
 			return &chain.MismatchError{Writer: kept.Writer, Problem: fmt.Sprintf("in the place of its checkpoint of %d records stands another", kept.Size)}

