@@ -64,7 +64,7 @@ func (w *walk) readLetters(ctx context.Context) error {
 func (w *walk) readDropped(ctx context.Context) error {
 	w.byDrop = map[month]*audit.Drop{}
 	const query = "SELECT class, month, writer, part, records, leaves FROM plumbline_audit.dropped ORDER BY class, month, writer, part"
-	rows, err := w.tx.Query(ctx, query, pgx.QueryResultFormats{pgx.BinaryFormatCode})
+	rows, err := w.tx.Query(ctx, query)
 	if err != nil {
 		return err
 	}

@@ -178,7 +178,7 @@ func (w *walk) keptLeaf(ctx context.Context, f *follower) (leaf [32]byte, ok boo
 func readPart(ctx context.Context, tx pgx.Tx, m month, writer string, part int64) ([]keptLeaf, error) {
 	const query = `SELECT leaves FROM plumbline_audit.dropped WHERE (class, month, writer, part) = ($1::text, $2::text, $3::text, $4::bigint)`
 	var data []byte
-	if err := tx.QueryRow(ctx, query, pgx.QueryResultFormats{pgx.BinaryFormatCode}, m.class, m.month, writer, part).Scan(&data); err != nil {
+	if err := tx.QueryRow(ctx, query, m.class, m.month, writer, part).Scan(&data); err != nil {
 		return nil, err
 	}
 	leaves := make([]keptLeaf, 0, len(data)/leafBytes)
