@@ -3,7 +3,6 @@ package cli
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -102,7 +101,7 @@ func (c auditVerifyCmd) publicKeys(s *session) (all []string, err error) {
 
 // readCheckpoints reads the checkpoints in a log.
 func readCheckpoints(s *session, path string, keys chain.Keys) ([]chain.Checkpoint, error) {
-	var in io.Reader = s.in
+	in := s.in
 	if path != "-" {
 		f, err := os.Open(path)
 		if err != nil {

@@ -182,13 +182,17 @@ func TestThousandRecordsAreSigned(t *testing.T) {
 // TestWhatWasTamperedWithIsNamed, in a log that is its own store.
 func TestWhatWasTamperedWithIsNamed(t *testing.T) {
 	for _, c := range []struct{ name, statement, want string }{
-		{"the end cut off", "DELETE FROM entries WHERE id > 4; DELETE FROM checkpoints WHERE size > 4; UPDATE state SET value = 0 WHERE name = 'indexed'; DELETE FROM by_exchange; DELETE FROM spans",
-			"records 5 to 8: some are missing"},
+		{
+			"the end cut off", "DELETE FROM entries WHERE id > 4; DELETE FROM checkpoints WHERE size > 4; UPDATE state SET value = 0 WHERE name = 'indexed'; DELETE FROM by_exchange; DELETE FROM spans",
+			"records 5 to 8: some are missing",
+		},
 		{"checkpoints removed", "DELETE FROM checkpoints WHERE size = 4", "checkpoint of 4 records was published, and is missing"},
 		{"a checkpoint replaced", "UPDATE checkpoints SET note = (SELECT note FROM checkpoints WHERE size = 4) WHERE size = 8", "in the place of its checkpoint of 8 records stands another"},
 		{"a checkpoint changed", "UPDATE checkpoints SET note = CAST(replace(CAST(note AS TEXT), 'time 2', 'time 3') AS BLOB) WHERE size = 8", "cannot be believed"},
-		{"said to be released", "UPDATE writers SET released = 8; UPDATE state SET value = 8 WHERE name = 'released'; DELETE FROM entries WHERE id < 8; UPDATE state SET value = 0 WHERE name = 'indexed'; DELETE FROM by_exchange; DELETE FROM spans",
-			"they are not here: they are said to have been shipped"},
+		{
+			"said to be released", "UPDATE writers SET released = 8; UPDATE state SET value = 8 WHERE name = 'released'; DELETE FROM entries WHERE id < 8; UPDATE state SET value = 0 WHERE name = 'indexed'; DELETE FROM by_exchange; DELETE FROM spans",
+			"they are not here: they are said to have been shipped",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)

@@ -164,8 +164,14 @@ func (r *row) problem() string {
 // saysShort reports whether the columns are those of a summary, where all of it is short enough to stand in columns whole.
 func (r *row) saysShort(s *audit.Summary) bool {
 	for _, pair := range [...][2][]byte{
-		{r.kind, s.Kind}, {r.exchange, s.Exchange}, {r.user, s.User}, {r.team, s.Team}, {r.app, s.App}, {r.action, s.Action},
-		{r.reason, s.Reason}, {r.modelOf, s.Model},
+		{r.kind, s.Kind},
+		{r.exchange, s.Exchange},
+		{r.user, s.User},
+		{r.team, s.Team},
+		{r.app, s.App},
+		{r.action, s.Action},
+		{r.reason, s.Reason},
+		{r.modelOf, s.Model},
 	} {
 		if !bytes.Equal(pair[0], pair[1]) {
 			return false
