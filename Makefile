@@ -68,6 +68,7 @@ chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by th
 	PLUMBLINE_OUTAGE=30m go test -timeout 1h -run PostgresAway -v ./internal/audit/postgres
 	go test -timeout 1h -run 'WhateverIsRecorded|ChangedSpool' -rapid.checks=3000 ./internal/audit/postgres
 	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
+	PLUMBLINE_TAMPERINGS=10000 go test -timeout 1h -run Tamperings -v ./internal/audit/postgres
 	go test -timeout 10m -run '^$$' -bench RedisAway -benchtime 40x ./internal/app
 	PLUMBLINE_HISTORIES=1000 go test -timeout 1h -run Histories -v ./internal/quota/redis
 	go test -timeout 6h -run 'TestConformance$$/random' ./internal/quota/redis -rapid.checks=20000

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/extproc"
@@ -36,18 +38,22 @@ type Options struct {
 	Config config.Config
 	Build  telemetry.Build
 	Log    *slog.Logger
+	// Out is the standard output, where audit.checkpoints.sink may have checkpoints go. Nil for nowhere.
+	Out io.Writer
 }
 
 // App is a Plumbline that is built and, between Run's start and end, serves.
 type App struct {
 	cfg        config.Config
 	log        *slog.Logger
+	out        io.Writer
 	store      store.Store
 	bell       *bell // nil without a Redis
 	wake       chan struct{}
 	directory  *store.Directory
 	audit      *audit.Log
 	records    *records // nil without Postgres
+	notary     *notary.Notary
 	refusals   *audit.Refusals
 	trail      *trail
 	sealing    *sealing
@@ -76,7 +82,7 @@ const admitMargin = 300 * time.Millisecond
 
 // New builds a Plumbline. What it opened is closed again when it fails.
 func New(ctx context.Context, o Options) (_ *App, err error) {
-	a := &App{cfg: o.Config, log: o.Log, limitsChanged: make(chan struct{}, 1)}
+	a := &App{cfg: o.Config, log: o.Log, out: o.Out, limitsChanged: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			a.close(context.WithoutCancel(ctx))
@@ -144,6 +150,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.sealing.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.records.run(background)) })
 	group.Go(func() error { return a.watchAudit(background) })
+	group.Go(func() error { return ignoreCancel(a.notary.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
 	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
@@ -204,7 +211,7 @@ func (a *App) close(ctx context.Context) {
 		errs = append(errs, a.roller.close(ctx))
 	}
 	if a.audit != nil {
-		errs = append(errs, a.records.close(ctx, a.audit), a.audit.Close(ctx))
+		errs = append(errs, a.records.close(ctx, a.audit, a.notary), a.audit.Close(ctx))
 	}
 	if a.store != nil {
 		errs = append(errs, a.store.Close())

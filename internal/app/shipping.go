@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/notary"
 	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
 	"github.com/plumbline/plumbline/internal/audit/ship"
 	"github.com/plumbline/plumbline/internal/audit/takeover"
@@ -57,15 +58,19 @@ func OpenRecords(ctx context.Context, c config.Config) (*auditpg.Store, *pgpool.
 // openRecords makes the shipper, with Postgres; what it ships to is checked at the start, and may be away later.
 func (a *App) openRecords(ctx context.Context) error {
 	if a.cfg.Postgres.URL.IsZero() {
-		return nil
+		return a.openNotary(nil)
 	}
 	store, pool, err := OpenRecords(ctx, a.cfg)
 	if err != nil {
 		return fmt.Errorf("the audit in Postgres: %w", err)
 	}
+	if err := a.openNotary(store); err != nil {
+		return errors.Join(err, pool.Close())
+	}
 	o := ship.Options{Source: a.audit, Destination: store, Owed: chargesOwed, Now: time.Now, Log: a.log}
+	o.Hold = a.notary.Hold
 	if a.roller != nil {
-		o.Hold = a.roller.hold
+		o.Hold = func() audit.Position { return min(a.notary.Hold(), a.roller.hold()) }
 	}
 	if a.cfg.Audit.Durability == config.DurabilityReplicated {
 		o.Wake, o.Told = a.audit.Waiting(), a.audit.Shipping
@@ -88,19 +93,22 @@ func (r *records) run(ctx context.Context) error {
 	return group.Wait()
 }
 
-// close ships what there is, as long as ctx allows: what is left is shipped by the next start.
-func (r *records) close(ctx context.Context, log *audit.Log) error {
-	if r == nil {
-		return nil
-	}
+// close ships and signs what there is, as long as ctx allows: the next start does the rest.
+func (r *records) close(ctx context.Context, log *audit.Log, n *notary.Notary) error {
 	limited, cancel := context.WithTimeout(ctx, drainLimit) // the log's own end must not wait for a server that is away
 	defer cancel()
 	_, err := log.End(limited) // the last of it is in the tables then
-	if err == nil {
+	if err == nil && r != nil {
 		err = r.shipper.Drain(limited)
 	}
+	if err == nil && n != nil {
+		err = n.Finish(limited)
+	}
 	if err != nil {
-		err = fmt.Errorf("shipping the rest of the audit, which the next start does: %w", err)
+		err = fmt.Errorf("shipping and signing the rest of the audit, which the next start does: %w", err)
+	}
+	if r == nil {
+		return err
 	}
 	return errors.Join(err, r.pool.Close())
 }

@@ -246,6 +246,7 @@ func (a *App) gauges() telemetry.Gauges {
 		BodyBytesInFlight:   func() float64 { return float64(a.extproc.BodyBytesInFlight()) },
 		AuditHealthy:        func() bool { return a.audit.Healthy() == nil },
 		Spool:               a.records.spoolGauges(),
+		Checkpoints:         a.checkpointGauges,
 		DirectoryVersion:    func() float64 { return float64(a.directory.Snapshot().Generation()) },
 		DirectoryAge:        func() float64 { return a.directory.Age().Seconds() },
 		DirectoryFailures:   func() float64 { return float64(a.directory.Failures()) },

@@ -34,7 +34,7 @@ var layers = [][]string{
 	{
 		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
-		"internal/audit/takeover",
+		"internal/audit/takeover", "internal/audit/notary",
 	},
 	{"internal/app"},
 	{"internal/simulate"},

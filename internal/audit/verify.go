@@ -37,47 +37,46 @@ func (e *BadEntryError) Error() string {
 // Of a log that is the spool of another store, it checks what is still here: what was let go of is checked there.
 //
 // It finds what was changed or taken out of the middle. That the end of a writer's records is missing, or that a record
-// was rewritten together with its hash, shows only against hashes kept elsewhere.
+// was rewritten together with its hash, shows only against hashes kept elsewhere: see package notary.
 func (r *Reader) Verify(ctx context.Context) (Verified, error) {
+	walked, err := r.Walk(ctx, func(string, uint64, [32]byte) error { return nil })
+	return walked.Verified, err
+}
+
+// Walk does what Verify does, and visits each record's leaf hash, but for those of writers of which something was let go of.
+func (r *Reader) Walk(ctx context.Context, visit Visit) (seen Walked, err error) {
 	var (
-		seen Verified
 		last = map[string]uint64{} // number by writer
 		from Position
 	)
-	for {
-		start := from
-		page, err := r.stored(ctx, from)
-		if err != nil {
-			return seen, fmt.Errorf("audit: verifying: %w", err)
+	if seen.Released, err = r.releasedOfAll(ctx); err != nil {
+		return seen, err
+	}
+	see := func(writer string, seq uint64, leaf [32]byte) error {
+		last[writer] = seq
+		seen.Records++
+		seen.Writers = int64(len(last))
+		if seen.Released[writer] > 0 {
+			return nil
 		}
-		for _, s := range page {
-			e := s.entry
-			if problem := s.problem(last[e.Writer]); problem != "" {
-				return seen, &BadEntryError{e.Position, e.Writer, e.Seq, problem}
-			}
-			last[e.Writer] = e.Seq
-			from = e.Position
-			seen.Records++
-			seen.Writers = int64(len(last))
+		return visit(writer, seq, leaf)
+	}
+	for more := true; more; {
+		if from, err = r.walkTables(ctx, from, last, see); err != nil {
+			return seen, err
 		}
-		if len(page) == 0 {
-			if err := r.verifyIndexes(ctx, indexSurplus); err != nil {
-				return seen, err
-			}
-			more, err := r.verifyJournal(ctx, from, last, &seen)
-			if err != nil || !more {
-				return seen, err
-			}
-			continue
+		if err := r.verifyIndexes(ctx, indexSurplus); err != nil {
+			return seen, err
 		}
-		if err := r.verifyIndexes(ctx, indexGaps, sql.Named("from", start), sql.Named("to", from)); err != nil {
+		if more, err = r.walkJournal(ctx, from, last, see); err != nil {
 			return seen, err
 		}
 	}
+	return seen, nil
 }
 
-// verifyJournal checks the entries that the tables do not hold yet. more reports that the tables hold others by now.
-func (r *Reader) verifyJournal(ctx context.Context, from Position, last map[string]uint64, seen *Verified) (more bool, err error) {
+// walkJournal goes through the entries that the tables do not hold yet. more reports that the tables hold others by now.
+func (r *Reader) walkJournal(ctx context.Context, from Position, last map[string]uint64, see Visit) (more bool, err error) {
 	recent, err := r.recent(ctx)
 	if err != nil {
 		return false, fmt.Errorf("audit: verifying: %w", err)
@@ -94,11 +93,35 @@ func (r *Reader) verifyJournal(ctx context.Context, from Position, last map[stri
 		if want := last[f.writer] + 1; f.seq != want {
 			return false, &BadEntryError{f.position, f.writer, f.seq, fmt.Sprintf("number %d was expected: records are missing", want)}
 		}
-		last[f.writer] = f.seq
-		seen.Records++
+		if err := see(f.writer, f.seq, LeafHash(f.canonical, f.writer, f.seq)); err != nil {
+			return false, err
+		}
 	}
-	seen.Writers = int64(len(last))
 	return false, nil
+}
+
+// releasedOfAll gives, by writer, up to which number entries may be gone since another store has them.
+func (r *Reader) releasedOfAll(ctx context.Context) (map[string]uint64, error) {
+	rows, err := r.db.QueryContext(ctx, "SELECT name, released FROM writers WHERE released > 0")
+	if err != nil {
+		return nil, fmt.Errorf("audit: verifying: %w", err)
+	}
+	defer rows.Close()
+	all := map[string]uint64{}
+	for rows.Next() {
+		var (
+			name string
+			upTo uint64
+		)
+		if err := rows.Scan(&name, &upTo); err != nil {
+			return nil, fmt.Errorf("audit: verifying: %w", err)
+		}
+		all[name] = upTo
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("audit: verifying: %w", err)
+	}
+	return all, nil
 }
 
 // releasedOf gives the number up to which a writer's entries may be gone since another store has them.
@@ -129,69 +152,4 @@ func (r *Reader) verifyIndexes(ctx context.Context, problems []indexProblem, arg
 		return bad
 	}
 	return nil
-}
-
-// stored reads a page of entries. One long read would keep the writer from starting its WAL over.
-func (r *Reader) stored(ctx context.Context, after Position) ([]stored, error) {
-	const query = `SELECT e.id, coalesce(w.name, ''), e.seq, e.leaf, e.time, e.kind, e.exchange, e.user, e.team, e.app, e.action,
-		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record,
-		coalesce(w.released, 0), (SELECT value FROM state WHERE name = 'released')
-		FROM entries AS e LEFT JOIN writers AS w ON w.id = e.writer WHERE e.id > ? ORDER BY e.id LIMIT ?`
-	rows, err := r.db.QueryContext(ctx, query, after, maxLimit)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var page []stored
-	for rows.Next() {
-		var s stored
-		if err := s.scan(rows); err != nil {
-			return nil, err
-		}
-		page = append(page, s)
-	}
-	return page, rows.Err()
-}
-
-// stored is an entry with its columns as they are.
-type stored struct {
-	entry Entry
-	leaf  []byte
-	row   row
-	// What was let go of: numbers of the writer up to the one may be gone, and entries up to the other.
-	releasedSeq uint64
-	released    Position
-}
-
-func (s *stored) scan(rows *sql.Rows) error {
-	settled := &s.row.settled
-	return rows.Scan(&s.entry.Position, &s.entry.Writer, &s.entry.Seq, &s.leaf, &s.row.time, &s.row.kind, &s.row.exchange,
-		&s.row.user, &s.row.team, &s.row.app, &s.row.action, &s.row.reason, &s.row.model,
-		&settled[0], &settled[1], &settled[2], &settled[3], &settled[4], &s.row.canonical, &s.releasedSeq, &s.released)
-}
-
-// problem says what is wrong with the entry, or nothing. last is the number of its writer's last entry before it.
-func (s *stored) problem(last uint64) string {
-	e := &s.entry
-	if e.Writer == "" {
-		return "its writer is missing"
-	}
-	want := max(last, s.releasedSeq) + 1
-	if e.Position <= s.released { // one that was kept: others between it and the last may be gone
-		want = max(last+1, min(e.Seq, s.releasedSeq))
-	}
-	if e.Seq != want {
-		return fmt.Sprintf("number %d was expected: records are missing", want)
-	}
-	if leaf := LeafHash(s.row.canonical, e.Writer, e.Seq); string(leaf[:]) != string(s.leaf) {
-		return "its hash is not that of its record"
-	}
-	rec, err := Decode(s.row.canonical)
-	if err != nil {
-		return "its record cannot be read"
-	}
-	if columnsOf(rec) != s.row.columns {
-		return "its columns do not say what its record says"
-	}
-	return ""
 }

@@ -16,12 +16,13 @@ import (
 )
 
 type auditCmd struct {
-	Search      auditSearchCmd      `cmd:"" help:"Find audit records, the newest first."`
-	Verify      auditVerifyCmd      `cmd:"" help:"Check that no audit record is missing or changed."`
-	Reveal      auditRevealCmd      `cmd:"" help:"Show what the records of an exchange hold sealed. That you look is recorded."`
-	Erase       auditEraseCmd       `cmd:"" help:"Destroy somebody's key: nothing that was sealed under it can be read again."`
-	Keys        auditKeyCmd         `cmd:"" name:"key" help:"The master keys, which wrap each person's key."`
-	Deadletters auditDeadlettersCmd `cmd:"" help:"Audit records that Postgres refused."`
+	Search        auditSearchCmd        `cmd:"" help:"Find audit records, the newest first."`
+	Verify        auditVerifyCmd        `cmd:"" help:"Check that no audit record is missing or changed."`
+	Reveal        auditRevealCmd        `cmd:"" help:"Show what the records of an exchange hold sealed. That you look is recorded."`
+	Erase         auditEraseCmd         `cmd:"" help:"Destroy somebody's key: nothing that was sealed under it can be read again."`
+	MasterKey     auditMasterKeyCmd     `cmd:"" help:"The master keys, which wrap each person's key."`
+	CheckpointKey auditCheckpointKeyCmd `cmd:"" help:"The key that signs checkpoints."`
+	Deadletters   auditDeadlettersCmd   `cmd:"" help:"Audit records that Postgres refused."`
 }
 
 type auditSearchCmd struct {
@@ -90,22 +91,6 @@ func (c auditSearchCmd) Run(s *session) error {
 	})
 }
 
-type auditVerifyCmd struct{}
-
-func (auditVerifyCmd) Run(s *session) error {
-	return s.withRecords(func(r auditRecords) error {
-		verified, err := r.Verify(s.ctx)
-		var bad *audit.BadEntryError
-		if errors.As(err, &bad) {
-			return s.problems(err)
-		}
-		if err != nil {
-			return err
-		}
-		return s.say(verified, "%d records of %d writers: none is missing or changed", verified.Records, verified.Writers)
-	})
-}
-
 type tailCmd struct {
 	Verdict string `help:"Only this verdict: allow, warn or block." enum:",allow,warn,block" default:""`
 }
@@ -163,7 +148,6 @@ func (s *session) followRecord() func(core.Record) error {
 // auditRecords are the records of one process, or in Postgres those of all.
 type auditRecords interface {
 	Search(ctx context.Context, q audit.Query) (entries []audit.Entry, next string, err error)
-	Verify(ctx context.Context) (audit.Verified, error)
 }
 
 // withRecords opens the records in Postgres when postgres.url is set, else those of the data directory.

@@ -18,6 +18,8 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/chain"
+	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/sqlite"
 	"github.com/plumbline/plumbline/internal/testkit"
@@ -77,6 +79,9 @@ func replaySession(t *testing.T, path string, env ...string) (archive *txtar.Arc
 	t.Chdir(t.TempDir())
 	seedAudit(t, "seeded", false)
 	seedAudit(t, "tampered", true)
+	seedSigned(t, "signed", "")
+	seedSigned(t, "rewritten", "UPDATE entries SET record = ?, leaf = ?, user = 'eve' WHERE id = 3")
+	seedSigned(t, "unchecked", "DELETE FROM checkpoints WHERE size = 3")
 	seedTraffic(t, "traffic", false)
 	seedTraffic(t, "altered", true)
 	for i, f := range archive.Files {
@@ -175,6 +180,7 @@ var masks = []struct {
 	{keyID, "<key id>"},
 	{regexp.MustCompile(`\b[A-Z2-7]{26}\b`), "<token id>"},
 	{regexp.MustCompile(`pl_[0-9A-Za-z]{40,}`), "<key>"},
+	{regexp.MustCompile(`plumbline\+[0-9a-f]{8}\+\S{44}`), "<public key>"},
 	{regexp.MustCompile(`eyJ[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+\.[0-9A-Za-z_-]+`), "<token>"},
 	{regexp.MustCompile(`…[0-9A-Za-z]{4}`), "…<end>"},
 	{regexp.MustCompile(`<time>([+-]\d\d:\d\d)?Z? \(in [^)]*\)`), "<time> (in <a while>)"},
@@ -229,6 +235,61 @@ func seedAudit(t *testing.T, dir string, tampered bool) {
 	if _, err := db.ExecContext(t.Context(), "UPDATE entries SET user = 'eve' WHERE id = 2"); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// seedSigned is seedAudit with checkpoints in the log and in a file, both named after dir, of the first three records and of
+// all. change is what is done to the log afterwards; in it stand the bytes and the hash of a forged record.
+func seedSigned(t *testing.T, dir, change string) {
+	t.Helper()
+	seedAudit(t, dir, false)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := app.AuditPath(dir)
+	log, err := audit.Open(t.Context(), audit.Options{Path: path, Durability: audit.CrashSafe, Now: time.Now})
+	must(err)
+	key, _, err := notary.ReadOrMakeKey(filepath.Join(dir, "checkpoint.key"))
+	must(err)
+	keys, err := chain.ParseKeys(key.Public)
+	must(err)
+	at := func() time.Time { return time.Date(2020, 5, 4, 10, 0, 0, 0, time.UTC) }
+	for _, upTo := range []audit.Position{3, 5} {
+		n := notary.New(notary.Options{Log: upToLog{log, upTo}, Signer: key.Signer, Keys: keys, Sink: notary.NewFile(dir+".log", at), Now: at})
+		must(n.Finish(t.Context()))
+	}
+	must(log.Close(t.Context()))
+	if change == "" {
+		return
+	}
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	must(err)
+	defer db.Close()
+	var writer string
+	must(db.QueryRowContext(t.Context(), "SELECT w.name FROM entries AS e JOIN writers AS w ON w.id = e.writer WHERE e.id = 3").Scan(&writer))
+	forged := records()[2]
+	forged.Principal.User = "eve"
+	canonical, err := audit.Canonical(forged)
+	must(err)
+	leaf := audit.LeafHash(canonical, writer, 3)
+	if !strings.Contains(change, "?") {
+		_, err = db.ExecContext(t.Context(), change)
+	} else if _, err = db.ExecContext(t.Context(), change, canonical, leaf[:]); err == nil {
+		_, err = db.ExecContext(t.Context(), "UPDATE by_user SET user = 'eve' WHERE entry = 3")
+	}
+	must(err)
+}
+
+// upToLog shows the entries up to a position only.
+type upToLog struct {
+	*audit.Log
+	end audit.Position
+}
+
+func (l upToLog) Leaves(ctx context.Context, after, upTo audit.Position, limit int) ([]audit.Leaf, error) {
+	return l.Log.Leaves(ctx, after, min(upTo, l.end), limit)
 }
 
 // records are an exchange that was allowed, one that was refused, a sum of refusals and a change.

@@ -129,24 +129,24 @@ func (c auditEraseCmd) Run(s *session) error {
 	})
 }
 
-type auditKeyCmd struct {
-	Create auditKeyCreateCmd `cmd:"" help:"Make a file with a new master key, for audit.master_key_file."`
-	List   auditKeyListCmd   `cmd:"" help:"List the master keys, and how many keys each wraps, without the keys themselves."`
-	Rotate auditKeyRotateCmd `cmd:"" help:"Put a new master key into the file. Those before it unwrap until they are pruned."`
-	Rewrap auditKeyRewrapCmd `cmd:"" help:"Wrap every key by the current master key."`
-	Prune  auditKeyPruneCmd  `cmd:"" help:"Take the master keys that wrap nothing any more out of the file."`
+type auditMasterKeyCmd struct {
+	Create auditMasterKeyCreateCmd `cmd:"" help:"Make a file with a new master key, for audit.master_key_file."`
+	List   auditMasterKeyListCmd   `cmd:"" help:"List the master keys, and how many keys each wraps, without the keys themselves."`
+	Rotate auditMasterKeyRotateCmd `cmd:"" help:"Put a new master key into the file. Those before it unwrap until they are pruned."`
+	Rewrap auditMasterKeyRewrapCmd `cmd:"" help:"Wrap every key by the current master key."`
+	Prune  auditMasterKeyPruneCmd  `cmd:"" help:"Take the master keys that wrap nothing any more out of the file."`
 }
 
-type auditKeyCreateCmd struct {
+type auditMasterKeyCreateCmd struct {
 	File string `arg:"" help:"The file to make. Keep it, and its copies, apart from the database and its copies." type:"path"`
 }
 
-func (c auditKeyCreateCmd) Run(s *session) error {
+func (c auditMasterKeyCreateCmd) Run(s *session) error {
 	masters := seal.NewMasterKeys()
 	return s.done(seal.CreateMasterFile(c.File, masters), "master key %s is in %s", masters.Current(), c.File)
 }
 
-type auditKeyListCmd struct{}
+type auditMasterKeyListCmd struct{}
 
 // listedMaster is a master key as it is shown.
 type listedMaster struct {
@@ -156,7 +156,7 @@ type listedMaster struct {
 	Wraps   int    `json:"wraps"`
 }
 
-func (auditKeyListCmd) Run(s *session) error {
+func (auditMasterKeyListCmd) Run(s *session) error {
 	masters, err := s.masterKeys()
 	if err != nil {
 		return err
@@ -181,16 +181,16 @@ func (auditKeyListCmd) Run(s *session) error {
 	})
 }
 
-type auditKeyRotateCmd struct{}
+type auditMasterKeyRotateCmd struct{}
 
-func (auditKeyRotateCmd) Run(s *session) error {
-	return s.changeMasters("master key %s wraps new keys once a process reads the file; then: plumbline audit key rewrap",
+func (auditMasterKeyRotateCmd) Run(s *session) error {
+	return s.changeMasters("master key %s wraps new keys once a process reads the file; then: plumbline audit master-key rewrap",
 		func(m *seal.MasterKeys, _ map[string]int) (*seal.MasterKeys, error) { return m.Rotated() })
 }
 
-type auditKeyRewrapCmd struct{}
+type auditMasterKeyRewrapCmd struct{}
 
-func (auditKeyRewrapCmd) Run(s *session) error {
+func (auditMasterKeyRewrapCmd) Run(s *session) error {
 	masters, err := s.masterKeys()
 	if err != nil {
 		return err
@@ -201,13 +201,13 @@ func (auditKeyRewrapCmd) Run(s *session) error {
 	})
 }
 
-type auditKeyPruneCmd struct{}
+type auditMasterKeyPruneCmd struct{}
 
-func (auditKeyPruneCmd) Run(s *session) error {
+func (auditMasterKeyPruneCmd) Run(s *session) error {
 	return s.changeMasters("master key %s alone is left", func(m *seal.MasterKeys, wraps map[string]int) (*seal.MasterKeys, error) {
 		for _, id := range m.IDs() {
 			if id != m.Current() && wraps[id] > 0 {
-				return nil, fmt.Errorf("master key %s still wraps %d keys: plumbline audit key rewrap", id, wraps[id])
+				return nil, fmt.Errorf("master key %s still wraps %d keys: plumbline audit master-key rewrap", id, wraps[id])
 			}
 		}
 		return m.Only(), nil
@@ -237,7 +237,7 @@ func (s *session) changeMasters(done string, change func(*seal.MasterKeys, map[s
 }
 
 // errNoMasters is what commands say that need master keys.
-var errNoMasters = errors.New("audit.master_key_file is not set: plumbline audit key create makes one")
+var errNoMasters = errors.New("audit.master_key_file is not set: plumbline audit master-key create makes one")
 
 // masterKeys reads the master keys. Whoever may read their file may read what is sealed.
 func (s *session) masterKeys() (*seal.MasterKeys, error) {

@@ -3,8 +3,10 @@ package cli
 import (
 	"fmt"
 	"log/slog"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"syscall"
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/config"
@@ -24,7 +26,9 @@ func (serveCmd) Run(s *session) error {
 	if _, set := s.variable("GOMAXPROCS"); !set {
 		runtime.GOMAXPROCS(processors(runtime.GOMAXPROCS(0), runtime.NumCPU(), cfg.ExtProc.Listen == ""))
 	}
-	a, err := app.New(s.ctx, app.Options{Config: cfg, Build: version(), Log: s.logger(cfg.Log)})
+	// Whoever reads the checkpoints on standard output may go away: that is an error there, and not the end of the process.
+	signal.Ignore(syscall.SIGPIPE)
+	a, err := app.New(s.ctx, app.Options{Config: cfg, Build: version(), Log: s.logger(cfg.Log), Out: s.out})
 	if err != nil {
 		return err
 	}

@@ -88,10 +88,17 @@ type Audit struct {
 	TakeOver          string        `json:"take_over" doc:"With postgres.url: a directory that holds the data directories of several replicas, such as the one above data_dir on a volume that they share. What replicas that are gone have left there is shipped to Postgres."`
 	Content           Content       `json:"content" doc:"What is kept of prompts and answers. none: nothing. hash: a keyed hash. redacted: the text, sealed, after secrets and personal data were masked. sealed: the text, sealed. All but none need master_key_file. See docs/how-to/content.md."`
 	ContentLimit      Bytes         `json:"content_limit" doc:"How much text of a prompt is kept, the newest, and how much of each text of an answer, its beginning."`
-	MasterKeyFile     string        `json:"master_key_file" doc:"File of the master keys, readable by its owner only, that wrap each person's key. plumbline audit key create makes one. Without it nothing at all is recorded that derives from a prompt, not even the words that explain a score."`
+	MasterKeyFile     string        `json:"master_key_file" doc:"File of the master keys, readable by its owner only, that wrap each person's key. plumbline audit master-key create makes one. Without it nothing at all is recorded that derives from a prompt, not even the words that explain a score."`
 	CalibrationSample Percent       `json:"calibration_sample" doc:"Share of prompts that is kept sealed for calibration, whatever content says. 0%: none."`
 	CalibrationKeep   time.Duration `json:"calibration_keep" doc:"How long they are kept at most. Then the key of their day is destroyed."`
 	Addresses         Addresses     `json:"addresses" doc:"What is recorded of callers' network addresses. full: all. network: the /24, or /48. none: nothing."`
+	Checkpoints       Checkpoints   `json:"checkpoints"`
+}
+
+// Checkpoints says how records are made tamper-evident. See docs/how-to/audit-verify.md.
+type Checkpoints struct {
+	KeyFile string `json:"key_file" doc:"The key that signs checkpoints of the audit, in a file that only its owner and group can read; plumbline audit checkpoint-key create makes one. Empty: checkpoint.key in data_dir, made at the first start. Replicas may share one."`
+	Sink    Sink   `json:"sink" doc:"The second place that checkpoints are written to, out of reach of whoever owns the records: stdout, or file: and the path of a file that is only appended to."`
 }
 
 // Quota says where limits are counted.
@@ -156,7 +163,7 @@ func Default() Config {
 			Leeway:      30 * time.Second,
 		},
 		Audit: Audit{
-			Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30,
+			Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30, Checkpoints: Checkpoints{Sink: SinkStdout},
 			Content: ContentNone, ContentLimit: 32 << 10, CalibrationKeep: 30 * 24 * time.Hour, Addresses: AddressesFull,
 		},
 		Quota:    Quota{Ledger: LedgerMemory},

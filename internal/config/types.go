@@ -189,3 +189,30 @@ const (
 
 // Values lists the forms.
 func (Format) Values() []string { return []string{string(FormatText), string(FormatJSON)} }
+
+// Sink is a place that lines are written to: the standard output, or a file.
+type Sink string
+
+// SinkStdout is the standard output.
+const SinkStdout Sink = "stdout"
+
+// File gives the path of the file, empty for the standard output.
+func (s Sink) File() string {
+	path, _ := strings.CutPrefix(string(s), filePrefix)
+	if s == SinkStdout {
+		return ""
+	}
+	return path
+}
+
+// TypeName says how a sink is written.
+func (Sink) TypeName() string { return "stdout, or file: and a path" }
+
+// UnmarshalText reads a sink.
+func (s *Sink) UnmarshalText(text []byte) error {
+	*s = Sink(text)
+	if path, isFile := strings.CutPrefix(string(text), filePrefix); *s != SinkStdout && (!isFile || path == "") {
+		return errors.New("not " + s.TypeName())
+	}
+	return nil
+}

@@ -197,6 +197,8 @@ func (r *running) config(keyFile string) (config.Config, error) {
 		"ops.listen":        "127.0.0.1:0",
 		"shutdown.grace":    "2s",
 		"extproc.cut_grace": "1s",
+		// The tour has the standard output.
+		"audit.checkpoints.sink": "file:" + filepath.Join(r.o.DataDir, "checkpoints.log"),
 		// The stand-in's models are in no price table, and nothing is free.
 		"prices.unknown_input":  "150000",
 		"prices.unknown_output": "600000",

@@ -57,7 +57,7 @@ func ParseMasterKeys(data []byte) (*MasterKeys, error) {
 		}
 	}
 	if m.current == "" {
-		return nil, errors.New("holds no key: make one with plumbline audit key create")
+		return nil, errors.New("holds no key: make one with plumbline audit master-key create")
 	}
 	return m, nil
 }

@@ -193,6 +193,15 @@ type Gauges struct {
 	DirectoryAge        func() float64 // seconds
 	DirectoryFailures   func() float64 // a counter
 	Spool               func() Spool   // nil where records are not shipped
+	Checkpoints         func() Checkpoints
+}
+
+// Checkpoints is how the signing of audit records goes.
+type Checkpoints struct {
+	Last     time.Time // when one reached the second place, zero for never
+	Records  int64     // that it fixes
+	Failures int64
+	Waiting  time.Duration // since the oldest record has waited for one
 }
 
 // Spool is how the shipping of audit records goes.
@@ -230,6 +239,27 @@ func (m *Metrics) Watch(reg prometheus.Registerer, g Gauges) {
 		Help: "Settlements above their reservation.",
 	}, g.QuotaOverruns))
 	watchSpool(reg, g.Spool)
+	watchCheckpoints(reg, g.Checkpoints)
+}
+
+// watchCheckpoints registers the metrics of signing.
+func watchCheckpoints(reg prometheus.Registerer, of func() Checkpoints) {
+	gauge := func(name, help string, f func() float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "plumbline", Name: name, Help: help}, f))
+	}
+	gauge("audit_checkpoint_last_timestamp_seconds", "When the last signed checkpoint of the audit reached the second place, in seconds since 1970; 0 for not since the start.", func() float64 {
+		if last := of().Last; !last.IsZero() {
+			return float64(last.UnixMilli()) / 1e3
+		}
+		return 0
+	})
+	gauge("audit_checkpoint_records", "Records that it fixes, of its writer.", func() float64 { return float64(of().Records) })
+	gauge("audit_unfixed_seconds", "How long the oldest audit record waits for a signed checkpoint at the second place. Above a minute: it cannot be signed or written; traffic goes on.",
+		func() float64 { return of().Waiting.Seconds() })
+	reg.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+		Namespace: "plumbline", Name: "audit_checkpoint_failures_total",
+		Help: "Attempts to sign, keep or write checkpoints that failed, and writers of which none can be signed.",
+	}, func() float64 { return float64(of().Failures) }))
 }
 
 // watchSpool registers the metrics of the spool. Where nothing is shipped they are zero, as dashboards and alerts name them.

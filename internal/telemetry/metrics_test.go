@@ -24,6 +24,7 @@ func newTestMetrics(t *testing.T) (*prometheus.Registry, *Metrics) {
 	m.Watch(reg, Gauges{
 		QuotaReservedTokens: one, QuotaOverruns: one, StreamsOpen: one, BodyBytesInFlight: one,
 		AuditHealthy: func() bool { return true }, DirectoryVersion: one, DirectoryAge: one, DirectoryFailures: one,
+		Checkpoints: func() Checkpoints { return Checkpoints{} },
 	})
 	return reg, m
 }

@@ -2,6 +2,7 @@ package chain
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
@@ -31,6 +32,8 @@ const originPrefix = "plumbline/audit/"
 // Signer signs checkpoints with an Ed25519 key.
 type Signer struct{ key note.Signer }
 
+var errPrivate = errors.New("audit: the signing key of checkpoints cannot be read: it is one line that begins with PRIVATE+KEY+")
+
 // NewKey makes a signing key and the key that verifies its signatures. The name is what checkpoints are signed as: no
 // space and no plus sign.
 func NewKey(random io.Reader, name string) (private, public string, err error) {
@@ -45,9 +48,28 @@ func NewKey(random io.Reader, name string) (private, public string, err error) {
 func NewSigner(private string) (*Signer, error) {
 	key, err := note.NewSigner(strings.TrimSpace(private))
 	if err != nil {
-		return nil, errors.New("audit: the signing key of checkpoints cannot be read: it is one line that begins with PRIVATE+KEY+")
+		return nil, errPrivate
 	}
 	return &Signer{key}, nil
+}
+
+// PublicKey gives the key that verifies the signatures of a signing key. Its errors do not quote the key.
+func PublicKey(private string) (string, error) {
+	private = strings.TrimSpace(private)
+	if _, err := NewSigner(private); err != nil {
+		return "", err
+	}
+	// PRIVATE+KEY+name+hash+data, where the data is the algorithm and the seed, and base64 may hold a plus sign.
+	parts := strings.SplitN(private, "+", 5)
+	data, err := base64.StdEncoding.DecodeString(parts[len(parts)-1])
+	if err != nil || len(data) != 1+ed25519.SeedSize {
+		return "", errPrivate
+	}
+	public, ok := ed25519.NewKeyFromSeed(data[1:]).Public().(ed25519.PublicKey)
+	if !ok {
+		return "", errPrivate
+	}
+	return note.NewEd25519VerifierKey(parts[2], public)
 }
 
 // Sign makes the checkpoint of a tree as it is now.
@@ -88,6 +110,9 @@ func ParseKeys(public ...string) (Keys, error) {
 	return Keys{note.VerifierList(all...)}, nil
 }
 
+// ErrUnknownKey is returned for a checkpoint that may be right, and is signed by none of the keys.
+var ErrUnknownKey = errors.New("audit: a checkpoint is signed by none of the keys: give the public key that was in use")
+
 // maxNote bounds a checkpoint's text.
 const maxNote = 4096
 
@@ -100,7 +125,7 @@ func (k Keys) Parse(signed []byte) (Checkpoint, error) {
 	if err != nil {
 		var unverified *note.UnverifiedNoteError
 		if errors.As(err, &unverified) {
-			return Checkpoint{}, errors.New("audit: a checkpoint is signed by none of the keys: give the public key that was in use")
+			return Checkpoint{}, ErrUnknownKey
 		}
 		return Checkpoint{}, fmt.Errorf("audit: a checkpoint's signature does not hold: %w", err)
 	}

@@ -27,6 +27,35 @@ type Writer struct {
 // NewWriter begins the tree of a writer.
 func NewWriter(name string, signer *Signer) *Writer { return &Writer{name: name, signer: signer} }
 
+// ResumeWriter goes on with a writer whose last checkpoint had this tree.
+func ResumeWriter(name string, signer *Signer, tree Tree) *Writer {
+	return &Writer{name: name, signer: signer, tree: tree, signed: tree.Size()}
+}
+
+// Size is how many records the tree has.
+func (w *Writer) Size() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tree.Size()
+}
+
+// Subtrees gives the tree's state. See Tree.Subtrees.
+func (w *Writer) Subtrees() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.tree.Subtrees()
+}
+
+// Since is when the first record behind the last checkpoint became durable; zero when there is none.
+func (w *Writer) Since() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.tree.Size() == w.signed {
+		return time.Time{}
+	}
+	return w.since
+}
+
 // Append adds records that became durable at a time, in the order of their numbers.
 func (w *Writer) Append(at time.Time, leaves ...[sha256.Size]byte) {
 	w.mu.Lock()

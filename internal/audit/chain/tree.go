@@ -9,6 +9,8 @@ package chain
 
 import (
 	"crypto/sha256"
+	"fmt"
+	"math/bits"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -19,6 +21,27 @@ type Tree struct {
 	size uint64
 	// complete holds a root for each bit that is set in size, that of the largest subtree first.
 	complete []tlog.Hash
+}
+
+// RestoreTree gives the tree of a size whose complete subtrees have these roots, as Subtrees gave them.
+func RestoreTree(size uint64, subtrees []byte) (Tree, error) {
+	if len(subtrees) != bits.OnesCount64(size)*sha256.Size {
+		return Tree{}, fmt.Errorf("audit: a tree of %d records does not have %d bytes of subtrees", size, len(subtrees))
+	}
+	t := Tree{size: size}
+	for ; len(subtrees) > 0; subtrees = subtrees[sha256.Size:] {
+		t.complete = append(t.complete, tlog.Hash(subtrees[:sha256.Size]))
+	}
+	return t, nil
+}
+
+// Subtrees gives the roots of the complete subtrees, the largest first: with the size, all that is needed to go on.
+func (t *Tree) Subtrees() []byte {
+	all := make([]byte, 0, len(t.complete)*sha256.Size)
+	for i := range t.complete {
+		all = append(all, t.complete[i][:]...)
+	}
+	return all
 }
 
 // Append adds the hash of a leaf.

@@ -27,6 +27,8 @@ func (e *MismatchError) Error() string {
 type Verifier struct {
 	writers map[string]*writer
 	records uint64
+	last    *writer // the one that was asked for last, since most records follow one of the same writer
+	name    string  // of that
 }
 
 type writer struct {
@@ -47,7 +49,7 @@ func NewVerifier(checkpoints []Checkpoint) (*Verifier, error) {
 		slices.SortFunc(w.ahead, func(a, b Checkpoint) int { return cmp.Compare(a.Size, b.Size) })
 		for i := 1; i < len(w.ahead); i++ {
 			if a, b := &w.ahead[i-1], &w.ahead[i]; a.Size == b.Size && a.Root != b.Root {
-				return nil, &MismatchError{Writer: name, Problem: fmt.Sprintf("two checkpoints of %d records have different roots", a.Size)}
+				return nil, &MismatchError{Writer: name, Problem: fmt.Sprintf("two checkpoints of %d records have different roots: its records were rewritten and signed anew, or two processes wrote under its name, as with a copied data directory", a.Size)}
 			}
 		}
 		w.reach() // those of no records
@@ -56,11 +58,15 @@ func NewVerifier(checkpoints []Checkpoint) (*Verifier, error) {
 }
 
 func (v *Verifier) of(name string) *writer {
+	if v.last != nil && v.name == name {
+		return v.last
+	}
 	w := v.writers[name]
 	if w == nil {
 		w = &writer{}
 		v.writers[name] = w
 	}
+	v.last, v.name = w, name
 	return w
 }
 
@@ -98,6 +104,20 @@ type Coverage struct {
 	Writers int    `json:"writers"`
 	// Unfixed is how many writers have no checkpoint.
 	Unfixed int `json:"unfixed"`
+}
+
+// Fixed is how many records of a writer a checkpoint fixes, of those that were added.
+func (v *Verifier) Fixed(name string) uint64 {
+	if w := v.writers[name]; w != nil {
+		return w.verified
+	}
+	return 0
+}
+
+// Forget takes a writer out of what is verified, with its checkpoints: its records are not here.
+func (v *Verifier) Forget(name string) {
+	delete(v.writers, name)
+	v.last = nil
 }
 
 // End says that all records were added. It returns a *MismatchError if a checkpoint names records that were not.

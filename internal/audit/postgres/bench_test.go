@@ -15,6 +15,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
@@ -92,6 +94,35 @@ func filledSpool(b *testing.B, exchanges int) string {
 	}
 	must(b, log.Close(context.Background()))
 	return path
+}
+
+// BenchmarkVerify verifies records against signed checkpoints in the store and at the second place, on the machine that the
+// server runs on too.
+func BenchmarkVerify(b *testing.B) {
+	const exchanges = 15_000
+	s := newSigned(b)
+	log := openLog(b, "")
+	var group errgroup.Group
+	for caller := range 16 {
+		group.Go(func() error {
+			for i := caller; i < exchanges; i += 16 {
+				if err := appendBoth(b, log, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	must(b, group.Wait())
+	s.write(log, s.notary(log))
+	s.db.Exec(b, "VACUUM ANALYZE plumbline_audit.records")
+	b.ReportAllocs()
+	for b.Loop() {
+		if report, err := s.verify(); err != nil || report.FixedOutside != 2*exchanges {
+			b.Fatalf("%+v, %v", report, err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*2*exchanges/b.Elapsed().Seconds(), "records/s")
 }
 
 func appendBoth(b *testing.B, log *audit.Log, i int) error {

@@ -1,10 +1,14 @@
 package postgres
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/binary"
+	"errors"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
@@ -13,8 +17,8 @@ import (
 	"github.com/plumbline/plumbline/internal/postgres"
 )
 
-// verifyAtOnce is how many records Verify reads at a time.
-const verifyAtOnce = 2000
+// verifyAtOnce is how many records a walk reads at a time.
+const verifyAtOnce = 4000
 
 // Verify reads all records, as they were when it began, and checks that each leaf hash is that of its record, that the
 // columns say what the record says, and that no number of any writer is missing up to the highest that was ever stored; the
@@ -22,34 +26,53 @@ const verifyAtOnce = 2000
 // *audit.BadEntryError, without a position: records of several processes have none.
 //
 // It does not find a record that was rewritten together with its hash, or the end of a writer cut off together with its
-// count: that shows only against hashes kept elsewhere.
+// count: that shows only against hashes kept elsewhere. See package notary.
 func (s *Store) Verify(ctx context.Context) (seen audit.Verified, err error) {
+	err = s.InSnapshot(ctx, func(at *Snapshot) error {
+		walked, err := at.Walk(ctx, func(string, uint64, [32]byte) error { return nil })
+		seen = walked.Verified
+		return err
+	})
+	return seen, err
+}
+
+// Snapshot is the store as it was at one moment. Its use is not concurrent.
+type Snapshot struct{ tx pgx.Tx }
+
+// At is the store as a transaction sees it.
+func At(tx pgx.Tx) *Snapshot { return &Snapshot{tx} }
+
+// InSnapshot calls use with the store as it is now.
+func (s *Store) InSnapshot(ctx context.Context, use func(*Snapshot) error) error {
 	begin := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
-	err = pgx.BeginTxFunc(ctx, s.pool.Pool, begin, func(tx pgx.Tx) error {
-		numbers := map[string]*intervals{}
-		for after := (place{at: minTime}); ; {
-			page, err := stored(ctx, tx, after)
-			if err != nil {
-				return err
-			}
-			for i := range page {
-				r := &page[i]
-				if problem := r.problem(); problem != "" {
-					return &audit.BadEntryError{Writer: r.place.writer, Seq: uint64(r.place.seq), Problem: problem}
-				}
-				if !of(numbers, r.place.writer).add(r.place.seq, r.place.seq) {
-					return &audit.BadEntryError{Writer: r.place.writer, Seq: uint64(r.place.seq), Problem: "its number is there twice"}
-				}
-				after = r.place
-			}
-			seen.Records += int64(len(page))
-			seen.Writers = int64(len(numbers))
-			if len(page) < verifyAtOnce {
-				return dense(ctx, tx, numbers)
+	return postgres.Explain(pgx.BeginTxFunc(ctx, s.pool.Pool, begin, func(tx pgx.Tx) error { return use(At(tx)) }))
+}
+
+// Walk does what Store.Verify does, and visits each record's leaf hash.
+func (s *Snapshot) Walk(ctx context.Context, visit audit.Visit) (audit.Walked, error) {
+	w := &walk{tx: s.tx, visit: visit, followers: map[string]*follower{}}
+	if err := w.prepare(ctx); err != nil {
+		return audit.Walked{}, err
+	}
+	var p page
+	for after := (row{place: place{at: minTime}}); ; {
+		more, err := p.read(ctx, s.tx, &after)
+		if err != nil {
+			return w.found, err
+		}
+		for i := range p.rows {
+			if err := w.record(ctx, &p.rows[i]); err != nil {
+				return w.found, err
 			}
 		}
-	})
-	return seen, postgres.Explain(err)
+		w.found.Records += int64(len(p.rows))
+		if !more {
+			w.found.Writers = int64(len(w.followers)) // those that have records
+			return w.found, w.end(ctx)
+		}
+		last := &p.rows[len(p.rows)-1]
+		after.place, after.class = last.place, last.class
+	}
 }
 
 // minTime comes before all times.
@@ -57,38 +80,76 @@ const minTime = -1 << 63
 
 // row is a record with its columns as they are.
 type row struct {
-	place                                                         place
-	leaf, record                                                  []byte
-	class, kind, exchange, user, team, app, action, reason, model string
+	place
+	class                                                                  string
+	leaf, record, kind, exchange, user, team, app, action, reason, modelOf []byte
 }
 
-// stored reads the records after a place.
-func stored(ctx context.Context, tx pgx.Tx, after place) ([]row, error) {
-	const query = `SELECT recorded_at, writer, seq, leaf, record, class, kind, exchange, "user", team, app, action, reason, model
-		FROM plumbline_audit.records WHERE recorded_at >= $1::bigint AND (recorded_at, writer, seq) > ($1::bigint, $2::text, $3::bigint)
-		ORDER BY recorded_at, writer, seq LIMIT $4::bigint`
-	rows, err := tx.Query(ctx, query, after.at, after.writer, after.seq, verifyAtOnce)
-	if err != nil {
-		return nil, err
+// page is some records, whose bytes lie one after the other. It is used again for the next ones.
+type page struct {
+	rows   []row
+	bytes  []byte
+	writer string // of the last row: most have the same
+}
+
+// pageBytes bounds a page, beyond its last record.
+const pageBytes = 32 << 20
+
+// read reads the records after another. more reports that there may be others after them.
+func (p *page) read(ctx context.Context, tx pgx.Tx, after *row) (more bool, err error) {
+	const query = `SELECT recorded_at, seq, writer, class, leaf, record, kind, exchange, "user", team, app, action, reason, model
+		FROM plumbline_audit.records WHERE recorded_at >= $1::bigint AND (recorded_at, writer, seq, class) > ($1::bigint, $2::text, $3::bigint, $4::text)
+		ORDER BY recorded_at, writer, seq, class LIMIT $5::bigint`
+	p.rows, p.bytes = p.rows[:0], p.bytes[:0]
+	values := [][]byte{
+		strconv.AppendInt(nil, after.at, 10), []byte(after.writer), strconv.AppendInt(nil, after.seq, 10), []byte(after.class),
+		strconv.AppendInt(nil, verifyAtOnce, 10),
 	}
-	defer rows.Close()
-	var page []row
-	for rows.Next() {
-		var r row
-		err := rows.Scan(&r.place.at, &r.place.writer, &r.place.seq, &r.leaf, &r.record, &r.class, &r.kind, &r.exchange, &r.user, &r.team,
-			&r.app, &r.action, &r.reason, &r.model)
-		if err != nil {
-			return nil, err
-		}
-		page = append(page, r)
+	// Below pgx' own queries, which have bytes sent as text in this mode, twice as long.
+	result := tx.Conn().PgConn().ExecParams(ctx, query, values, nil, nil, []int16{pgx.BinaryFormatCode})
+	for err == nil && len(p.bytes) < pageBytes && result.NextRow() {
+		err = p.take(result.Values())
 	}
-	return page, rows.Err()
+	_, closed := result.Close()
+	return len(p.rows) == verifyAtOnce || len(p.bytes) >= pageBytes, cmp.Or(err, closed)
+}
+
+// take adds a record, whose values are the driver's.
+func (p *page) take(values [][]byte) error {
+	if len(values[0]) != 8 || len(values[1]) != 8 { // whoever owns the table can give it other types
+		return errors.New("audit: the columns of plumbline_audit.records are not those that Plumbline made")
+	}
+	keep := func(value []byte) []byte {
+		start := len(p.bytes)
+		p.bytes = append(p.bytes, value...)
+		return p.bytes[start:len(p.bytes):len(p.bytes)]
+	}
+	var r row
+	r.at, r.seq = int64(binary.BigEndian.Uint64(values[0])), int64(binary.BigEndian.Uint64(values[1]))
+	if string(values[2]) != p.writer {
+		p.writer = string(values[2])
+	}
+	r.writer = p.writer
+	r.class = "exchange"
+	if string(values[3]) != r.class {
+		r.class = string(values[3])
+	}
+	for i, field := range [...]*[]byte{
+		&r.leaf, &r.record, &r.kind, &r.exchange, &r.user, &r.team, &r.app, &r.action, &r.reason, &r.modelOf,
+	} {
+		*field = keep(values[4+i])
+	}
+	p.rows = append(p.rows, r)
+	return nil
 }
 
 // problem says what is wrong with a record, or nothing.
 func (r *row) problem() string {
-	if leaf := audit.LeafHash(r.record, r.place.writer, uint64(r.place.seq)); string(leaf[:]) != string(r.leaf) {
+	if leaf := audit.LeafHash(r.record, r.writer, uint64(r.seq)); !bytes.Equal(leaf[:], r.leaf) {
 		return "its hash is not that of its record"
+	}
+	if s, ok := audit.Summarize(r.record); ok && r.saysShort(&s) {
+		return ""
 	}
 	rec, err := audit.Decode(r.record)
 	if err != nil {
@@ -100,43 +161,81 @@ func (r *row) problem() string {
 	return ""
 }
 
+// saysShort reports whether the columns are those of a summary, where all of it is short enough to stand in columns whole.
+func (r *row) saysShort(s *audit.Summary) bool {
+	for _, pair := range [...][2][]byte{
+		{r.kind, s.Kind},
+		{r.exchange, s.Exchange},
+		{r.user, s.User},
+		{r.team, s.Team},
+		{r.app, s.App},
+		{r.action, s.Action},
+		{r.reason, s.Reason},
+		{r.modelOf, s.Model},
+	} {
+		if !bytes.Equal(pair[0], pair[1]) {
+			return false
+		}
+	}
+	return r.at == s.Time && r.class == classOf(core.RecordKind(s.Kind))
+}
+
 // says reports whether the columns are those of a record.
 func (r *row) says(rec *core.Record) bool {
 	c := columnsOf([]audit.Shipment{{Entry: audit.Entry{Record: *rec}}})
-	return r.place.at == c.at[0] && r.class == c.class[0] && r.kind == c.kind[0] && r.exchange == c.exchange[0] && r.user == c.user[0] &&
-		r.team == c.team[0] && r.app == c.app[0] && r.action == c.action[0] && r.reason == c.reason[0] && r.model == c.model[0]
+	return r.at == c.at[0] && r.class == c.class[0] && string(r.kind) == c.kind[0] && string(r.exchange) == c.exchange[0] &&
+		string(r.user) == c.user[0] && string(r.team) == c.team[0] && string(r.app) == c.app[0] && string(r.action) == c.action[0] &&
+		string(r.reason) == c.reason[0] && string(r.modelOf) == c.model[0]
 }
 
-// dense returns the first number of any writer that is neither among the records nor accounted for elsewhere.
-func dense(ctx context.Context, tx pgx.Tx, numbers map[string]*intervals) error {
-	const letters = "SELECT writer, seq, seq FROM plumbline_audit.dead_letters"
-	// Eight bytes of number, 32 of hash, for each; in order.
-	const dropped = `SELECT d.writer, n.seq, n.seq FROM plumbline_audit.dropped AS d, generate_series(0, length(d.leaves) / 40 - 1) AS i,
-		LATERAL (SELECT ('x' || encode(substr(d.leaves, i * 40 + 1, 8), 'hex'))::bit(64)::bigint AS seq) AS n`
-	for _, query := range []string{letters, dropped} {
-		err := ranges(ctx, tx, query, func(writer string, first, last int64) { of(numbers, writer).add(first, last) })
-		if err != nil {
-			return err
+// record checks a record and hands its leaf on.
+func (w *walk) record(ctx context.Context, r *row) error {
+	bad := func(problem string) error {
+		return &audit.BadEntryError{Writer: r.writer, Seq: uint64(r.seq), Problem: problem}
+	}
+	if problem := r.problem(); problem != "" {
+		return bad(problem)
+	}
+	f := w.of(r.writer)
+	if !f.numbers.add(r.seq, r.seq) {
+		return bad("its number is there twice")
+	}
+	if audit.IsDrop(string(r.exchange)) {
+		if rec, err := audit.Decode(r.record); err == nil {
+			w.declare(&rec, audit.Place{Writer: r.writer, Seq: uint64(r.seq)})
 		}
 	}
+	return w.follow(ctx, f, r.seq, [32]byte(r.leaf))
+}
+
+// end hands on what is only in the dead letters and in dropped months, and returns the first number of any writer that is
+// nowhere.
+func (w *walk) end(ctx context.Context) error {
 	highest := map[string]int64{}
-	err := ranges(ctx, tx, "SELECT name, last, last FROM plumbline_audit.writers", func(writer string, last, _ int64) { highest[writer] = last })
+	err := ranges(ctx, w.tx, "SELECT name, last FROM plumbline_audit.writers", func(writer string, last int64) { highest[writer] = last })
 	if err != nil {
 		return err
 	}
-	for _, writer := range slices.Sorted(maps.Keys(highest)) {
-		of(numbers, writer) // one of which nothing is left
-	}
-	for _, writer := range slices.Sorted(maps.Keys(numbers)) {
-		if missing := numbers[writer].missing(highest[writer]); missing != 0 {
-			return &audit.BadEntryError{Writer: writer, Seq: uint64(missing), Problem: "it is missing"}
+	for _, names := range []map[string]int64{highest, w.elsewhere} {
+		for name := range names {
+			w.of(name) // one of which no record is left
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(w.followers)) {
+		f := w.followers[name]
+		if err := w.advance(ctx, f); err != nil {
+			return err
+		}
+		if len(f.ahead) > 0 || f.next <= max(highest[name], w.elsewhere[name]) {
+			return &audit.BadEntryError{Writer: name, Seq: uint64(f.next), Problem: "it is missing"}
+		}
+	}
+	w.joinDrops()
 	return nil
 }
 
 // ranges calls fn for each row of a query.
-func ranges(ctx context.Context, tx pgx.Tx, query string, fn func(writer string, first, last int64)) error {
+func ranges(ctx context.Context, tx pgx.Tx, query string, fn func(writer string, n int64)) error {
 	rows, err := tx.Query(ctx, query)
 	if err != nil {
 		return err
@@ -144,59 +243,13 @@ func ranges(ctx context.Context, tx pgx.Tx, query string, fn func(writer string,
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			writer      string
-			first, last int64
+			writer string
+			n      int64
 		)
-		if err := rows.Scan(&writer, &first, &last); err != nil {
+		if err := rows.Scan(&writer, &n); err != nil {
 			return err
 		}
-		fn(writer, first, last)
+		fn(writer, n)
 	}
 	return rows.Err()
-}
-
-// interval is the numbers from first to last.
-type interval struct{ first, last int64 }
-
-// intervals is a set of numbers as intervals that do not touch, in order. Numbers come nearly in order, so that there are
-// few of them.
-type intervals struct{ list []interval }
-
-func of(numbers map[string]*intervals, writer string) *intervals {
-	set := numbers[writer]
-	if set == nil {
-		set = new(intervals)
-		numbers[writer] = set
-	}
-	return set
-}
-
-// add adds the numbers of an interval, and reports whether none of them was there.
-func (s *intervals) add(first, last int64) bool {
-	// The first interval that touches the new one, or comes after it.
-	i, _ := slices.BinarySearchFunc(s.list, first, func(v interval, n int64) int { return cmp.Compare(v.last, n-1) })
-	j := i
-	merged, fresh := interval{first, last}, true
-	for ; j < len(s.list) && s.list[j].first <= last+1; j++ {
-		v := s.list[j]
-		fresh = fresh && (v.last < first || v.first > last)
-		merged = interval{min(merged.first, v.first), max(merged.last, v.last)}
-	}
-	s.list = slices.Replace(s.list, i, j, merged)
-	return fresh
-}
-
-// missing is the first number from 1 up to last that is not in the set, zero when there is none.
-func (s *intervals) missing(last int64) int64 {
-	switch {
-	case len(s.list) == 0 && last > 0:
-		return 1
-	case len(s.list) == 0:
-		return 0
-	case s.list[0].first > 1:
-		return 1
-	case len(s.list) > 1 || s.list[0].last < last:
-		return s.list[0].last + 1
-	}
-	return 0
 }

@@ -1,0 +1,70 @@
+package app
+
+import (
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/audit/chain"
+	"github.com/plumbline/plumbline/internal/audit/notary"
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// openNotary makes what signs checkpoints of the audit. store is nil where the log itself is the store.
+func (a *App) openNotary(store notary.Store) error {
+	key, err := a.signingKey()
+	if err != nil {
+		return err
+	}
+	keys, err := chain.ParseKeys(key.Public)
+	if err != nil {
+		return err
+	}
+	a.notary = notary.New(notary.Options{
+		Log: a.audit, Signer: key.Signer, Keys: keys, Store: store, Sink: a.checkpointSink(), Now: time.Now, Logger: a.log,
+	})
+	a.log.Info("checkpoints of the audit are signed; keep this key where the records are verified", "key", key.Public, "sink", string(a.cfg.Audit.Checkpoints.Sink))
+	return nil
+}
+
+// signingKey reads the key that signs checkpoints. One that is configured must be there; else one is made.
+func (a *App) signingKey() (notary.Key, error) {
+	if a.cfg.Audit.Checkpoints.KeyFile != "" {
+		return notary.ReadKey(a.cfg.Audit.Checkpoints.KeyFile)
+	}
+	key, made, err := notary.ReadOrMakeKey(CheckpointKeyPath(a.cfg))
+	if made {
+		a.log.Info("made a key that signs checkpoints of the audit; whoever has it can rewrite the audit unseen", "file", CheckpointKeyPath(a.cfg))
+	}
+	return key, err
+}
+
+// CheckpointKeyPath is where the key that signs checkpoints lies.
+func CheckpointKeyPath(c config.Config) string {
+	if c.Audit.Checkpoints.KeyFile != "" {
+		return c.Audit.Checkpoints.KeyFile
+	}
+	return filepath.Join(c.DataDir, "checkpoint.key")
+}
+
+func (a *App) checkpointSink() notary.Sink {
+	if path := a.cfg.Audit.Checkpoints.Sink.File(); path != "" {
+		return notary.NewFile(path, time.Now)
+	}
+	out := a.out
+	if out == nil {
+		out = io.Discard
+	}
+	return notary.NewStream(out, time.Now)
+}
+
+// checkpointGauges are what metrics tell of checkpoints.
+func (a *App) checkpointGauges() telemetry.Checkpoints {
+	c := a.notary.Counts()
+	g := telemetry.Checkpoints{Last: c.Published, Records: c.Records, Failures: c.Failures}
+	if !c.Unfixed.IsZero() {
+		g.Waiting = max(0, time.Since(c.Unfixed))
+	}
+	return g
+}

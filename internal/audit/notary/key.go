@@ -1,0 +1,110 @@
+package notary
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/plumbline/plumbline/internal/audit/chain"
+)
+
+const (
+	// keyName is what checkpoints are signed as.
+	keyName = "plumbline"
+	// maxKey bounds a key file, in bytes.
+	maxKey = 4096
+)
+
+// Key is a signing key, and the public one that verifies its signatures.
+type Key struct {
+	Signer *chain.Signer
+	Public string
+}
+
+// ReadKey reads the signing key in a file. A file that users other than its owner and group can read is refused.
+func ReadKey(path string) (Key, error) {
+	text, err := readPrivate(path)
+	if err != nil {
+		return Key{}, err
+	}
+	signer, err := chain.NewSigner(text)
+	if err != nil {
+		return Key{}, fmt.Errorf("%s: %w (plumbline audit checkpoint-key create makes one)", path, err)
+	}
+	public, err := chain.PublicKey(text)
+	if err != nil {
+		return Key{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return Key{signer, public}, nil
+}
+
+func readPrivate(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", fmt.Errorf("the signing key of checkpoints: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return "", fmt.Errorf("the signing key of checkpoints: %w", err)
+	}
+	switch mode := info.Mode(); {
+	case !mode.IsRegular():
+		return "", fmt.Errorf("the signing key of checkpoints: %s is not a file", path)
+	case mode.Perm()&0o007 != 0:
+		return "", fmt.Errorf("the signing key of checkpoints: %s has mode %04o, so that every user can reach it: run chmod 0600 on it, or give the secret's volume defaultMode 0440; if others had access, make a new key", path, mode.Perm())
+	case info.Size() > maxKey:
+		return "", fmt.Errorf("the signing key of checkpoints: %s has %d bytes and is no key", path, info.Size())
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxKey))
+	if err != nil {
+		return "", fmt.Errorf("the signing key of checkpoints: %w", err)
+	}
+	return string(text), nil
+}
+
+// ReadOrMakeKey reads the key in a file, or makes one there when there is no file. made reports that it did.
+func ReadOrMakeKey(path string) (key Key, made bool, err error) {
+	key, err = ReadKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, false, err
+	}
+	switch err := MakeKey(path); {
+	case errors.Is(err, fs.ErrExist): // another process was first
+	case err != nil:
+		return Key{}, false, err
+	default:
+		made = true
+	}
+	key, err = ReadKey(path)
+	return key, made, err
+}
+
+// MakeKey makes a new signing key in a file of mode 0600, which must not exist. The file is there whole or not at all.
+func MakeKey(path string) (err error) {
+	private, _, err := chain.NewKey(rand.Reader, keyName)
+	if err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-key-*") // mode 0600
+	if err != nil {
+		return fmt.Errorf("making a signing key of checkpoints: %w", err)
+	}
+	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
+	_, err = temp.WriteString(private + "\n")
+	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+		return fmt.Errorf("making a signing key of checkpoints: %w", err)
+	}
+	err = os.Link(temp.Name(), path) // unlike a rename, it replaces nothing
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("making a signing key of checkpoints: %s exists, and no key is replaced: %w", path, fs.ErrExist)
+	}
+	if err != nil {
+		return fmt.Errorf("making a signing key of checkpoints: %w", err)
+	}
+	return syncDir(filepath.Dir(path))
+}

@@ -1,0 +1,265 @@
+package postgres
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// prepare reads what is kept apart from the records.
+func (w *walk) prepare(ctx context.Context) error {
+	w.elsewhere, w.parts, w.places = map[string]int64{}, map[partKey][]month{}, map[audit.Drop][]audit.Place{}
+	if err := w.readLetters(ctx); err != nil {
+		return err
+	}
+	if err := w.readDropped(ctx); err != nil {
+		return err
+	}
+	return w.readEntries(ctx)
+}
+
+// readLetters reads the hashes of records that were refused. A letter in whose place a record stands is another record, and
+// counts for nothing here.
+func (w *walk) readLetters(ctx context.Context) error {
+	w.letters = map[id][32]byte{}
+	const query = `SELECT l.writer, l.seq, l.leaf, l.record FROM plumbline_audit.dead_letters AS l WHERE NOT EXISTS (
+		SELECT FROM plumbline_audit.records AS r WHERE r.writer = l.writer AND r.seq = l.seq) ORDER BY l.writer, l.seq`
+	rows, err := w.tx.Query(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			key          id
+			leaf, record []byte
+		)
+		if err := rows.Scan(&key.writer, &key.seq, &leaf, &record); err != nil {
+			return err
+		}
+		bad := audit.BadEntryError{Writer: key.writer, Seq: uint64(key.seq)}
+		if want := audit.LeafHash(record, key.writer, uint64(key.seq)); !bytes.Equal(want[:], leaf) {
+			bad.Problem = "it is with the dead letters, and its hash is not that of its record"
+			return &bad
+		}
+		if _, twice := w.letters[key]; twice {
+			bad.Problem = "it is with the dead letters in two forms"
+			return &bad
+		}
+		w.letters[key] = [32]byte(leaf)
+		w.elsewhere[key.writer] = max(w.elsewhere[key.writer], key.seq)
+		w.found.DeadLetters++
+	}
+	return rows.Err()
+}
+
+// readDropped reads what is kept of dropped months once, for their digests and for where the hashes of a writer are.
+func (w *walk) readDropped(ctx context.Context) error {
+	w.byDrop = map[month]*audit.Drop{}
+	const query = "SELECT class, month, writer, part, records, leaves FROM plumbline_audit.dropped ORDER BY class, month, writer, part"
+	rows, err := w.tx.Query(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	digests := map[month]*audit.DropDigest{}
+	for rows.Next() {
+		var (
+			m       month
+			key     partKey
+			records int64
+			leaves  []byte
+		)
+		if err := rows.Scan(&m.class, &m.month, &key.writer, &key.part, &records, &leaves); err != nil {
+			return err
+		}
+		last, err := checkPart(m, key, records, leaves)
+		if err != nil {
+			return err
+		}
+		if w.byDrop[m] == nil {
+			w.byDrop[m], digests[m] = &audit.Drop{Class: m.class, Month: m.month}, audit.NewDropDigest()
+		}
+		w.byDrop[m].Records += records
+		digests[m].Add(key.writer, key.part, leaves)
+		w.parts[key] = append(w.parts[key], m)
+		w.elsewhere[key.writer] = max(w.elsewhere[key.writer], last)
+	}
+	for m, d := range digests {
+		w.byDrop[m].Digest = d.Sum()
+	}
+	return rows.Err()
+}
+
+// checkPart checks the form of a part, and gives its last number.
+func checkPart(m month, key partKey, records int64, leaves []byte) (last int64, err error) {
+	ok := len(leaves)%leafBytes == 0 && int64(len(leaves)/leafBytes) == records && records > 0
+	for at := 0; ok && at < len(leaves); at += leafBytes {
+		seq := int64(binary.BigEndian.Uint64(leaves[at:]))
+		ok = seq > last && seq/partNumbers == key.part
+		last = seq
+	}
+	if !ok {
+		return 0, &audit.BadEntryError{
+			Writer: key.writer, Seq: uint64(max(0, key.part*partNumbers)),
+			Problem: fmt.Sprintf("what is kept of the dropped month %s of class %s from there on is not in order", m.month, m.class),
+		}
+	}
+	return last, nil
+}
+
+// readEntries reads the declarations whose own month was dropped.
+func (w *walk) readEntries(ctx context.Context) error {
+	w.entries = map[id][]byte{}
+	rows, err := w.tx.Query(ctx, "SELECT writer, seq, record FROM plumbline_audit.drop_entries")
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			key    id
+			record []byte
+		)
+		if err := rows.Scan(&key.writer, &key.seq, &record); err != nil {
+			return err
+		}
+		w.entries[key] = record
+	}
+	return rows.Err()
+}
+
+// declare notes a record that declares a drop.
+func (w *walk) declare(rec *core.Record, at audit.Place) {
+	if d, ok := audit.DropOf(rec); ok {
+		w.places[d] = append(w.places[d], at)
+	}
+}
+
+// declareKept notes a declaration whose own month was dropped: it is the record that the kept hash is of.
+func (w *walk) declareKept(writer string, seq int64, leaf [32]byte) error {
+	record, ok := w.entries[id{writer, seq}]
+	if !ok {
+		return nil
+	}
+	if audit.LeafHash(record, writer, uint64(seq)) != leaf {
+		return &audit.BadEntryError{Writer: writer, Seq: uint64(seq), Problem: "it declares a drop, and is not the record that its hash was made of"}
+	}
+	if rec, err := audit.Decode(record); err == nil {
+		w.declare(&rec, audit.Place{Writer: writer, Seq: uint64(seq)})
+	}
+	return nil
+}
+
+// joinDrops joins what was dropped with what was declared.
+func (w *walk) joinDrops() {
+	for _, d := range w.byDrop {
+		w.found.Dropped = append(w.found.Dropped, audit.Dropped{Drop: *d, Declared: w.places[*d]})
+	}
+}
+
+// ErrNotDeclared is returned by Drop as long as no signed checkpoint in the store fixes the record that declares the drop:
+// it is to be tried again a little later.
+var ErrNotDeclared = errors.New("the drop is not declared yet: its record has not arrived, or no checkpoint fixes it yet")
+
+// ErrChanged is returned by Drop when the month holds other records than were declared: it is to be declared anew.
+var ErrChanged = errors.New("the month holds other records than were declared")
+
+// Declare gives what the dropping of a month of a class will be. Whoever drops appends its Record to the audit log first,
+// then calls Drop until that succeeds.
+func (s *Store) Declare(ctx context.Context, class, name string) (d audit.Drop, err error) {
+	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if !isMonth(class, name) {
+			return fmt.Errorf("audit: there is no month %q of class %q", name, class)
+		}
+		table := pgx.Identifier{"plumbline_audit", "records_" + class + "_" + name}.Sanitize()
+		d, err = digest(ctx, tx, class, name, `SELECT writer, seq / 100000 AS part, count(*), string_agg(int8send(seq) || leaf, '' ORDER BY seq)
+			FROM `+table+` GROUP BY writer, part ORDER BY writer, part`)
+		return err
+	})
+	return d, err
+}
+
+// Drop drops a month, of which hashes stay, if it is what was declared. It needs the rights of plumbline_retention.
+func (s *Store) Drop(ctx context.Context, d audit.Drop) error {
+	return s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if ok, err := isDeclared(ctx, tx, d); err != nil || !ok {
+			return errors.Join(err, ErrNotDeclared)
+		}
+		if _, err := tx.Exec(ctx, "SELECT plumbline_audit.drop_partition($1::text, $2::text)", d.Class, d.Month); err != nil {
+			return err
+		}
+		kept, err := digest(ctx, tx, d.Class, d.Month, `SELECT writer, part, records, leaves FROM plumbline_audit.dropped
+			WHERE class = $1::text AND month = $2::text ORDER BY writer, part`, d.Class, d.Month)
+		if err == nil && kept != d {
+			err = ErrChanged
+		}
+		return err
+	})
+}
+
+// isDeclared reports whether the declaration is in the store, and a checkpoint there fixes it. Whether that is signed is for
+// who verifies: he who owns the database can drop what he likes.
+func isDeclared(ctx context.Context, tx pgx.Tx, d audit.Drop) (ok bool, err error) {
+	const query = `SELECT r.record FROM plumbline_audit.records_admin AS r WHERE r.exchange = $1::text
+		AND EXISTS (SELECT FROM plumbline_audit.checkpoints AS c WHERE c.writer = r.writer AND c.size >= r.seq)`
+	rows, err := tx.Query(ctx, query, d.Exchange())
+	if err != nil {
+		return false, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+	for _, record := range found {
+		rec, err := audit.Decode(record)
+		if err != nil {
+			return false, err
+		}
+		if declared, isDrop := audit.DropOf(&rec); isDrop && declared == d {
+			ok = true
+		}
+	}
+	return ok, err
+}
+
+// digest sums up the parts that a query gives.
+func digest(ctx context.Context, tx pgx.Tx, class, name, query string, args ...any) (audit.Drop, error) {
+	d, sum := audit.Drop{Class: class, Month: name}, audit.NewDropDigest()
+	rows, err := tx.Query(ctx, query, args...)
+	if err != nil {
+		return d, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var (
+			writer        string
+			part, records int64
+			leaves        []byte
+		)
+		if err := rows.Scan(&writer, &part, &records, &leaves); err != nil {
+			return d, err
+		}
+		d.Records += records
+		sum.Add(writer, part, leaves)
+	}
+	d.Digest = sum.Sum()
+	return d, rows.Err()
+}
+
+// isMonth reports whether a class and a month can have a partition.
+func isMonth(class, name string) bool {
+	if class != "exchange" && class != "admin" || len(name) != len("2026_03") || name[4] != '_' {
+		return false
+	}
+	for i := range len(name) {
+		if i != 4 && (name[i] < '0' || name[i] > '9') {
+			return false
+		}
+	}
+	return true
+}
