@@ -35,9 +35,9 @@ func (c changed) Revocations() Table[core.Revocation] {
 func (c changed) SigningKeys() Table[core.SigningKey] {
 	return changedTable[core.SigningKey]{err: c.err}
 }
-func (c changed) Apply(context.Context, Objects) error {
-	return c.err
-}
+
+func (c changed) Apply(context.Context, Objects) error { return c.err }
+
 func (c changed) Provision(context.Context, core.User, core.Team) error { return c.err }
 
 // TestAnnounce: every way to change what others load is told, once, and only when it was a change.
