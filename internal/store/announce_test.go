@@ -32,6 +32,7 @@ func (c changed) Keys() Table[core.AppKey]   { return changedTable[core.AppKey]{
 func (c changed) Revocations() Table[core.Revocation] {
 	return changedTable[core.Revocation]{err: c.err}
 }
+
 func (c changed) SigningKeys() Table[core.SigningKey] {
 	return changedTable[core.SigningKey]{err: c.err}
 }
