@@ -32,12 +32,13 @@ func (c changed) Keys() Table[core.AppKey]   { return changedTable[core.AppKey]{
 func (c changed) Revocations() Table[core.Revocation] {
 	return changedTable[core.Revocation]{err: c.err}
 }
+
 func (c changed) SigningKeys() Table[core.SigningKey] {
 	return changedTable[core.SigningKey]{err: c.err}
 }
-func (c changed) Apply(context.Context, Objects) error {
-	return c.err
-}
+
+func (c changed) Apply(context.Context, Objects) error { return c.err }
+
 func (c changed) Provision(context.Context, core.User, core.Team) error { return c.err }
 
 // TestAnnounce: every way to change what others load is told, once, and only when it was a change.
