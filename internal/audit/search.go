@@ -62,7 +62,7 @@ func readPosition(cursor string) (Position, error) {
 		return 0, err
 	}
 	p, n := binary.Uvarint(b)
-	if n != len(b) || p > 1<<62 {
+	if n <= 0 || n != len(b) || p > 1<<62 {
 		return 0, ErrCursor
 	}
 	return Position(p), nil
