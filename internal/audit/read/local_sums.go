@@ -2,7 +2,6 @@ package read
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -76,8 +75,11 @@ func (s *summing) opening(ctx context.Context, l Local, exchange string) (*core.
 		return opening, nil
 	}
 	found, _, err := l.Search(ctx, audit.Query{Exchange: exchange, Kind: core.RecordIntent, Limit: 1})
-	if err != nil || len(found) == 0 {
-		return nil, errors.Join(err)
+	if err != nil {
+		return nil, err
 	}
-	return &found[0].Record, nil
+	for i := range found {
+		return &found[i].Record, nil
+	}
+	return nil, nil //nolint:nilnil // one that began before the log did
 }
