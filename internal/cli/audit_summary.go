@@ -38,8 +38,8 @@ type summaryRow struct {
 	InputTokens  int64         `json:"input_tokens"`
 	OutputTokens int64         `json:"output_tokens"`
 	Cost         core.MicroUSD `json:"cost_micro_usd"`
-	LatencyP50   int64         `json:"latency_ms_p50,omitempty"`
-	LatencyP95   int64         `json:"latency_ms_p95,omitempty"`
+	LatencyP50   *latency      `json:"latency_p50,omitempty"`
+	LatencyP95   *latency      `json:"latency_p95,omitempty"`
 	DeviationP50 *float64      `json:"deviation_p50,omitempty"`
 	DeviationP95 *float64      `json:"deviation_p95,omitempty"`
 }
@@ -77,7 +77,7 @@ func (c auditSummaryCmd) Run(s *session) error {
 func summaryRowOf(q *read.SumQuery, r *read.Row) summaryRow {
 	row := summaryRow{
 		Decided: r.Decided, Ended: r.Ended, Requests: r.Requests, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens,
-		Cost: core.MicroUSD(r.Cost), LatencyP50: r.LatencyQuantile(0.5).Milliseconds(), LatencyP95: r.LatencyQuantile(0.95).Milliseconds(),
+		Cost: core.MicroUSD(r.Cost), LatencyP50: latencyOf(r, 0.5), LatencyP95: latencyOf(r, 0.95),
 	}
 	if d := r.DeviationQuantile(0.5); d >= 0 {
 		p95 := r.DeviationQuantile(0.95)
@@ -125,15 +125,32 @@ func (r *summaryRow) cells() (cells []string) {
 		}
 	}
 	return append(cells, fmt.Sprint(r.Decided), fmt.Sprint(r.Ended), fmt.Sprint(r.InputTokens), fmt.Sprint(r.OutputTokens), r.Cost.String(),
-		upTo(r.LatencyP50, "ms"), upTo(r.LatencyP95, "ms"), score(r.DeviationP50), score(r.DeviationP95))
+		r.LatencyP50.String(), r.LatencyP95.String(), score(r.DeviationP50), score(r.DeviationP95))
 }
 
-// upTo is an upper bound, nothing where there is none.
-func upTo(n int64, unit string) string {
-	if n == 0 {
-		return ""
+// latency is a bound of a latency: it is at most so long or, with Longer, longer.
+type latency struct {
+	Millis int64 `json:"ms"`
+	Longer bool  `json:"longer,omitempty"`
+}
+
+// latencyOf is a quantile of a row's latencies, nil where none was measured.
+func latencyOf(r *read.Row, p float64) *latency {
+	bound, longer := r.LatencyQuantile(p)
+	if bound == 0 {
+		return nil
 	}
-	return fmt.Sprintf("≤ %d %s", n, unit)
+	return &latency{bound.Milliseconds(), longer}
+}
+
+func (l *latency) String() string {
+	switch {
+	case l == nil:
+		return ""
+	case l.Longer:
+		return fmt.Sprintf("> %d ms", l.Millis)
+	}
+	return fmt.Sprintf("≤ %d ms", l.Millis)
 }
 
 func score(p *float64) string {

@@ -75,11 +75,8 @@ func (s *summing) opening(ctx context.Context, l Local, exchange string) (*core.
 		return opening, nil
 	}
 	found, _, err := l.Search(ctx, audit.Query{Exchange: exchange, Kind: core.RecordIntent, Limit: 1})
-	if err != nil {
+	if err != nil || len(found) == 0 {
 		return nil, err
 	}
-	for i := range found {
-		return &found[i].Record, nil
-	}
-	return nil, nil //nolint:nilnil // one that began before the log did
+	return &found[0].Record, nil
 }

@@ -163,14 +163,16 @@ func (q *SumQuery) Collect(all ship.Rollup) []Row {
 	return rows[:min(len(rows), q.Rows())]
 }
 
-// LatencyQuantile is an upper bound of the latency of the part p of the calls that were summed, such as 0.95: the bound of
-// the range that it lies in, the longest bound for what is longer, zero where nothing was measured.
-func (r *Row) LatencyQuantile(p float64) time.Duration {
+// LatencyQuantile is an upper bound of the latency of the part p of the calls that were summed, such as 0.95: that of the
+// range that it lies in. Above the last range it is that range's bound, and longer is true. It is zero where nothing was
+// measured.
+func (r *Row) LatencyQuantile(p float64) (bound time.Duration, longer bool) {
 	i, ok := quantile(r.Latency[:], p)
 	if !ok {
-		return 0
+		return 0, false
 	}
-	return ship.LatencyBounds[min(i, len(ship.LatencyBounds)-1)]
+	last := len(ship.LatencyBounds) - 1
+	return ship.LatencyBounds[min(i, last)], i > last
 }
 
 // DeviationQuantile is the same for scores, in tenths; negative where nothing was scored.
