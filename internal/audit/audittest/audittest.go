@@ -126,13 +126,10 @@ func matches(q *audit.Query, r *core.Record) bool {
 
 // says is the model of Query.Text for the records of the suite.
 func says(r *core.Record, text string) bool {
-	words := ""
-	switch {
-	case r.Kind == core.RecordDeny:
-		words = "off_task deviation.block the prompt is too far from the tasks assigned to the person."
-	case r.Kind == core.RecordAdmin:
-		words = "put user"
-	}
+	words := map[core.RecordKind]string{
+		core.RecordDeny:  "off_task deviation.block the prompt is too far from the tasks assigned to the person.",
+		core.RecordAdmin: "put user",
+	}[r.Kind]
 	if r.Deviation != nil {
 		words += " " + r.Deviation.Task + " monthly 100% statements"
 	}

@@ -146,8 +146,17 @@ func join(a, z audit.Query) (audit.Query, bool) {
 		to    *string
 		other string
 	}{
-		{&a.Exchange, z.Exchange}, {&a.User, z.User}, {&a.Team, z.Team}, {&a.App, z.App}, {&a.Model, z.Model}, {&a.Task, z.Task}, {&a.Intent, z.Intent}, {&a.Text, z.Text},
-		{(*string)(&a.Kind), string(z.Kind)}, {(*string)(&a.Action), string(z.Action)}, {(*string)(&a.Reason), string(z.Reason)},
+		{&a.Exchange, z.Exchange},
+		{&a.User, z.User},
+		{&a.Team, z.Team},
+		{&a.App, z.App},
+		{&a.Model, z.Model},
+		{&a.Task, z.Task},
+		{&a.Intent, z.Intent},
+		{&a.Text, z.Text},
+		{(*string)(&a.Kind), string(z.Kind)},
+		{(*string)(&a.Action), string(z.Action)},
+		{(*string)(&a.Reason), string(z.Reason)},
 	} {
 		clash = clash || *f.to != "" && f.other != ""
 		if f.other != "" {

@@ -145,12 +145,8 @@ func dayTable(q *read.SumQuery) string {
 		if c.want == "" && !slices.Contains(q.By, c.by) {
 			continue
 		}
-		switch c.by {
-		case read.ByUser:
-			people = true
-		case read.ByApp, read.ByModel, read.ByIntent:
-			rest = true
-		}
+		people = people || c.by == read.ByUser
+		rest = rest || c.by == read.ByApp || c.by == read.ByModel || c.by == read.ByIntent
 	}
 	switch {
 	case !people:
