@@ -35,6 +35,7 @@ var layers = [][]string{
 		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
 		"internal/audit/takeover", "internal/audit/notary",
+		"internal/audit/read", "internal/audit/export",
 	},
 	{"internal/app"},
 	{"internal/simulate"},
@@ -51,15 +52,17 @@ var siblings = map[string][]string{
 	"internal/sqlite":    {"internal/schema"}, // the order of migrations is the same in both
 	"internal/postgres":  {"internal/schema"},
 	// is the store that the shipper ships to
-	"internal/audit/postgres": {"internal/audit/ship"},
+	"internal/audit/postgres": {"internal/audit/ship", "internal/audit/read"},
 	"internal/audit/takeover": {"internal/audit/ship"}, // ships what others left
+	// sums what a process recorded with what the shipper sums with
+	"internal/audit/read": {"internal/audit/ship"},
 	// counts at the scale of one replica while the shared ledger is away
 	"internal/quota/guard": {"internal/quota/memory"},
 }
 
 // testOnly packages serve tests and benchmarks; the program must not import them.
 var testOnly = []string{
-	"internal/testkit", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/bench",
+	"internal/testkit", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/audit/audittest", "internal/bench",
 	"internal/archtest", "internal/e2e", "internal/intent/train",
 }
 
@@ -76,7 +79,7 @@ var homes = map[string][]string{
 	"github.com/tiktoken-go/tokenizer":          {"internal/openai"},
 	"github.com/andybalholm/brotli":             {"internal/openai"},
 	"github.com/klauspost/compress":             {"internal/openai"},
-	"golang.org/x/mod":                          {"internal/audit/chain"},
+	"golang.org/x/mod":                          {"internal/audit/chain", "internal/audit/export"},
 	"github.com/google/uuid":                    {"internal/gate", "internal/app"},
 	"github.com/redis/go-redis":                 {"internal/quota/redis"},
 	"github.com/envoyproxy/protoc-gen-validate": {},

@@ -113,12 +113,13 @@ func (l *Log) indexRest(last Position) error {
 	}
 }
 
-// sinceTerm and untilTerm bound the id named %s to the runs of entries that hold times from, or before, the argument.
+// sinceBound is the first position that can hold a time from the argument on, untilBound the last that can hold one before
+// its two: runs of entries whose times cannot match are left out.
 const (
-	sinceTerm = `%s >= coalesce(
+	sinceBound = `coalesce(
 		(SELECT first FROM spans WHERE latest >= ? ORDER BY last LIMIT 1),
 		(SELECT value + 1 FROM state WHERE name = 'indexed'))`
-	untilTerm = `%s <= CASE
+	untilBound = `CASE
 		WHEN EXISTS (SELECT 1 FROM entries AS e WHERE ` + unindexed + ` AND e.time < ?) THEN 9223372036854775807
 		ELSE coalesce((SELECT last FROM spans WHERE earliest < ? ORDER BY last DESC LIMIT 1), 0) END`
 )

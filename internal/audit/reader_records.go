@@ -9,19 +9,32 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// Records calls fn for every record whose time is from since up to, but not including, until, each once, in the order in
-// which they became durable: for all that were durable when it was called, in the tables or still in the journal, and for
-// none that came in later. A zero time is no bound. canonical is valid until fn returns. It ends with the first error of fn.
-func (r *Reader) Records(ctx context.Context, since, until time.Time, fn func(kind core.RecordKind, canonical []byte) error) error {
+// Raw is a record as it is kept. Its slices are valid until the function returns that it is given to.
+type Raw struct {
+	Writer    string
+	Seq       uint64
+	Leaf      [32]byte
+	Kind      core.RecordKind
+	Canonical []byte
+}
+
+// Walk calls fn for every record that a query asks for, each once, in the order in which they became durable: for all that
+// were durable when it was called, in the tables or still in the journal, and for none that came in later. Limit and After
+// do not count. It ends with the first error of fn.
+func (r *Reader) Walk(ctx context.Context, q Query, fn func(Raw) error) error {
+	if err := q.Check(); err != nil {
+		return err
+	}
 	recent, err := r.recent(ctx)
 	if err != nil {
 		return err
 	}
-	q := Query{Since: since, Until: until}
-	where, args := q.where("e.id", recent.after)
-	statement := selectRecord + where + " AND e.id > ? ORDER BY e.id LIMIT ?"
-	for after, n := Position(0), maxLimit; n == maxLimit; {
-		if after, n, err = r.recordsPage(ctx, statement, append(args, after, maxLimit), fn); err != nil {
+	low, high, err := r.bounds(ctx, &q)
+	if err != nil {
+		return fmt.Errorf("audit: reading records: %w", err)
+	}
+	for last := min(high, recent.after); low <= last; {
+		if low, err = r.walkPage(ctx, &q, low, last, fn); err != nil {
 			return err
 		}
 	}
@@ -31,37 +44,70 @@ func (r *Reader) Records(ctx context.Context, since, until time.Time, fn func(ki
 		if err != nil {
 			return fmt.Errorf("audit: reading records: %w", err)
 		}
-		if q.matches(columnsOf(e.Record)) {
-			if err := fn(e.Record.Kind, e.Canonical); err != nil {
-				return err
-			}
+		if !q.Matches(&e.Record) {
+			continue
+		}
+		if err := fn(Raw{e.Writer, e.Seq, e.Leaf, e.Record.Kind, e.Canonical}); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// selectRecord begins a statement for recordsPage.
-const selectRecord = "SELECT e.id, e.kind, e.record FROM entries AS e WHERE "
+// Records is Walk over a span of time, for whoever needs kinds and bytes only.
+func (r *Reader) Records(ctx context.Context, since, until time.Time, fn func(kind core.RecordKind, canonical []byte) error) error {
+	return r.Walk(ctx, Query{Since: since, Until: until}, func(raw Raw) error { return fn(raw.Kind, raw.Canonical) })
+}
 
-// recordsPage gives some of the records that the tables hold, so that no read holds up the writer's WAL for long. It returns
-// the last position and how many there were.
-func (r *Reader) recordsPage(ctx context.Context, statement string, args []any, fn func(core.RecordKind, []byte) error) (last Position, n int, err error) {
-	rows, err := r.db.QueryContext(ctx, statement, args...)
+// walkPage gives some of the records that the tables hold, so that no read holds up the writer's WAL for long. It returns
+// the position to go on from.
+func (r *Reader) walkPage(ctx context.Context, q *Query, low, last Position, fn func(Raw) error) (Position, error) {
+	statement, args := q.statement(low, last)
+	rows, err := r.db.QueryContext(ctx, statement+" ORDER BY 1 LIMIT ?", append(args, maxLimit)...)
 	if err != nil {
-		return 0, 0, fmt.Errorf("audit: reading records: %w", err)
+		return 0, fmt.Errorf("audit: reading records: %w", err)
 	}
 	defer rows.Close()
+	var (
+		raw Raw
+		n   int
+	)
 	for ; rows.Next(); n++ {
-		var kind, canonical sql.RawBytes
-		if err := rows.Scan(&last, &kind, &canonical); err != nil {
-			return 0, 0, fmt.Errorf("audit: reading records: %w", err)
+		var writer, leaf, record, kind sql.RawBytes
+		if err := rows.Scan(&low, &writer, &raw.Seq, &leaf, &record, &kind); err != nil {
+			return 0, fmt.Errorf("audit: reading records: %w", err)
 		}
-		if err := fn(core.RecordKind(kind), canonical); err != nil {
-			return 0, 0, err
+		low++
+		if raw.Writer != string(writer) { // seldom another than before
+			raw.Writer = string(writer)
+		}
+		copy(raw.Leaf[:], leaf)
+		raw.Kind, raw.Canonical = core.RecordKind(kind), record
+		ok, err := q.rest(&raw)
+		if err == nil && ok {
+			err = fn(raw)
+		}
+		if err != nil {
+			return 0, err
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return 0, 0, fmt.Errorf("audit: reading records: %w", err)
+		return 0, fmt.Errorf("audit: reading records: %w", err)
 	}
-	return last, n, nil
+	if n < maxLimit {
+		low = last + 1
+	}
+	return low, nil
+}
+
+// rest reports whether a record that the columns chose matches in all else.
+func (q *Query) rest(raw *Raw) (bool, error) {
+	if !q.hasRest() {
+		return true, nil
+	}
+	rec, err := Decode(raw.Canonical)
+	if err != nil {
+		return false, fmt.Errorf("audit: number %d of writer %s: %w", raw.Seq, raw.Writer, err)
+	}
+	return q.matchesRest(&rec), nil
 }

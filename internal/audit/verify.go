@@ -39,12 +39,12 @@ func (e *BadEntryError) Error() string {
 // It finds what was changed or taken out of the middle. That the end of a writer's records is missing, or that a record
 // was rewritten together with its hash, shows only against hashes kept elsewhere: see package notary.
 func (r *Reader) Verify(ctx context.Context) (Verified, error) {
-	walked, err := r.Walk(ctx, func(string, uint64, [32]byte) error { return nil })
+	walked, err := r.Leaves(ctx, func(string, uint64, [32]byte) error { return nil })
 	return walked.Verified, err
 }
 
-// Walk does what Verify does, and visits each record's leaf hash, but for those of writers of which something was let go of.
-func (r *Reader) Walk(ctx context.Context, visit Visit) (seen Walked, err error) {
+// Leaves does what Verify does, and visits each record's leaf hash, but for those of writers of which something was let go of.
+func (r *Reader) Leaves(ctx context.Context, visit Visit) (seen Walked, err error) {
 	var (
 		last = map[string]uint64{} // number by writer
 		from Position

@@ -12,11 +12,16 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/core"
 )
 
 type auditCmd struct {
 	Search        auditSearchCmd        `cmd:"" help:"Find audit records, the newest first."`
+	Show          auditShowCmd          `cmd:"" help:"Show all records of one exchange, whole."`
+	Summary       auditSummaryCmd       `cmd:"" help:"Sum up calls, tokens, cost and latency by person, team, model and so on."`
+	Export        auditExportCmd        `cmd:"" help:"Write audit records to a file, with a manifest that says what it holds."`
+	CheckExport   auditCheckExportCmd   `cmd:"" help:"Check that an exported file is the one that its manifest was written for."`
 	Verify        auditVerifyCmd        `cmd:"" help:"Check that no audit record is missing or changed."`
 	Reveal        auditRevealCmd        `cmd:"" help:"Show what the records of an exchange hold sealed. That you look is recorded."`
 	Erase         auditEraseCmd         `cmd:"" help:"Destroy somebody's key: nothing that was sealed under it can be read again."`
@@ -25,19 +30,43 @@ type auditCmd struct {
 	Deadletters   auditDeadlettersCmd   `cmd:"" help:"Audit records that Postgres refused."`
 }
 
-type auditSearchCmd struct {
+// auditFilter chooses records.
+type auditFilter struct {
 	Exchange string `help:"One exchange."`
 	User     string `help:"Records of this person."`
 	Team     string `help:"Records of this team."`
 	App      string `help:"Records of this app."`
+	Task     string `help:"Decisions whose nearest task is this one."`
+	Intent   string `help:"Decisions on prompts of this intent."`
 	Action   string `help:"allow, warn or block." enum:",allow,warn,block" default:""`
 	Reason   string `help:"The reason, e.g. off_task."`
+	Text     string `help:"A part of the reason in words: of what it means, its rule, the nearest task, the phrase of it that came nearest."`
 	Model    string `help:"The model that was asked for."`
 	Kind     string `help:"intent, outcome, deny, refusals or admin." enum:",intent,outcome,deny,refusals,admin" default:""`
 	Since    moment `help:"From this time on: 2026-01-31T08:00:00Z, or 7d or 24h for how long ago." placeholder:"TIME"`
 	Until    moment `help:"Up to this time." placeholder:"TIME"`
-	Limit    int    `help:"The most records to print, at most 1000." default:"100"`
-	After    string `help:"Go on after this cursor."`
+}
+
+// query gives the search that a filter stands for.
+func (c *auditFilter) query() (audit.Query, error) {
+	q := audit.Query{
+		Exchange: c.Exchange, User: c.User, Team: c.Team, App: c.App, Task: c.Task, Intent: c.Intent, Action: core.Action(c.Action),
+		Reason: core.Reason(c.Reason), Text: c.Text, Model: c.Model, Kind: core.RecordKind(c.Kind),
+		Since: time.Time(c.Since), Until: time.Time(c.Until),
+	}
+	if c.Reason != "" && !slices.ContainsFunc(core.Reasons(), func(d core.ReasonDoc) bool { return string(d.Reason) == c.Reason }) {
+		return q, configError{fmt.Errorf("there is no reason %q; docs/reference/reasons.md lists them", c.Reason)}
+	}
+	if err := q.Check(); err != nil {
+		return q, configError{err}
+	}
+	return q, nil
+}
+
+type auditSearchCmd struct {
+	auditFilter `embed:""`
+	Limit       int    `help:"The most records to print, at most 1000." default:"100"`
+	After       string `help:"Go on after this cursor."`
 }
 
 // moment is a point in time as a person writes it.
@@ -68,15 +97,13 @@ func parseAgo(text string) (ago time.Duration, ok bool) {
 }
 
 func (c auditSearchCmd) Run(s *session) error {
-	if c.Reason != "" && !slices.ContainsFunc(core.Reasons(), func(d core.ReasonDoc) bool { return string(d.Reason) == c.Reason }) {
-		return configError{fmt.Errorf("there is no reason %q; docs/reference/reasons.md lists them", c.Reason)}
+	q, err := c.query()
+	if err != nil {
+		return err
 	}
-	return s.withRecords(func(r auditRecords) error {
-		entries, next, err := r.Search(s.ctx, audit.Query{
-			Exchange: c.Exchange, User: c.User, Team: c.Team, App: c.App, Action: core.Action(c.Action),
-			Reason: core.Reason(c.Reason), Model: c.Model, Kind: core.RecordKind(c.Kind),
-			Since: time.Time(c.Since), Until: time.Time(c.Until), Limit: c.Limit, After: c.After,
-		})
+	q.Limit, q.After = c.Limit, c.After
+	return s.withRecords(func(r read.Reader) error {
+		entries, next, err := searchOn(s.ctx, r, q)
 		if err != nil {
 			return err
 		}
@@ -91,6 +118,44 @@ func (c auditSearchCmd) Run(s *session) error {
 	})
 }
 
+// searchOn searches on over pages that are short because little of what was looked through matched.
+func searchOn(ctx context.Context, r read.Reader, q audit.Query) (all []audit.Entry, next string, err error) {
+	limit := q.PageSize()
+	for {
+		q.Limit = limit - len(all)
+		found, next, err := r.Search(ctx, q)
+		all = append(all, found...)
+		if err != nil || next == "" || len(all) >= limit {
+			return all, next, err
+		}
+		q.After = next
+	}
+}
+
+type auditShowCmd struct {
+	Exchange string `arg:"" help:"The exchange's id: the x-request-id of the call, or EXCHANGE in a search."`
+}
+
+func (c auditShowCmd) Run(s *session) error {
+	return s.withRecords(func(r read.Reader) error {
+		entries, _, err := searchOn(s.ctx, r, audit.Query{Exchange: c.Exchange, Limit: audit.MaxLimit})
+		if err != nil {
+			return err
+		}
+		if len(entries) == 0 {
+			return fmt.Errorf("there is no record of the exchange %q", c.Exchange)
+		}
+		records := make([]core.Record, 0, len(entries))
+		for _, e := range slices.Backward(entries) {
+			records = append(records, e.Record)
+		}
+		if s.flags.Output == outputTable { // a record is too much for a row
+			return s.encodeYAML(records)
+		}
+		return s.encode(records)
+	})
+}
+
 type tailCmd struct {
 	Verdict string `help:"Only this verdict: allow, warn or block." enum:",allow,warn,block" default:""`
 }
@@ -99,14 +164,14 @@ type tailCmd struct {
 const tailFormat = "%-19s  %-36s  %-8s  %-16s  %-20s  %-7s  %-20s  %-6s  %-14s  %-6s  %s\n"
 
 func (c tailCmd) Run(s *session) error {
-	err := s.withAudit(func(r *audit.Reader) error {
-		end, err := r.End(s.ctx)
+	err := s.withRecords(func(r read.Reader) error {
+		run, err := r.Follow(s.ctx)
 		if err != nil {
 			return err
 		}
 		fmt.Fprintln(s.talk, "following the audit; Ctrl-C ends it")
 		follow := s.followRecord()
-		return r.Tail(s.ctx, end, func(e audit.Entry) error {
+		return run(func(e audit.Entry) error {
 			v := e.Record.Verdict
 			if c.Verdict != "" && (v == nil || string(v.Action) != c.Verdict) {
 				return nil
@@ -145,40 +210,17 @@ func (s *session) followRecord() func(core.Record) error {
 	return func(r core.Record) error { return errors.Join(err, row(cells(recordRow(r)))) }
 }
 
-// auditRecords are the records of one process, or in Postgres those of all.
-type auditRecords interface {
-	Search(ctx context.Context, q audit.Query) (entries []audit.Entry, next string, err error)
-}
-
-// withRecords opens the records in Postgres when postgres.url is set, else those of the data directory.
-func (s *session) withRecords(use func(auditRecords) error) error {
+// withRecords opens the records of all processes in Postgres when postgres.url is set, else those of the data directory.
+func (s *session) withRecords(use func(read.Reader) error) error {
 	cfg, _, err := s.config()
 	if err != nil {
 		return err
 	}
-	if cfg.Postgres.URL.IsZero() {
-		return s.withAudit(func(r *audit.Reader) error { return use(r) })
-	}
-	store, pool, err := app.OpenRecords(s.ctx, cfg)
+	r, done, err := app.OpenReader(s.ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = pool.Close() }()
-	return use(store)
-}
-
-// withAudit opens the log of the data directory.
-func (s *session) withAudit(use func(*audit.Reader) error) error {
-	cfg, _, err := s.config()
-	if err != nil {
-		return err
-	}
-	r, err := audit.OpenReader(s.ctx, app.AuditPath(cfg.DataDir))
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return use(r)
+	return errors.Join(use(r), done())
 }
 
 var recordHeader = []string{"TIME", "EXCHANGE", "KIND", "WHO", "WHAT", "VERDICT", "REASON", "STATUS", "FINISH", "TOKENS", "COST"}

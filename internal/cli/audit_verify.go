@@ -149,7 +149,12 @@ func (s *session) withAllRecords(use func(notary.Records) error) error {
 		return err
 	}
 	if cfg.Postgres.URL.IsZero() {
-		return s.withAudit(func(r *audit.Reader) error { return use(r) })
+		r, err := audit.OpenReader(s.ctx, app.AuditPath(cfg.DataDir))
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		return use(r)
 	}
 	store, pool, err := app.OpenRecords(s.ctx, cfg)
 	if err != nil {

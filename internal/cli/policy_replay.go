@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/app"
-	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/intent"
@@ -45,7 +45,7 @@ func (c policyReplayCmd) Run(s *session) error {
 		return err
 	}
 	var report *replay.Report
-	err = s.withAudit(func(r *audit.Reader) error {
+	err = s.withRecords(func(r read.Reader) error {
 		report, err = replay.Run(s.ctx, r, o)
 		return err
 	})

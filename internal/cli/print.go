@@ -44,17 +44,21 @@ const outputTable = "table"
 // encode writes a value for a program.
 func (s *session) encode(value any) error {
 	if s.flags.Output == "yaml" {
-		data, err := yamldoc.Encode(value)
-		if err != nil {
-			return err
-		}
-		_, err = s.out.Write(data)
-		return err
+		return s.encodeYAML(value)
 	}
 	e := json.NewEncoder(s.out)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(value)
+}
+
+func (s *session) encodeYAML(value any) error {
+	data, err := yamldoc.Encode(value)
+	if err != nil {
+		return err
+	}
+	_, err = s.out.Write(data)
+	return err
 }
 
 // table writes n rows under a header.

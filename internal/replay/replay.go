@@ -22,9 +22,9 @@ import (
 
 // Source is an audit log.
 type Source interface {
-	// Records must call fn for every record whose time is from since up to, but not including, until, each once, in the
-	// order in which they became durable: for all that were durable when it was called, also while more come in. A zero
-	// time is no bound. canonical need not outlive the call of fn. Records must end with the first error of fn.
+	// Records must call fn for every record whose time is from since up to, but not including, until, each once, the
+	// oldest first, by their times or by when they became durable: for all that were there when it was called, also while more
+	// come in. A zero time is no bound. canonical need not outlive the call of fn. Records must end with the first error of fn.
 	Records(ctx context.Context, since, until time.Time, fn func(kind core.RecordKind, canonical []byte) error) error
 }
 

@@ -17,8 +17,8 @@ import (
 type Records interface {
 	// Checkpoints must call fn for each checkpoint that is kept beside the records.
 	Checkpoints(ctx context.Context, fn func(audit.Checkpoint) error) error
-	// Walk must check each record by itself and visit it. See audit.Visit.
-	Walk(ctx context.Context, visit audit.Visit) (audit.Walked, error)
+	// Leaves must check each record by itself and visit it. See audit.Visit.
+	Leaves(ctx context.Context, visit audit.Visit) (audit.Walked, error)
 }
 
 // Evidence is what records are held against.
@@ -65,7 +65,7 @@ func Verify(ctx context.Context, records Records, e Evidence) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	walked, err := records.Walk(ctx, v.Add)
+	walked, err := records.Leaves(ctx, v.Add)
 	report := Report{Verified: walked.Verified, Checkpoints: len(stored), Outside: len(e.Outside), DeadLetters: walked.DeadLetters}
 	if err != nil {
 		return report, err

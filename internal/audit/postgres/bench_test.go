@@ -125,6 +125,27 @@ func BenchmarkVerify(b *testing.B) {
 	b.ReportMetric(float64(b.N)*2*exchanges/b.Elapsed().Seconds(), "records/s")
 }
 
+// appendAll appends exchanges by sixteen callers.
+func appendAll(b *testing.B, log *audit.Log, exchanges int) {
+	b.Helper()
+	done := make(chan error, 16)
+	for caller := range 16 {
+		go func() {
+			for i := caller; i < exchanges; i += 16 {
+				if err := appendBoth(b, log, i); err != nil {
+					done <- err
+					return
+				}
+			}
+			done <- nil
+		}()
+	}
+	for range 16 {
+		must(b, <-done)
+	}
+	settled(b, log)
+}
+
 func appendBoth(b *testing.B, log *audit.Log, i int) error {
 	if err := log.Append(b.Context(), intent(i)); err != nil {
 		return err

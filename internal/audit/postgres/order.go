@@ -28,8 +28,8 @@ type walk struct {
 	tx        pgx.Tx
 	visit     audit.Visit
 	found     audit.Walked
-	followers map[string]*follower
-	last      *follower // the one that was asked for last
+	sequences map[string]*sequence
+	last      *sequence // the one that was asked for last
 	letters   map[id][32]byte
 	parts     map[partKey][]month   // what is kept of dropped months
 	entries   map[id][]byte         // declarations whose own month was dropped
@@ -47,8 +47,8 @@ type partKey struct {
 	part   int64
 }
 
-// follower puts the leaves of one writer in order.
-type follower struct {
+// sequence puts the leaves of one writer in order.
+type sequence struct {
 	name    string
 	next    int64 // the first number that was not visited
 	numbers intervals
@@ -65,22 +65,22 @@ type keptLeaf struct {
 	hash [32]byte
 }
 
-func (w *walk) of(writer string) *follower {
+func (w *walk) of(writer string) *sequence {
 	if w.last != nil && w.last.name == writer {
 		return w.last
 	}
-	f := w.followers[writer]
+	f := w.sequences[writer]
 	if f == nil {
-		f = &follower{name: writer, next: 1, ahead: map[int64][32]byte{}}
+		f = &sequence{name: writer, next: 1, ahead: map[int64][32]byte{}}
 		f.kept.part = -1
-		w.followers[writer] = f
+		w.sequences[writer] = f
 	}
 	w.last = f
 	return f
 }
 
 // follow takes a writer's leaf from the records.
-func (w *walk) follow(ctx context.Context, f *follower, seq int64, leaf [32]byte) error {
+func (w *walk) follow(ctx context.Context, f *sequence, seq int64, leaf [32]byte) error {
 	switch {
 	case seq < 1:
 		return &audit.BadEntryError{Writer: f.name, Seq: uint64(seq), Problem: "numbers begin at 1"}
@@ -108,7 +108,7 @@ func (w *walk) follow(ctx context.Context, f *follower, seq int64, leaf [32]byte
 }
 
 // pass visits the next leaf.
-func (w *walk) pass(f *follower, leaf [32]byte) error {
+func (w *walk) pass(f *sequence, leaf [32]byte) error {
 	if err := w.visit(f.name, uint64(f.next), leaf); err != nil {
 		return err
 	}
@@ -117,7 +117,7 @@ func (w *walk) pass(f *follower, leaf [32]byte) error {
 }
 
 // advance visits what comes next, as long as it is there: ahead, among the letters or in a dropped month.
-func (w *walk) advance(ctx context.Context, f *follower) error {
+func (w *walk) advance(ctx context.Context, f *sequence) error {
 	for {
 		leaf, ok := f.ahead[f.next]
 		if ok {
@@ -138,7 +138,7 @@ func (w *walk) advance(ctx context.Context, f *follower) error {
 }
 
 // apart gives the next leaf of a writer from where it is kept instead of among the records.
-func (w *walk) apart(ctx context.Context, f *follower) (leaf [32]byte, ok bool, err error) {
+func (w *walk) apart(ctx context.Context, f *sequence) (leaf [32]byte, ok bool, err error) {
 	if leaf, ok = w.letters[id{f.name, f.next}]; !ok {
 		if leaf, ok, err = w.keptLeaf(ctx, f); err != nil || !ok {
 			return leaf, false, err
@@ -151,7 +151,7 @@ func (w *walk) apart(ctx context.Context, f *follower) (leaf [32]byte, ok bool, 
 }
 
 // keptLeaf gives the next leaf from a month that was dropped.
-func (w *walk) keptLeaf(ctx context.Context, f *follower) (leaf [32]byte, ok bool, err error) {
+func (w *walk) keptLeaf(ctx context.Context, f *sequence) (leaf [32]byte, ok bool, err error) {
 	part := f.next / partNumbers
 	if f.kept.part != part {
 		f.kept.part, f.kept.leaves = part, nil
@@ -190,7 +190,7 @@ func readPart(ctx context.Context, tx pgx.Tx, m month, writer string, part int64
 
 // fill looks for the records of a writer that come before those that are kept ahead: either a clock was set back, and they
 // come much later in the order of times, or they are missing.
-func (w *walk) fill(ctx context.Context, f *follower) error {
+func (w *walk) fill(ctx context.Context, f *sequence) error {
 	first := int64(1<<63 - 1)
 	for seq := range f.ahead {
 		first = min(first, seq)

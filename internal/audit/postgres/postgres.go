@@ -28,12 +28,15 @@ var Schema = postgres.Schema{Name: "plumbline_audit", Migrations: migrations.Pos
 const monthsAhead = 3
 
 // Store is the audit in Postgres. Its methods are safe for concurrent use.
-type Store struct{ pool *postgres.Pool }
+type Store struct {
+	pool  *postgres.Pool
+	known known
+}
 
 var _ ship.Destination = (*Store)(nil)
 
 // New uses a pool, which stays its owner's to close. The schema must have been migrated.
-func New(pool *postgres.Pool) *Store { return &Store{pool} }
+func New(pool *postgres.Pool) *Store { return &Store{pool: pool} }
 
 // Prepare makes the partitions of the month of at and of those that come.
 func (s *Store) Prepare(ctx context.Context, at time.Time) error {

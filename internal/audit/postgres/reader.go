@@ -2,41 +2,47 @@ package postgres
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
-	"strconv"
-	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/audit/ship"
+	"github.com/plumbline/plumbline/internal/core"
 )
 
 const (
-	defaultLimit = 50
-	maxLimit     = 1000
+	// window is how many records one statement looks through, windows how many statements a page takes at most: a search for
+	// what is nearly nowhere gives pages that lead on instead of holding up whoever asks.
+	window, windows = 2048, 4
+	// cursorStore is this store's letter in cursors.
+	cursorStore = 'p'
 )
 
+var _ read.Reader = (*Store)(nil)
+
 // Search finds records of all processes, newest first: by their own time, then by writer and number, since what several
-// processes record has no other order. next is the cursor of the following page, empty at the end. A record that is shipped
-// between two pages is found if its place comes after the cursor. Texts are compared as they are kept beside a record: see
-// ship.Column.
+// processes record has no other order. A record that is shipped between two pages is found if its place comes after the
+// cursor. See read.Reader.
 func (s *Store) Search(ctx context.Context, q audit.Query) (entries []audit.Entry, next string, err error) {
-	limit := q.Limit
-	if limit <= 0 {
-		limit = defaultLimit
+	if err := q.Check(); err != nil {
+		return nil, "", err
 	}
-	limit = min(limit, maxLimit)
-	w, err := whereOf(q)
+	after, err := readPlace(q.After)
 	if err != nil {
 		return nil, "", err
 	}
-	w.args = append(w.args, limit+1)
-	statement := "SELECT recorded_at, writer, seq, leaf, record FROM plumbline_audit.records" + w.String() +
-		" ORDER BY recorded_at DESC, writer DESC, seq DESC LIMIT $" + strconv.Itoa(len(w.args)) + "::bigint"
-	var places []place
+	limit := q.PageSize()
 	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		entries, places, err = read(ctx, tx, statement, w.args...)
+		sc, err := newScan(ctx, tx, &q, after)
+		if err != nil {
+			return err
+		}
+		entries, err = sc.page(ctx, tx, limit+1)
+		after = sc.after
 		return err
 	})
 	if err != nil {
@@ -44,9 +50,89 @@ func (s *Store) Search(ctx context.Context, q audit.Query) (entries []audit.Entr
 	}
 	if len(entries) > limit {
 		entries = entries[:limit]
-		next = places[limit-1].String()
+		after = placeOf(&entries[limit-1])
+	}
+	if after != nil {
+		next = after.cursor()
 	}
 	return entries, next, nil
+}
+
+// page gives the next entries that match, at most limit of them, and moves the scan to where it stopped; to nil at the end.
+func (sc *scan) page(ctx context.Context, tx pgx.Tx, limit int) (entries []audit.Entry, err error) {
+	for range windows {
+		found, more, err := sc.window(ctx, tx, window, limit-len(entries))
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, found...)
+		if !more {
+			sc.after = nil
+			break
+		}
+		if len(entries) >= limit {
+			break
+		}
+	}
+	return entries, nil
+}
+
+// Walk calls fn for the records of all processes that match, by their own time, then by writer and number. What it reads of
+// at a time is a transaction of its own, so that it may take long. See read.Reader.
+func (s *Store) Walk(ctx context.Context, q audit.Query, fn func(audit.Raw) error) error {
+	if err := q.Check(); err != nil {
+		return err
+	}
+	var (
+		sc   *scan
+		ends map[string]uint64
+	)
+	err := s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+		if ends, err = lastNumbers(ctx, tx); err != nil {
+			return err
+		}
+		sc, err = newScan(ctx, tx, &q, nil)
+		if err == nil {
+			sc.ascending = true
+			err = sc.endNow(ctx, tx)
+		}
+		return err
+	})
+	for more := true; err == nil && more; {
+		var entries []audit.Entry
+		err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+			entries, more, err = sc.window(ctx, tx, window, window)
+			return err
+		})
+		for i := range entries {
+			e := &entries[i]
+			if err != nil {
+				break
+			}
+			if e.Seq > ends[e.Writer] { // it came in since, as the numbers of a writer come in order
+				continue
+			}
+			if err := fn(audit.Raw{Writer: e.Writer, Seq: e.Seq, Leaf: e.Leaf, Kind: e.Record.Kind, Canonical: e.Canonical}); err != nil {
+				return err
+			}
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("audit: reading records: %w", err)
+	}
+	return nil
+}
+
+// Records is Walk over a span of time. See read.Reader.
+func (s *Store) Records(ctx context.Context, since, until time.Time, fn func(kind core.RecordKind, canonical []byte) error) error {
+	return s.Walk(ctx, audit.Query{Since: since, Until: until}, func(raw audit.Raw) error { return fn(raw.Kind, raw.Canonical) })
+}
+
+// lastNumbers gives the last number of each writer that is stored.
+func lastNumbers(ctx context.Context, tx pgx.Tx) (map[string]uint64, error) {
+	all := map[string]uint64{}
+	err := ranges(ctx, tx, "SELECT name, last FROM plumbline_audit.writers", func(writer string, last int64) { all[writer] = uint64(last) })
+	return all, err
 }
 
 // place is where a record stands among all.
@@ -56,92 +142,31 @@ type place struct {
 	seq    int64
 }
 
-func (p place) String() string { return fmt.Sprintf("%d/%s/%d", p.at, p.writer, p.seq) }
-
-func parsePlace(cursor string) (p place, err error) {
-	parts := strings.Split(cursor, "/")
-	if len(parts) != 3 || parts[1] != ship.Column(parts[1]) {
-		return p, audit.ErrCursor
-	}
-	var errAt, errSeq error
-	p.writer = parts[1]
-	p.at, errAt = strconv.ParseInt(parts[0], 10, 64)
-	p.seq, errSeq = strconv.ParseInt(parts[2], 10, 64)
-	if errAt != nil || errSeq != nil {
-		return p, audit.ErrCursor
-	}
-	return p, nil
+func placeOf(e *audit.Entry) *place {
+	return &place{e.Record.Time.UnixMicro(), e.Writer, int64(e.Seq)}
 }
 
-// where is a condition and its values.
-type where struct {
-	terms []string
-	args  []any
+func (p *place) cursor() string {
+	b := binary.BigEndian.AppendUint64(nil, uint64(p.at))
+	b = binary.BigEndian.AppendUint64(b, uint64(p.seq))
+	return audit.Cursor(cursorStore, append(b, p.writer...))
 }
 
-// add adds a term, in which each ? stands for a value.
-func (w *where) add(term string, values ...any) {
-	for _, v := range values {
-		w.args = append(w.args, v)
-		term = strings.Replace(term, "?", "$"+strconv.Itoa(len(w.args)), 1)
+// readPlace gives the place of a cursor, nil for none.
+func readPlace(cursor string) (*place, error) {
+	if cursor == "" {
+		return nil, nil
 	}
-	w.terms = append(w.terms, term)
-}
-
-func (w *where) String() string {
-	if len(w.terms) == 0 {
-		return ""
-	}
-	return " WHERE " + strings.Join(w.terms, " AND ")
-}
-
-func whereOf(q audit.Query) (*where, error) {
-	w := new(where)
-	for column, value := range q.Columns() {
-		w.add(`"`+column+`" = ?::text`, ship.Column(value))
-	}
-	if !q.Since.IsZero() {
-		w.add("recorded_at >= ?::bigint", q.Since.UnixMicro())
-	}
-	if !q.Until.IsZero() {
-		w.add("recorded_at < ?::bigint", q.Until.UnixMicro())
-	}
-	if q.After == "" {
-		return w, nil
-	}
-	p, err := parsePlace(q.After)
+	b, err := audit.ReadCursor(cursorStore, cursor)
 	if err != nil {
 		return nil, err
 	}
-	// The first term alone tells which partitions need not be looked at.
-	w.add("recorded_at <= ?::bigint AND (recorded_at, writer, seq) < (?::bigint, ?::text, ?::bigint)", p.at, p.at, p.writer, p.seq)
-	return w, nil
-}
-
-// read gives the entries that a statement finds, and their places.
-func read(ctx context.Context, tx pgx.Tx, statement string, args ...any) (entries []audit.Entry, places []place, err error) {
-	rows, err := tx.Query(ctx, statement, args...)
-	if err != nil {
-		return nil, nil, err
+	if len(b) < 16 {
+		return nil, audit.ErrCursor
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var (
-			e    audit.Entry
-			p    place
-			leaf []byte
-		)
-		if err := rows.Scan(&p.at, &p.writer, &p.seq, &leaf, &e.Canonical); err != nil {
-			return nil, nil, err
-		}
-		e.Writer, e.Seq = p.writer, uint64(p.seq)
-		if copy(e.Leaf[:], leaf) != len(e.Leaf) {
-			return nil, nil, fmt.Errorf("record %d of writer %s has a leaf hash of %d bytes", p.seq, p.writer, len(leaf))
-		}
-		if e.Record, err = audit.Decode(e.Canonical); err != nil {
-			return nil, nil, fmt.Errorf("record %d of writer %s: %w", p.seq, p.writer, err)
-		}
-		entries, places = append(entries, e), append(places, p)
+	p := &place{int64(binary.BigEndian.Uint64(b)), string(b[16:]), int64(binary.BigEndian.Uint64(b[8:]))}
+	if p.writer != ship.Column(p.writer) {
+		return nil, audit.ErrCursor
 	}
-	return entries, places, rows.Err()
+	return p, nil
 }

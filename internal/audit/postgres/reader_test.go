@@ -2,15 +2,12 @@ package postgres_test
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/postgres"
@@ -61,73 +58,6 @@ func filled(t *testing.T, each int) (*postgres.Store, *pgproc.Database, []audit.
 		return -cmp.Or(a.Record.Time.Compare(b.Record.Time), strings.Compare(a.Writer, b.Writer), cmp.Compare(a.Seq, b.Seq))
 	})
 	return store, db, all
-}
-
-// TestSearchAgreesWithAFilter goes through searches of all kinds page by page.
-func TestSearchAgreesWithAFilter(t *testing.T) {
-	const each = 400
-	store, _, all := filled(t, each)
-	rapid.Check(t, func(rt *rapid.T) {
-		or := func(label string, values ...string) string {
-			return rapid.SampledFrom(append(values, "", "", "")).Draw(rt, label)
-		}
-		q := audit.Query{
-			User: or("user", "ada", "bob", "eve"), Team: or("team", "red", "blue"), App: or("app", "ide", "chat"),
-			Model: or("model", "gpt-4o", "gpt-4o-mini"), Kind: core.RecordKind(or("kind", "intent", "outcome", "deny", "admin")),
-			Action: core.Action(or("action", "allow", "block")), Reason: core.Reason(or("reason", "none", "off_task")),
-			Limit: rapid.SampledFrom([]int{0, 7, 100, 1000}).Draw(rt, "limit"),
-		}
-		if rapid.IntRange(0, 9).Draw(rt, "one exchange") == 0 {
-			q.Exchange = exchangeID(rapid.IntRange(0, 2*each).Draw(rt, "exchange"))
-		}
-		if rapid.Bool().Draw(rt, "since?") {
-			q.Since = start.Add(time.Duration(rapid.IntRange(-1, 30).Draw(rt, "since")) * time.Second)
-		}
-		if rapid.Bool().Draw(rt, "until?") {
-			q.Until = start.Add(time.Duration(rapid.IntRange(-1, 30).Draw(rt, "until")) * time.Second)
-		}
-		var want, got []string
-		for _, s := range all {
-			if matches(q, s.Record) {
-				want = append(want, fmt.Sprint(s.Writer, s.Seq))
-			}
-		}
-		for page := q; ; {
-			found, next, err := store.Search(context.Background(), page)
-			if err != nil {
-				rt.Fatal(err)
-			}
-			if q.Limit > 0 && len(found) > q.Limit {
-				rt.Errorf("%d found, limit %d", len(found), q.Limit)
-			}
-			for _, e := range found {
-				got = append(got, fmt.Sprint(e.Writer, e.Seq))
-			}
-			if next == "" {
-				break
-			}
-			page.After = next
-		}
-		if !slices.Equal(want, got) {
-			rt.Errorf("%+v\nwant %v\ngot  %v", q, want, got)
-		}
-	})
-	for _, cursor := range []string{"nonsense", "1/w", "1/w/x", "x/w/1", "1/\x00/1", "1/w/1/1"} {
-		if _, _, err := store.Search(t.Context(), audit.Query{After: cursor}); !errors.Is(err, audit.ErrCursor) {
-			t.Errorf("the cursor %q: %v", cursor, err)
-		}
-	}
-}
-
-func matches(q audit.Query, r core.Record) bool {
-	is := func(want, got string) bool { return want == "" || want == got }
-	var action core.Action
-	if r.Verdict != nil {
-		action = r.Verdict.Action
-	}
-	return is(q.Exchange, r.Exchange) && is(q.User, r.Principal.User) && is(q.Team, r.Principal.Team) && is(q.App, r.Principal.App) &&
-		is(q.Model, r.Model) && is(string(q.Kind), string(r.Kind)) && is(string(q.Action), string(action)) &&
-		is(string(q.Reason), string(r.Reason)) && !r.Time.Before(q.Since) && (q.Until.IsZero() || r.Time.Before(q.Until))
 }
 
 // TestVerifyNamesTheBadRecord tampers with the records in each way that their own hashes and numbers can show.

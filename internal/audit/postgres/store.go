@@ -16,13 +16,18 @@ import (
 // Store keeps a batch. See ship.Destination.
 func (s *Store) Store(ctx context.Context, batch []audit.Shipment) (stored ship.Stored, err error) {
 	c := columnsOf(batch)
+	texts := s.known.news(batch)
 	err = s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := texts.insert(ctx, tx); err != nil {
+			return err
+		}
 		stored, err = storeAll(ctx, tx, batch, c)
 		return err
 	})
 	if err != nil {
 		return ship.Stored{}, refused(err)
 	}
+	s.known.add(texts)
 	return stored, nil
 }
 
@@ -52,8 +57,10 @@ func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns
 	if stored.Known, stored.Conflicts, err = compare(ctx, tx, old); err != nil {
 		return stored, err
 	}
-	if err := add(ctx, tx, sums); err != nil {
-		return stored, err
+	for table, sums := range tables(sums) {
+		if err := add(ctx, tx, table, sums); err != nil {
+			return stored, err
+		}
 	}
 	return stored, count(ctx, tx, tallies)
 }
@@ -95,9 +102,9 @@ func idOf(e *audit.Shipment) id { return id{e.Writer, int64(e.Seq)} }
 
 // columns are the values of a batch, column by column: one statement inserts them all.
 type columns struct {
-	class, writer, kind, exchange, user, team, app, action, reason, model []string
-	at, seq                                                               []int64
-	leaf, record                                                          [][]byte
+	class, writer, kind, exchange, user, team, app, action, reason, model, task, intent []string
+	at, seq, explanation                                                                []int64
+	leaf, record                                                                        [][]byte
 }
 
 func columnsOf(batch []audit.Shipment) *columns {
@@ -115,6 +122,9 @@ func columnsOf(batch []audit.Shipment) *columns {
 			action = ship.Column(string(r.Verdict.Action))
 		}
 		c.action, c.reason = append(c.action, action), append(c.reason, ship.Column(string(r.Reason)))
+		task, intent := judgementOf(r)
+		c.task, c.intent = append(c.task, task), append(c.intent, intent)
+		c.explanation = append(c.explanation, audit.ExplanationID(audit.Explanation(r)))
 		c.leaf, c.record = append(c.leaf, e.Leaf[:]), append(c.record, e.Canonical)
 	}
 	return c
@@ -128,12 +138,12 @@ const described = pgx.QueryExecModeDescribeExec
 // insert adds the records that are not there, and says which those are.
 func insert(ctx context.Context, tx pgx.Tx, c *columns) (map[id]struct{}, error) {
 	const statement = `INSERT INTO plumbline_audit.records
-			(class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record)
+			(class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record, task, intent, explanation)
 		SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::text[],
-			$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[])
+			$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::text[], $16::text[], $17::bigint[])
 		ON CONFLICT DO NOTHING RETURNING writer, seq`
 	rows, err := tx.Query(ctx, statement, described, c.class, c.at, c.writer, c.seq, c.leaf, c.kind, c.exchange, c.user, c.team, c.app,
-		c.action, c.reason, c.model, c.record)
+		c.action, c.reason, c.model, c.record, c.task, c.intent, c.explanation)
 	if err != nil {
 		return nil, err
 	}
@@ -176,9 +186,9 @@ func leaves(ctx context.Context, tx pgx.Tx, entries []audit.Shipment) (map[id][]
 	return found, rows.Err()
 }
 
-// add adds to the sums, in the order of their keys.
-func add(ctx context.Context, tx pgx.Tx, sums ship.Rollup) error {
-	const statement = `INSERT INTO plumbline_audit.rollups AS r
+// add adds to the sums of a table, in the order of their keys.
+func add(ctx context.Context, tx pgx.Tx, table string, sums ship.Rollup) error {
+	statement := `INSERT INTO plumbline_audit.` + table + ` AS r
 			(hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost, latency, deviation)
 		SELECT * FROM (SELECT hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost,
 			latency::bigint[], deviation::bigint[]

@@ -29,7 +29,7 @@ const verifyAtOnce = 4000
 // count: that shows only against hashes kept elsewhere. See package notary.
 func (s *Store) Verify(ctx context.Context) (seen audit.Verified, err error) {
 	err = s.InSnapshot(ctx, func(at *Snapshot) error {
-		walked, err := at.Walk(ctx, func(string, uint64, [32]byte) error { return nil })
+		walked, err := at.Leaves(ctx, func(string, uint64, [32]byte) error { return nil })
 		seen = walked.Verified
 		return err
 	})
@@ -48,9 +48,9 @@ func (s *Store) InSnapshot(ctx context.Context, use func(*Snapshot) error) error
 	return postgres.Explain(pgx.BeginTxFunc(ctx, s.pool.Pool, begin, func(tx pgx.Tx) error { return use(At(tx)) }))
 }
 
-// Walk does what Store.Verify does, and visits each record's leaf hash.
-func (s *Snapshot) Walk(ctx context.Context, visit audit.Visit) (audit.Walked, error) {
-	w := &walk{tx: s.tx, visit: visit, followers: map[string]*follower{}}
+// Leaves does what Store.Verify does, and visits each record's leaf hash.
+func (s *Snapshot) Leaves(ctx context.Context, visit audit.Visit) (audit.Walked, error) {
+	w := &walk{tx: s.tx, visit: visit, sequences: map[string]*sequence{}}
 	if err := w.prepare(ctx); err != nil {
 		return audit.Walked{}, err
 	}
@@ -67,7 +67,7 @@ func (s *Snapshot) Walk(ctx context.Context, visit audit.Visit) (audit.Walked, e
 		}
 		w.found.Records += int64(len(p.rows))
 		if !more {
-			w.found.Writers = int64(len(w.followers)) // those that have records
+			w.found.Writers = int64(len(w.sequences)) // those that have records
 			return w.found, w.end(ctx)
 		}
 		last := &p.rows[len(p.rows)-1]
@@ -221,8 +221,8 @@ func (w *walk) end(ctx context.Context) error {
 			w.of(name) // one of which no record is left
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(w.followers)) {
-		f := w.followers[name]
+	for _, name := range slices.Sorted(maps.Keys(w.sequences)) {
+		f := w.sequences[name]
 		if err := w.advance(ctx, f); err != nil {
 			return err
 		}

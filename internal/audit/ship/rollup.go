@@ -66,6 +66,19 @@ func (r Rollup) Add(s *audit.Shipment) {
 	}
 }
 
+// Sum adds sums to those of a key.
+func (r Rollup) Sum(k Key, s *Sums) {
+	to := r.at(k)
+	to.Decided, to.Ended, to.Requests = to.Decided+s.Decided, to.Ended+s.Ended, to.Requests+s.Requests
+	to.InputTokens, to.OutputTokens, to.Cost = to.InputTokens+s.InputTokens, to.OutputTokens+s.OutputTokens, to.Cost+s.Cost
+	for i, n := range s.Latency {
+		to.Latency[i] += n
+	}
+	for i, n := range s.Deviation {
+		to.Deviation[i] += n
+	}
+}
+
 func (r Rollup) at(k Key) *Sums {
 	sums := r[k]
 	if sums == nil {

@@ -1,0 +1,111 @@
+package postgres
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/ship"
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// judgementOf is the nearest task and the intent's label, as they are kept beside a record.
+func judgementOf(r *core.Record) (task, intent string) {
+	if r.Deviation != nil {
+		task = ship.Column(r.Deviation.Task)
+	}
+	if r.Intent != nil {
+		intent = ship.Column(r.Intent.Label)
+	}
+	return task, intent
+}
+
+// maxKnown bounds how many explanations a store remembers to have written. There are a few for each task and rule.
+const maxKnown = 16384
+
+// known are ids of explanations that are in their table, so that few batches ask for it.
+type known struct {
+	mu  sync.Mutex
+	ids map[int64]struct{}
+}
+
+// explanation is a text with the reason that it begins with.
+type explanation struct{ reason, text string }
+
+// texts are explanations by id.
+type texts map[int64]explanation
+
+// news gives the explanations of a batch that may not be in the table.
+func (k *known) news(batch []audit.Shipment) texts {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	found := texts{}
+	for i := range batch {
+		text := audit.Explanation(&batch[i].Record)
+		id := audit.ExplanationID(text)
+		if _, ok := k.ids[id]; id == 0 || ok {
+			continue
+		}
+		e := explanation{text: text}
+		if r := batch[i].Record.Reason; r != core.ReasonNone {
+			e.reason = ship.Column(string(r))
+		}
+		found[id] = e
+	}
+	return found
+}
+
+// add notes that explanations are in the table.
+func (k *known) add(written texts) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.ids == nil || len(k.ids) > maxKnown {
+		k.ids = map[int64]struct{}{}
+	}
+	for id := range written {
+		k.ids[id] = struct{}{}
+	}
+}
+
+// insert writes those that are not there, in the order of their ids: processes that write in one order do not wait for each
+// other in a circle.
+func (t texts) insert(ctx context.Context, tx pgx.Tx) error {
+	if len(t) == 0 {
+		return nil
+	}
+	ids := slices.Sorted(maps.Keys(t))
+	var reasons, all []string
+	for _, id := range ids {
+		reasons, all = append(reasons, t[id].reason), append(all, t[id].text)
+	}
+	const statement = `INSERT INTO plumbline_audit.explanations (id, reason, text)
+		SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[]) ON CONFLICT DO NOTHING`
+	_, err := tx.Exec(ctx, statement, ids, reasons, all)
+	return err
+}
+
+// tables are those that sums are kept in, each with what is added to it: all by the hour; by the day without people; and of
+// people by the day, without what they asked for.
+func tables(sums ship.Rollup) iter.Seq2[string, ship.Rollup] {
+	return func(yield func(string, ship.Rollup) bool) {
+		days, people := ship.Rollup{}, ship.Rollup{}
+		for k, s := range sums {
+			k.Hour = dayOf(k.Hour)
+			days.Sum(ship.Key{Hour: k.Hour, Team: k.Team, App: k.App, Model: k.Model, Intent: k.Intent, Verdict: k.Verdict}, s)
+			people.Sum(ship.Key{Hour: k.Hour, User: k.User, Team: k.Team, Verdict: k.Verdict}, s)
+		}
+		_ = yield("rollups", sums) && yield("rollups_day", days) && yield("rollups_day_user", people)
+	}
+}
+
+// dayOf is when the day begins that holds a time, both in microseconds since 1970.
+func dayOf(at int64) int64 {
+	day := (24 * time.Hour).Microseconds()
+	return at - ((at%day)+day)%day
+}
