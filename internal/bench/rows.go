@@ -93,8 +93,8 @@ func startProcess(cmd *exec.Cmd, out, problems io.Writer) (*process, error) {
 	return p, nil
 }
 
-// stopGrace is how long a child may take to end.
-const stopGrace = 10 * time.Second
+// stopGrace is how long a child may take to end: one that ships its records first takes seconds on a loaded machine.
+const stopGrace = 30 * time.Second
 
 func (p *process) stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended, and done says so
