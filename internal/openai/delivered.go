@@ -174,19 +174,25 @@ func (d *delivered) keepOf(r *run, text []byte) {
 	d.omitted += len(text) - room
 }
 
+// part is what a text is as part of an answer.
+func (k textKind) part() core.Kind {
+	switch k {
+	case textCall:
+		return core.KindCall
+	case textName:
+		return core.KindName
+	default:
+		return core.KindText
+	}
+}
+
 // Kept gives the beginning of each text of the answer, as far as it reached the client, and how many bytes of text are
 // not in it.
 func (a *Answer) Kept() (parts []core.Part, omitted int) {
 	a.readJSON()
 	for i := range a.out.runs {
 		if r := &a.out.runs[i]; len(r.kept) > 0 {
-			kind := core.KindText
-			if r.kind == textCall {
-				kind = core.KindCall
-			} else if r.kind == textName {
-				kind = core.KindName
-			}
-			parts = append(parts, core.Part{Role: core.RoleAssistant, Kind: kind, Turn: int(r.choice), Text: strings.ToValidUTF8(string(r.kept), "\uFFFD")})
+			parts = append(parts, core.Part{Role: core.RoleAssistant, Kind: r.kind.part(), Turn: int(r.choice), Text: strings.ToValidUTF8(string(r.kept), "\uFFFD")})
 		}
 	}
 	return parts, a.out.omitted
