@@ -34,6 +34,7 @@ var layers = [][]string{
 	{
 		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
+		"internal/jobs",
 	},
 	{"internal/app"},
 	{"internal/simulate"},
@@ -77,6 +78,7 @@ var homes = map[string][]string{
 	"golang.org/x/mod":                          {"internal/audit/chain"},
 	"github.com/google/uuid":                    {"internal/gate", "internal/app"},
 	"github.com/redis/go-redis":                 {"internal/quota/redis"},
+	"github.com/riverqueue/river":               {"internal/jobs"},
 	"github.com/envoyproxy/protoc-gen-validate": {},
 }
 

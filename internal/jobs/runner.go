@@ -65,6 +65,7 @@ type Options struct {
 // Runner runs the jobs of one process. Run is called once.
 type Runner struct {
 	o      Options
+	queue  Queue
 	byName map[string]Job
 	client client
 }
@@ -81,28 +82,32 @@ func New(q Queue, o Options) (*Runner, error) {
 		o.Words = func(error) string { return "" }
 	}
 	o.RescueAfter, o.Poll = cmp.Or(o.RescueAfter, rescueAfter), cmp.Or(o.Poll, pollEvery)
-	r := &Runner{o: o, byName: map[string]Job{}}
+	r := &Runner{o: o, queue: q, byName: map[string]Job{}}
 	for _, j := range o.Jobs {
 		r.byName[j.Name] = j
 	}
-	workers := river.NewWorkers()
-	if err := river.AddWorkerSafely(workers, &worker{r: r}); err != nil {
-		return nil, fmt.Errorf("jobs: %w", err)
-	}
 	var err error
-	r.client, err = q.client(&river.Config{
-		Workers: workers, PeriodicJobs: r.periodic(),
-		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: atOnce}},
-		FetchPollInterval: o.Poll, RescueStuckJobsAfter: o.RescueAfter, JobTimeout: o.RescueAfter / 2,
-		CompletedJobRetentionPeriod: keepDone, CancelledJobRetentionPeriod: keepDiscarded, DiscardedJobRetentionPeriod: keepDiscarded,
-		// Only the tables' owner may, and they stay small.
-		ReindexerSchedule: river.NeverSchedule(),
-		Logger:            slog.New(newSparse(o.Log.Handler())),
-	})
-	if err != nil {
+	if r.client, err = r.open(); err != nil {
 		return nil, fmt.Errorf("jobs: %w", err)
 	}
 	return r, nil
+}
+
+// open makes a client, which connects to nothing yet.
+func (r *Runner) open() (client, error) {
+	workers := river.NewWorkers()
+	if err := river.AddWorkerSafely(workers, &worker{r: r}); err != nil {
+		return nil, err
+	}
+	return r.queue.client(&river.Config{
+		Workers: workers, PeriodicJobs: r.periodic(),
+		Queues:            map[string]river.QueueConfig{river.QueueDefault: {MaxWorkers: atOnce}},
+		FetchPollInterval: r.o.Poll, RescueStuckJobsAfter: r.o.RescueAfter, JobTimeout: r.o.RescueAfter / 2,
+		CompletedJobRetentionPeriod: keepDone, CancelledJobRetentionPeriod: keepDiscarded, DiscardedJobRetentionPeriod: keepDiscarded,
+		// Only the tables' owner may, and they stay small.
+		ReindexerSchedule: river.NeverSchedule(),
+		Logger:            slog.New(newSparse(r.o.Log.Handler())),
+	})
 }
 
 // periodic says what a leader puts into the queue: each job at once, and again when a period has passed. What was put there
@@ -122,18 +127,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	// River stops gently only as long as the context that it was started with goes on.
 	started, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	for said := false; ; {
-		err := r.client.Start(started)
-		if err == nil {
-			break
-		}
-		if !said {
-			r.o.Log.Warn("background jobs cannot start now; it is tried again", "why", r.words(err))
-			said = true
-		}
-		if err := wait.For(ctx, startAgain); err != nil {
-			return err
-		}
+	if err := r.start(ctx, started); err != nil {
+		return err
 	}
 	<-ctx.Done()
 	limited, cancel := context.WithTimeout(started, stopLimit)
@@ -142,6 +137,26 @@ func (r *Runner) Run(ctx context.Context) error {
 		r.o.Log.Warn("background jobs did not stop in time; another process goes on with them", "why", r.words(err))
 	}
 	return ctx.Err()
+}
+
+// start starts the client, and tries again until ctx ends.
+func (r *Runner) start(ctx, started context.Context) error {
+	for said := false; ; {
+		err := r.client.Start(started)
+		if err == nil {
+			return nil
+		}
+		if !said {
+			r.o.Log.Warn("background jobs cannot start now; it is tried again", "why", r.words(err))
+			said = true
+		}
+		if err := wait.For(ctx, startAgain); err != nil {
+			return err
+		}
+		if r.client, err = r.open(); err != nil { // one that did not start does not start again
+			return fmt.Errorf("jobs: %w", err)
+		}
+	}
 }
 
 // words is what may be told of an error.

@@ -122,7 +122,7 @@ func start(t *testing.T, q jobs.Queue, o jobs.Options) (stop func()) {
 		o.Metrics = &counts{}
 	}
 	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
 	r, err := jobs.New(q, o)
 	if err != nil {

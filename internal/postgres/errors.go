@@ -64,6 +64,27 @@ func Explain(err error) error {
 	}
 }
 
+// Words say what happened and what to do, in words of our own alone: an error of the server or the driver may quote what it
+// was sent. Empty for an error that is neither.
+func Words(err error) string {
+	var server *pgconn.PgError
+	var connecting *pgconn.ConnectError
+	switch {
+	case err == nil:
+		return ""
+	case errors.As(err, &server):
+		if words, known := remedies[server.Code]; known {
+			return words
+		}
+		return "Postgres refuses a statement (SQLSTATE " + server.Code + ")"
+	case errors.As(err, &connecting):
+		return "Postgres cannot be reached: check that the server runs and that postgres.url names it"
+	case isNetwork(err):
+		return "the connection to Postgres broke: check that the server runs"
+	}
+	return ""
+}
+
 // isOver reports whether the caller's own context ended, which is no fault of the server. A connection that timed out
 // by itself is.
 func isOver(err error) bool {
