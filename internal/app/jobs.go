@@ -139,8 +139,8 @@ func jobWords(err error) string {
 	switch {
 	case errors.As(err, &own):
 		return own.Public
-	case errors.Is(err, auditpg.ErrUnrecorded):
-		return auditpg.ErrUnrecorded.Error()
+	case errors.Is(err, auditpg.ErrUndeclared):
+		return auditpg.ErrUndeclared.Error()
 	case filesqlite.IsFull(err):
 		return "the disk is full: make room on it"
 	case filesqlite.IsReadOnly(err):

@@ -80,7 +80,7 @@ func (c rollupCheck) run(ctx context.Context) error {
 const recordedSoon = 10 * time.Second
 
 // retention is the job that drops what the audit in Postgres need not keep any longer: whole months, each only after the
-// audit there has a record that it goes.
+// audit there has a record that declares it.
 type retention struct {
 	open   func(ctx context.Context) (retainer, func() error, error)
 	record func(ctx context.Context, r core.Record) error
@@ -144,8 +144,8 @@ func (r retention) retire(ctx context.Context, from retainer, class string, befo
 	for _, m := range months {
 		gone, err := from.Retire(ctx, m, before)
 		switch {
-		case errors.Is(err, auditpg.ErrUnrecorded):
-			now, err := r.announce(ctx, m)
+		case errors.Is(err, auditpg.ErrUndeclared):
+			now, err := r.declare(ctx, m)
 			if err != nil {
 				return recorded, err
 			}
@@ -153,18 +153,15 @@ func (r retention) retire(ctx context.Context, from retainer, class string, befo
 		case err != nil:
 			return recorded, err
 		case gone > 0:
-			r.log.Info("a month of the audit was dropped, as audit.retention says", "what", m.Object(), "rows", gone)
+			r.log.Info("a month of the audit was dropped, as audit.retention says", "class", class, "month", m.Name(), "rows", gone)
 		}
 	}
 	return recorded, nil
 }
 
-// announce records that a month goes, and reports whether that is new here.
-func (r retention) announce(ctx context.Context, m auditpg.Month) (bool, error) {
-	err := r.record(ctx, core.Record{
-		Kind: core.RecordAdmin, Time: r.now().UTC(), Exchange: "retention/" + m.Object(),
-		Admin: &core.Change{Actor: store.System, Action: "drop", Object: m.Object()},
-	})
+// declare records that a month goes, and reports whether that is new here.
+func (r retention) declare(ctx context.Context, m auditpg.Month) (bool, error) {
+	err := r.record(ctx, m.Declaration(store.System, r.now().UTC()))
 	if errors.Is(err, audit.ErrDuplicate) {
 		return false, nil // it is on its way, or will be when Postgres takes records again
 	}

@@ -61,6 +61,9 @@ func TestSessions(t *testing.T) {
 			seedAudit(t, "tampered", true)
 			seedTraffic(t, "traffic", false)
 			seedTraffic(t, "altered", true)
+			if filepath.Base(path) == "jobs.txtar" {
+				seedJobs(t)
+			}
 			var script *txtar.File
 			for i, f := range archive.Files {
 				if f.Name == "session" {

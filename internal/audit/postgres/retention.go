@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/plumbline/plumbline/internal/core"
 )
 
 // Classes by which the audit is kept. Each month of a class goes as a whole.
@@ -15,8 +17,8 @@ const (
 	ClassRollups  = "rollups"  // sums
 )
 
-// ErrUnrecorded is what Retire returns as long as the audit here has no record of it.
-var ErrUnrecorded = errors.New("the audit does not have the record of what is to be dropped yet")
+// ErrUndeclared is what Retire returns as long as the audit here has no record that declares it.
+var ErrUndeclared = errors.New("the audit does not have the record yet that declares what is to be dropped")
 
 // Month is what the audit has of a class in one month.
 type Month struct {
@@ -27,13 +29,14 @@ type Month struct {
 // Name is the month as partitions call it, such as 2026_03.
 func (m Month) Name() string { return m.Begin.Format(monthLayout) }
 
-// Object is what a record of its dropping calls it. The same after "retention/" is that record's exchange, by which the
-// database knows it.
-func (m Month) Object() string {
+// Declaration is the record by which the audit says, before it is done, that a month goes. The database knows it by the
+// beginning of its exchange.
+func (m Month) Declaration(actor string, now time.Time) core.Record {
+	object, exchange := "records/"+m.Class+"/"+m.Name(), "drop/"+m.Class+"/"+m.Name()+"/all"
 	if m.Class == ClassRollups {
-		return m.Class + "/" + m.Name()
+		object, exchange = "rollups/"+m.Name(), "retention/rollups/"+m.Name()+"/all"
 	}
-	return "records/" + m.Class + "/" + m.Name()
+	return core.Record{Kind: core.RecordAdmin, Time: now, Exchange: exchange, Admin: &core.Change{Actor: actor, Action: "drop", Object: object}}
 }
 
 const monthLayout = "2006_01"
@@ -65,9 +68,8 @@ func (s *Store) Past(ctx context.Context, class string, before time.Time) (month
 }
 
 // Retire drops what the audit has of a month, all of which is from before a time, and gives how much that was: records,
-// whose numbers and hashes stay, or sums. It refuses with ErrUnrecorded before an admin record with the exchange
-// "retention/" + m.Object() is stored. A month that is gone gives 0. The pool must be of a user with the right to it, and
-// have time.
+// whose numbers and hashes stay, or sums. It refuses with ErrUndeclared before the month's Declaration is stored. A month that
+// is gone gives 0. The pool must be of a user with the right to it, and have time.
 func (s *Store) Retire(ctx context.Context, m Month, before time.Time) (gone int64, err error) {
 	if m.Class != ClassRollups {
 		return s.retire(ctx, "SELECT plumbline_audit.retire_partition($1::text, $2::text, $3::bigint)", m.Class, m.Name(), before.UnixMicro())
@@ -87,7 +89,7 @@ func (s *Store) retire(ctx context.Context, statement string, args ...any) (gone
 	case err != nil:
 		return 0, err
 	case n == nil:
-		return 0, ErrUnrecorded
+		return 0, ErrUndeclared
 	}
 	return *n, nil
 }

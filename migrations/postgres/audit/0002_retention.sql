@@ -1,10 +1,13 @@
 -- Retention. What is due is dropped by the month, by a role that can do nothing else, and only after the audit itself has
--- a record of it: an admin record whose exchange is retention/ and what is dropped.
+-- an admin record that declares it: of records its exchange begins with drop/, the class and the month, of sums it is
+-- retention/rollups/ and the month.
 
--- Reports whether the record of a drop is here.
-CREATE FUNCTION plumbline_audit.drop_recorded(what text) RETURNS boolean
+-- Reports whether an admin record is here whose exchange begins with a text that ends in /.
+CREATE FUNCTION plumbline_audit.is_declared(beginning text) RETURNS boolean
 LANGUAGE sql STABLE SET search_path = pg_catalog, pg_temp AS $$
-  SELECT EXISTS (SELECT FROM plumbline_audit.records WHERE exchange = 'retention/' || what AND class = 'admin')
+  -- 0 is the character after /.
+  SELECT EXISTS (SELECT FROM plumbline_audit.records
+    WHERE exchange >= beginning AND exchange < rtrim(beginning, '/') || '0' AND exchange <> '' AND class = 'admin')
 $$;
 
 -- Gives when a month ends, or fails when it is none that may go: no month of the last 35 days may, whoever asks, since
@@ -25,7 +28,7 @@ BEGIN
 END $$;
 
 -- Drops a month's records of a class, all of which must be from before a time, and keeps their hashes. Gives how many there
--- were; 0 when the month is gone already; NULL, and drops nothing, before the drop is recorded. It gives up after five
+-- were; 0 when the month is gone already; NULL, and drops nothing, before the drop is declared. It gives up after five
 -- seconds of waiting for whoever reads the table, since whoever adds to it waits behind.
 CREATE FUNCTION plumbline_audit.retire_partition(class text, month text, before bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET lock_timeout = '5s' AS $$
@@ -38,21 +41,21 @@ BEGIN
   IF to_regclass(format('plumbline_audit.records_%s_%s', class, month)) IS NULL THEN
     RETURN 0;
   END IF;
-  IF NOT plumbline_audit.drop_recorded(format('records/%s/%s', class, month)) THEN
+  IF NOT plumbline_audit.is_declared(format('drop/%s/%s/', class, month)) THEN
     RETURN NULL;
   END IF;
   RETURN plumbline_audit.drop_partition(class, month);
 END $$;
 
 -- Deletes sums of a month, which must end before a time, some thousand at a time: it is called again until it gives 0. Gives
--- NULL, and deletes nothing, before that is recorded.
+-- NULL, and deletes nothing, before that is declared.
 CREATE FUNCTION plumbline_audit.retire_rollups(month text, before bigint) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
   ends bigint := plumbline_audit.end_of_past_month(month, before);
   gone bigint;
 BEGIN
-  IF NOT plumbline_audit.drop_recorded('rollups/' || month) THEN
+  IF NOT plumbline_audit.is_declared('retention/rollups/' || month || '/') THEN
     RETURN NULL;
   END IF;
   DELETE FROM plumbline_audit.rollups WHERE ctid = ANY (ARRAY(SELECT ctid FROM plumbline_audit.rollups
@@ -83,6 +86,6 @@ BEGIN
   END LOOP;
 END $$;
 
-REVOKE ALL ON FUNCTION plumbline_audit.drop_recorded(text), plumbline_audit.end_of_past_month(text, bigint),
+REVOKE ALL ON FUNCTION plumbline_audit.is_declared(text), plumbline_audit.end_of_past_month(text, bigint),
   plumbline_audit.retire_partition(text, text, bigint), plumbline_audit.retire_rollups(text, bigint) FROM PUBLIC;
 SELECT plumbline_audit.grant_roles();
