@@ -32,28 +32,35 @@ const (
 // queueConns is how many connections a process has for the queue and what its jobs read.
 const queueConns = 2
 
-// OpenQueue opens the queue of background jobs, which lies in the control data. Whoever asked for it closes it.
-func OpenQueue(ctx context.Context, c config.Config) (jobs.Queue, io.Closer, error) {
+// Queue is the queue of background jobs, which lies in the control data.
+type Queue struct {
+	jobs.Queue
+	io.Closer
+	pool *pgpool.Pool // nil without Postgres
+}
+
+// OpenQueue opens the queue of background jobs. Whoever asked for it closes it.
+func OpenQueue(ctx context.Context, c config.Config) (*Queue, error) {
 	if !c.Postgres.URL.IsZero() {
 		pool, err := openQueuePool(ctx, c)
 		if err != nil {
-			return jobs.Queue{}, nil, err
+			return nil, err
 		}
-		return jobs.InPostgres(pool), pool, nil
+		return &Queue{jobs.InPostgres(pool), pool, pool}, nil
 	}
 	path := StorePath(c.DataDir)
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return jobs.Queue{}, nil, fmt.Errorf("there are no jobs yet: plumbline serve makes them in %s", path)
+		return nil, fmt.Errorf("there are no jobs yet: plumbline serve makes them in %s", path)
 	}
 	// A job that was done and is not known to be after a loss of power is done again.
 	db, err := filesqlite.Open(ctx, path, filesqlite.Options{Synchronous: filesqlite.SynchronousNormal})
 	if err != nil {
-		return jobs.Queue{}, nil, err
+		return nil, err
 	}
 	if err := filesqlite.CheckSchema(ctx, db, migrations.SQLiteControl); err != nil {
-		return jobs.Queue{}, nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
 	}
-	return jobs.InSQLite(db), db, nil
+	return &Queue{Queue: jobs.InSQLite(db), Closer: db}, nil
 }
 
 func openQueuePool(ctx context.Context, c config.Config) (*pgpool.Pool, error) {
@@ -77,7 +84,7 @@ func openQueuePool(ctx context.Context, c config.Config) (*pgpool.Pool, error) {
 // background is the work of this process that no request waits for.
 type background struct {
 	runner *jobs.Runner
-	queue  io.Closer
+	queue  *Queue
 }
 
 // openJobs makes the runner of background jobs, unless they are left to other processes.
@@ -85,25 +92,24 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 	if !a.cfg.Jobs.Run {
 		return nil
 	}
-	queue, closer, err := OpenQueue(ctx, a.cfg)
+	queue, err := OpenQueue(ctx, a.cfg)
 	if err != nil {
 		return fmt.Errorf("background jobs: %w", err)
 	}
-	all := a.jobs(closer, metrics)
-	runner, err := jobs.New(queue, jobs.Options{Jobs: all, Metrics: metrics, Words: jobWords, Log: a.log})
+	all := a.jobs(queue.pool, metrics)
+	runner, err := jobs.New(queue.Queue, jobs.Options{Jobs: all, Metrics: metrics, Words: jobWords, Log: a.log})
 	if err != nil {
-		return errors.Join(err, closer.Close())
+		return errors.Join(err, queue.Close())
 	}
-	metrics.Jobs(names(all), results())
-	a.background = &background{runner, closer}
+	metrics.Jobs(jobNames(all), jobResults())
+	a.background = &background{runner, queue}
 	return nil
 }
 
-// jobs are the background jobs of this way to run. Those of parts that are built elsewhere are added here.
-func (a *App) jobs(queue io.Closer, metrics *telemetry.Metrics) []jobs.Job {
+// jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
+func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
 	all := []jobs.Job{{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)}}
-	pool, inPostgres := queue.(*pgpool.Pool)
-	if !inPostgres {
+	if pool == nil {
 		return all
 	}
 	records := auditpg.New(pool)
@@ -151,14 +157,14 @@ func jobWords(err error) string {
 	return pgpool.Words(err)
 }
 
-func names(all []jobs.Job) (names []string) {
+func jobNames(all []jobs.Job) (names []string) {
 	for _, j := range all {
 		names = append(names, j.Name)
 	}
 	return names
 }
 
-func results() (all []string) {
+func jobResults() (all []string) {
 	for _, r := range jobs.Results() {
 		all = append(all, string(r))
 	}

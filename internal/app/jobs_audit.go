@@ -124,6 +124,9 @@ func (r retention) run(ctx context.Context) (err error) {
 			continue
 		}
 		now, err := r.retire(ctx, from, class.name, r.now().UTC().Add(-class.days.Duration()))
+		if pgpool.IsForbidden(err) {
+			return &core.Error{Public: "the user who drops what audit.retention does not keep lacks the right to: grant it plumbline_retention, or set postgres.retention_url to one who has it", Cause: err}
+		}
 		if err != nil {
 			return err
 		}

@@ -198,12 +198,12 @@ func TestJobWordsQuoteNothing(t *testing.T) {
 // listed gives the jobs in the queue of a configuration.
 func listed(t *testing.T, cfg config.Config) (all []string) {
 	t.Helper()
-	queue, closer, err := OpenQueue(t.Context(), cfg)
+	queue, err := OpenQueue(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closer.Close()
-	entries, err := jobs.List(t.Context(), queue, jobs.Filter{Limit: 100})
+	defer queue.Close()
+	entries, err := jobs.List(t.Context(), queue.Queue, jobs.Filter{Limit: 100})
 	if err != nil {
 		t.Fatal(err)
 	}

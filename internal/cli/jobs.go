@@ -67,10 +67,10 @@ func (s *session) withQueue(use func(jobs.Queue) error) error {
 	if err != nil {
 		return err
 	}
-	queue, closer, err := app.OpenQueue(s.ctx, cfg)
+	queue, err := app.OpenQueue(s.ctx, cfg)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = closer.Close() }()
-	return use(queue)
+	defer func() { _ = queue.Close() }()
+	return use(queue.Queue)
 }

@@ -106,7 +106,7 @@ func (s *Store) sums(ctx context.Context, hour time.Time) (ship.Rollup, error) {
 
 // sumAnew adds the records of an hour to sums, a page at a time.
 func (s *Store) sumAnew(ctx context.Context, hour time.Time, sums ship.Rollup) (records int64, err error) {
-	after, end := place{at: hour.UnixMicro() - 1}, hour.Add(time.Hour)
+	after, end := place{at: hour.UnixMicro()}, hour.Add(time.Hour) // no writer's name is empty
 	for {
 		page, last, err := s.recountPage(ctx, after, end)
 		if err != nil {

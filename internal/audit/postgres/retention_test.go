@@ -115,8 +115,8 @@ func TestRecount(t *testing.T) {
 		t.Errorf("%d records were counted, want 7400", all)
 	}
 	for what, tampering := range map[string]string{
-		"a sum":    "UPDATE plumbline_audit.rollups SET cost = cost - 1 WHERE ctid = (SELECT min(ctid) FROM plumbline_audit.rollups WHERE hour = $1::bigint)",
-		"a count":  "UPDATE plumbline_audit.rollups SET deviation[3] = deviation[3] + 1 WHERE ctid = (SELECT max(ctid) FROM plumbline_audit.rollups WHERE hour = $1::bigint)",
+		"a sum":    "UPDATE plumbline_audit.rollups SET cost = cost - 1 WHERE hour = $1::bigint AND \"user\" = 'user-1'",
+		"a count":  "UPDATE plumbline_audit.rollups SET deviation[3] = deviation[3] + 1 WHERE hour = $1::bigint AND \"user\" = 'user-2'",
 		"a record": "DELETE FROM plumbline_audit.records WHERE kind = 'outcome' AND seq = 100 AND recorded_at >= $1::bigint",
 	} {
 		before, err := store.Recount(t.Context(), start)
