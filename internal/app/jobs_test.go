@@ -21,9 +21,9 @@ import (
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
-var noon = time.Date(2026, 7, 1, 12, 20, 0, 0, time.UTC)
+var halfPast = time.Date(2026, 7, 1, 12, 20, 0, 0, time.UTC)
 
-func atNoon() time.Time { return noon }
+func atHalfPast() time.Time { return halfPast }
 
 // isLater reports whether a job asked to be called again.
 func isLater(err error) bool {
@@ -54,11 +54,11 @@ func (o *owned) Forget(_ context.Context, refs []core.ObjectRef) (int64, error) 
 func TestSweepForgetsByTheHundred(t *testing.T) {
 	var log bytes.Buffer
 	o := &owned{left: 1234}
-	run := sweep(o, atNoon, slog.New(slog.NewTextHandler(&log, nil)))
+	run := sweep(o, atHalfPast, slog.New(slog.NewTextHandler(&log, nil)))
 	if err := run(t.Context()); err != nil || o.left != 0 || !strings.Contains(log.String(), "objects=1234") {
 		t.Errorf("%v, %d left, the log: %s", err, o.left, log.String())
 	}
-	if o.keep.PerOwner != mostOwned || !o.keep.ResponsesSince.Equal(noon.Add(-responseLife)) {
+	if o.keep.PerOwner != mostOwned || !o.keep.ResponsesSince.Equal(halfPast.Add(-responseLife)) {
 		t.Errorf("it kept %+v", o.keep)
 	}
 	o.left, o.err = 3, errors.New("disk on fire")
@@ -86,7 +86,7 @@ func (f *fakeRetainer) Past(_ context.Context, class string, before time.Time) (
 }
 
 func (f *fakeRetainer) Retire(_ context.Context, m auditpg.Month, _ time.Time) (int64, error) {
-	if !f.declared[m.Declaration("", noon).Exchange] {
+	if !f.declared[m.Declaration("", halfPast).Exchange] {
 		return 0, auditpg.ErrUndeclared
 	}
 	f.events = append(f.events, "drop "+m.Class+" "+m.Name())
@@ -111,7 +111,7 @@ func TestRetentionDeclaresFirst(t *testing.T) {
 		open: func(context.Context) (retainer, func() error, error) {
 			return f, func() error { closed++; return nil }, nil
 		},
-		record: f.record, kept: config.Retention{Records: 400, Rollups: 500}, now: atNoon, log: slog.New(slog.DiscardHandler),
+		record: f.record, kept: config.Retention{Records: 400, Rollups: 500}, now: atHalfPast, log: slog.New(slog.DiscardHandler),
 	}
 	if err := r.run(t.Context()); !isLater(err) {
 		t.Errorf("after declaring: %v", err)
@@ -156,7 +156,7 @@ func TestRollupCheckTells(t *testing.T) {
 	var log bytes.Buffer
 	told := int64(0)
 	r := &recounter{result: auditpg.Recounted{Records: 10, Sums: 3}}
-	c := rollupCheck{r, func(n int64) { told += n }, atNoon, slog.New(slog.NewTextHandler(&log, nil))}
+	c := rollupCheck{r, func(n int64) { told += n }, atHalfPast, slog.New(slog.NewTextHandler(&log, nil))}
 	if err := c.run(t.Context()); err != nil || told != 0 || log.Len() > 0 {
 		t.Errorf("without a difference: %v, %d, %s", err, told, log.String())
 	}

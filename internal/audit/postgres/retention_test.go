@@ -47,7 +47,7 @@ func TestRetention(t *testing.T) {
 		if _, err := retention.Retire(t.Context(), march, april); !errors.Is(err, postgres.ErrUndeclared) {
 			t.Fatalf("%s: not declared: %v", class, err)
 		}
-		must(t, log.Append(t.Context(), march.Declaration("system", april.AddDate(0, 7, 0))))
+		must(t, log.Append(t.Context(), march.Declaration("system", april.AddDate(3, 0, 0))))
 		settled(t, log)
 		must(t, newShipper(log, writer).Drain(t.Context()))
 		if _, err := retention.Retire(t.Context(), march, april.Add(-time.Microsecond)); err == nil || !strings.Contains(err.Error(), "are to be kept") {
