@@ -12,7 +12,8 @@ import (
 )
 
 // TestNoQueryOnTheWayOfARequest: people, tasks, limits and credentials are in memory. While requests pass, the server is
-// asked for the version and nothing else, but that records are shipped to it in batches.
+// asked for the version and nothing else, but that records are shipped to it in batches. Background jobs, which ask it by the
+// clock whether there are requests or not, are left out.
 func TestNoQueryOnTheWayOfARequest(t *testing.T) {
 	const version = "SELECT version FROM plumbline.feed"
 	server := pgproc.Start(t, pgproc.Options{Settings: []string{"log_statement = all"}})
@@ -21,7 +22,7 @@ func TestNoQueryOnTheWayOfARequest(t *testing.T) {
 	if err := os.WriteFile(path, []byte(db.URL), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	w := start(t, setup{policy: allowAll, settings: map[string]string{"postgres.url": "file:" + path}})
+	w := start(t, setup{policy: allowAll, settings: map[string]string{"postgres.url": "file:" + path, "jobs.run": "false"}})
 	w.chat(chatBody("gpt-4o-mini", onTask, nil)) // the first may find what a start has left to do
 	before := len(server.Log())
 	polls := func() int { return strings.Count(server.Log()[before:], version) }

@@ -214,6 +214,21 @@ func TestUnknownJobIsLeft(t *testing.T) {
 	})
 }
 
+// TestRetryBesideAnother: what was discarded is not done again in a period in which another run waits or is done.
+func TestRetryBesideAnother(t *testing.T) {
+	each(t, func(t *testing.T, w world) {
+		nothing := func(context.Context) error { return nil }
+		stop := start(t, w.queue, jobs.Options{Jobs: []jobs.Job{{Name: "daily", Every: 24 * time.Hour, Timeout: time.Minute, Run: nothing}}})
+		await(t, "it is done", func() bool { return len(list(t, w.queue, "completed")) == 1 })
+		stop()
+		w.exec(t, "INSERT INTO "+w.table+" (args, attempt, max_attempts, finalized_at, kind, state, unique_key, unique_states)"+
+			" SELECT args, 5, 5, finalized_at, kind, 'discarded', unique_key, unique_states FROM "+w.table)
+		if _, err := jobs.Retry(t.Context(), w.queue, list(t, w.queue, "discarded")[0].ID); !errors.Is(err, jobs.ErrAnother) {
+			t.Errorf("trying it again: %v", err)
+		}
+	})
+}
+
 // TestKilledInTheMiddle: what a killed process was at is done by another.
 func TestKilledInTheMiddle(t *testing.T) {
 	w := inPostgres(t, pgproc.Shared(t))
