@@ -12,6 +12,7 @@ import (
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/store/postgres"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
+	"github.com/plumbline/plumbline/migrations"
 )
 
 // childURL names the database in the environment of another process.
@@ -108,7 +109,7 @@ func TestFeedOfManyProcesses(t *testing.T) {
 	if want := processes * writesEach * 3; len(seen) != want {
 		t.Errorf("the feed told %d of %d changes", len(seen), want)
 	}
-	if n := pgproc.One[int](t, db, "SELECT count(*) FROM plumbline.schema_version"); n != 4 {
+	if n := pgproc.One[int](t, db, "SELECT count(*) FROM plumbline.schema_version"); n != len(files(t, migrations.PostgresControl)) {
 		t.Errorf("%d migrations are noted", n)
 	}
 }
