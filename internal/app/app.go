@@ -67,7 +67,7 @@ type App struct {
 	adopter    *adopter
 	thresholds *threshold.Bus
 	keeper     *keeper
-	sweeper    *sweeper
+	background *background // nil where jobs are left to others
 	extproc    *extproc.Server
 	listener   *extproc.Listener
 	ops        *ops
@@ -126,7 +126,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.keeper = &keeper{ledger: ledger, live: g.Live, interval: a.keepInterval(), metrics: metrics, log: a.log}
-	a.sweeper = &sweeper{objects: a.store.Ownership(), metrics: metrics, log: a.log}
+	if err := a.openJobs(ctx, metrics); err != nil {
+		return nil, err
+	}
 	a.extproc = extproc.New(extproc.Options{Gate: g, Log: a.log, MaxBodyBytesInFlight: int64(a.cfg.ExtProc.MaxBodyInFlight)})
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
@@ -153,7 +155,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.notary.Run(background)) })
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
-	group.Go(func() error { return ignoreCancel(a.sweeper.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.background.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.thresholds.Log(background, a.log)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error { return a.local.serve(background) })
@@ -213,6 +215,7 @@ func (a *App) close(ctx context.Context) {
 	if a.audit != nil {
 		errs = append(errs, a.records.close(ctx, a.audit, a.notary), a.audit.Close(ctx))
 	}
+	errs = append(errs, a.background.close())
 	if a.store != nil {
 		errs = append(errs, a.store.Close())
 	}

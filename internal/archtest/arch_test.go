@@ -36,6 +36,7 @@ var layers = [][]string{
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
 		"internal/audit/takeover", "internal/audit/notary",
 		"internal/audit/read", "internal/audit/export",
+		"internal/jobs",
 	},
 	{"internal/app"},
 	{"internal/simulate"},
@@ -82,6 +83,7 @@ var homes = map[string][]string{
 	"golang.org/x/mod":                          {"internal/audit/chain", "internal/audit/export"},
 	"github.com/google/uuid":                    {"internal/gate", "internal/app"},
 	"github.com/redis/go-redis":                 {"internal/quota/redis"},
+	"github.com/riverqueue/river":               {"internal/jobs"},
 	"github.com/envoyproxy/protoc-gen-validate": {},
 }
 

@@ -64,6 +64,7 @@ type commands struct {
 	Policy policyCmd     `cmd:"" help:"Try a policy on recorded traffic."`
 	Audit  auditCmd      `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd       `cmd:"" help:"Follow the audit live."`
+	Jobs   jobsCmd       `cmd:"" help:"Background jobs."`
 	Simul  simulateCmd   `cmd:"" name:"simulate" help:"Try things on made-up traffic, in virtual time."`
 	Banner versionCmd    `cmd:"" name:"version" help:"Print the version."`
 }

@@ -84,6 +84,9 @@ func replaySession(t *testing.T, path string, env ...string) (archive *txtar.Arc
 	seedSigned(t, "unchecked", "DELETE FROM checkpoints WHERE size = 3")
 	seedTraffic(t, "traffic", false)
 	seedTraffic(t, "altered", true)
+	if filepath.Base(path) == "jobs.txtar" {
+		seedJobs(t)
+	}
 	for i, f := range archive.Files {
 		if f.Name == "session" {
 			script = &archive.Files[i]

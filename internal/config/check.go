@@ -55,6 +55,7 @@ func (c *Config) check(problem func(setting, message string)) {
 	if c.Audit.TakeOver != "" && c.Postgres.URL.IsZero() {
 		problem("audit.take_over", "ships to Postgres: set postgres.url")
 	}
+	c.Audit.Retention.check(c.Postgres, problem)
 	c.Redis.check(c.Quota.Ledger, problem)
 	c.Postgres.check(problem)
 	if m := c.Feed.MaxStaleness; m < minStaleness || m > maxStaleness {
@@ -133,6 +134,27 @@ func (e ExtProc) check(problem func(setting, message string)) {
 	}
 }
 
+// minRetention covers the longest window of a limit, since limits are counted anew from the records.
+const minRetention Days = 35
+
+func (r Retention) check(p Postgres, problem func(setting, message string)) {
+	for _, kept := range []struct {
+		setting string
+		days    Days
+	}{{"audit.retention.records", r.Records}, {"audit.retention.admin", r.Admin}, {"audit.retention.rollups", r.Rollups}} {
+		switch {
+		case kept.days == 0:
+		case p.URL.IsZero():
+			problem(kept.setting, "is set, but without postgres.url nothing is deleted: the records in data_dir are kept for ever")
+		case kept.days < minRetention:
+			problem(kept.setting, "must be at least 35d, or 0 for ever: limits are counted anew from the records of 33 days")
+		}
+	}
+	if !p.RetentionURL.IsZero() && r.IsZero() {
+		problem("postgres.retention_url", "is set, but without audit.retention nothing would use it")
+	}
+}
+
 // minDeadline and maxDeadline bound what a request waits for Redis: a network's round trip, and what Envoy's filter waits.
 const (
 	minDeadline = time.Millisecond
@@ -186,20 +208,24 @@ const (
 
 // check leaves reading the connection string to whoever connects; what is no such string at all is told here.
 func (p Postgres) check(problem func(setting, message string)) {
-	url := p.URL.Reveal()
-	isURL := strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
-	switch {
-	case url == "":
-	case len(url) > maxSecret || strings.ContainsFunc(url, func(r rune) bool { return r < ' ' || r == 0x7f }):
-		problem("postgres.url", "must be one line")
-	case !isURL && !strings.Contains(url, "="):
-		problem("postgres.url", "must be a connection string, such as postgres://plumbline:password@db.internal/plumbline")
-	}
+	checkURL("postgres.url", p.URL.Reveal(), problem)
+	checkURL("postgres.retention_url", p.RetentionURL.Reveal(), problem)
 	if p.MaxConnections < 1 || p.MaxConnections > maxConnections {
 		problem("postgres.max_connections", "must be from 1 to "+strconv.Itoa(maxConnections))
 	}
 	if p.Timeout < minPostgresTimeout || p.Timeout > maxPostgresTimeout {
 		problem("postgres.timeout", "must be from 100ms to 5m")
+	}
+}
+
+func checkURL(setting, url string, problem func(setting, message string)) {
+	isURL := strings.HasPrefix(url, "postgres://") || strings.HasPrefix(url, "postgresql://")
+	switch {
+	case url == "":
+	case len(url) > maxSecret || strings.ContainsFunc(url, func(r rune) bool { return r < ' ' || r == 0x7f }):
+		problem(setting, "must be one line")
+	case !isURL && !strings.Contains(url, "="):
+		problem(setting, "must be a connection string, such as postgres://plumbline:password@db.internal/plumbline")
 	}
 }
 

@@ -22,6 +22,7 @@ type Config struct {
 	Redis    Redis    `json:"redis"`
 	Postgres Postgres `json:"postgres"`
 	Feed     Feed     `json:"feed"`
+	Jobs     Jobs     `json:"jobs"`
 	Log      Log      `json:"log"`
 	Shutdown Shutdown `json:"shutdown"`
 }
@@ -93,6 +94,7 @@ type Audit struct {
 	CalibrationKeep   time.Duration `json:"calibration_keep" doc:"How long they are kept at most. Then the key of their day is destroyed."`
 	Addresses         Addresses     `json:"addresses" doc:"What is recorded of callers' network addresses. full: all. network: the /24, or /48. none: nothing."`
 	Checkpoints       Checkpoints   `json:"checkpoints"`
+	Retention         Retention     `json:"retention"`
 }
 
 // Checkpoints says how records are made tamper-evident. See docs/how-to/audit-verify.md.
@@ -100,6 +102,16 @@ type Checkpoints struct {
 	KeyFile string `json:"key_file" doc:"The key that signs checkpoints of the audit, in a file that only its owner and group can read; plumbline audit checkpoint-key create makes one. Empty: checkpoint.key in data_dir, made at the first start. Replicas may share one."`
 	Sink    Sink   `json:"sink" doc:"The second place that checkpoints are written to, out of reach of whoever owns the records: stdout, or file: and the path of a file that is only appended to."`
 }
+
+// Retention says how long the audit in Postgres is kept. See docs/how-to/retention.md.
+type Retention struct {
+	Records Days `json:"records" doc:"How long records of calls are kept: a month of them is dropped once all of it is older. 0: for ever."`
+	Admin   Days `json:"admin" doc:"The same for records of changes to people, tasks, limits and credentials, and of what was dropped."`
+	Rollups Days `json:"rollups" doc:"The same for the sums of calls per hour."`
+}
+
+// IsZero reports whether everything is kept for ever.
+func (r Retention) IsZero() bool { return r == Retention{} }
 
 // Quota says where limits are counted.
 type Quota struct {
@@ -124,6 +136,12 @@ type Postgres struct {
 	MaxConnections int           `json:"max_connections" doc:"Most connections that this process opens for control data."`
 	Timeout        time.Duration `json:"timeout" doc:"How long one call may take, the wait for a connection included. The server gives statements of a change up after that time too."`
 	Migrate        bool          `json:"migrate" doc:"Whoever opens an older schema upgrades it. false: plumbline migrate alone does, and an older schema is refused."`
+	RetentionURL   Secret        `json:"retention_url" doc:"Connection string of a user with the role plumbline_retention, who drops what audit.retention does not keep. Empty: the user of url, who must own the audit's schema or have that role."`
+}
+
+// Jobs says whether a process takes background jobs. See docs/how-to/jobs.md.
+type Jobs struct {
+	Run bool `json:"run" doc:"This process takes background jobs from the queue. false: it leaves them to others, as sidecars do; one that runs them must be there."`
 }
 
 // Feed says how changes to people, tasks, limits and credentials reach a replica.
@@ -170,6 +188,7 @@ func Default() Config {
 		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
 		Postgres: Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
 		Feed:     Feed{MaxStaleness: time.Minute},
+		Jobs:     Jobs{Run: true},
 		Log:      Log{Level: LevelInfo, Format: FormatJSON},
 		Shutdown: Shutdown{Grace: 10 * time.Minute},
 	}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // FileMode is a file's permissions, written in octal ("0660").
@@ -63,6 +64,34 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 		return errors.New("not " + b.TypeName())
 	}
 	*b = Bytes(n) * unit
+	return nil
+}
+
+// Days is a number of days of 24 hours, written "400d", or "0".
+type Days int
+
+// TypeName says how days are written.
+func (Days) TypeName() string { return "a number of days, like 400d" }
+
+// Duration is the days as a span of time.
+func (d Days) Duration() time.Duration { return time.Duration(d) * 24 * time.Hour }
+
+// MarshalText writes the days.
+func (d Days) MarshalText() ([]byte, error) {
+	if d == 0 {
+		return []byte("0"), nil
+	}
+	return append(strconv.AppendInt(nil, int64(d), 10), 'd'), nil
+}
+
+// UnmarshalText reads days.
+func (d *Days) UnmarshalText(text []byte) error {
+	number, hasUnit := strings.CutSuffix(string(text), "d")
+	n, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || !hasUnit && n != 0 {
+		return errors.New("not " + d.TypeName())
+	}
+	*d = Days(n)
 	return nil
 }
 

@@ -15,7 +15,8 @@ import (
 
 // TestNoQueryOnTheWayOfARequest: people, tasks, limits and credentials are in memory, and so are the owners of the objects
 // that calls name again. While requests pass, the server is asked for the version and for changes that no audit has, and
-// nothing else, but that records are shipped to it in batches.
+// nothing else, but that records are shipped to it in batches. Background jobs,
+// which ask it by the clock whether there are requests or not, are left out.
 func TestNoQueryOnTheWayOfARequest(t *testing.T) {
 	const version = "SELECT version FROM plumbline.feed"
 	server := pgproc.Start(t, pgproc.Options{Settings: []string{"log_statement = all"}})
@@ -27,7 +28,7 @@ func TestNoQueryOnTheWayOfARequest(t *testing.T) {
 	masters := filepath.Join(t.TempDir(), "masters")
 	must(t, seal.CreateMasterFile(masters, seal.NewMasterKeys()))
 	w := start(t, setup{policy: takesFiles, settings: map[string]string{
-		"postgres.url": "file:" + path, "audit.content": "sealed", "audit.master_key_file": masters,
+		"postgres.url": "file:" + path, "audit.content": "sealed", "audit.master_key_file": masters, "jobs.run": "false",
 	}})
 	eventually(t, "ann's key is there", func() bool { // the first may find what a start has left to do, and no key yet
 		return w.records(w.chat(chatBody("gpt-4o-mini", onTask, nil)).Exchange)[0].Sealed.Key != ""

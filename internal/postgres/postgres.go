@@ -21,6 +21,9 @@ import (
 // connectTimeout bounds one attempt to connect, TLS and authentication included.
 const connectTimeout = 5 * time.Second
 
+// describedStatements bounds the descriptions that a connection keeps.
+const describedStatements = 128
+
 // Options say how Postgres is reached.
 type Options struct {
 	// URL is a connection string, postgres:// or key=value. It may hold a password: no error quotes it.
@@ -29,6 +32,9 @@ type Options struct {
 	MaxConns int
 	// Timeout bounds each call, the wait for a connection included, 10 s if zero.
 	Timeout time.Duration
+	// Describe asks the server for the types of a statement's values once in a connection, for a library that leaves them
+	// to it. Each round trip is whole in itself still, and nothing stays prepared.
+	Describe bool
 	// Tracer, if set, sees each query.
 	Tracer pgx.QueryTracer
 }
@@ -73,6 +79,9 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 	// One round trip for parse, bind and execute, of an unnamed statement: any connection of a pooler will do for each.
 	c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.ConnConfig.StatementCacheCapacity, c.ConnConfig.DescriptionCacheCapacity = 0, 0
+	if o.Describe {
+		c.ConnConfig.DefaultQueryExecMode, c.ConnConfig.DescriptionCacheCapacity = pgx.QueryExecModeCacheDescribe, describedStatements
+	}
 	if c.ConnConfig.RuntimeParams["application_name"] == "" {
 		c.ConnConfig.RuntimeParams["application_name"] = "plumbline"
 	}

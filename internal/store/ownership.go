@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -32,8 +34,10 @@ type Ownership interface {
 	Add(ctx context.Context, ref core.ObjectRef, model string, tokens int64) error
 	// Disown must forget an object. Forgetting what nobody owns must do nothing.
 	Disown(ctx context.Context, ref core.ObjectRef) error
-	// Sweep must forget what k does not keep, and say how many objects that were.
-	Sweep(ctx context.Context, k Keep) (int64, error)
+	// Surplus must give objects that k does not keep, at most so many, in no order.
+	Surplus(ctx context.Context, k Keep, most int) ([]core.ObjectRef, error)
+	// Forget must disown objects in one step, and say how many of them somebody owned.
+	Forget(ctx context.Context, refs []core.ObjectRef) (int64, error)
 }
 
 // Keep bounds what an Ownership holds.
@@ -42,6 +46,30 @@ type Keep struct {
 	ResponsesSince time.Time
 	// PerOwner is how many objects of one kind are kept of one owner, the newest. The others belong to nobody from then on.
 	PerOwner int
+}
+
+// Bounds of one sweep: how many objects it looks up at most, and how many it forgets at a time, so that what requests write
+// is not held up by it.
+const (
+	sweepMost  = 100_000
+	sweepPiece = 500
+)
+
+// Sweep forgets what k does not keep, and says how many objects that were. It may be broken off and begun again, also by
+// another process beside this one: each forgets what the others do not.
+func Sweep(ctx context.Context, o Ownership, k Keep) (forgotten int64, err error) {
+	surplus, err := o.Surplus(ctx, k, sweepMost)
+	if err != nil {
+		return 0, fmt.Errorf("looking for objects at the provider that are too old or too many: %w", err)
+	}
+	for piece := range slices.Chunk(surplus, sweepPiece) {
+		n, err := o.Forget(ctx, piece)
+		forgotten += n
+		if err != nil {
+			return forgotten, fmt.Errorf("forgetting objects at the provider: %w", err)
+		}
+	}
+	return forgotten, nil
 }
 
 // ValidateOwned reports why an object cannot be owned.

@@ -83,6 +83,9 @@ type Metrics struct {
 	refusals         *prometheus.CounterVec
 	policyInfo       *prometheus.GaugeVec
 	keysConfirmed    *prometheus.GaugeVec
+	jobs             *prometheus.CounterVec
+	jobSeconds       *prometheus.HistogramVec
+	wrongSums        prometheus.Counter
 }
 
 // Build describes the running program.
@@ -137,6 +140,9 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before their caller was let in, by reason: unknown, revoked, expired or blocked.", "reason")
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
 	m.keysConfirmed = b.gaugeVec("jwks_last_success_timestamp_seconds", "When the keys of a trusted issuer were last fetched, in seconds since 1970; 0 for never.", "issuer")
+	m.jobs = b.counterVec("jobs_total", "Runs of background jobs in this process, by job and result: done, postponed (it goes on later), failed (it is tried again), discarded (it failed for the last time in its period).", "job", "result")
+	m.jobSeconds = b.histogramVec("job_duration_seconds", "Time one run of a background job took.", []float64{.001, .01, .1, 1, 10, 60, 300, 600}, "job")
+	m.wrongSums = b.counter("audit_rollup_differences_total", "Sums of the audit in Postgres that differ from a recount of their records. Must be 0.")
 	info := b.gaugeVec("build_info", "The running build; always 1.", "version", "revision", "go_version")
 	info.WithLabelValues(build.Version, build.Revision, build.GoVersion).Set(1)
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -409,3 +415,22 @@ func (m *Metrics) KeysConfirmed(issuer string, at time.Time) {
 	}
 	m.keysConfirmed.WithLabelValues(issuer).Set(seconds)
 }
+
+// Jobs names the background jobs and the results that their runs can have, so that all are zero from the beginning.
+func (m *Metrics) Jobs(names, results []string) {
+	for _, name := range names {
+		m.jobSeconds.WithLabelValues(name)
+		for _, result := range results {
+			m.jobs.WithLabelValues(name, result)
+		}
+	}
+}
+
+// JobEnded counts a run of a background job. Both labels are of the sets that Jobs was given.
+func (m *Metrics) JobEnded(job, result string, took time.Duration) {
+	m.jobs.WithLabelValues(job, result).Inc()
+	m.jobSeconds.WithLabelValues(job).Observe(took.Seconds())
+}
+
+// RollupDiffers counts sums that differ from a recount.
+func (m *Metrics) RollupDiffers(sums int64) { m.wrongSums.Add(float64(sums)) }

@@ -44,6 +44,7 @@ func touched(t *testing.T) *prometheus.Registry {
 	m.LedgerBreaker("closed")
 	m.LedgerFellBack("open")
 	m.LedgerBookedLate(1, 1)
+	m.JobEnded("objects_sweep", "done", time.Second)
 	m.Judged(core.Intent{Label: "work"}, core.Deviation{Score: .5})
 	return reg
 }

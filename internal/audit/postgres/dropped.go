@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -165,46 +164,6 @@ func (w *walk) joinDrops() {
 	}
 }
 
-// ErrNotDeclared is returned by Drop as long as no signed checkpoint in the store fixes the record that declares the drop:
-// it is to be tried again a little later.
-var ErrNotDeclared = errors.New("the drop is not declared yet: its record has not arrived, or no checkpoint fixes it yet")
-
-// ErrChanged is returned by Drop when the month holds other records than were declared: it is to be declared anew.
-var ErrChanged = errors.New("the month holds other records than were declared")
-
-// Declare gives what the dropping of a month of a class will be. Whoever drops appends its Record to the audit log first,
-// then calls Drop until that succeeds.
-func (s *Store) Declare(ctx context.Context, class, name string) (d audit.Drop, err error) {
-	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if !isMonth(class, name) {
-			return fmt.Errorf("audit: there is no month %q of class %q", name, class)
-		}
-		table := pgx.Identifier{"plumbline_audit", "records_" + class + "_" + name}.Sanitize()
-		d, err = digest(ctx, tx, class, name, `SELECT writer, seq / 100000 AS part, count(*), string_agg(int8send(seq) || leaf, '' ORDER BY seq)
-			FROM `+table+` GROUP BY writer, part ORDER BY writer, part`)
-		return err
-	})
-	return d, err
-}
-
-// Drop drops a month, of which hashes stay, if it is what was declared. It needs the rights of plumbline_retention.
-func (s *Store) Drop(ctx context.Context, d audit.Drop) error {
-	return s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		if ok, err := isDeclared(ctx, tx, d); err != nil || !ok {
-			return errors.Join(err, ErrNotDeclared)
-		}
-		if _, err := tx.Exec(ctx, "SELECT plumbline_audit.drop_partition($1::text, $2::text)", d.Class, d.Month); err != nil {
-			return err
-		}
-		kept, err := digest(ctx, tx, d.Class, d.Month, `SELECT writer, part, records, leaves FROM plumbline_audit.dropped
-			WHERE class = $1::text AND month = $2::text ORDER BY writer, part`, d.Class, d.Month)
-		if err == nil && kept != d {
-			err = ErrChanged
-		}
-		return err
-	})
-}
-
 // isDeclared reports whether the declaration is in the store, and a checkpoint there fixes it. Whether that is signed is for
 // who verifies: he who owns the database can drop what he likes.
 func isDeclared(ctx context.Context, tx pgx.Tx, d audit.Drop) (ok bool, err error) {
@@ -228,8 +187,8 @@ func isDeclared(ctx context.Context, tx pgx.Tx, d audit.Drop) (ok bool, err erro
 }
 
 // digest sums up the parts that a query gives.
-func digest(ctx context.Context, tx pgx.Tx, class, name, query string, args ...any) (audit.Drop, error) {
-	d, sum := audit.Drop{Class: class, Month: name}, audit.NewDropDigest()
+func digest(ctx context.Context, tx pgx.Tx, m Month, query string, args ...any) (audit.Drop, error) {
+	d, sum := audit.Drop{Class: m.Class, Month: m.Name()}, audit.NewDropDigest()
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return d, err
@@ -249,17 +208,4 @@ func digest(ctx context.Context, tx pgx.Tx, class, name, query string, args ...a
 	}
 	d.Digest = sum.Sum()
 	return d, rows.Err()
-}
-
-// isMonth reports whether a class and a month can have a partition.
-func isMonth(class, name string) bool {
-	if class != "exchange" && class != "admin" || len(name) != len("2026_03") || name[4] != '_' {
-		return false
-	}
-	for i := range len(name) {
-		if i != 4 && (name[i] < '0' || name[i] > '9') {
-			return false
-		}
-	}
-	return true
 }

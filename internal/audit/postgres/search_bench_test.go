@@ -214,7 +214,7 @@ func BenchmarkSearch5M(b *testing.B) {
 	store := postgres.New(pool)
 	for b.Loop() {
 		searches(b, store)
-		months(b, store)
+		sumMonth(b, store)
 	}
 	noScans(b, pool, seen)
 	exported(b, store)
@@ -253,8 +253,8 @@ func searches(b *testing.B, store *postgres.Store) {
 	b.ReportMetric(float64(every.quantile(1).Microseconds())/1000, "ms-max")
 }
 
-// months sums the month by each dimension, and by two.
-func months(b *testing.B, store *postgres.Store) {
+// sumMonth sums the month by each dimension, and by two.
+func sumMonth(b *testing.B, store *postgres.Store) {
 	b.Helper()
 	month := read.SumQuery{Since: monthStart, Until: monthStart.Add(span)}
 	for _, c := range []struct {

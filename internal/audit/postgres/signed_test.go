@@ -184,18 +184,24 @@ func TestAMonthIsDroppedAsDeclared(t *testing.T) {
 	admin := core.Record{Kind: core.RecordAdmin, Exchange: "change-1", Admin: &core.Change{Actor: "root", Action: "put", Object: "user/ada"}}
 	s.write(log, n, at(time.March, intent(0)), at(time.March, admin), at(time.March, intent(1)), at(time.April, intent(2)), at(time.March, intent(3)))
 	drop := func(class, month string, declared time.Month) error {
-		d, err := s.store.Declare(t.Context(), class, month)
+		begin, err := time.Parse("2006_01", month)
 		must(t, err)
-		if err := s.store.Drop(t.Context(), d); !errors.Is(err, postgres.ErrNotDeclared) {
+		m := postgres.Month{Class: class, Begin: begin}
+		retire := func() error {
+			_, err := s.store.Retire(t.Context(), m, begin.AddDate(0, 1, 0))
+			return err
+		}
+		if err := retire(); !errors.Is(err, postgres.ErrUndeclared) {
 			t.Fatalf("undeclared: %v", err)
 		}
-		rec := d.Record("retention", start)
+		rec, err := s.store.Declaration(t.Context(), m, "retention", start)
+		must(t, err)
 		s.write(log, nil, at(declared, rec))
-		if err := s.store.Drop(t.Context(), d); !errors.Is(err, postgres.ErrNotDeclared) {
+		if err := retire(); !errors.Is(err, postgres.ErrUndeclared) {
 			t.Fatalf("not fixed by a checkpoint: %v", err)
 		}
 		s.write(log, n)
-		return s.store.Drop(t.Context(), d)
+		return retire()
 	}
 	must(t, drop("exchange", "2026_03", time.April))
 	if report, err := s.verify(); err != nil || report.Dropped != 3 || report.Fixed != 6 {

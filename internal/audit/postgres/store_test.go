@@ -211,13 +211,7 @@ func TestRolesMayOnlyAdd(t *testing.T) {
 	if refusedAs(t, retention, "DELETE FROM plumbline_audit.records") == nil {
 		t.Error("retention may delete records")
 	}
-	if err := refusedAs(t, retention, "SELECT plumbline_audit.drop_partition('exchange', '2026_03')"); err != nil {
-		t.Error(err)
-	}
-	if n := pgproc.One[int](t, db, "SELECT count(*) FROM plumbline_audit.records"); n != 0 {
-		t.Errorf("%d records are left", n)
-	}
-	if n := pgproc.One[int](t, db, "SELECT sum(length(leaves) / 40)::int FROM plumbline_audit.dropped"); n != 20 {
-		t.Errorf("%d hashes are left", n)
+	if refusedAs(t, retention, "SELECT plumbline_audit.drop_partition('exchange', '2026_03')") == nil {
+		t.Error("retention may drop what is not declared")
 	}
 }

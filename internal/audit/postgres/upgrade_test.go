@@ -65,7 +65,7 @@ func rowsOf(t *testing.T, n int) string {
 		fmt.Fprintf(&b, `INSERT INTO plumbline_audit.rollups VALUES (%d, 'ann', 'support', 'ide', 'gpt-4o', 'banking', '%s', 1, 2, 3, 4, 5, 6,
 			'{1,0,0,0,0,0,0,0,0,0,0,2}', '{0,0,0,0,0,0,0,0,1,0}');`, hour.Add(time.Duration(-i)*time.Hour).UnixMicro(), verdict)
 	}
-	if n >= 2 {
+	if n >= 4 {
 		text := "off_task\ndeviation.block\nrefunds\nlate parcels"
 		fmt.Fprintf(&b, `UPDATE plumbline_audit.records SET task = 'refunds', intent = 'banking', explanation = %[1]d WHERE seq = 1;
 			UPDATE plumbline_audit.records SET explanation = %[2]d WHERE seq = 2;

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"slices"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/store"
@@ -96,43 +95,18 @@ func (w ownership) change(ctx context.Context, ref core.ObjectRef, statement str
 	return nil
 }
 
-// Bounds of one sweep: how many objects it looks up at most, and how many it forgets at a time, so that what requests
-// write is not held up by it.
-const (
-	sweepMost  = 100_000
-	sweepPiece = 500
-)
-
-// Sweep implements store.Ownership. Replicas may sweep at once: each forgets what the others do not.
-func (w ownership) Sweep(ctx context.Context, k store.Keep) (forgotten int64, err error) {
-	old, err := w.refs(ctx, `SELECT kind, id FROM plumbline.provider_objects WHERE kind = $1 AND created < $2 LIMIT $3`,
-		string(core.ObjectResponse), store.Micros(k.ResponsesSince), sweepMost)
-	if err != nil {
-		return 0, err
-	}
-	tooMany, err := w.refs(ctx, `SELECT kind, id FROM (SELECT kind, id,
-		row_number() OVER (PARTITION BY owner_user, owner_app, kind ORDER BY created DESC, id DESC) AS place
-		FROM plumbline.provider_objects) AS placed WHERE place > $1 LIMIT $2`, k.PerOwner, sweepMost)
-	if err != nil {
-		return 0, err
-	}
-	for piece := range slices.Chunk(append(old, tooMany...), sweepPiece) {
-		n, err := w.forget(ctx, piece)
-		forgotten += n
-		if err != nil {
-			return forgotten, fmt.Errorf("forgetting objects at the provider: %w", err)
-		}
-	}
-	return forgotten, nil
-}
-
-func (w ownership) refs(ctx context.Context, statement string, args ...any) ([]core.ObjectRef, error) {
+// Surplus implements store.Ownership.
+func (w ownership) Surplus(ctx context.Context, k store.Keep, most int) ([]core.ObjectRef, error) {
 	return query(ctx, w.s, func(row layout.Scanner) (ref core.ObjectRef, err error) { return ref, row.Scan(&ref.Kind, &ref.ID) },
-		statement, args...)
+		`SELECT kind, id FROM plumbline.provider_objects WHERE kind = $1 AND created < $2
+		UNION SELECT kind, id FROM (SELECT kind, id,
+			row_number() OVER (PARTITION BY owner_user, owner_app, kind ORDER BY created DESC, id DESC) AS place
+			FROM plumbline.provider_objects) AS placed WHERE place > $3 LIMIT $4`,
+		string(core.ObjectResponse), store.Micros(k.ResponsesSince), k.PerOwner, most)
 }
 
-// forget deletes some objects; those that another replica is just deleting it leaves to it.
-func (w ownership) forget(ctx context.Context, refs []core.ObjectRef) (int64, error) {
+// Forget implements store.Ownership. Objects that another replica is just deleting it leaves to it.
+func (w ownership) Forget(ctx context.Context, refs []core.ObjectRef) (int64, error) {
 	var kinds, ids []string
 	for _, ref := range refs {
 		kinds, ids = append(kinds, string(ref.Kind)), append(ids, ref.ID)

@@ -17,6 +17,7 @@ import (
 var appRights = []string{
 	"GRANT USAGE ON SCHEMA plumbline TO %s",
 	"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA plumbline TO %s",
+	"GRANT USAGE ON ALL SEQUENCES IN SCHEMA plumbline TO %s",
 }
 
 // TestRightsAsDocumented: with the rights of the documentation a store that may not migrate does everything, and cannot

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/store"
@@ -89,42 +88,18 @@ func (w ownership) Disown(ctx context.Context, ref core.ObjectRef) error {
 
 const deleteOwned = `DELETE FROM provider_objects WHERE kind = ? AND id = ?`
 
-// Bounds of one sweep: how many objects it looks up at most, and how many it forgets at a time, so that what requests
-// write is not held up by it.
-const (
-	sweepMost  = 100_000
-	sweepPiece = 500
-)
-
-func (w ownership) Sweep(ctx context.Context, k store.Keep) (forgotten int64, err error) {
-	old, err := w.refs(ctx, `SELECT kind, id FROM provider_objects WHERE kind = ? AND created < ? LIMIT ?`,
-		string(core.ObjectResponse), store.Micros(k.ResponsesSince), sweepMost)
-	if err != nil {
-		return 0, err
-	}
-	tooMany, err := w.refs(ctx, `SELECT kind, id FROM (SELECT kind, id,
-		row_number() OVER (PARTITION BY owner_user, owner_app, kind ORDER BY created DESC, id DESC) AS place
-		FROM provider_objects) WHERE place > ? LIMIT ?`, k.PerOwner, sweepMost)
-	if err != nil {
-		return 0, err
-	}
-	for piece := range slices.Chunk(append(old, tooMany...), sweepPiece) {
-		n, err := w.forget(ctx, piece)
-		forgotten += n
-		if err != nil {
-			return forgotten, fmt.Errorf("forgetting objects at the provider: %w", err)
-		}
-	}
-	return forgotten, nil
-}
-
-func (w ownership) refs(ctx context.Context, query string, args ...any) ([]core.ObjectRef, error) {
-	rows, err := w.s.read.QueryContext(ctx, query, args...)
+// Surplus implements store.Ownership.
+func (w ownership) Surplus(ctx context.Context, k store.Keep, most int) ([]core.ObjectRef, error) {
+	rows, err := w.s.read.QueryContext(ctx, `SELECT kind, id FROM provider_objects WHERE kind = ? AND created < ?
+		UNION SELECT kind, id FROM (SELECT kind, id,
+			row_number() OVER (PARTITION BY owner_user, owner_app, kind ORDER BY created DESC, id DESC) AS place
+			FROM provider_objects) WHERE place > ? LIMIT ?`,
+		string(core.ObjectResponse), store.Micros(k.ResponsesSince), k.PerOwner, most)
 	return collect(rows, err, func(row layout.Scanner) (ref core.ObjectRef, err error) { return ref, row.Scan(&ref.Kind, &ref.ID) })
 }
 
-// forget deletes some objects in one transaction.
-func (w ownership) forget(ctx context.Context, refs []core.ObjectRef) (n int64, err error) {
+// Forget implements store.Ownership.
+func (w ownership) Forget(ctx context.Context, refs []core.ObjectRef) (n int64, err error) {
 	tx, err := w.s.objects.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, err

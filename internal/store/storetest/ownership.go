@@ -218,7 +218,12 @@ func sweeping(t *testing.T, open func() store.Store) {
 		put(core.ObjectFile, fmt.Sprint("many-", i), ben, time.Duration(i)*time.Hour)
 		put(core.ObjectFile, fmt.Sprint("app-", i), ide, time.Duration(i)*time.Hour)
 	}
-	n, err := st.Ownership().Sweep(t.Context(), store.Keep{ResponsesSince: made.Add(-2 * time.Hour), PerOwner: 3})
+	surplus, err := st.Ownership().Surplus(t.Context(), store.Keep{ResponsesSince: made.Add(-2 * time.Hour), PerOwner: 3}, 2)
+	must(t, err)
+	if len(surplus) != 2 {
+		t.Errorf("%v were looked up, want 2", surplus)
+	}
+	n, err := store.Sweep(t.Context(), st.Ownership(), store.Keep{ResponsesSince: made.Add(-2 * time.Hour), PerOwner: 3})
 	must(t, err)
 	if n != 5 {
 		t.Errorf("%d objects were forgotten, want 5", n)

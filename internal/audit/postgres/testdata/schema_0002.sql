@@ -87,6 +87,8 @@ BEGIN
   EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', partition);
   EXECUTE format('INSERT INTO plumbline_audit.dropped SELECT %L, %L, writer, seq / 100000, count(*),
     string_agg(int8send(seq) || leaf, '''' ORDER BY seq) FROM %s GROUP BY writer, seq / 100000', class, month, partition);
+  EXECUTE format('INSERT INTO plumbline_audit.drop_entries SELECT writer, seq, record FROM %s
+    WHERE kind = ''admin'' AND exchange LIKE ''drop/%%'' ON CONFLICT DO NOTHING', partition);
   EXECUTE format('SELECT count(*) FROM %s', partition) INTO gone;
   EXECUTE format('DROP TABLE %s', partition);
   RETURN gone;
@@ -110,8 +112,8 @@ BEGIN
     EXECUTE format('GRANT SELECT ON ALL TABLES IN SCHEMA plumbline_audit TO %I', role);
     CASE role
       WHEN 'plumbline_writer' THEN
-        GRANT INSERT ON plumbline_audit.records, plumbline_audit.dead_letters, plumbline_audit.explanations TO plumbline_writer;
-        GRANT INSERT, UPDATE ON plumbline_audit.rollups, plumbline_audit.rollups_day, plumbline_audit.rollups_day_user, plumbline_audit.writers TO plumbline_writer;
+        GRANT INSERT ON plumbline_audit.records, plumbline_audit.dead_letters, plumbline_audit.checkpoints TO plumbline_writer;
+        GRANT INSERT, UPDATE ON plumbline_audit.rollups, plumbline_audit.writers TO plumbline_writer;
         GRANT EXECUTE ON FUNCTION plumbline_audit.create_partitions(bigint, integer), plumbline_audit.add(bigint[], bigint[]) TO plumbline_writer;
       WHEN 'plumbline_retention' THEN
         GRANT EXECUTE ON FUNCTION plumbline_audit.drop_partition(text, text) TO plumbline_retention;
@@ -124,6 +126,17 @@ END $$;
 SET default_tablespace = '';
 
 SET default_table_access_method = heap;
+
+--
+-- Name: checkpoints; Type: TABLE; Schema: plumbline_audit; Owner: -
+--
+
+CREATE TABLE plumbline_audit.checkpoints (
+    writer text NOT NULL COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    note bytea NOT NULL
+);
+
 
 --
 -- Name: dead_letters; Type: TABLE; Schema: plumbline_audit; Owner: -
@@ -140,6 +153,17 @@ CREATE TABLE plumbline_audit.dead_letters (
 
 
 --
+-- Name: drop_entries; Type: TABLE; Schema: plumbline_audit; Owner: -
+--
+
+CREATE TABLE plumbline_audit.drop_entries (
+    writer text NOT NULL COLLATE pg_catalog."C",
+    seq bigint NOT NULL,
+    record bytea NOT NULL
+);
+
+
+--
 -- Name: dropped; Type: TABLE; Schema: plumbline_audit; Owner: -
 --
 
@@ -150,17 +174,6 @@ CREATE TABLE plumbline_audit.dropped (
     part bigint NOT NULL,
     records bigint NOT NULL,
     leaves bytea NOT NULL
-);
-
-
---
--- Name: explanations; Type: TABLE; Schema: plumbline_audit; Owner: -
---
-
-CREATE TABLE plumbline_audit.explanations (
-    id bigint NOT NULL,
-    reason text NOT NULL COLLATE pg_catalog."C",
-    text text NOT NULL COLLATE pg_catalog."C"
 );
 
 
@@ -182,10 +195,7 @@ CREATE TABLE plumbline_audit.records (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 )
 PARTITION BY LIST (class);
 
@@ -208,10 +218,7 @@ CREATE TABLE plumbline_audit.records_admin (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 )
 PARTITION BY RANGE (recorded_at);
 
@@ -234,10 +241,7 @@ CREATE TABLE plumbline_audit.records_admin_2026_03 (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 );
 
 
@@ -259,10 +263,7 @@ CREATE TABLE plumbline_audit.records_admin_2026_04 (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 );
 
 
@@ -284,10 +285,7 @@ CREATE TABLE plumbline_audit.records_admin_rest (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 );
 
 
@@ -309,10 +307,7 @@ CREATE TABLE plumbline_audit.records_exchange (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 )
 PARTITION BY RANGE (recorded_at);
 
@@ -335,10 +330,7 @@ CREATE TABLE plumbline_audit.records_exchange_2026_03 (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 );
 
 
@@ -360,10 +352,7 @@ CREATE TABLE plumbline_audit.records_exchange_2026_04 (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 );
 
 
@@ -385,10 +374,7 @@ CREATE TABLE plumbline_audit.records_exchange_rest (
     action text NOT NULL COLLATE pg_catalog."C",
     reason text NOT NULL COLLATE pg_catalog."C",
     model text NOT NULL COLLATE pg_catalog."C",
-    record bytea NOT NULL,
-    task text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    intent text DEFAULT ''::text NOT NULL COLLATE pg_catalog."C",
-    explanation bigint DEFAULT 0 NOT NULL
+    record bytea NOT NULL
 );
 
 
@@ -397,52 +383,6 @@ CREATE TABLE plumbline_audit.records_exchange_rest (
 --
 
 CREATE TABLE plumbline_audit.rollups (
-    hour bigint NOT NULL,
-    "user" text NOT NULL COLLATE pg_catalog."C",
-    team text NOT NULL COLLATE pg_catalog."C",
-    app text NOT NULL COLLATE pg_catalog."C",
-    model text NOT NULL COLLATE pg_catalog."C",
-    intent text NOT NULL COLLATE pg_catalog."C",
-    verdict text NOT NULL COLLATE pg_catalog."C",
-    decided bigint NOT NULL,
-    ended bigint NOT NULL,
-    requests bigint NOT NULL,
-    input_tokens bigint NOT NULL,
-    output_tokens bigint NOT NULL,
-    cost bigint NOT NULL,
-    latency bigint[] NOT NULL,
-    deviation bigint[] NOT NULL
-);
-
-
---
--- Name: rollups_day; Type: TABLE; Schema: plumbline_audit; Owner: -
---
-
-CREATE TABLE plumbline_audit.rollups_day (
-    hour bigint NOT NULL,
-    "user" text NOT NULL COLLATE pg_catalog."C",
-    team text NOT NULL COLLATE pg_catalog."C",
-    app text NOT NULL COLLATE pg_catalog."C",
-    model text NOT NULL COLLATE pg_catalog."C",
-    intent text NOT NULL COLLATE pg_catalog."C",
-    verdict text NOT NULL COLLATE pg_catalog."C",
-    decided bigint NOT NULL,
-    ended bigint NOT NULL,
-    requests bigint NOT NULL,
-    input_tokens bigint NOT NULL,
-    output_tokens bigint NOT NULL,
-    cost bigint NOT NULL,
-    latency bigint[] NOT NULL,
-    deviation bigint[] NOT NULL
-);
-
-
---
--- Name: rollups_day_user; Type: TABLE; Schema: plumbline_audit; Owner: -
---
-
-CREATE TABLE plumbline_audit.rollups_day_user (
     hour bigint NOT NULL,
     "user" text NOT NULL COLLATE pg_catalog."C",
     team text NOT NULL COLLATE pg_catalog."C",
@@ -541,7 +481,19 @@ ALTER TABLE ONLY plumbline_audit.records_exchange ATTACH PARTITION plumbline_aud
 
 
 --
+-- Data for Name: checkpoints; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
+--
+
+
+
+--
 -- Data for Name: dead_letters; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
+--
+
+
+
+--
+-- Data for Name: drop_entries; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
 --
 
 
@@ -553,22 +505,10 @@ ALTER TABLE ONLY plumbline_audit.records_exchange ATTACH PARTITION plumbline_aud
 
 
 --
--- Data for Name: explanations; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
---
-
-INSERT INTO plumbline_audit.explanations VALUES (7736010102475198170, 'off_task', 'off_task
-deviation.block
-refunds
-late parcels');
-INSERT INTO plumbline_audit.explanations VALUES (7761742456132818278, '', 'put
-user');
-
-
---
 -- Data for Name: records_admin_2026_03; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
 --
 
-INSERT INTO plumbline_audit.records_admin_2026_03 VALUES ('admin', 1775000400000000, 'w1', 2, '\x2e8dfefdda8fd5be322783b075cfe00492378b9c4d00c4c9e97425e6687033d6', 'admin', '', '', '', '', '', '', '', '\x7b226b696e64223a2261646d696e222c2274696d65223a22323032362d30332d33315432333a34303a30305a222c227072696e636970616c223a7b226d6574686f64223a22227d2c2261646d696e223a7b226163746f72223a22636c693a726f6f74222c22616374696f6e223a22707574222c226f626a656374223a22757365722f616e6e227d7d', '', '', 7761742456132818278);
+INSERT INTO plumbline_audit.records_admin_2026_03 VALUES ('admin', 1775000400000000, 'w1', 2, '\x2e8dfefdda8fd5be322783b075cfe00492378b9c4d00c4c9e97425e6687033d6', 'admin', '', '', '', '', '', '', '', '\x7b226b696e64223a2261646d696e222c2274696d65223a22323032362d30332d33315432333a34303a30305a222c227072696e636970616c223a7b226d6574686f64223a22227d2c2261646d696e223a7b226163746f72223a22636c693a726f6f74222c22616374696f6e223a22707574222c226f626a656374223a22757365722f616e6e227d7d');
 
 
 --
@@ -587,14 +527,14 @@ INSERT INTO plumbline_audit.records_admin_2026_03 VALUES ('admin', 1775000400000
 -- Data for Name: records_exchange_2026_03; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
 --
 
-INSERT INTO plumbline_audit.records_exchange_2026_03 VALUES ('exchange', 1774999800000000, 'w1', 1, '\xf0e651278c3dcbc6e8c92269464a455463bf44b78d97b849d186e7a6ca1577c7', 'deny', '0195-1', 'ann', 'support', 'ide', 'block', 'off_task', 'gpt-4o', '\x7b226b696e64223a2264656e79222c2274696d65223a22323032362d30332d33315432333a33303a30305a222c2265786368616e6765223a22303139352d31222c227072696e636970616c223a7b2275736572223a22616e6e222c227465616d223a22737570706f7274222c22617070223a22696465222c226d6574686f64223a226170705f6b6579227d2c226d6f64656c223a226770742d346f222c22696e74656e74223a7b226c6162656c223a2262616e6b696e67222c22636f6e666964656e6365223a302e392c226d6f64656c223a226d227d2c22646576696174696f6e223a7b2273636f7265223a302e382c226e223a302c2263616c69627261746564223a66616c73652c227461736b223a22726566756e6473222c22706872617365223a224c6174652070617263656c73222c226d6f64656c223a226d227d2c2276657264696374223a7b22616374696f6e223a22626c6f636b222c2264656369646564223a22626c6f636b222c22726561736f6e223a226f66665f7461736b222c2272756c65223a22646576696174696f6e2e626c6f636b227d2c22726561736f6e223a226f66665f7461736b227d', 'refunds', 'banking', 7736010102475198170);
+INSERT INTO plumbline_audit.records_exchange_2026_03 VALUES ('exchange', 1774999800000000, 'w1', 1, '\xf0e651278c3dcbc6e8c92269464a455463bf44b78d97b849d186e7a6ca1577c7', 'deny', '0195-1', 'ann', 'support', 'ide', 'block', 'off_task', 'gpt-4o', '\x7b226b696e64223a2264656e79222c2274696d65223a22323032362d30332d33315432333a33303a30305a222c2265786368616e6765223a22303139352d31222c227072696e636970616c223a7b2275736572223a22616e6e222c227465616d223a22737570706f7274222c22617070223a22696465222c226d6574686f64223a226170705f6b6579227d2c226d6f64656c223a226770742d346f222c22696e74656e74223a7b226c6162656c223a2262616e6b696e67222c22636f6e666964656e6365223a302e392c226d6f64656c223a226d227d2c22646576696174696f6e223a7b2273636f7265223a302e382c226e223a302c2263616c69627261746564223a66616c73652c227461736b223a22726566756e6473222c22706872617365223a224c6174652070617263656c73222c226d6f64656c223a226d227d2c2276657264696374223a7b22616374696f6e223a22626c6f636b222c2264656369646564223a22626c6f636b222c22726561736f6e223a226f66665f7461736b222c2272756c65223a22646576696174696f6e2e626c6f636b227d2c22726561736f6e223a226f66665f7461736b227d');
 
 
 --
 -- Data for Name: records_exchange_2026_04; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
 --
 
-INSERT INTO plumbline_audit.records_exchange_2026_04 VALUES ('exchange', 1775002200000000, 'w1', 3, '\xe0a04c309f41c0a119b2d1f3a0d2d0b4d4742e7b9d16478778af5ebe79749522', 'intent', '0195-2', 'a�b', '', '', '', 'none', '', '\x7b226b696e64223a22696e74656e74222c2274696d65223a22323032362d30342d30315430303a31303a30305a222c2265786368616e6765223a22303139352d32222c227072696e636970616c223a7b2275736572223a22615c753030303062222c226d6574686f64223a22227d2c22726561736f6e223a226e6f6e65227d', '', '', 0);
+INSERT INTO plumbline_audit.records_exchange_2026_04 VALUES ('exchange', 1775002200000000, 'w1', 3, '\xe0a04c309f41c0a119b2d1f3a0d2d0b4d4742e7b9d16478778af5ebe79749522', 'intent', '0195-2', 'a�b', '', '', '', 'none', '', '\x7b226b696e64223a22696e74656e74222c2274696d65223a22323032362d30342d30315430303a31303a30305a222c2265786368616e6765223a22303139352d32222c227072696e636970616c223a7b2275736572223a22615c753030303062222c226d6574686f64223a22227d2c22726561736f6e223a226e6f6e65227d');
 
 
 --
@@ -612,27 +552,11 @@ INSERT INTO plumbline_audit.rollups VALUES (1774994400000000, 'ann', 'support', 
 
 
 --
--- Data for Name: rollups_day; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
---
-
-INSERT INTO plumbline_audit.rollups_day VALUES (1774915200000000, '', 'support', 'ide', 'gpt-4o', 'banking', 'block', 1, 2, 3, 4, 5, 6, '{1,0,0,0,0,0,0,0,0,0,0,2}', '{0,0,0,0,0,0,0,0,1,0}');
-INSERT INTO plumbline_audit.rollups_day VALUES (1774915200000000, '', 'support', 'ide', 'gpt-4o', 'banking', 'allow', 1, 2, 3, 4, 5, 6, '{1,0,0,0,0,0,0,0,0,0,0,2}', '{0,0,0,0,0,0,0,0,1,0}');
-
-
---
--- Data for Name: rollups_day_user; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
---
-
-INSERT INTO plumbline_audit.rollups_day_user VALUES (1774915200000000, 'ann', 'support', '', '', '', 'block', 1, 2, 3, 4, 5, 6, '{1,0,0,0,0,0,0,0,0,0,0,2}', '{0,0,0,0,0,0,0,0,1,0}');
-INSERT INTO plumbline_audit.rollups_day_user VALUES (1774915200000000, 'ann', 'support', '', '', '', 'allow', 1, 2, 3, 4, 5, 6, '{1,0,0,0,0,0,0,0,0,0,0,2}', '{0,0,0,0,0,0,0,0,1,0}');
-
-
---
 -- Data for Name: schema_version; Type: TABLE DATA; Schema: plumbline_audit; Owner: -
 --
 
-INSERT INTO plumbline_audit.schema_version VALUES (1, '0001_audit.sql', 1795860102466929);
-INSERT INTO plumbline_audit.schema_version VALUES (2, '0002_search.sql', 1795860102686011);
+INSERT INTO plumbline_audit.schema_version VALUES (1, '0001_audit.sql', 1795862905310595);
+INSERT INTO plumbline_audit.schema_version VALUES (2, '0002_checkpoints.sql', 1795862905334009);
 
 
 --
@@ -640,6 +564,14 @@ INSERT INTO plumbline_audit.schema_version VALUES (2, '0002_search.sql', 1795860
 --
 
 INSERT INTO plumbline_audit.writers VALUES ('w1', 3, 0, 3);
+
+
+--
+-- Name: checkpoints checkpoints_pkey; Type: CONSTRAINT; Schema: plumbline_audit; Owner: -
+--
+
+ALTER TABLE ONLY plumbline_audit.checkpoints
+    ADD CONSTRAINT checkpoints_pkey PRIMARY KEY (writer, size);
 
 
 --
@@ -651,19 +583,19 @@ ALTER TABLE ONLY plumbline_audit.dead_letters
 
 
 --
+-- Name: drop_entries drop_entries_pkey; Type: CONSTRAINT; Schema: plumbline_audit; Owner: -
+--
+
+ALTER TABLE ONLY plumbline_audit.drop_entries
+    ADD CONSTRAINT drop_entries_pkey PRIMARY KEY (writer, seq);
+
+
+--
 -- Name: dropped dropped_pkey; Type: CONSTRAINT; Schema: plumbline_audit; Owner: -
 --
 
 ALTER TABLE ONLY plumbline_audit.dropped
     ADD CONSTRAINT dropped_pkey PRIMARY KEY (class, month, writer, part);
-
-
---
--- Name: explanations explanations_pkey; Type: CONSTRAINT; Schema: plumbline_audit; Owner: -
---
-
-ALTER TABLE ONLY plumbline_audit.explanations
-    ADD CONSTRAINT explanations_pkey PRIMARY KEY (id);
 
 
 --
@@ -739,22 +671,6 @@ ALTER TABLE ONLY plumbline_audit.records_exchange_rest
 
 
 --
--- Name: rollups_day rollups_day_pkey; Type: CONSTRAINT; Schema: plumbline_audit; Owner: -
---
-
-ALTER TABLE ONLY plumbline_audit.rollups_day
-    ADD CONSTRAINT rollups_day_pkey PRIMARY KEY (hour, "user", team, app, model, intent, verdict);
-
-
---
--- Name: rollups_day_user rollups_day_user_pkey; Type: CONSTRAINT; Schema: plumbline_audit; Owner: -
---
-
-ALTER TABLE ONLY plumbline_audit.rollups_day_user
-    ADD CONSTRAINT rollups_day_user_pkey PRIMARY KEY (hour, "user", team, app, model, intent, verdict);
-
-
---
 -- Name: rollups rollups_pkey; Type: CONSTRAINT; Schema: plumbline_audit; Owner: -
 --
 
@@ -800,27 +716,6 @@ CREATE INDEX records_admin_2026_03_action_recorded_at_idx ON plumbline_audit.rec
 
 
 --
--- Name: records_app_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_app_key ON ONLY plumbline_audit.records USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
--- Name: records_admin_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_app_recorded_at_idx ON ONLY plumbline_audit.records_admin USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
--- Name: records_admin_2026_03_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_03_app_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
 -- Name: records_exchange_key; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
@@ -842,90 +737,6 @@ CREATE INDEX records_admin_2026_03_exchange_idx ON plumbline_audit.records_admin
 
 
 --
--- Name: records_explanation_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_explanation_key ON ONLY plumbline_audit.records USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_admin_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_explanation_recorded_at_idx ON ONLY plumbline_audit.records_admin USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_admin_2026_03_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_03_explanation_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_intent_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_intent_key ON ONLY plumbline_audit.records USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_admin_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_intent_recorded_at_idx ON ONLY plumbline_audit.records_admin USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_admin_2026_03_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_03_intent_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_kind_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_kind_key ON ONLY plumbline_audit.records USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_admin_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_kind_recorded_at_idx ON ONLY plumbline_audit.records_admin USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_admin_2026_03_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_03_kind_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_model_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_model_key ON ONLY plumbline_audit.records USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
--- Name: records_admin_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_model_recorded_at_idx ON ONLY plumbline_audit.records_admin USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
--- Name: records_admin_2026_03_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_03_model_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
 -- Name: records_reason_key; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
@@ -944,48 +755,6 @@ CREATE INDEX records_admin_reason_recorded_at_idx ON ONLY plumbline_audit.record
 --
 
 CREATE INDEX records_admin_2026_03_reason_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (reason, recorded_at) WHERE ((reason <> ''::text) AND (reason <> 'none'::text));
-
-
---
--- Name: records_task_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_task_key ON ONLY plumbline_audit.records USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_admin_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_task_recorded_at_idx ON ONLY plumbline_audit.records_admin USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_admin_2026_03_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_03_task_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_team_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_team_key ON ONLY plumbline_audit.records USING btree (team, recorded_at) WHERE (team <> ''::text);
-
-
---
--- Name: records_admin_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_team_recorded_at_idx ON ONLY plumbline_audit.records_admin USING btree (team, recorded_at) WHERE (team <> ''::text);
-
-
---
--- Name: records_admin_2026_03_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_03_team_recorded_at_idx ON plumbline_audit.records_admin_2026_03 USING btree (team, recorded_at) WHERE (team <> ''::text);
 
 
 --
@@ -1017,13 +786,6 @@ CREATE INDEX records_admin_2026_04_action_recorded_at_idx ON plumbline_audit.rec
 
 
 --
--- Name: records_admin_2026_04_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_04_app_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
 -- Name: records_admin_2026_04_exchange_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
@@ -1031,52 +793,10 @@ CREATE INDEX records_admin_2026_04_exchange_idx ON plumbline_audit.records_admin
 
 
 --
--- Name: records_admin_2026_04_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_04_explanation_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_admin_2026_04_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_04_intent_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_admin_2026_04_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_04_kind_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_admin_2026_04_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_04_model_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
 -- Name: records_admin_2026_04_reason_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
 CREATE INDEX records_admin_2026_04_reason_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (reason, recorded_at) WHERE ((reason <> ''::text) AND (reason <> 'none'::text));
-
-
---
--- Name: records_admin_2026_04_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_04_task_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_admin_2026_04_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_2026_04_team_recorded_at_idx ON plumbline_audit.records_admin_2026_04 USING btree (team, recorded_at) WHERE (team <> ''::text);
 
 
 --
@@ -1094,13 +814,6 @@ CREATE INDEX records_admin_rest_action_recorded_at_idx ON plumbline_audit.record
 
 
 --
--- Name: records_admin_rest_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_rest_app_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
 -- Name: records_admin_rest_exchange_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
@@ -1108,52 +821,10 @@ CREATE INDEX records_admin_rest_exchange_idx ON plumbline_audit.records_admin_re
 
 
 --
--- Name: records_admin_rest_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_rest_explanation_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_admin_rest_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_rest_intent_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_admin_rest_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_rest_kind_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_admin_rest_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_rest_model_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
 -- Name: records_admin_rest_reason_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
 CREATE INDEX records_admin_rest_reason_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (reason, recorded_at) WHERE ((reason <> ''::text) AND (reason <> 'none'::text));
-
-
---
--- Name: records_admin_rest_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_rest_task_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_admin_rest_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_admin_rest_team_recorded_at_idx ON plumbline_audit.records_admin_rest USING btree (team, recorded_at) WHERE (team <> ''::text);
 
 
 --
@@ -1178,20 +849,6 @@ CREATE INDEX records_exchange_2026_03_action_recorded_at_idx ON plumbline_audit.
 
 
 --
--- Name: records_exchange_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_app_recorded_at_idx ON ONLY plumbline_audit.records_exchange USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
--- Name: records_exchange_2026_03_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_03_app_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
 -- Name: records_exchange_exchange_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
@@ -1206,62 +863,6 @@ CREATE INDEX records_exchange_2026_03_exchange_idx ON plumbline_audit.records_ex
 
 
 --
--- Name: records_exchange_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_explanation_recorded_at_idx ON ONLY plumbline_audit.records_exchange USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_exchange_2026_03_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_03_explanation_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_exchange_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_intent_recorded_at_idx ON ONLY plumbline_audit.records_exchange USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_exchange_2026_03_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_03_intent_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_exchange_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_kind_recorded_at_idx ON ONLY plumbline_audit.records_exchange USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_exchange_2026_03_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_03_kind_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_exchange_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_model_recorded_at_idx ON ONLY plumbline_audit.records_exchange USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
--- Name: records_exchange_2026_03_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_03_model_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
 -- Name: records_exchange_reason_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
@@ -1273,34 +874,6 @@ CREATE INDEX records_exchange_reason_recorded_at_idx ON ONLY plumbline_audit.rec
 --
 
 CREATE INDEX records_exchange_2026_03_reason_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (reason, recorded_at) WHERE ((reason <> ''::text) AND (reason <> 'none'::text));
-
-
---
--- Name: records_exchange_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_task_recorded_at_idx ON ONLY plumbline_audit.records_exchange USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_exchange_2026_03_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_03_task_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_exchange_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_team_recorded_at_idx ON ONLY plumbline_audit.records_exchange USING btree (team, recorded_at) WHERE (team <> ''::text);
-
-
---
--- Name: records_exchange_2026_03_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_03_team_recorded_at_idx ON plumbline_audit.records_exchange_2026_03 USING btree (team, recorded_at) WHERE (team <> ''::text);
 
 
 --
@@ -1325,13 +898,6 @@ CREATE INDEX records_exchange_2026_04_action_recorded_at_idx ON plumbline_audit.
 
 
 --
--- Name: records_exchange_2026_04_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_04_app_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
 -- Name: records_exchange_2026_04_exchange_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
@@ -1339,52 +905,10 @@ CREATE INDEX records_exchange_2026_04_exchange_idx ON plumbline_audit.records_ex
 
 
 --
--- Name: records_exchange_2026_04_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_04_explanation_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_exchange_2026_04_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_04_intent_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_exchange_2026_04_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_04_kind_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_exchange_2026_04_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_04_model_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (model, recorded_at) WHERE (model <> ''::text);
-
-
---
 -- Name: records_exchange_2026_04_reason_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
 CREATE INDEX records_exchange_2026_04_reason_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (reason, recorded_at) WHERE ((reason <> ''::text) AND (reason <> 'none'::text));
-
-
---
--- Name: records_exchange_2026_04_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_04_task_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_exchange_2026_04_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_2026_04_team_recorded_at_idx ON plumbline_audit.records_exchange_2026_04 USING btree (team, recorded_at) WHERE (team <> ''::text);
 
 
 --
@@ -1402,45 +926,10 @@ CREATE INDEX records_exchange_rest_action_recorded_at_idx ON plumbline_audit.rec
 
 
 --
--- Name: records_exchange_rest_app_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_rest_app_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree (app, recorded_at) WHERE (app <> ''::text);
-
-
---
 -- Name: records_exchange_rest_exchange_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
 CREATE INDEX records_exchange_rest_exchange_idx ON plumbline_audit.records_exchange_rest USING btree (exchange) WHERE (exchange <> ''::text);
-
-
---
--- Name: records_exchange_rest_explanation_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_rest_explanation_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree (explanation, recorded_at) WHERE (explanation <> 0);
-
-
---
--- Name: records_exchange_rest_intent_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_rest_intent_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree (intent, recorded_at) WHERE (intent <> ''::text);
-
-
---
--- Name: records_exchange_rest_kind_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_rest_kind_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree (kind, recorded_at) WHERE ((kind <> 'intent'::text) AND (kind <> 'outcome'::text));
-
-
---
--- Name: records_exchange_rest_model_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_rest_model_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree (model, recorded_at) WHERE (model <> ''::text);
 
 
 --
@@ -1451,31 +940,10 @@ CREATE INDEX records_exchange_rest_reason_recorded_at_idx ON plumbline_audit.rec
 
 
 --
--- Name: records_exchange_rest_task_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_rest_task_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree (task, recorded_at) WHERE (task <> ''::text);
-
-
---
--- Name: records_exchange_rest_team_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX records_exchange_rest_team_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree (team, recorded_at) WHERE (team <> ''::text);
-
-
---
 -- Name: records_exchange_rest_user_recorded_at_idx; Type: INDEX; Schema: plumbline_audit; Owner: -
 --
 
 CREATE INDEX records_exchange_rest_user_recorded_at_idx ON plumbline_audit.records_exchange_rest USING btree ("user", recorded_at) WHERE ("user" <> ''::text);
-
-
---
--- Name: rollups_user_key; Type: INDEX; Schema: plumbline_audit; Owner: -
---
-
-CREATE INDEX rollups_user_key ON plumbline_audit.rollups USING btree ("user", hour);
 
 
 --
@@ -1486,45 +954,10 @@ ALTER INDEX plumbline_audit.records_admin_action_recorded_at_idx ATTACH PARTITIO
 
 
 --
--- Name: records_admin_2026_03_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_app_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_app_recorded_at_idx;
-
-
---
 -- Name: records_admin_2026_03_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_admin_exchange_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_exchange_idx;
-
-
---
--- Name: records_admin_2026_03_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_explanation_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_explanation_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_03_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_intent_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_intent_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_03_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_kind_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_kind_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_03_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_model_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_model_recorded_at_idx;
 
 
 --
@@ -1542,20 +975,6 @@ ALTER INDEX plumbline_audit.records_admin_reason_recorded_at_idx ATTACH PARTITIO
 
 
 --
--- Name: records_admin_2026_03_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_task_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_task_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_03_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_team_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_03_team_recorded_at_idx;
-
-
---
 -- Name: records_admin_2026_03_user_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
@@ -1570,45 +989,10 @@ ALTER INDEX plumbline_audit.records_admin_action_recorded_at_idx ATTACH PARTITIO
 
 
 --
--- Name: records_admin_2026_04_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_app_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_app_recorded_at_idx;
-
-
---
 -- Name: records_admin_2026_04_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_admin_exchange_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_exchange_idx;
-
-
---
--- Name: records_admin_2026_04_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_explanation_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_explanation_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_04_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_intent_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_intent_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_04_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_kind_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_kind_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_04_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_model_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_model_recorded_at_idx;
 
 
 --
@@ -1626,20 +1010,6 @@ ALTER INDEX plumbline_audit.records_admin_reason_recorded_at_idx ATTACH PARTITIO
 
 
 --
--- Name: records_admin_2026_04_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_task_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_task_recorded_at_idx;
-
-
---
--- Name: records_admin_2026_04_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_team_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_2026_04_team_recorded_at_idx;
-
-
---
 -- Name: records_admin_2026_04_user_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
@@ -1654,45 +1024,10 @@ ALTER INDEX plumbline_audit.records_action_key ATTACH PARTITION plumbline_audit.
 
 
 --
--- Name: records_admin_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_app_key ATTACH PARTITION plumbline_audit.records_admin_app_recorded_at_idx;
-
-
---
 -- Name: records_admin_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_exchange_key ATTACH PARTITION plumbline_audit.records_admin_exchange_idx;
-
-
---
--- Name: records_admin_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_explanation_key ATTACH PARTITION plumbline_audit.records_admin_explanation_recorded_at_idx;
-
-
---
--- Name: records_admin_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_intent_key ATTACH PARTITION plumbline_audit.records_admin_intent_recorded_at_idx;
-
-
---
--- Name: records_admin_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_kind_key ATTACH PARTITION plumbline_audit.records_admin_kind_recorded_at_idx;
-
-
---
--- Name: records_admin_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_model_key ATTACH PARTITION plumbline_audit.records_admin_model_recorded_at_idx;
 
 
 --
@@ -1717,45 +1052,10 @@ ALTER INDEX plumbline_audit.records_admin_action_recorded_at_idx ATTACH PARTITIO
 
 
 --
--- Name: records_admin_rest_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_app_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_app_recorded_at_idx;
-
-
---
 -- Name: records_admin_rest_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_admin_exchange_idx ATTACH PARTITION plumbline_audit.records_admin_rest_exchange_idx;
-
-
---
--- Name: records_admin_rest_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_explanation_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_explanation_recorded_at_idx;
-
-
---
--- Name: records_admin_rest_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_intent_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_intent_recorded_at_idx;
-
-
---
--- Name: records_admin_rest_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_kind_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_kind_recorded_at_idx;
-
-
---
--- Name: records_admin_rest_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_model_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_model_recorded_at_idx;
 
 
 --
@@ -1773,38 +1073,10 @@ ALTER INDEX plumbline_audit.records_admin_reason_recorded_at_idx ATTACH PARTITIO
 
 
 --
--- Name: records_admin_rest_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_task_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_task_recorded_at_idx;
-
-
---
--- Name: records_admin_rest_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_admin_team_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_team_recorded_at_idx;
-
-
---
 -- Name: records_admin_rest_user_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_admin_user_recorded_at_idx ATTACH PARTITION plumbline_audit.records_admin_rest_user_recorded_at_idx;
-
-
---
--- Name: records_admin_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_task_key ATTACH PARTITION plumbline_audit.records_admin_task_recorded_at_idx;
-
-
---
--- Name: records_admin_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_team_key ATTACH PARTITION plumbline_audit.records_admin_team_recorded_at_idx;
 
 
 --
@@ -1822,45 +1094,10 @@ ALTER INDEX plumbline_audit.records_exchange_action_recorded_at_idx ATTACH PARTI
 
 
 --
--- Name: records_exchange_2026_03_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_app_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_app_recorded_at_idx;
-
-
---
 -- Name: records_exchange_2026_03_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_exchange_exchange_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_exchange_idx;
-
-
---
--- Name: records_exchange_2026_03_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_explanation_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_explanation_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_03_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_intent_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_intent_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_03_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_kind_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_kind_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_03_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_model_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_model_recorded_at_idx;
 
 
 --
@@ -1878,20 +1115,6 @@ ALTER INDEX plumbline_audit.records_exchange_reason_recorded_at_idx ATTACH PARTI
 
 
 --
--- Name: records_exchange_2026_03_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_task_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_task_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_03_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_team_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_03_team_recorded_at_idx;
-
-
---
 -- Name: records_exchange_2026_03_user_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
@@ -1906,45 +1129,10 @@ ALTER INDEX plumbline_audit.records_exchange_action_recorded_at_idx ATTACH PARTI
 
 
 --
--- Name: records_exchange_2026_04_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_app_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_app_recorded_at_idx;
-
-
---
 -- Name: records_exchange_2026_04_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_exchange_exchange_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_exchange_idx;
-
-
---
--- Name: records_exchange_2026_04_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_explanation_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_explanation_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_04_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_intent_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_intent_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_04_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_kind_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_kind_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_04_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_model_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_model_recorded_at_idx;
 
 
 --
@@ -1962,20 +1150,6 @@ ALTER INDEX plumbline_audit.records_exchange_reason_recorded_at_idx ATTACH PARTI
 
 
 --
--- Name: records_exchange_2026_04_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_task_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_task_recorded_at_idx;
-
-
---
--- Name: records_exchange_2026_04_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_team_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_2026_04_team_recorded_at_idx;
-
-
---
 -- Name: records_exchange_2026_04_user_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
@@ -1990,45 +1164,10 @@ ALTER INDEX plumbline_audit.records_action_key ATTACH PARTITION plumbline_audit.
 
 
 --
--- Name: records_exchange_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_app_key ATTACH PARTITION plumbline_audit.records_exchange_app_recorded_at_idx;
-
-
---
 -- Name: records_exchange_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_exchange_key ATTACH PARTITION plumbline_audit.records_exchange_exchange_idx;
-
-
---
--- Name: records_exchange_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_explanation_key ATTACH PARTITION plumbline_audit.records_exchange_explanation_recorded_at_idx;
-
-
---
--- Name: records_exchange_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_intent_key ATTACH PARTITION plumbline_audit.records_exchange_intent_recorded_at_idx;
-
-
---
--- Name: records_exchange_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_kind_key ATTACH PARTITION plumbline_audit.records_exchange_kind_recorded_at_idx;
-
-
---
--- Name: records_exchange_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_model_key ATTACH PARTITION plumbline_audit.records_exchange_model_recorded_at_idx;
 
 
 --
@@ -2053,45 +1192,10 @@ ALTER INDEX plumbline_audit.records_exchange_action_recorded_at_idx ATTACH PARTI
 
 
 --
--- Name: records_exchange_rest_app_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_app_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_app_recorded_at_idx;
-
-
---
 -- Name: records_exchange_rest_exchange_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_exchange_exchange_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_exchange_idx;
-
-
---
--- Name: records_exchange_rest_explanation_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_explanation_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_explanation_recorded_at_idx;
-
-
---
--- Name: records_exchange_rest_intent_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_intent_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_intent_recorded_at_idx;
-
-
---
--- Name: records_exchange_rest_kind_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_kind_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_kind_recorded_at_idx;
-
-
---
--- Name: records_exchange_rest_model_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_model_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_model_recorded_at_idx;
 
 
 --
@@ -2109,38 +1213,10 @@ ALTER INDEX plumbline_audit.records_exchange_reason_recorded_at_idx ATTACH PARTI
 
 
 --
--- Name: records_exchange_rest_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_task_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_task_recorded_at_idx;
-
-
---
--- Name: records_exchange_rest_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_exchange_team_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_team_recorded_at_idx;
-
-
---
 -- Name: records_exchange_rest_user_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
 --
 
 ALTER INDEX plumbline_audit.records_exchange_user_recorded_at_idx ATTACH PARTITION plumbline_audit.records_exchange_rest_user_recorded_at_idx;
-
-
---
--- Name: records_exchange_task_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_task_key ATTACH PARTITION plumbline_audit.records_exchange_task_recorded_at_idx;
-
-
---
--- Name: records_exchange_team_recorded_at_idx; Type: INDEX ATTACH; Schema: plumbline_audit; Owner: -
---
-
-ALTER INDEX plumbline_audit.records_team_key ATTACH PARTITION plumbline_audit.records_exchange_team_recorded_at_idx;
 
 
 --

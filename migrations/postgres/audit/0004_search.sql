@@ -70,6 +70,28 @@ INSERT INTO plumbline_audit.rollups_day_user
   FROM plumbline_audit.rollups GROUP BY 1, 2, 3, 4, 5, 6, 7;
 DROP AGGREGATE plumbline_audit.total(bigint[]);
 
+-- Deletes sums of a month, as before, and those by the day with them.
+CREATE OR REPLACE FUNCTION plumbline_audit.retire_rollups(month text, before bigint) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  ends bigint := plumbline_audit.end_of_past_month(month, before);
+  begins bigint := (extract(epoch FROM to_date(month || '_01', 'YYYY_MM_DD')) * 1000000)::bigint;
+  gone bigint := 0;
+  part bigint;
+  sums text;
+BEGIN
+  IF NOT plumbline_audit.is_declared('retention/rollups/' || month || '/') THEN
+    RETURN NULL;
+  END IF;
+  FOREACH sums IN ARRAY ARRAY['rollups', 'rollups_day', 'rollups_day_user'] LOOP
+    EXECUTE format('DELETE FROM plumbline_audit.%1$I WHERE ctid = ANY (ARRAY(SELECT ctid FROM plumbline_audit.%1$I
+      WHERE hour >= $1 AND hour < $2 LIMIT 5000))', sums) USING begins, ends;
+    GET DIAGNOSTICS part = ROW_COUNT;
+    gone := gone + part;
+  END LOOP;
+  RETURN gone;
+END $$;
+
 -- The rights of before, and those on the new tables.
 CREATE OR REPLACE FUNCTION plumbline_audit.grant_roles() RETURNS void LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -85,7 +107,7 @@ BEGIN
         GRANT INSERT, UPDATE ON plumbline_audit.rollups, plumbline_audit.rollups_day, plumbline_audit.rollups_day_user, plumbline_audit.writers TO plumbline_writer;
         GRANT EXECUTE ON FUNCTION plumbline_audit.create_partitions(bigint, integer), plumbline_audit.add(bigint[], bigint[]) TO plumbline_writer;
       WHEN 'plumbline_retention' THEN
-        GRANT EXECUTE ON FUNCTION plumbline_audit.drop_partition(text, text) TO plumbline_retention;
+        GRANT EXECUTE ON FUNCTION plumbline_audit.retire_partition(text, text, bigint), plumbline_audit.retire_rollups(text, bigint) TO plumbline_retention;
       ELSE
     END CASE;
   END LOOP;

@@ -1,0 +1,185 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/jobs"
+	pgpool "github.com/plumbline/plumbline/internal/postgres"
+	filesqlite "github.com/plumbline/plumbline/internal/sqlite"
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/postgres"
+	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/migrations"
+)
+
+// Names of the background jobs, in the queue, the lists and the metrics.
+const (
+	jobObjects    = "objects_sweep"
+	jobPartitions = "audit_partitions"
+	jobRollups    = "audit_rollup_check"
+	jobRetention  = "audit_retention"
+)
+
+// queueConns is how many connections a process has for the queue and what its jobs read.
+const queueConns = 2
+
+// Queue is the queue of background jobs, which lies in the control data.
+type Queue struct {
+	jobs.Queue
+	io.Closer
+	pool *pgpool.Pool // nil without Postgres
+}
+
+// OpenQueue opens the queue of background jobs. Whoever asked for it closes it.
+func OpenQueue(ctx context.Context, c config.Config) (*Queue, error) {
+	if !c.Postgres.URL.IsZero() {
+		pool, err := openQueuePool(ctx, c)
+		if err != nil {
+			return nil, err
+		}
+		return &Queue{jobs.InPostgres(pool), pool, pool}, nil
+	}
+	path := StorePath(c.DataDir)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there are no jobs yet: plumbline serve makes them in %s", path)
+	}
+	// A job that was done and is not known to be after a loss of power is done again.
+	db, err := filesqlite.Open(ctx, path, filesqlite.Options{Synchronous: filesqlite.SynchronousNormal})
+	if err != nil {
+		return nil, err
+	}
+	if err := filesqlite.CheckSchema(ctx, db, migrations.SQLiteControl); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+	}
+	return &Queue{Queue: jobs.InSQLite(db), Closer: db}, nil
+}
+
+func openQueuePool(ctx context.Context, c config.Config) (*pgpool.Pool, error) {
+	o := poolOptions(c.Postgres)
+	o.MaxConns, o.Describe = queueConns, true
+	pool, err := pgpool.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	if c.Postgres.Migrate {
+		_, err = postgres.Schema.Migrate(ctx, pool)
+	} else {
+		err = postgres.Schema.Check(ctx, pool)
+	}
+	if err != nil {
+		return nil, errors.Join(err, pool.Close())
+	}
+	return pool, nil
+}
+
+// background is the work of this process that no request waits for.
+type background struct {
+	runner *jobs.Runner
+	queue  *Queue
+}
+
+// openJobs makes the runner of background jobs, unless they are left to other processes.
+func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
+	if !a.cfg.Jobs.Run {
+		return nil
+	}
+	queue, err := OpenQueue(ctx, a.cfg)
+	if err != nil {
+		return fmt.Errorf("background jobs: %w", err)
+	}
+	all := a.jobs(queue.pool, metrics)
+	runner, err := jobs.New(queue.Queue, jobs.Options{Jobs: all, Metrics: metrics, Words: jobWords, Log: a.log})
+	if err != nil {
+		return errors.Join(err, queue.Close())
+	}
+	metrics.Jobs(jobNames(all), jobResults())
+	a.background = &background{runner, queue}
+	return nil
+}
+
+// jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
+func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
+	all := []jobs.Job{{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)}}
+	if pool == nil {
+		return all
+	}
+	records := auditpg.New(pool)
+	all = append(all,
+		jobs.Job{Name: jobPartitions, Every: time.Hour, Timeout: time.Minute, Run: partitions{records, time.Now, a.log}.run},
+		jobs.Job{Name: jobRollups, Every: time.Hour, Timeout: jobs.Longest, Run: rollupCheck{records, metrics.RollupDiffers, time.Now, a.log}.run},
+	)
+	if kept := a.cfg.Audit.Retention; !kept.IsZero() {
+		r := retention{open: a.openRetention, record: a.audit.Append, kept: kept, now: time.Now, log: a.log}
+		all = append(all, jobs.Job{Name: jobRetention, Every: time.Hour, Timeout: jobs.Longest, Run: r.run})
+	}
+	return all
+}
+
+// run takes jobs from the queue until ctx ends.
+func (b *background) run(ctx context.Context) error {
+	if b == nil {
+		return nil
+	}
+	return b.runner.Run(ctx)
+}
+
+func (b *background) close() error {
+	if b == nil {
+		return nil
+	}
+	return b.queue.Close()
+}
+
+// jobWords is what may be told of a job's error: words of ours, which quote nothing.
+func jobWords(err error) string {
+	var own *core.Error
+	switch {
+	case errors.As(err, &own):
+		return own.Public
+	case errors.Is(err, auditpg.ErrUndeclared):
+		return auditpg.ErrUndeclared.Error()
+	case filesqlite.IsFull(err):
+		return "the disk is full: make room on it"
+	case filesqlite.IsReadOnly(err):
+		return "plumbline.db cannot be written: look at its owner and at the file system"
+	case filesqlite.IsBusy(err):
+		return "plumbline.db is held by another process for too long"
+	}
+	return pgpool.Words(err)
+}
+
+func jobNames(all []jobs.Job) (names []string) {
+	for _, j := range all {
+		names = append(names, j.Name)
+	}
+	return names
+}
+
+func jobResults() (all []string) {
+	for _, r := range jobs.Results() {
+		all = append(all, string(r))
+	}
+	return all
+}
+
+const (
+	// responseLife is how long it is known whose a response is: the provider deletes responses after 30 days.
+	responseLife = 32 * 24 * time.Hour
+	// mostOwned is how many objects of one kind one user or app is known to own, the newest. A million are 260 MB. Until the
+	// next sweep, more are kept.
+	mostOwned = 100_000
+)
+
+// keepOwned bounds what is known of objects at the provider.
+func keepOwned(now time.Time) store.Keep {
+	return store.Keep{ResponsesSince: now.Add(-responseLife), PerOwner: mostOwned}
+}

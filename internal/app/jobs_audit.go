@@ -1,0 +1,177 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/audit"
+	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
+	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/jobs"
+	pgpool "github.com/plumbline/plumbline/internal/postgres"
+	"github.com/plumbline/plumbline/internal/store"
+)
+
+// sweep gives the job that keeps what is known of objects at the provider within bounds.
+func sweep(objects store.Ownership, now func() time.Time, log *slog.Logger) func(context.Context) error {
+	return func(ctx context.Context) error {
+		n, err := store.Sweep(ctx, objects, keepOwned(now()))
+		if n > 0 {
+			log.Info("objects at the provider that were too old or too many were forgotten", "objects", n)
+		}
+		return err
+	}
+}
+
+// partitions is the job that makes the audit's partitions before their months begin, and tells of records that have none.
+type partitions struct {
+	store interface {
+		Prepare(ctx context.Context, at time.Time) error
+		Stray(ctx context.Context) (int64, error)
+	}
+	now func() time.Time
+	log *slog.Logger
+}
+
+func (p partitions) run(ctx context.Context) error {
+	if err := p.store.Prepare(ctx, p.now()); err != nil {
+		return err
+	}
+	stray, err := p.store.Stray(ctx)
+	if stray > 0 {
+		p.log.Warn("audit records lie in no month's partition: a clock was wrong, or a month's partition was made too late; retention leaves them", "records", stray)
+	}
+	return err
+}
+
+// checkedAfter is how long an hour is left alone after its end: most of what is recorded in it was shipped by then.
+const checkedAfter = time.Hour
+
+// rollupCheck is the job that recounts a closed hour of the audit. What it finds wrong it tells, and never mends.
+type rollupCheck struct {
+	store interface {
+		Recount(ctx context.Context, hour time.Time) (auditpg.Recounted, error)
+	}
+	wrong func(sums int64)
+	now   func() time.Time
+	log   *slog.Logger
+}
+
+func (c rollupCheck) run(ctx context.Context) error {
+	hour := c.now().UTC().Add(-checkedAfter).Truncate(time.Hour).Add(-time.Hour)
+	r, err := c.store.Recount(ctx, hour)
+	switch {
+	case errors.Is(err, auditpg.ErrMoving):
+		return jobs.Later(time.Minute)
+	case err != nil:
+		return err
+	case r.Wrong > 0:
+		c.wrong(r.Wrong)
+		c.log.Error("sums of the audit differ from a recount of their records: rows were changed in Postgres, or there is a fault; nothing was mended",
+			"hour", hour, "sums", r.Sums, "wrong", r.Wrong, "records", r.Records)
+	}
+	return nil
+}
+
+// recordedSoon is how long the record of a drop takes to Postgres, and until a checkpoint fixes it.
+const recordedSoon = 30 * time.Second
+
+// retention is the job that drops what the audit in Postgres need not keep any longer: whole months, each only after the
+// audit there has a record that declares it.
+type retention struct {
+	open   func(ctx context.Context) (retainer, func() error, error)
+	record func(ctx context.Context, r core.Record) error
+	kept   config.Retention
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// retainer is the audit as the role sees it that may drop.
+type retainer interface {
+	Past(ctx context.Context, class string, before time.Time) ([]auditpg.Month, error)
+	Declaration(ctx context.Context, m auditpg.Month, actor string, now time.Time) (core.Record, error)
+	Retire(ctx context.Context, m auditpg.Month, before time.Time) (int64, error)
+}
+
+// openRetention connects as the user who may drop, with time for a large month.
+func (a *App) openRetention(ctx context.Context) (retainer, func() error, error) {
+	o := poolOptions(a.cfg.Postgres)
+	if url := a.cfg.Postgres.RetentionURL; !url.IsZero() {
+		o.URL = url.Reveal()
+	}
+	o.MaxConns, o.Timeout = 1, jobs.Longest
+	pool, err := pgpool.Open(ctx, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	return auditpg.New(pool), pool.Close, nil
+}
+
+func (r retention) run(ctx context.Context) (err error) {
+	from, closer, err := r.open(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closer()) }()
+	recorded := false
+	for _, class := range []struct {
+		name string
+		days config.Days
+	}{{auditpg.ClassExchange, r.kept.Records}, {auditpg.ClassAdmin, r.kept.Admin}, {auditpg.ClassRollups, r.kept.Rollups}} {
+		if class.days == 0 {
+			continue
+		}
+		now, err := r.retire(ctx, from, class.name, r.now().UTC().Add(-class.days.Duration()))
+		if pgpool.IsForbidden(err) {
+			return &core.Error{Public: "the user who drops what audit.retention does not keep lacks the right to: grant it plumbline_retention, or set postgres.retention_url to one who has it", Cause: err}
+		}
+		if err != nil {
+			return err
+		}
+		recorded = recorded || now
+	}
+	if recorded {
+		return jobs.Later(recordedSoon)
+	}
+	return nil
+}
+
+// retire drops a class's months that ended before a time. recorded reports that it recorded some first, which then wait.
+func (r retention) retire(ctx context.Context, from retainer, class string, before time.Time) (recorded bool, err error) {
+	months, err := from.Past(ctx, class, before)
+	if err != nil {
+		return false, err
+	}
+	for _, m := range months {
+		gone, err := from.Retire(ctx, m, before)
+		switch {
+		case errors.Is(err, auditpg.ErrUndeclared):
+			now, err := r.declare(ctx, from, m)
+			if err != nil {
+				return recorded, err
+			}
+			recorded = recorded || now
+		case err != nil:
+			return recorded, err
+		case gone > 0:
+			r.log.Info("a month of the audit was dropped, as audit.retention says", "class", class, "month", m.Name(), "rows", gone)
+		}
+	}
+	return recorded, nil
+}
+
+// declare records that a month goes, and reports whether that is new here.
+func (r retention) declare(ctx context.Context, from retainer, m auditpg.Month) (bool, error) {
+	declaration, err := from.Declaration(ctx, m, store.System, r.now().UTC())
+	if err != nil {
+		return false, err
+	}
+	err = r.record(ctx, declaration)
+	if errors.Is(err, audit.ErrDuplicate) {
+		return false, nil // it is on its way, or will be when Postgres takes records again
+	}
+	return err == nil, err
+}
