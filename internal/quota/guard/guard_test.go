@@ -206,12 +206,12 @@ func TestStreamGoesOnWithoutTheLedger(t *testing.T) {
 	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
 	r := w.admit(t, 0, "x", 50)
 	w.away()
-	more, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 30})
+	more, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 80})
 	if err != nil || more.Held.OutputTokens != 80 || more.Fallback != "" || !more.Admitted.Equal(r.Admitted) {
 		t.Fatalf("%+v, %v", more, err)
 	}
 	var exhausted *quota.ExhaustedError
-	if _, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 30}); !errors.As(err, &exhausted) {
+	if _, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 110}); !errors.As(err, &exhausted) {
 		t.Errorf("110 of 100: %v", err)
 	}
 	w.finish(t, 0, r, 80)
@@ -220,13 +220,62 @@ func TestStreamGoesOnWithoutTheLedger(t *testing.T) {
 	w.stands(t, 80, 0)
 }
 
+// TestStreamIsHeldInFullAgain: what a stream took without the ledger is held there when it takes more, and an extension that
+// is repeated holds once, there and here.
+func TestStreamIsHeldInFullAgain(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	r := w.admit(t, 0, "x", 50)
+	extend := func(to int64) error {
+		got, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: to})
+		if err == nil && got.Held.OutputTokens != to {
+			t.Errorf("%d are held, want %d", got.Held.OutputTokens, to)
+		}
+		return err
+	}
+	w.fault = func(op string) fault {
+		if op == "extend" {
+			return unheard
+		}
+		return none
+	}
+	for range 3 { // the first is done by the ledger too, whose answer is lost
+		if err := extend(70); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.away()
+	if err := extend(80); err != nil {
+		t.Fatal(err)
+	}
+	w.back()
+	w.passes(t, 2)
+	if err := extend(90); err != nil || w.holds["x"].held.OutputTokens != 90 {
+		t.Errorf("%v; the ledger holds %d of 90", err, w.holds["x"].held.OutputTokens)
+	}
+	w.away()
+	if err := extend(100); err != nil {
+		t.Errorf("up to the limit: %v", err)
+	}
+	var exhausted *quota.ExhaustedError
+	if err := extend(101); !errors.As(err, &exhausted) {
+		t.Errorf("101 of 100: %v", err)
+	}
+	w.finish(t, 0, r, 100)
+	if n := w.replicas[0].Overruns(); n != 0 {
+		t.Errorf("%d overruns", n)
+	}
+	w.back()
+	w.passes(t, 3)
+	w.stands(t, 100, 0)
+}
+
 func TestStreamUnderAClosedLimitIsCut(t *testing.T) {
 	w := newWorld(t, 1, limit("money", quota.DimensionCost, 100))
 	if _, err := w.reserve(t, 0, "x", 1, 10); err != nil {
 		t.Fatal(err)
 	}
 	w.away()
-	_, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 1, Cost: 1})
+	_, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 2, Cost: 11})
 	if core.AsError(err).Reason != core.ReasonQuotaUnavailable {
 		t.Errorf("got %v", err)
 	}

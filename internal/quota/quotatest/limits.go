@@ -54,14 +54,14 @@ func extendStopsAtTheLimit(t *testing.T, f *fixture) {
 		limit("day", quota.DimensionOutputTokens, quota.WindowDay, 100),
 		limit("one", quota.DimensionConcurrency, quota.WindowNone, 1))
 	f.mustReserve(t, "a", limits, tokens(0, 40))
-	r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 60})
+	r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Held != tokens(0, 100) || r.Standings[0].Used != 100 || r.Standings[1].Used != 1 || !r.Admitted.Equal(noon) {
 		t.Errorf("extended to %+v", r)
 	}
-	_, err = f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 1})
+	_, err = f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 101})
 	if e := mustExhaust(t, err, "day"); e.Standing.Used != 100 || e.Wanted != 1 {
 		t.Errorf("refusal %+v", e)
 	}
@@ -117,18 +117,47 @@ func oneOfManyIsAdmitted(t *testing.T, f *fixture) {
 }
 
 func extendsAtOnce(t *testing.T, f *fixture) {
-	limits := compile(t, limit("tokens", quota.DimensionTokens, quota.WindowDay, 103))
-	for _, id := range []string{"a", "b"} {
-		f.mustReserve(t, id, limits, tokens(0, 1))
+	limits := compile(t, limit("tokens", quota.DimensionTokens, quota.WindowDay, 205))
+	for i := range 100 {
+		f.mustReserve(t, strconv.Itoa(i), limits, tokens(0, 1))
 	}
 	granted := atOnce(t, 100, func(i int) error {
-		_, err := f.ledger.Extend(context.Background(), []string{"a", "b"}[i%2], quota.Amounts{OutputTokens: 10})
+		_, err := f.ledger.Extend(context.Background(), strconv.Itoa(i), quota.Amounts{OutputTokens: 11})
 		return err
 	})
 	if granted != 10 {
 		t.Errorf("%d slabs granted on room for 10", granted)
 	}
-	f.wantUsed(t, limits, 102)
+	f.wantUsed(t, limits, 200)
+}
+
+// extendIsRepeated at once and later, and by calls that come late: what is held is the most that was named.
+func extendIsRepeated(t *testing.T, f *fixture) {
+	ctx := context.Background()
+	limits := compile(t,
+		limit("tokens", quota.DimensionTokens, quota.WindowDay, 100),
+		limit("minute", quota.DimensionOutputTokens, quota.WindowMinute, 100))
+	f.mustReserve(t, "a", limits, tokens(10, 40))
+	if granted := atOnce(t, 100, func(i int) error {
+		_, err := f.ledger.Extend(ctx, "a", quota.Amounts{OutputTokens: int64(41 + i%50)})
+		return err
+	}); granted != 100 {
+		t.Errorf("%d of 100 calls were granted, which name 90 at most", granted)
+	}
+	f.wantUsed(t, limits, 100, 90)
+	for _, to := range []quota.Amounts{tokens(10, 90), tokens(0, 41), tokens(10, 0), {}} {
+		r, err := f.ledger.Extend(ctx, "a", to)
+		if err != nil || r.Held != tokens(10, 90) || r.Standings[0].Used != 100 {
+			t.Errorf("Extend to %+v = %+v, %v", to, r, err)
+		}
+	}
+	_, err := f.ledger.Extend(ctx, "a", tokens(13, 50)) // more of one than is held, less of another
+	if e := mustExhaust(t, err, "tokens"); e.Wanted != 3 || e.Standing.Used != 100 {
+		t.Errorf("refusal %+v", e)
+	}
+	f.wantUsed(t, limits, 100, 90)
+	f.mustSettle(t, "a", tokens(10, 20))
+	f.wantUsed(t, limits, 30, 20)
 }
 
 func loweringDeniesNewWorkOnly(t *testing.T, f *fixture) {
@@ -139,7 +168,7 @@ func loweringDeniesNewWorkOnly(t *testing.T, f *fixture) {
 	if e := mustExhaust(t, err, "tokens"); e.Standing.Used != 50 || e.Standing.Limit.Value != 10 {
 		t.Errorf("refusal %+v", e)
 	}
-	if _, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 50}); err != nil {
+	if _, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 100}); err != nil {
 		t.Errorf("what is in flight goes on under the limit it began with: %v", err)
 	}
 	f.mustSettle(t, "a", tokens(0, 60))
@@ -160,7 +189,7 @@ func softLimitsCountOnly(t *testing.T, f *fixture) {
 	if r.Standings[0].Used != 30 || r.Standings[1].Used != 1 {
 		t.Errorf("standings %+v", r.Standings)
 	}
-	if r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 5}); err != nil || r.Standings[0].Used != 35 {
+	if r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 25}); err != nil || r.Standings[0].Used != 35 {
 		t.Errorf("Extend = %+v, %v", r, err)
 	}
 	f.mustSettle(t, "a", tokens(10, 25))
@@ -221,10 +250,10 @@ func windowsArePinned(t *testing.T, f *fixture) {
 	f.clock.set(midnight)
 	f.wantUsed(t, limits, 0, 90)
 	f.mustReserve(t, "b", limits, tokens(0, 100))
-	if r, err := f.ledger.Extend(context.Background(), "a", tokens(0, 10)); err != nil || r.Standings[0].Used != 100 {
+	if r, err := f.ledger.Extend(context.Background(), "a", tokens(0, 100)); err != nil || r.Standings[0].Used != 100 {
 		t.Errorf("Extend in the window of yesterday = %+v, %v", r, err)
 	}
-	_, err := f.ledger.Extend(context.Background(), "a", tokens(0, 1))
+	_, err := f.ledger.Extend(context.Background(), "a", tokens(0, 101))
 	mustExhaust(t, err, "day")
 	f.mustSettle(t, "a", tokens(0, 95))
 	f.wantUsed(t, limits, 100, 195)

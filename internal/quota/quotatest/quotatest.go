@@ -55,6 +55,7 @@ func Run(t *testing.T, open Open) {
 		{"I3/voided after expire", lateVoid},
 		{"I3/above the hold after expire", lateOverrun},
 		{"I3/reserve", reserveRepeats},
+		{"I3/extend", extendIsRepeated},
 		{"I3/unknown", unknownReservations},
 		{"I4", leasesPass},
 		{"I5", postedIsWhatWasSettled},

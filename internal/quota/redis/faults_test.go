@@ -133,7 +133,7 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 	for _, k := range []string{"epoch", "books", "state"} {
 		t.Run(k, func(t *testing.T) {
 			server.Do(t, "flushall")
-			server.Do(t, "rpush", "{plumbline}:2:"+k, "theirs")
+			server.Do(t, "rpush", "{plumbline}:3:"+k, "theirs")
 			l, err := redis.New(on(server, "one"))
 			if err != nil {
 				t.Fatal(err)
@@ -260,12 +260,12 @@ func TestOtherReplicas(t *testing.T) {
 		t.Errorf("a repeat elsewhere (-first +second):\n%s", diff)
 	}
 	three := open(t, on(server, "three"))
-	_, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 41})
+	_, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 141})
 	var e *quota.ExhaustedError
 	if !errors.As(err, &e) || e.Standing.Limit.ID != "day" || e.Standing.Used != 110 || e.Never() {
 		t.Errorf("Extend = %v, want a refusal", err)
 	}
-	if r, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 40}); err != nil || r.Held.OutputTokens != 140 {
+	if r, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 140}); err != nil || r.Held.OutputTokens != 140 {
 		t.Errorf("Extend = %+v, %v", r, err)
 	}
 	if _, err := three.Settle(ctx, "a", some); err != nil {

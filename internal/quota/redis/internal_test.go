@@ -53,32 +53,6 @@ func TestWindowsAreTheServers(t *testing.T) {
 	}
 }
 
-// An extend whose answer was lost is sent again with its token, and holds once.
-func TestExtendIsSentTwice(t *testing.T) {
-	l := bound(t, Options{})
-	ctx := context.Background()
-	limits := set(t, quota.Limit{ID: "day", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100})
-	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Limits: limits}); err != nil {
-		t.Fatal(err)
-	}
-	n, b := l.within.Load(), l.holds.get("a").bill
-	packed := packAmounts(packInts(nil, l.lease.Microseconds(), 12345, quota.MaxAmount), quota.Amounts{OutputTokens: 60}, 0)
-	var answers []answer
-	for range 2 {
-		a, err := l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+"a", n.live), n.epoch.ID, l.clock.argument(), packed)
-		if err != nil || a.status != statusOK {
-			t.Fatalf("%+v, %v", a, err)
-		}
-		answers = append(answers, a)
-	}
-	if diff := cmp.Diff(answers[0].values, answers[1].values); diff != "" {
-		t.Errorf("the second answer is another (-first +second):\n%s", diff)
-	}
-	if r, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil || r.Held.OutputTokens != 60 || r.Standings[0].Used != 60 {
-		t.Errorf("%+v, %v, want 60 held", r, err)
-	}
-}
-
 // A reservation that was touched after a sweep had listed it lives on.
 func TestSweepLeavesWhatWasTouched(t *testing.T) {
 	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)

@@ -31,7 +31,7 @@ const (
 	// connections bounds those to one node.
 	connections = 64
 	// layout numbers how values are kept. Replicas of another layout neither read nor write them: each layout has its epochs.
-	layout = "2"
+	layout = "3"
 	// ioTimeout bounds what has no deadline of its own.
 	ioTimeout = 5 * time.Second
 )
@@ -59,8 +59,8 @@ type Options struct {
 // Ledger implements quota.Ledger for many replicas. Times are kept to the microsecond. It works in the epoch that it was
 // last told to Adopt, and before that in none: every operation returns ErrEpoch.
 //
-// An operation whose answer was lost may be repeated: Reserve gives the first result, Settle and Void what was booked. An
-// Extend that is repeated by the caller holds twice, and lets go of both in the end.
+// An operation whose answer was lost may be repeated: Reserve gives the first result, Extend holds what it named once, Settle
+// and Void give what was booked.
 type Ledger struct {
 	client   redis.UniversalClient
 	together *together

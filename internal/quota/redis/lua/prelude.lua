@@ -17,7 +17,7 @@
 -- Amounts have one for each dimension. The end is that of the calendar window, 1 for the sliding minute, 0 for concurrency.
 -- Names are for Go. The member stands for the reservation among the live ones.
 --
--- A reservation is {state, token of the last extend, admitted}, its bill, {the pin of each line of a minute}, then what
+-- A reservation is {state, admitted}, its bill, {the pin of each line of a minute}, then what
 -- Reserve answered: {held * 6} and the accounts as it left them. A pin is bucket * 131072 + generation.
 -- One that was settled or voided is small, since most are: state, who resolved it and whether over in a byte each, then the
 -- four amounts in six.
@@ -29,7 +29,7 @@ local LIVE, FINAL, EXPIRED = 1, 2, 3
 local OK, REPEATED, RESOLVED, LACKS, UNKNOWN, WRONG_TIME, WRONG_KEYS, AMOUNT, EARLY = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 -- Where the numbers of a reservation are, and how many come before the accounts; BILL of them before the bill.
-local TOKEN, ADMITTED, HELD, USED, BY, OVER, ACCOUNTS, LINES, NAMES, MEMBER, HEAD, BILL = 2, 3, 4, 10, 16, 17, 18, 19, 20, 21, 21, 3
+local ADMITTED, HELD, USED, BY, OVER, ACCOUNTS, LINES, NAMES, MEMBER, HEAD, BILL = 2, 3, 9, 15, 16, 17, 18, 19, 20, 20, 2
 
 local MINUTE = 1
 
