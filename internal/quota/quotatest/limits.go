@@ -261,6 +261,11 @@ func windowsArePinned(t *testing.T, f *fixture) {
 	if err != nil || yesterday[0].Used != 95 {
 		t.Errorf("yesterday: %+v, %v, want 95 used", yesterday, err)
 	}
+	f.mustSettle(t, "b", tokens(0, 7)) // today, although yesterday's counter is still there
+	f.wantUsed(t, limits, 7, 102)
+	if yesterday, err = f.ledger.Standings(context.Background(), ann, limits, midnight.Add(-time.Second)); err != nil || yesterday[0].Used != 95 {
+		t.Errorf("yesterday: %+v, %v, want 95 used", yesterday, err)
+	}
 }
 
 func denialNamesTheLongest(t *testing.T, f *fixture) {

@@ -45,8 +45,10 @@ func Run(t *testing.T, open Open) {
 		{"I1/lowered in flight", loweringDeniesNewWorkOnly},
 		{"I1/soft and observed limits do not refuse", softLimitsCountOnly},
 		{"I1/sliding minute", minuteSlides},
+		{"I1/sliding minute bucket by bucket", minuteBucketByBucket},
 		{"I1b", overrunIsBooked},
 		{"I2", allOrNothing},
+		{"I2/many limits", manyLimits},
 		{"I2/extend refused leaves it as it was", refusedExtendChangesNothing},
 		{"I3/settle", settleRepeats},
 		{"I3/void", voidRepeats},
@@ -87,6 +89,7 @@ var ann = quota.Subject{User: "ann", Team: "red", App: "ide", Model: "gpt-5"}
 type fixture struct {
 	clock  clock
 	ledger Ledger
+	asked  int // by wantRoom
 }
 
 func newFixture(t testing.TB, open Open) *fixture {

@@ -72,6 +72,68 @@ func TestSweepLeavesWhatWasTouched(t *testing.T) {
 	if _, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil {
 		t.Errorf("Extend: %v", err)
 	}
+	now = now.Add(time.Minute) // its lease ended half a minute ago, which is not before an earlier time
+	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(-45*time.Second)); err != nil || len(s.ids) != 0 {
+		t.Errorf("resolved %v, %v", s.ids, err)
+	}
+	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now); err != nil || len(s.ids) != 1 {
+		t.Errorf("resolved %v, %v, want it", s.ids, err)
+	}
+}
+
+// A sweep whose answer was lost and that is sent again is told what it did, another is not.
+func TestSweepIsSentTwice(t *testing.T) {
+	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	l := bound(t, Options{Now: func() time.Time { return now }})
+	ctx := context.Background()
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	for i, by := range []int64{firstSweep, firstSweep, firstSweep + 1} {
+		s := sweep{Ledger: l, by: by}
+		if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now); err != nil || len(s.ids) != []int{1, 1, 0}[i] {
+			t.Errorf("%d: resolved %v, %v", i, s.ids, err)
+		}
+	}
+}
+
+// A replica whose clock stands a moment before midnight counts in the server's day when that has it behind it.
+func TestWindowEndsAtItsEnd(t *testing.T) {
+	midnight, asked := time.Date(2026, 3, 12, 0, 0, 0, 0, time.UTC), 0
+	at := midnight
+	l := bound(t, Options{Now: func() time.Time { return at }})
+	limits := set(t, quota.Limit{ID: "day", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100})
+	l.clock.given = func() time.Time {
+		if asked++; asked == 1 {
+			return midnight.Add(-time.Microsecond)
+		}
+		return midnight
+	}
+	r, err := l.Reserve(context.Background(), quota.Request{ID: "a", Limits: limits, Amounts: quota.Amounts{OutputTokens: 10}})
+	if err != nil || !r.Standings[0].Since.Equal(midnight) {
+		t.Errorf("%+v, %v, want it in the day that begins", r, err)
+	}
+}
+
+// A replica that believes itself in another time keeps accounts for long enough to count a minute in them.
+func TestWrongClockKeepsAccounts(t *testing.T) {
+	l := bound(t, Options{})
+	ctx := context.Background()
+	limits := set(t, quota.Limit{ID: "rpm", Scope: quota.ScopeEveryone, Dimension: quota.DimensionRequests, Window: quota.WindowMinute, Value: 5})
+	here := time.Now()
+	l.clock.last.Store(&reading{server: here.AddDate(0, 0, -1), here: here})
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Limits: limits, Amounts: quota.Amounts{Requests: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	n := l.within.Load()
+	keys, err := l.client.Keys(ctx, n.accounts+"*").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("%v, %v", keys, err)
+	}
+	if ttl, err := l.client.PTTL(ctx, keys[0]).Result(); err != nil || ttl < 55*time.Second {
+		t.Errorf("it is kept for %v, %v", ttl, err)
+	}
 }
 
 // When the clock is set back the minute begins anew; what was held before takes nothing from it.

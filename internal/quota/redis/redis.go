@@ -7,6 +7,7 @@ package redis
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -99,7 +100,7 @@ func New(o Options) (*Ledger, error) {
 	}
 	client := connect(o)
 	l := &Ledger{
-		client: client, together: &together{client: client}, scripts: s, clock: clock{given: o.Now},
+		client: client, together: &together{send: func(ctx context.Context, commands []*redis.SliceCmd) { inOneWrite(ctx, client, commands) }}, scripts: s, clock: clock{given: o.Now},
 		prefix: "{" + tag + "}:" + layout + ":", book: o.Book,
 		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
 		holds: holds{byID: map[string]*hold{}},

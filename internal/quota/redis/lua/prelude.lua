@@ -181,7 +181,6 @@ local function prune(a, rings, now)
       n = n + 5
     end
   end
-  for i = n, 2 + 5 * a[2], 5 do rings[i] = nil end
   a[2] = (n - 3) / 5
 end
 
