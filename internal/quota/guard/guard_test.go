@@ -202,6 +202,40 @@ func TestLedgerThatComesAndGoesFindsItsShareUsed(t *testing.T) {
 	}
 }
 
+// TestShareSurvivesAJumpOfTheClock: a replica whose own clock jumps while the ledger is away, in the window or out of it and
+// back, does not find its share anew.
+func TestShareSurvivesAJumpOfTheClock(t *testing.T) {
+	for _, d := range []time.Duration{24 * time.Hour, -24 * time.Hour, time.Minute, -time.Minute} {
+		t.Run(d.String(), func(t *testing.T) {
+			w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 200), limit("calls", quota.DimensionConcurrency, 4))
+			w.away()
+			if _, err := w.reserve(t, 0, "x", 80, 0); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []time.Duration{d, -d} {
+				w.clock.add(step)
+				var exhausted *quota.ExhaustedError
+				if _, err := w.reserve(t, 0, "above"+step.String(), 30, 0); !errors.As(err, &exhausted) || exhausted.Standing.Used != 80 {
+					t.Errorf("110 of a share of 100: %v", err)
+				}
+			}
+			if _, err := w.reserve(t, 0, "the rest", 20, 0); err != nil {
+				t.Error(err)
+			}
+			var exhausted *quota.ExhaustedError
+			if _, err := w.reserve(t, 0, "third", 0, 0); !errors.As(err, &exhausted) {
+				t.Errorf("a third of two at once: %v", err)
+			}
+			w.back()
+			w.passes(t, 3)
+			w.away()
+			if _, err := w.reserve(t, 0, "soon", 10, 0); !errors.As(err, &exhausted) {
+				t.Errorf("a ledger that came and went: %v", err)
+			}
+		})
+	}
+}
+
 func TestStreamGoesOnWithoutTheLedger(t *testing.T) {
 	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
 	r := w.admit(t, 0, "x", 50)
