@@ -236,6 +236,33 @@ func TestShareSurvivesAJumpOfTheClock(t *testing.T) {
 	}
 }
 
+// TestShareLastsAsLongAsTheLedgerIsAway: what was used of it is not forgotten while the ledger stays away after a short return,
+// and is told anew by the ledger once that has been back for longer.
+func TestShareLastsAsLongAsTheLedgerIsAway(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	w.away()
+	x := w.admit(t, 0, "x", 80)
+	w.back()
+	w.passes(t, 1)
+	w.away()
+	var exhausted *quota.ExhaustedError
+	for n := range 3 {
+		if _, err := w.reserve(t, 0, fmt.Sprint("above", n), 30, 0); !errors.As(err, &exhausted) {
+			t.Errorf("110 of 100, %d s after it left again: %v", 10*n, err)
+		}
+		w.clock.add(10 * time.Second)
+	}
+	w.finish(t, 0, x, 80)
+	w.back()
+	w.passes(t, 8)
+	w.finish(t, 0, w.admit(t, 0, "y", 15), 15) // by the ledger
+	w.admit(t, 0, "learns", 0)
+	w.away()
+	if _, err := w.reserve(t, 0, "z", 10, 0); !errors.As(err, &exhausted) {
+		t.Errorf("105 of 100: %v", err)
+	}
+}
+
 func TestStreamGoesOnWithoutTheLedger(t *testing.T) {
 	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
 	r := w.admit(t, 0, "x", 50)

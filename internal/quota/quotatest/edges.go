@@ -78,6 +78,21 @@ func minuteBucketByBucket(t *testing.T, f *fixture) {
 		agree("while it empties", now)
 	}
 	now--
+	var refused *quota.ExhaustedError
+	if _, err := f.ledger.Extend(ctx, "9", quota.Amounts{Requests: 1000}); !errors.As(err, &refused) {
+		t.Errorf("more than the limit: %v", err)
+	}
+	standings, err := f.ledger.Standings(ctx, ann, limits, f.clock.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := 3 + value - standings[0].Used // with what it has
+	for to, fits := range map[int64]bool{rest + 1: false, rest: true} {
+		if _, err := f.ledger.Extend(ctx, "9", quota.Amounts{Requests: to}); (err == nil) != fits {
+			t.Errorf("to %d of %d: %v", to, rest, err)
+		}
+	}
+	end(9, 3)
 	end(6, 30) // has left: it counts no more, and takes nothing from what came later
 	counts[6] = 0
 	end(7, 6) // is the oldest now

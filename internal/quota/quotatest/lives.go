@@ -183,6 +183,23 @@ func expireRepeats(t *testing.T, f *fixture) {
 		t.Errorf("Reserve: %v, want ErrResolved", err)
 	}
 	f.wantUsed(t, limits, 1, 9, 20, 29, 300, 0)
+	f.mustSettle(t, "a", held) // in place of what was booked, whatever was reported since
+	f.wantUsed(t, limits, 1, 10, 100, 110, 1000, 0)
+}
+
+// progressOfEach is reported for several at once.
+func progressOfEach(t *testing.T, f *fixture) {
+	limits := broad(t)
+	for _, id := range []string{"a", "b", "c"} {
+		f.mustReserve(t, id, limits, held)
+	}
+	if err := f.ledger.Touch(context.Background(), quota.Progress{ID: "a", Used: some}, quota.Progress{ID: "b", Used: held}); err != nil {
+		t.Fatal(err)
+	}
+	if ids := f.expireAll(t); len(ids) != 3 {
+		t.Errorf("expired %v", ids)
+	}
+	f.wantUsed(t, limits, 2, 19, 120, 139, 1300, 0)
 }
 
 func lateSettlement(t *testing.T, f *fixture) {

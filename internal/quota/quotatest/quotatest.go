@@ -60,6 +60,7 @@ func Run(t *testing.T, open Open) {
 		{"I3/extend", extendIsRepeated},
 		{"I3/unknown", unknownReservations},
 		{"I4", leasesPass},
+		{"I4/progress of each", progressOfEach},
 		{"I5", postedIsWhatWasSettled},
 		{"I5/windows are pinned by reserve", windowsArePinned},
 		{"I6", amountsOutOfRange},

@@ -205,3 +205,19 @@ func TestFullMemoryTakesWhatGivesBack(t *testing.T) {
 	}
 	wantUsed(t, l, limits, 120, 10)
 }
+
+// TestReportsOfStrangersChangeNothing: of several reports in one call, all are taken or none.
+func TestReportsOfStrangersChangeNothing(t *testing.T) {
+	l, server, now := onClock(t)
+	limits := limitsOn(t, quota.WindowDay)
+	reserve(t, l, "a", limits)
+	reserve(t, l, "b", limits)
+	server.Do(t, "set", key(t, server, "*:r:b"), "theirs")
+	*now = now.Add(time.Second)
+	before := dump(t, server)
+	err := l.Touch(ctx, quota.Progress{ID: "a", Used: some}, quota.Progress{ID: "b", Used: some})
+	wantAdvice(t, err, "is not of Plumbline: remove it")
+	if diff := cmp.Diff(before, dump(t, server)); diff != "" {
+		t.Errorf("changed (-before +after):\n%s", diff)
+	}
+}

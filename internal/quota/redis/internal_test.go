@@ -158,6 +158,11 @@ func TestClockSetBack(t *testing.T) {
 	if r := reserve("d"); r.Standings[0].Used != 1 {
 		t.Errorf("used %d, want 1: the minute before was an hour ago", r.Standings[0].Used)
 	}
+	for _, id := range []string{"a", "b"} { // in a minute that is gone they extend freely, and take nothing from the new one
+		if _, err := l.Extend(ctx, id, quota.Amounts{Requests: 50}); err != nil {
+			t.Errorf("Extend: %v", err)
+		}
+	}
 	for _, id := range []string{"a", "b"} { // held in a ring that is gone, in a bucket that is in use again
 		if err := l.Void(ctx, id); err != nil {
 			t.Fatal(err)

@@ -203,6 +203,13 @@ func TestCounterThatIsFull(t *testing.T) {
 	if _, err := l.Reserve(ctx, fits); err != nil {
 		t.Errorf("what just fits: %v", err)
 	}
+	before = dump(t, server)
+	if _, err := l.Extend(ctx, "b", quota.Amounts{OutputTokens: 51}); !errors.Is(err, quota.ErrAmount) {
+		t.Errorf("Extend = %v, want ErrAmount", err)
+	}
+	if diff := cmp.Diff(before, dump(t, server)); diff != "" {
+		t.Errorf("a refused extension changed keys (-before +after):\n%s", diff)
+	}
 }
 
 // TestOneEpochBegins however many see that one is needed, and a replica that comes late to it leaves the new one alone.

@@ -137,12 +137,15 @@ func TestLostAccountsAreCountedAgain(t *testing.T) {
 			call(t, l, "b", limits, 950)
 		})
 		t.Run(string(w)+"/extended", func(t *testing.T) {
-			l, _, now := made(t)
+			l, server, now := made(t)
 			*now = now.Add(10 * time.Second)
 			if r, err := l.Extend(ctx, "a", quota.Amounts{OutputTokens: 200}); err != nil || r.Standings[0].Used != 210 {
 				t.Errorf("Extend = %+v, %v, want 210 used", r, err)
 			}
 			wantUsed(t, l, limits, 210, 0)
+			if ttl, ok := server.Do(t, "pttl", key(t, server, "*:a:*")).(int64); !ok || ttl <= 0 {
+				t.Errorf("it is kept for %v", ttl)
+			}
 			var refused *quota.ExhaustedError
 			if _, err := l.Extend(ctx, "a", quota.Amounts{OutputTokens: 991}); !errors.As(err, &refused) || refused.Standing.Used != 210 {
 				t.Errorf("more than there is: %v", err)
@@ -352,7 +355,7 @@ func TestPostingsBelowNothing(t *testing.T) {
 
 // TestPostingsThatAreOver, or of a time to come, are passed over, and the mark moves all the same.
 func TestPostingsThatAreOver(t *testing.T) {
-	l, _, now := onClock(t)
+	l, server, now := onClock(t)
 	minute, hour := limitsOn(t, quota.WindowMinute), limitsOn(t, quota.WindowHour)
 	b := quota.Bucket(noon)
 	over := posting(hour, noon.Add(-time.Hour), 0, 7)
@@ -371,13 +374,19 @@ func TestPostingsThatAreOver(t *testing.T) {
 	for _, bucket := range []int64{b - quota.Buckets, b + 1} {
 		post(posting(minute, noon, bucket, 7))
 	}
+	if keys := server.Do(t, "keys", "*:a:*").([]any); len(keys) != 0 {
+		t.Errorf("what is over is counted: %v", keys)
+	}
 	wantUsed(t, l, minute, 0, 0)
 	if keys, err := l.Standings(ctx, ann, hour, noon.Add(-time.Hour)); err != nil || keys[0].Used != 0 {
 		t.Errorf("an hour that is over: %+v, %v", keys, err)
 	}
 	post(posting(minute, noon, b-quota.Buckets+1, 5)) // the oldest that counts
 	post(posting(minute, noon, b, 6))
+	post(posting(minute, noon, b+1, 7)) // still to come, in a minute that is known by now
 	wantUsed(t, l, minute, 11, 11)
+	call(t, l, "the rest", minute, 989)
+	wantUsed(t, l, minute, 1000, 1000)
 	post(posting(hour, noon, 0, 3))
 	reserve(t, l, "lingers", hour)
 	*now = now.Add(time.Hour + time.Minute)
@@ -385,6 +394,14 @@ func TestPostingsThatAreOver(t *testing.T) {
 	post(p)
 	if all, err := l.Standings(ctx, ann, hour, noon); err != nil || all[0].Posted != 7 {
 		t.Errorf("an hour that lingers: %+v, %v", all, err)
+	}
+	if ttl, _ := server.Do(t, "pttl", "{plumbline}:3:"+l.Epoch().ID+":marks").(int64); ttl < 34*24*3600*1000 {
+		t.Errorf("the marks are kept for %d ms", ttl)
+	}
+	*now = now.Add(24 * time.Hour)
+	post(posting(limitsOn(t, quota.WindowMonth), *now, 0, 1))
+	if n := size(t, server); n != 1 {
+		t.Errorf("%d counters, want that of the month", n)
 	}
 }
 
