@@ -150,6 +150,7 @@ func TestReplicasShareWhatWasLeft(t *testing.T) {
 	for i := range w.replicas { // each learns how the counter stands
 		w.finish(t, i, w.admit(t, i, fmt.Sprint("before", i), 100), 100)
 	}
+	w.finish(t, 2, w.admit(t, 2, "one more", 1), 1) // which each counts as one of its own
 	w.admit(t, 0, "learns", 0)
 	w.admit(t, 1, "learns too", 0)
 	w.away()
@@ -164,8 +165,25 @@ func TestReplicasShareWhatWasLeft(t *testing.T) {
 			}
 		}
 	}
-	if admitted != 600 {
-		t.Errorf("admitted %d more of 900 of which 300 are used", admitted)
+	if admitted != 597 {
+		t.Errorf("admitted %d more of 900 of which 301 are used", admitted)
+	}
+}
+
+// TestMoreInFlightThanTheShare: all that is in flight counts, also where it is more than this replica may have on its own.
+func TestMoreInFlightThanTheShare(t *testing.T) {
+	w := newWorld(t, 4, limit("calls", quota.DimensionConcurrency, 8))
+	var all []quota.Reservation
+	for n := range 8 {
+		all = append(all, w.admit(t, 0, fmt.Sprint("in flight ", n), 1))
+	}
+	w.away()
+	for n, r := range all {
+		_, err := w.reserve(t, 0, fmt.Sprint("new ", n), 1, 0)
+		if room := len(all)-n < 2; (err == nil) != room {
+			t.Fatalf("%d in flight of a share of 2: %v", len(all)-n, err)
+		}
+		w.finish(t, 0, r, 1)
 	}
 }
 
