@@ -36,8 +36,8 @@ func TestReassertAsksForNoRoom(t *testing.T) {
 	if err := again(t, l, "old", limits, noon.Add(-2*time.Minute), 7); err != nil { // has left the minute
 		t.Fatal(err)
 	}
-	for at, want := range map[time.Duration]int64{64: 1400, 65: 900, 84: 900, 85: 0} { // b leaves with its own bucket
-		standings, err := l.Standings(ctx, ann, limits, noon.Add(at*time.Second))
+	for at, want := range map[int]int64{64: 1400, 65: 900, 84: 900, 85: 0} { // b leaves with its own bucket
+		standings, err := l.Standings(ctx, ann, limits, noon.Add(time.Duration(at)*time.Second))
 		if err != nil || standings[0].Used != want || standings[1].Used != 1407 {
 			t.Errorf("after %d s: %+v, %v, want %d used of the minute", at, standings, err, want)
 		}
@@ -69,8 +69,8 @@ func TestLateCallCountsWithTheNewest(t *testing.T) {
 	call(t, l, "a", limits, 10)
 	*now = noon.Add(2 * time.Second)
 	call(t, l, "b", limits, 5)
-	for at, want := range map[time.Duration]int64{2: 15, 66: 15, 84: 15, 85: 0} {
-		*now = noon.Add(at * time.Second)
+	for at, want := range map[int]int64{2: 15, 66: 15, 84: 15, 85: 0} {
+		*now = noon.Add(time.Duration(at) * time.Second)
 		wantUsed(t, l, limits, want, want)
 	}
 }

@@ -141,7 +141,10 @@ func TestCallsWaitInTheirOrder(t *testing.T) {
 		}
 		s.land(0, 3)
 		for i, want := range [][]string{
-			{"0"}, {"1"}, {"2"}, {"3"},
+			{"0"},
+			{"1"},
+			{"2"},
+			{"3"},
 			numbered(flights, flights+maxTogether), numbered(flights+maxTogether, flights+2*maxTogether),
 			numbered(flights+2*maxTogether, flights+2*maxTogether+5),
 		} {

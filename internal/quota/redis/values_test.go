@@ -256,16 +256,16 @@ func TestMinuteOutlivesOthers(t *testing.T) {
 	minute := limitsOn(t, quota.WindowMinute)
 	call(t, l, "hour", limitsOn(t, quota.WindowHour, quota.WindowMinute), 5)
 	*now = noon.Add(2*time.Hour + time.Second)
-	for i, at := range []time.Duration{1, 7, 22} {
-		*now = noon.Add(2*time.Hour + at*time.Second)
+	for i, at := range []int{1, 7, 22} {
+		*now = noon.Add(2*time.Hour + time.Duration(at)*time.Second)
 		call(t, l, fmt.Sprint("minute ", i), minute, 100)
 	}
 	call(t, l, "day", limitsOn(t, quota.WindowDay), 1) // the hour goes
 	if n := size(t, server); n != 2 {
 		t.Fatalf("%d counters", n)
 	}
-	for at, want := range map[time.Duration]int64{64: 300, 65: 200, 70: 100, 84: 100} {
-		*now = noon.Add(2*time.Hour + at*time.Second)
+	for at, want := range map[int]int64{64: 300, 65: 200, 70: 100, 84: 100} {
+		*now = noon.Add(2*time.Hour + time.Duration(at)*time.Second)
 		wantUsed(t, l, minute, want, want)
 	}
 	*now = noon.Add(2*time.Hour + 80*time.Second) // its last bucket is the oldest of the minute
