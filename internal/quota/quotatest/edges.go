@@ -77,7 +77,12 @@ func minuteBucketByBucket(t *testing.T, f *fixture) {
 		f.bucketAt(now)
 		agree("while it empties", now)
 	}
-	now--
+	f.bucketAt(now) // and nothing was asked in it yet
+	if _, err := f.ledger.Extend(ctx, "7", quota.Amounts{Requests: 1000}); err != nil {
+		t.Errorf("what has just left extends freely: %v", err)
+	}
+	f.bucketAt(now + 1)
+	now++
 	var refused *quota.ExhaustedError
 	if _, err := f.ledger.Extend(ctx, "9", quota.Amounts{Requests: 1000}); !errors.As(err, &refused) {
 		t.Errorf("more than the limit: %v", err)
@@ -95,7 +100,7 @@ func minuteBucketByBucket(t *testing.T, f *fixture) {
 	end(9, 3)
 	end(6, 30) // has left: it counts no more, and takes nothing from what came later
 	counts[6] = 0
-	end(7, 6) // is the oldest now
+	end(7, 6)
 	end(11, 1)
 	f.bucketAt(24) // all but one have left, and only that stays
 	agree("when one is left", 24)
