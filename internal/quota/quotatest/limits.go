@@ -68,6 +68,25 @@ func extendStopsAtTheLimit(t *testing.T, f *fixture) {
 	f.wantUsed(t, limits, 100, 1)
 }
 
+// longWindowIsExtended hours after its end, when others have come since: it holds what it held, and its limit still stops it.
+func longWindowIsExtended(t *testing.T, f *fixture) {
+	ctx := context.Background()
+	hour := limit("hour", quota.DimensionInputTokens, quota.WindowHour, 40)
+	hour.Scope = quota.ScopeTeam
+	limits := compile(t, hour)
+	f.mustReserve(t, "a", limits, tokens(30, 0))
+	f.clock.advance(7 * time.Hour)
+	f.mustReserve(t, "b", limits, tokens(1, 0))
+	_, err := f.ledger.Extend(ctx, "a", tokens(41, 0))
+	if e := mustExhaust(t, err, "hour"); e.Standing.Used != 30 || e.Wanted != 11 {
+		t.Errorf("refusal %+v", e)
+	}
+	if r, err := f.ledger.Extend(ctx, "a", tokens(40, 0)); err != nil || r.Held != tokens(40, 0) || r.Standings[0].Used != 40 {
+		t.Errorf("Extend = %+v, %v, want 40 used", r, err)
+	}
+	f.wantUsed(t, limits, 1)
+}
+
 // atOnce calls do(0) to do(n-1) together and counts those that succeed; a failure must be a refusal.
 func atOnce(t *testing.T, n int, do func(i int) error) int64 {
 	var admitted atomic.Int64

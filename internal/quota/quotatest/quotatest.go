@@ -40,6 +40,7 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"I1/reserve", reserveStopsAtTheLimit},
 		{"I1/extend", extendStopsAtTheLimit},
+		{"I1/extend long after the window", longWindowIsExtended},
 		{"I1/at once", oneOfManyIsAdmitted},
 		{"I1/extends at once", extendsAtOnce},
 		{"I1/lowered in flight", loweringDeniesNewWorkOnly},

@@ -230,22 +230,29 @@ func TestAccountsForgetWhatIsOver(t *testing.T) {
 	}
 }
 
-// TestWindowsLingerForAnHour, so that calls that began in them are settled there.
+// TestWindowsLingerForAnHour for what is booked late, and for as long as something is pending in them.
 func TestWindowsLingerForAnHour(t *testing.T) {
-	l, server, now := onClock(t)
-	hour := limitsOn(t, quota.WindowHour)
-	reserve(t, l, "a", hour)
-	began := *now
-	for i, w := range []quota.Window{quota.WindowDay, quota.WindowWeek, quota.WindowMonth} {
-		*now = began.Add([]time.Duration{time.Hour, 2*time.Hour - time.Second, 2*time.Hour + time.Second}[i])
-		call(t, l, string(w), limitsOn(t, w), 1)
-		if n, want := size(t, server), []int{2, 3, 3}[i]; n != want {
-			t.Errorf("%v later: %d counters, want %d", now.Sub(began), n, want)
-		}
-	}
-	settle(t, l, "a", 30)
-	if n := size(t, server); n != 3 {
-		t.Errorf("%d counters after it was settled in a window that is gone", n)
+	for name, want := range map[string][]int{"settled": {2, 3, 3}, "pending": {2, 3, 4}} {
+		t.Run(name, func(t *testing.T) {
+			l, server, now := onClock(t)
+			reserve(t, l, "a", limitsOn(t, quota.WindowHour))
+			if name == "settled" {
+				settle(t, l, "a", 30)
+			}
+			began := *now
+			for i, w := range []quota.Window{quota.WindowDay, quota.WindowWeek, quota.WindowMonth} {
+				*now = began.Add([]time.Duration{time.Hour, 2*time.Hour - time.Second, 2*time.Hour + time.Second}[i])
+				call(t, l, string(w), limitsOn(t, w), 1)
+				if n := size(t, server); n != want[i] {
+					t.Errorf("%v later: %d counters, want %d", now.Sub(began), n, want[i])
+				}
+			}
+			settle(t, l, "a", 30)
+			call(t, l, "in flight", limitsOn(t, quota.WindowNone), 1)
+			if n := size(t, server); n != 4 { // all but the hour
+				t.Errorf("%d counters when it was settled, want 4", n)
+			}
+		})
 	}
 }
 
@@ -398,6 +405,7 @@ func TestPostingsThatAreOver(t *testing.T) {
 	if ttl, _ := server.Do(t, "pttl", "{plumbline}:3:"+l.Epoch().ID+":marks").(int64); ttl < 34*24*3600*1000 {
 		t.Errorf("the marks are kept for %d ms", ttl)
 	}
+	settle(t, l, "lingers", 0)
 	*now = now.Add(24 * time.Hour)
 	post(posting(limitsOn(t, quota.WindowMonth), *now, 0, 1))
 	if n := size(t, server); n != 1 {

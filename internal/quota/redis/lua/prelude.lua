@@ -39,7 +39,7 @@ local BUCKETS, BUCKET, GENERATIONS = 13, 5000000, 131072
 
 local KEEP = '3024000000' -- ms, 35 days: outlasts every window
 
-local LINGER = 3600000000 -- µs that a calendar window stays after its end, for calls that began in it
+local LINGER = 3600000000 -- µs that a calendar window stays after its end, for what is booked late
 
 local function foreign(key)
   error({err = 'FOREIGN ' .. key})
@@ -169,12 +169,13 @@ local function lost(a, name, ends, pin, now)
   return bucket(now) - b < BUCKETS and insert(a, name, b, 16 * (pin % GENERATIONS)) or nil
 end
 
--- prune takes out what counts no more: calendar windows that are long over, minutes that have passed, concurrency of none.
+-- prune takes out what counts no more: calendar windows that are long over and of which nothing is pending, minutes that have
+-- passed, concurrency of none.
 local function prune(a, rings, now)
   local n, oldest = 3, bucket(now) - BUCKETS + 1
   for i = 3, 2 + 5 * a[2], 5 do
     local window, keep = a[i + 1], a[i + 4] > 0
-    if a[i + 2] > 0 then keep = window >= oldest elseif window > 0 then keep = window + LINGER > now end
+    if a[i + 2] > 0 then keep = window >= oldest elseif window > 0 then keep = keep or window + LINGER > now end
     if keep then
       rings[n] = rings[i]
       for j = 0, 4 do a[n + j] = a[i + j] end
