@@ -211,7 +211,8 @@ func TestLimitsThatComeAndGo(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"reserve": reserve, "reserve again": reserve,
 			"extend": func(t *rapid.T) {
-				_, _ = a.Extend(ctx, take(t).reservation.ID, quota.Amounts{InputTokens: 20})
+				r := take(t).reservation
+				_, _ = a.Extend(ctx, r.ID, r.Held.Add(quota.Amounts{InputTokens: 20}))
 			},
 			"settle": func(t *rapid.T) { finish(take(t), used(t)) },
 			"record": func(t *rapid.T) {

@@ -32,9 +32,9 @@ func (t timedLedger) Reserve(ctx context.Context, r quota.Request) (quota.Reserv
 	return t.ledger.Reserve(ctx, r)
 }
 
-func (t timedLedger) Extend(ctx context.Context, id string, more quota.Amounts) (quota.Reservation, error) {
+func (t timedLedger) Extend(ctx context.Context, id string, to quota.Amounts) (quota.Reservation, error) {
 	defer t.took(telemetry.LedgerExtend, time.Now())
-	return t.ledger.Extend(ctx, id, more)
+	return t.ledger.Extend(ctx, id, to)
 }
 
 func (t timedLedger) Touch(ctx context.Context, progress ...quota.Progress) error {

@@ -133,8 +133,8 @@ func (s sharedLedger) Reserve(ctx context.Context, r quota.Request) (quota.Reser
 	return reservation, worded(err)
 }
 
-func (s sharedLedger) Extend(ctx context.Context, id string, more quota.Amounts) (quota.Reservation, error) {
-	reservation, err := s.Ledger.Extend(ctx, id, more)
+func (s sharedLedger) Extend(ctx context.Context, id string, to quota.Amounts) (quota.Reservation, error) {
+	reservation, err := s.Ledger.Extend(ctx, id, to)
 	return reservation, worded(err)
 }
 

@@ -201,10 +201,10 @@ func TestSharedLedgerSurvives(t *testing.T) {
 			s.Do(t, "CONFIG", "SET", "maxmemory", "0")
 		},
 		"a foreign key in place of the epoch": func(t *testing.T, s *redisproc.Server, progress func(int)) {
-			replaced(t, s, "{plumbline}:2:epoch", progress)
+			replaced(t, s, "{plumbline}:3:epoch", progress)
 		},
 		"a foreign key in place of the books": func(t *testing.T, s *redisproc.Server, progress func(int)) {
-			replaced(t, s, "{plumbline}:2:books", progress)
+			replaced(t, s, "{plumbline}:3:books", progress)
 		},
 		"another password": func(t *testing.T, s *redisproc.Server, progress func(int)) {
 			client := s.Client()

@@ -42,7 +42,7 @@ func (x *Exchange) extend(ctx context.Context, missing int64) core.Reason {
 
 // takeMore asks the ledger once for more output.
 func (x *Exchange) takeMore(ctx context.Context, output int64) error {
-	reservation, err := x.gate.o.Ledger.Extend(ctx, x.id, x.more(output))
+	reservation, err := x.gate.o.Ledger.Extend(ctx, x.id, x.hold.reservation.Held.Add(x.more(output)))
 	if err == nil {
 		x.hold.reservation = reservation
 	}

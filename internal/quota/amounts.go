@@ -56,6 +56,19 @@ func (a Amounts) Add(b Amounts) Amounts {
 	}
 }
 
+// Above gives what a has above b, nothing in a dimension where it has no more.
+func (a Amounts) Above(b Amounts) Amounts {
+	return Amounts{
+		Requests:     max(a.Requests-b.Requests, 0),
+		InputTokens:  max(a.InputTokens-b.InputTokens, 0),
+		OutputTokens: max(a.OutputTokens-b.OutputTokens, 0),
+		Cost:         max(a.Cost-b.Cost, 0),
+	}
+}
+
+// AtLeast gives the larger of a and b in each dimension.
+func (a Amounts) AtLeast(b Amounts) Amounts { return a.Add(b.Above(a)) }
+
 // Exceeds reports whether a is above b in any dimension.
 func (a Amounts) Exceeds(b Amounts) bool {
 	return a.Requests > b.Requests || a.InputTokens > b.InputTokens || a.OutputTokens > b.OutputTokens || a.Cost > b.Cost

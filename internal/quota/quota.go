@@ -156,7 +156,7 @@ var (
 // ExhaustedError says which hard limit lacked room. Nothing is held.
 type ExhaustedError struct {
 	Standing Standing // Used is without the refused call
-	// Wanted is what the call asked for in the limit's dimension.
+	// Wanted is what the call asked for in the limit's dimension, beyond what it holds.
 	Wanted int64
 }
 
@@ -210,7 +210,7 @@ func (e *ExhaustedError) Outlasts(o *ExhaustedError) bool {
 //	I7  a denial names a dimension that lacked room
 //	I8  there is no denial when all had room
 //
-// A call that wants nothing in a limit's dimension always has room under it. Each live reservation counts one under the
+// A call that wants nothing more in a limit's dimension always has room under it. Each live reservation counts one under the
 // concurrency limits that matched it. In the sliding minute everything counts at the time of admission, so that a call
 // that runs for longer has left it, and extends freely under it.
 //
@@ -221,10 +221,11 @@ type Ledger interface {
 	// that outlasts the others, and holds nothing. A second Reserve with the id of a live reservation must change
 	// nothing and return the first result; with that of a resolved one it must return ErrResolved.
 	Reserve(ctx context.Context, r Request) (Reservation, error)
-	// Extend adds amounts to a live reservation under the limits it was made with, in the windows pinned by Reserve, or
-	// returns *ExhaustedError and leaves it as it was. It renews the lease. On a resolved or unknown reservation it
-	// returns ErrUnknown.
-	Extend(ctx context.Context, id string, more Amounts) (Reservation, error)
+	// Extend has a live reservation hold at least the amounts, in all, under the limits it was made with and in the windows
+	// pinned by Reserve, or returns *ExhaustedError and leaves it as it was. What it holds is never lowered, and a call
+	// that is repeated, or arrives late, must hold nothing twice. It renews the lease. On a resolved or unknown
+	// reservation it returns ErrUnknown.
+	Extend(ctx context.Context, id string, to Amounts) (Reservation, error)
 	// Touch renews the leases of live reservations and records what each has used so far. It passes over those that are
 	// resolved or unknown.
 	Touch(ctx context.Context, progress ...Progress) error

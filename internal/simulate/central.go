@@ -115,13 +115,13 @@ func (k *central) exhausted(sh *shard, c *call, at time.Time) bool {
 
 func (k *central) extend(c *call, more quota.Amounts, decide func(bool)) {
 	sh := k.shard(c)
-	// An extension that is served twice would hold twice, so the ledger remembers the total that each aims at.
+	// It names the total that it aims at: one that is served twice holds once, and the truth counts it once.
 	target := c.held.Add(more)
 	persist(k.s, c.replica, sh, 0, func() bool {
 		if c.known.OutputTokens >= target.OutputTokens {
 			return true
 		}
-		_, err := sh.ledger.Extend(context.Background(), c.id, more)
+		_, err := sh.ledger.Extend(context.Background(), c.id, target)
 		if !k.s.says(err) {
 			return false
 		}

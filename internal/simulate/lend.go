@@ -77,15 +77,17 @@ func (e *escrow) lent(r *replica, l *lease, req loanRequest, got loan) {
 func lendAhead(e *escrow, r loanRequest) loan {
 	home, rule := r.line.home, e.s.rules[r.line.rule]
 	subject, dimension, at := r.line.call.subject, rule.limit.Dimension, home.clock()
+	var lent int64
 	if at, known := e.homes[r.slab]; known {
 		if first, repeated := at.loans[r.id]; repeated {
 			return first
 		}
+		lent = at.amount
 	}
 	var reserved quota.Reservation
 	var err error
 	if r.grow {
-		reserved, err = home.ledger.Extend(context.Background(), r.slab, only(dimension, r.want))
+		reserved, err = home.ledger.Extend(context.Background(), r.slab, only(dimension, lent+r.want))
 		r.ask = r.want
 	} else {
 		if window, _ := windowOf(rule, subject, at); window != r.window {

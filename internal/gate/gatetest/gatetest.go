@@ -313,9 +313,10 @@ func (w *World) notice(held quota.Reservation, wanted func(*quota.Limit) int64) 
 	}
 }
 
-func (l ledger) Extend(ctx context.Context, id string, more quota.Amounts) (held quota.Reservation, err error) {
+func (l ledger) Extend(ctx context.Context, id string, to quota.Amounts) (held quota.Reservation, err error) {
 	err = l.w.step(ctx, "extend", "", func() error {
-		held, err = l.Ledger.Extend(ctx, id, more)
+		more := to.Above(l.w.held[id].Held)
+		held, err = l.Ledger.Extend(ctx, id, to)
 		l.w.notice(held, func(limit *quota.Limit) int64 { return more.In(limit.Dimension) })
 		if err == nil {
 			held.Admitted = l.w.held[id].Admitted

@@ -61,7 +61,7 @@ func (g *Guard) adopt(ctx context.Context, h *held) {
 	r := h.request
 	r.Amounts, r.Limits = quota.Amounts{}, g.apart.scale(h.request.Limits).adopted
 	if _, err := g.apart.ledger.Reserve(ctx, r); err == nil { // it cannot lack room
-		h.local = g.apart.ledger
+		h.local, h.base = g.apart.ledger, h.shared
 	}
 }
 
@@ -189,40 +189,36 @@ func (g *Guard) reserveApart(ctx context.Context, r quota.Request) (quota.Reserv
 	return reservation, nil
 }
 
-// extendApart adds to a reservation without the shared ledger, or refuses to.
-func (g *Guard) extendApart(ctx context.Context, h held, more quota.Amounts) (quota.Reservation, error) {
-	r := h.request
+// extendApart has a reservation hold so much without the shared ledger, or refuses to.
+func (g *Guard) extendApart(ctx context.Context, h held, to quota.Amounts) (quota.Reservation, error) {
+	r, more := h.request, to.Above(h.amounts)
 	closed, open := verdict(r.Limits, r.Subject, r.At, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
 	switch {
 	case closed != nil:
 		g.o.Metrics.LedgerFellBack(quota.UnreachableClosed)
 		return quota.Reservation{}, refusal(closed)
 	case h.mode == modeApart:
-		return g.extendLocal(ctx, h, more)
+		return g.extendLocal(ctx, h, to)
 	default:
-		return g.extendShared(ctx, h, more, open)
+		return g.extendShared(ctx, h, to, open)
 	}
 }
 
 // extendLocal adds to what this replica holds on its own. An open limit has nothing to say here.
-func (g *Guard) extendLocal(ctx context.Context, h held, more quota.Amounts) (quota.Reservation, error) {
-	reservation, err := h.local.Extend(ctx, h.request.ID, more)
+func (g *Guard) extendLocal(ctx context.Context, h held, to quota.Amounts) (quota.Reservation, error) {
+	reservation, err := h.local.Extend(ctx, h.request.ID, to)
 	if err != nil {
 		return quota.Reservation{}, err
 	}
 	reservation.Fallback = h.first.Fallback
-	g.grow(h.request.ID, reservation.Held)
+	g.grow(h.request.ID, reservation.Held, modeApart)
 	return reservation, nil
 }
 
-// extendShared adds to a reservation that the shared ledger holds and cannot be asked for: what is added is held here, until
-// the exchange ends and is settled there in full. It is open where a limit lets it pass uncounted.
-func (g *Guard) extendShared(ctx context.Context, h held, more quota.Amounts, open bool) (quota.Reservation, error) {
+// extendShared adds to a reservation that the shared ledger holds and cannot be asked for: what is beyond what that held is
+// held here, until the exchange ends and is settled there in full. It is open where a limit lets it pass uncounted.
+func (g *Guard) extendShared(ctx context.Context, h held, to quota.Amounts, open bool) (quota.Reservation, error) {
 	id := h.request.ID
-	total := h.amounts.Add(more)
-	if err := total.Validate(); err != nil {
-		return quota.Reservation{}, err
-	}
 	g.mu.Lock()
 	_, sc := g.fall(ctx, h.request.Limits)
 	g.seed(h.request.Subject, sc)
@@ -234,14 +230,15 @@ func (g *Guard) extendShared(ctx context.Context, h held, more quota.Amounts, op
 	if now.local == nil {
 		g.adopt(ctx, now)
 	}
-	local := now.local
+	local, total := now.local, now.amounts.AtLeast(to)
+	beyond := total.Above(now.base)
 	g.mu.Unlock()
 
-	reservation, err := local.Extend(ctx, id, more)
+	reservation, err := local.Extend(ctx, id, beyond)
 	if err != nil {
 		return quota.Reservation{}, err
 	}
-	g.grow(id, total)
+	g.grow(id, total, modeApart)
 	fallback := quota.UnreachableLocal
 	if open {
 		fallback = quota.UnreachableOpen

@@ -222,6 +222,9 @@ func (g *Guard) reassert(ctx context.Context, live []quota.Live) error {
 		if err := g.within(ctx, func(ctx context.Context) error { return g.o.Shared.Reassert(ctx, live[:n]...) }); err != nil {
 			return err
 		}
+		for _, l := range live[:n] {
+			g.grow(l.Request.ID, l.Held, modeShared)
+		}
 		live = live[n:]
 	}
 	return nil

@@ -78,12 +78,15 @@ var _ quota.Ledger = (*Guard)(nil)
 type held struct {
 	request  quota.Request
 	first    quota.Reservation // as Reserve gave it
-	amounts  quota.Amounts
+	amounts  quota.Amounts     // in all
+	shared   quota.Amounts     // what of them the shared ledger is known to hold
 	progress quota.Amounts
 	mode     mode
 	seen     time.Time // when it was last reserved or touched
-	// local holds all of it when the mode is modeApart, and what a stream took more when it is modeShared; nil for nothing.
+	// local holds all of it when the mode is modeApart, and when it is modeShared what is beyond base: what the shared ledger
+	// was known to hold when local began to count it. It is nil for nothing.
 	local *memory.Ledger
+	base  quota.Amounts
 }
 
 // mode says who holds an exchange.
@@ -153,23 +156,23 @@ func (g *Guard) Reserve(ctx context.Context, r quota.Request) (quota.Reservation
 }
 
 // Extend implements quota.Ledger.
-func (g *Guard) Extend(ctx context.Context, id string, more quota.Amounts) (quota.Reservation, error) {
-	if err := more.Validate(); err != nil {
+func (g *Guard) Extend(ctx context.Context, id string, to quota.Amounts) (quota.Reservation, error) {
+	if err := to.Validate(); err != nil {
 		return quota.Reservation{}, err
 	}
 	h, known := g.find(id)
 	if known && h.mode == modeApart {
-		return g.extendApart(ctx, h, more)
+		return g.extendApart(ctx, h, to)
 	}
 	var reservation quota.Reservation
 	err := g.ask(ctx, func(ctx context.Context) (err error) {
-		if reservation, err = g.o.Shared.Extend(ctx, id, more); err == nil {
-			g.grow(id, reservation.Held)
+		if reservation, err = g.o.Shared.Extend(ctx, id, to); err == nil {
+			g.grow(id, reservation.Held, modeShared)
 		}
 		return err
 	})
 	if away(err) && known {
-		return g.extendApart(ctx, h, more)
+		return g.extendApart(ctx, h, to)
 	}
 	return reservation, err
 }

@@ -150,6 +150,7 @@ func TestReplicasShareWhatWasLeft(t *testing.T) {
 	for i := range w.replicas { // each learns how the counter stands
 		w.finish(t, i, w.admit(t, i, fmt.Sprint("before", i), 100), 100)
 	}
+	w.finish(t, 2, w.admit(t, 2, "one more", 1), 1) // which each counts as one of its own
 	w.admit(t, 0, "learns", 0)
 	w.admit(t, 1, "learns too", 0)
 	w.away()
@@ -164,8 +165,25 @@ func TestReplicasShareWhatWasLeft(t *testing.T) {
 			}
 		}
 	}
-	if admitted != 600 {
-		t.Errorf("admitted %d more of 900 of which 300 are used", admitted)
+	if admitted != 597 {
+		t.Errorf("admitted %d more of 900 of which 301 are used", admitted)
+	}
+}
+
+// TestMoreInFlightThanTheShare: all that is in flight counts, also where it is more than this replica may have on its own.
+func TestMoreInFlightThanTheShare(t *testing.T) {
+	w := newWorld(t, 4, limit("calls", quota.DimensionConcurrency, 8))
+	var all []quota.Reservation
+	for n := range 8 {
+		all = append(all, w.admit(t, 0, fmt.Sprint("in flight ", n), 1))
+	}
+	w.away()
+	for n, r := range all {
+		_, err := w.reserve(t, 0, fmt.Sprint("new ", n), 1, 0)
+		if room := len(all)-n < 2; (err == nil) != room {
+			t.Fatalf("%d in flight of a share of 2: %v", len(all)-n, err)
+		}
+		w.finish(t, 0, r, 1)
 	}
 }
 
@@ -202,16 +220,77 @@ func TestLedgerThatComesAndGoesFindsItsShareUsed(t *testing.T) {
 	}
 }
 
+// TestShareSurvivesAJumpOfTheClock: a replica whose own clock jumps while the ledger is away, in the window or out of it and
+// back, does not find its share anew.
+func TestShareSurvivesAJumpOfTheClock(t *testing.T) {
+	for _, d := range []time.Duration{24 * time.Hour, -24 * time.Hour, time.Minute, -time.Minute} {
+		t.Run(d.String(), func(t *testing.T) {
+			w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 200), limit("calls", quota.DimensionConcurrency, 4))
+			w.away()
+			if _, err := w.reserve(t, 0, "x", 80, 0); err != nil {
+				t.Fatal(err)
+			}
+			for _, step := range []time.Duration{d, -d} {
+				w.clock.add(step)
+				var exhausted *quota.ExhaustedError
+				if _, err := w.reserve(t, 0, "above"+step.String(), 30, 0); !errors.As(err, &exhausted) || exhausted.Standing.Used != 80 {
+					t.Errorf("110 of a share of 100: %v", err)
+				}
+			}
+			if _, err := w.reserve(t, 0, "the rest", 20, 0); err != nil {
+				t.Error(err)
+			}
+			var exhausted *quota.ExhaustedError
+			if _, err := w.reserve(t, 0, "third", 0, 0); !errors.As(err, &exhausted) {
+				t.Errorf("a third of two at once: %v", err)
+			}
+			w.back()
+			w.passes(t, 3)
+			w.away()
+			if _, err := w.reserve(t, 0, "soon", 10, 0); !errors.As(err, &exhausted) {
+				t.Errorf("a ledger that came and went: %v", err)
+			}
+		})
+	}
+}
+
+// TestShareLastsAsLongAsTheLedgerIsAway: what was used of it is not forgotten while the ledger stays away after a short return,
+// and is told anew by the ledger once that has been back for longer.
+func TestShareLastsAsLongAsTheLedgerIsAway(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	w.away()
+	x := w.admit(t, 0, "x", 80)
+	w.back()
+	w.passes(t, 1)
+	w.away()
+	var exhausted *quota.ExhaustedError
+	for n := range 3 {
+		if _, err := w.reserve(t, 0, fmt.Sprint("above", n), 30, 0); !errors.As(err, &exhausted) {
+			t.Errorf("110 of 100, %d s after it left again: %v", 10*n, err)
+		}
+		w.clock.add(10 * time.Second)
+	}
+	w.finish(t, 0, x, 80)
+	w.back()
+	w.passes(t, 8)
+	w.finish(t, 0, w.admit(t, 0, "y", 15), 15) // by the ledger
+	w.admit(t, 0, "learns", 0)
+	w.away()
+	if _, err := w.reserve(t, 0, "z", 10, 0); !errors.As(err, &exhausted) {
+		t.Errorf("105 of 100: %v", err)
+	}
+}
+
 func TestStreamGoesOnWithoutTheLedger(t *testing.T) {
 	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
 	r := w.admit(t, 0, "x", 50)
 	w.away()
-	more, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 30})
+	more, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 80})
 	if err != nil || more.Held.OutputTokens != 80 || more.Fallback != "" || !more.Admitted.Equal(r.Admitted) {
 		t.Fatalf("%+v, %v", more, err)
 	}
 	var exhausted *quota.ExhaustedError
-	if _, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 30}); !errors.As(err, &exhausted) {
+	if _, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 110}); !errors.As(err, &exhausted) {
 		t.Errorf("110 of 100: %v", err)
 	}
 	w.finish(t, 0, r, 80)
@@ -220,13 +299,62 @@ func TestStreamGoesOnWithoutTheLedger(t *testing.T) {
 	w.stands(t, 80, 0)
 }
 
+// TestStreamIsHeldInFullAgain: what a stream took without the ledger is held there when it takes more, and an extension that
+// is repeated holds once, there and here.
+func TestStreamIsHeldInFullAgain(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 100))
+	r := w.admit(t, 0, "x", 50)
+	extend := func(to int64) error {
+		got, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: to})
+		if err == nil && got.Held.OutputTokens != to {
+			t.Errorf("%d are held, want %d", got.Held.OutputTokens, to)
+		}
+		return err
+	}
+	w.fault = func(op string) fault {
+		if op == "extend" {
+			return unheard
+		}
+		return none
+	}
+	for range 3 { // the first is done by the ledger too, whose answer is lost
+		if err := extend(70); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.away()
+	if err := extend(80); err != nil {
+		t.Fatal(err)
+	}
+	w.back()
+	w.passes(t, 2)
+	if err := extend(90); err != nil || w.holds["x"].held.OutputTokens != 90 {
+		t.Errorf("%v; the ledger holds %d of 90", err, w.holds["x"].held.OutputTokens)
+	}
+	w.away()
+	if err := extend(100); err != nil {
+		t.Errorf("up to the limit: %v", err)
+	}
+	var exhausted *quota.ExhaustedError
+	if err := extend(101); !errors.As(err, &exhausted) {
+		t.Errorf("101 of 100: %v", err)
+	}
+	w.finish(t, 0, r, 100)
+	if n := w.replicas[0].Overruns(); n != 0 {
+		t.Errorf("%d overruns", n)
+	}
+	w.back()
+	w.passes(t, 3)
+	w.stands(t, 100, 0)
+}
+
 func TestStreamUnderAClosedLimitIsCut(t *testing.T) {
 	w := newWorld(t, 1, limit("money", quota.DimensionCost, 100))
 	if _, err := w.reserve(t, 0, "x", 1, 10); err != nil {
 		t.Fatal(err)
 	}
 	w.away()
-	_, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 1, Cost: 1})
+	_, err := w.replicas[0].Extend(t.Context(), "x", quota.Amounts{OutputTokens: 2, Cost: 11})
 	if core.AsError(err).Reason != core.ReasonQuotaUnavailable {
 		t.Errorf("got %v", err)
 	}

@@ -89,7 +89,7 @@ func (m *model) extend(t *rapid.T) {
 		t.Skip("nothing is open")
 	}
 	x := rapid.SampledFrom(m.open).Draw(t, "exchange")
-	if r, err := m.replicas[x.replica].Extend(context.Background(), x.reservation.ID, quota.Amounts{OutputTokens: 50}); err == nil {
+	if r, err := m.replicas[x.replica].Extend(context.Background(), x.reservation.ID, x.reservation.Held.Add(quota.Amounts{OutputTokens: 50})); err == nil {
 		x.reservation.Held = r.Held
 	}
 }

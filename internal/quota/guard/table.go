@@ -25,9 +25,11 @@ func (g *Guard) enter(r quota.Request) (first quota.Reservation, ok bool) {
 func (g *Guard) hold(r quota.Request, first quota.Reservation, by mode, local *memory.Ledger) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.live[r.ID] = &held{request: r, first: first, amounts: first.Held, mode: by, local: local, seen: g.o.Now()}
+	h := &held{request: r, first: first, amounts: first.Held, mode: by, local: local, seen: g.o.Now()}
+	g.live[r.ID] = h
 	switch by {
 	case modeShared:
+		h.shared = first.Held
 		g.known.learn(r.Subject, first.Standings, g.o.Now())
 	case modeApart:
 		g.unbooked = true
@@ -44,11 +46,17 @@ func (g *Guard) find(id string) (held, bool) {
 	return held{}, false
 }
 
-func (g *Guard) grow(id string, amounts quota.Amounts) {
+// grow notes how much an exchange holds, and by whom. It is never less than before: answers can come in another order.
+func (g *Guard) grow(id string, amounts quota.Amounts, by mode) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if h := g.live[id]; h != nil {
-		h.amounts = amounts
+	h := g.live[id]
+	if h == nil {
+		return
+	}
+	h.amounts = h.amounts.AtLeast(amounts)
+	if by == modeShared {
+		h.shared = h.shared.AtLeast(amounts)
 	}
 }
 

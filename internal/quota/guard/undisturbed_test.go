@@ -30,7 +30,7 @@ func TestNothingIsMendedWhereNothingBroke(t *testing.T) {
 			w.replicas[i].book.outcome(quota.Subject{User: "ann"}, r, quota.Amounts{})
 			continue
 		}
-		if _, err := w.replicas[i].Extend(t.Context(), r.ID, quota.Amounts{OutputTokens: 10}); err != nil {
+		if _, err := w.replicas[i].Extend(t.Context(), r.ID, quota.Amounts{OutputTokens: 60}); err != nil {
 			t.Fatal(err)
 		}
 		w.finish(t, i, r, 20)

@@ -212,12 +212,13 @@ func (c *client) Reserve(_ context.Context, r quota.Request) (res quota.Reservat
 	return res, err
 }
 
-func (c *client) Extend(_ context.Context, id string, more quota.Amounts) (res quota.Reservation, err error) {
+func (c *client) Extend(_ context.Context, id string, to quota.Amounts) (res quota.Reservation, err error) {
 	err = c.do("extend", c.in(), func() error {
 		h := c.holds[id]
 		if h == nil || h.state != "live" {
 			return quota.ErrUnknown
 		}
+		more := to.Above(h.held)
 		if err := c.lack(h.limits, more); err != nil {
 			return err
 		}

@@ -92,8 +92,8 @@ func (l *Ledger) Reserve(_ context.Context, r quota.Request) (quota.Reservation,
 }
 
 // Extend implements quota.Ledger.
-func (l *Ledger) Extend(_ context.Context, id string, more quota.Amounts) (quota.Reservation, error) {
-	if err := more.Validate(); err != nil {
+func (l *Ledger) Extend(_ context.Context, id string, to quota.Amounts) (quota.Reservation, error) {
+	if err := to.Validate(); err != nil {
 		return quota.Reservation{}, err
 	}
 	l.mu.Lock()
@@ -103,10 +103,7 @@ func (l *Ledger) Extend(_ context.Context, id string, more quota.Amounts) (quota
 		return quota.Reservation{}, quota.ErrUnknown
 	}
 	h := e.hold
-	held := h.held.Add(more)
-	if err := held.Validate(); err != nil {
-		return quota.Reservation{}, err
-	}
+	more := to.Above(h.held)
 	now := l.now()
 	bucket := quota.Bucket(now)
 	if refused := h.lack(bucket, func(l *quota.Limit) int64 { return more.In(l.Dimension) }); refused != nil {
@@ -115,8 +112,8 @@ func (l *Ledger) Extend(_ context.Context, id string, more quota.Amounts) (quota
 	for i, ln := range h.lines {
 		ln.counter.add(h.buckets[i], 0, more.In(ln.limit.Dimension))
 	}
-	h.held, h.until = held, now.Add(l.lease)
-	return quota.Reservation{ID: id, Admitted: h.admitted, Held: held, Standings: standings(h.lines, bucket)}, nil
+	h.held, h.until = h.held.Add(more), now.Add(l.lease)
+	return quota.Reservation{ID: id, Admitted: h.admitted, Held: h.held, Standings: standings(h.lines, bucket)}, nil
 }
 
 // Touch implements quota.Ledger.

@@ -258,7 +258,7 @@ func Changes(t *testing.T, open Open) {
 		with, without := compile(t, limit("l", quota.DimensionTokens, quota.WindowDay, 100)), compile(t)
 		f.mustReserve(t, "a", with, tokens(0, 60))
 		f.mustReserve(t, "b", without, tokens(0, 1000))
-		if _, err := f.ledger.Extend(context.Background(), "a", tokens(0, 40)); err != nil {
+		if _, err := f.ledger.Extend(context.Background(), "a", tokens(0, 100)); err != nil {
 			t.Errorf("what is in flight goes on: %v", err)
 		}
 		f.mustSettle(t, "b", tokens(0, 1000))

@@ -54,18 +54,37 @@ func extendStopsAtTheLimit(t *testing.T, f *fixture) {
 		limit("day", quota.DimensionOutputTokens, quota.WindowDay, 100),
 		limit("one", quota.DimensionConcurrency, quota.WindowNone, 1))
 	f.mustReserve(t, "a", limits, tokens(0, 40))
-	r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 60})
+	r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 100})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if r.Held != tokens(0, 100) || r.Standings[0].Used != 100 || r.Standings[1].Used != 1 || !r.Admitted.Equal(noon) {
 		t.Errorf("extended to %+v", r)
 	}
-	_, err = f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 1})
+	_, err = f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 101})
 	if e := mustExhaust(t, err, "day"); e.Standing.Used != 100 || e.Wanted != 1 {
 		t.Errorf("refusal %+v", e)
 	}
 	f.wantUsed(t, limits, 100, 1)
+}
+
+// longWindowIsExtended hours after its end, when others have come since: it holds what it held, and its limit still stops it.
+func longWindowIsExtended(t *testing.T, f *fixture) {
+	ctx := context.Background()
+	hour := limit("hour", quota.DimensionInputTokens, quota.WindowHour, 40)
+	hour.Scope = quota.ScopeTeam
+	limits := compile(t, hour)
+	f.mustReserve(t, "a", limits, tokens(30, 0))
+	f.clock.advance(7 * time.Hour)
+	f.mustReserve(t, "b", limits, tokens(1, 0))
+	_, err := f.ledger.Extend(ctx, "a", tokens(41, 0))
+	if e := mustExhaust(t, err, "hour"); e.Standing.Used != 30 || e.Wanted != 11 {
+		t.Errorf("refusal %+v", e)
+	}
+	if r, err := f.ledger.Extend(ctx, "a", tokens(40, 0)); err != nil || r.Held != tokens(40, 0) || r.Standings[0].Used != 40 {
+		t.Errorf("Extend = %+v, %v, want 40 used", r, err)
+	}
+	f.wantUsed(t, limits, 1)
 }
 
 // atOnce calls do(0) to do(n-1) together and counts those that succeed; a failure must be a refusal.
@@ -117,18 +136,47 @@ func oneOfManyIsAdmitted(t *testing.T, f *fixture) {
 }
 
 func extendsAtOnce(t *testing.T, f *fixture) {
-	limits := compile(t, limit("tokens", quota.DimensionTokens, quota.WindowDay, 103))
-	for _, id := range []string{"a", "b"} {
-		f.mustReserve(t, id, limits, tokens(0, 1))
+	limits := compile(t, limit("tokens", quota.DimensionTokens, quota.WindowDay, 205))
+	for i := range 100 {
+		f.mustReserve(t, strconv.Itoa(i), limits, tokens(0, 1))
 	}
 	granted := atOnce(t, 100, func(i int) error {
-		_, err := f.ledger.Extend(context.Background(), []string{"a", "b"}[i%2], quota.Amounts{OutputTokens: 10})
+		_, err := f.ledger.Extend(context.Background(), strconv.Itoa(i), quota.Amounts{OutputTokens: 11})
 		return err
 	})
 	if granted != 10 {
 		t.Errorf("%d slabs granted on room for 10", granted)
 	}
-	f.wantUsed(t, limits, 102)
+	f.wantUsed(t, limits, 200)
+}
+
+// extendIsRepeated at once and later, and by calls that come late: what is held is the most that was named.
+func extendIsRepeated(t *testing.T, f *fixture) {
+	ctx := context.Background()
+	limits := compile(t,
+		limit("tokens", quota.DimensionTokens, quota.WindowDay, 100),
+		limit("minute", quota.DimensionOutputTokens, quota.WindowMinute, 100))
+	f.mustReserve(t, "a", limits, tokens(10, 40))
+	if granted := atOnce(t, 100, func(i int) error {
+		_, err := f.ledger.Extend(ctx, "a", quota.Amounts{OutputTokens: int64(41 + i%50)})
+		return err
+	}); granted != 100 {
+		t.Errorf("%d of 100 calls were granted, which name 90 at most", granted)
+	}
+	f.wantUsed(t, limits, 100, 90)
+	for _, to := range []quota.Amounts{tokens(10, 90), tokens(0, 41), tokens(10, 0), {}} {
+		r, err := f.ledger.Extend(ctx, "a", to)
+		if err != nil || r.Held != tokens(10, 90) || r.Standings[0].Used != 100 {
+			t.Errorf("Extend to %+v = %+v, %v", to, r, err)
+		}
+	}
+	_, err := f.ledger.Extend(ctx, "a", tokens(13, 50)) // more of one than is held, less of another
+	if e := mustExhaust(t, err, "tokens"); e.Wanted != 3 || e.Standing.Used != 100 {
+		t.Errorf("refusal %+v", e)
+	}
+	f.wantUsed(t, limits, 100, 90)
+	f.mustSettle(t, "a", tokens(10, 20))
+	f.wantUsed(t, limits, 30, 20)
 }
 
 func loweringDeniesNewWorkOnly(t *testing.T, f *fixture) {
@@ -139,7 +187,7 @@ func loweringDeniesNewWorkOnly(t *testing.T, f *fixture) {
 	if e := mustExhaust(t, err, "tokens"); e.Standing.Used != 50 || e.Standing.Limit.Value != 10 {
 		t.Errorf("refusal %+v", e)
 	}
-	if _, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 50}); err != nil {
+	if _, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 100}); err != nil {
 		t.Errorf("what is in flight goes on under the limit it began with: %v", err)
 	}
 	f.mustSettle(t, "a", tokens(0, 60))
@@ -160,7 +208,7 @@ func softLimitsCountOnly(t *testing.T, f *fixture) {
 	if r.Standings[0].Used != 30 || r.Standings[1].Used != 1 {
 		t.Errorf("standings %+v", r.Standings)
 	}
-	if r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 5}); err != nil || r.Standings[0].Used != 35 {
+	if r, err := f.ledger.Extend(context.Background(), "a", quota.Amounts{OutputTokens: 25}); err != nil || r.Standings[0].Used != 35 {
 		t.Errorf("Extend = %+v, %v", r, err)
 	}
 	f.mustSettle(t, "a", tokens(10, 25))
@@ -221,15 +269,20 @@ func windowsArePinned(t *testing.T, f *fixture) {
 	f.clock.set(midnight)
 	f.wantUsed(t, limits, 0, 90)
 	f.mustReserve(t, "b", limits, tokens(0, 100))
-	if r, err := f.ledger.Extend(context.Background(), "a", tokens(0, 10)); err != nil || r.Standings[0].Used != 100 {
+	if r, err := f.ledger.Extend(context.Background(), "a", tokens(0, 100)); err != nil || r.Standings[0].Used != 100 {
 		t.Errorf("Extend in the window of yesterday = %+v, %v", r, err)
 	}
-	_, err := f.ledger.Extend(context.Background(), "a", tokens(0, 1))
+	_, err := f.ledger.Extend(context.Background(), "a", tokens(0, 101))
 	mustExhaust(t, err, "day")
 	f.mustSettle(t, "a", tokens(0, 95))
 	f.wantUsed(t, limits, 100, 195)
 	yesterday, err := f.ledger.Standings(context.Background(), ann, limits, midnight.Add(-time.Second))
 	if err != nil || yesterday[0].Used != 95 {
+		t.Errorf("yesterday: %+v, %v, want 95 used", yesterday, err)
+	}
+	f.mustSettle(t, "b", tokens(0, 7)) // today, although yesterday's counter is still there
+	f.wantUsed(t, limits, 7, 102)
+	if yesterday, err = f.ledger.Standings(context.Background(), ann, limits, midnight.Add(-time.Second)); err != nil || yesterday[0].Used != 95 {
 		t.Errorf("yesterday: %+v, %v, want 95 used", yesterday, err)
 	}
 }

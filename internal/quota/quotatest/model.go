@@ -195,11 +195,12 @@ func (m *model) reserve(r quota.Request) (quota.Reservation, error) {
 	return e.first, nil
 }
 
-func (m *model) extend(id string, more quota.Amounts, now time.Time) (quota.Reservation, error) {
+func (m *model) extend(id string, to quota.Amounts, now time.Time) (quota.Reservation, error) {
 	e := m.find(id)
 	if e == nil || !e.live {
 		return quota.Reservation{}, quota.ErrUnknown
 	}
+	more := to.Above(e.held)
 	wanted := func(l *quota.Limit) int64 { return more.In(l.Dimension) }
 	if refused := m.refusal(e.limits, e.subject, e.admitted, now, wanted); refused != nil {
 		return quota.Reservation{}, refused

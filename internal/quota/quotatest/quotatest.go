@@ -40,13 +40,16 @@ func Run(t *testing.T, open Open) {
 	}{
 		{"I1/reserve", reserveStopsAtTheLimit},
 		{"I1/extend", extendStopsAtTheLimit},
+		{"I1/extend long after the window", longWindowIsExtended},
 		{"I1/at once", oneOfManyIsAdmitted},
 		{"I1/extends at once", extendsAtOnce},
 		{"I1/lowered in flight", loweringDeniesNewWorkOnly},
 		{"I1/soft and observed limits do not refuse", softLimitsCountOnly},
 		{"I1/sliding minute", minuteSlides},
+		{"I1/sliding minute bucket by bucket", minuteBucketByBucket},
 		{"I1b", overrunIsBooked},
 		{"I2", allOrNothing},
+		{"I2/many limits", manyLimits},
 		{"I2/extend refused leaves it as it was", refusedExtendChangesNothing},
 		{"I3/settle", settleRepeats},
 		{"I3/void", voidRepeats},
@@ -55,8 +58,10 @@ func Run(t *testing.T, open Open) {
 		{"I3/voided after expire", lateVoid},
 		{"I3/above the hold after expire", lateOverrun},
 		{"I3/reserve", reserveRepeats},
+		{"I3/extend", extendIsRepeated},
 		{"I3/unknown", unknownReservations},
 		{"I4", leasesPass},
+		{"I4/progress of each", progressOfEach},
 		{"I5", postedIsWhatWasSettled},
 		{"I5/windows are pinned by reserve", windowsArePinned},
 		{"I6", amountsOutOfRange},
@@ -86,6 +91,7 @@ var ann = quota.Subject{User: "ann", Team: "red", App: "ide", Model: "gpt-5"}
 type fixture struct {
 	clock  clock
 	ledger Ledger
+	asked  int // by wantRoom
 }
 
 func newFixture(t testing.TB, open Open) *fixture {

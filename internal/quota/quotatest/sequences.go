@@ -126,9 +126,12 @@ func (w *walk) reserve(rt *rapid.T) {
 }
 
 func (w *walk) extend(rt *rapid.T) {
-	id, more := w.id(rt), drawAmounts(rt)
-	want, wantErr := w.model.extend(id, more, w.clock.now())
-	got, err := w.ledger.Extend(context.Background(), id, more)
+	id, to := w.id(rt), drawAmounts(rt)
+	if e := w.model.find(id); e != nil && rapid.IntRange(0, 3).Draw(rt, "adds") > 0 {
+		to = to.Add(e.held)
+	}
+	want, wantErr := w.model.extend(id, to, w.clock.now())
+	got, err := w.ledger.Extend(context.Background(), id, to)
 	same(rt, "Extend", want, got, wantErr, err)
 }
 

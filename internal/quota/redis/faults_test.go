@@ -119,21 +119,31 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 					server.Do(t, "set", k, "theirs")
 				}
 				before := dump(t, server)
-				_, err := l.Reserve(ctx, request("b", limits))
-				if tt.name != "reservation" {
-					_, err = l.Reserve(ctx, request("c", limits))
+				for _, err := range notOurs(l, limits, tt.name+"/"+kind) {
+					wantAdvice(t, err, "is not of Plumbline: remove it")
 				}
-				wantAdvice(t, err, "is not of Plumbline: remove it")
 				if diff := cmp.Diff(before, dump(t, server)); diff != "" {
 					t.Errorf("a refused call changed keys (-before +after):\n%s", diff)
 				}
 			})
 		}
 	}
+	t.Run("reservation to come", func(t *testing.T) {
+		server.Do(t, "flushall")
+		l, limits := open(t, on(server, "one")), tokensADay(t, 1000)
+		reserve(t, l, "b", limits)
+		server.Do(t, "rpush", strings.TrimSuffix(key(t, server, "*:r:b"), "b")+"c", "theirs")
+		before := dump(t, server)
+		_, err := l.Reserve(ctx, request("c", limits))
+		wantAdvice(t, err, "is not of Plumbline: remove it")
+		if diff := cmp.Diff(before, dump(t, server)); diff != "" {
+			t.Errorf("a refused call changed keys (-before +after):\n%s", diff)
+		}
+	})
 	for _, k := range []string{"epoch", "books", "state"} {
 		t.Run(k, func(t *testing.T) {
 			server.Do(t, "flushall")
-			server.Do(t, "rpush", "{plumbline}:2:"+k, "theirs")
+			server.Do(t, "rpush", "{plumbline}:3:"+k, "theirs")
 			l, err := redis.New(on(server, "one"))
 			if err != nil {
 				t.Fatal(err)
@@ -143,6 +153,26 @@ func TestForeignKeysAreLeftAlone(t *testing.T) {
 			wantAdvice(t, err, "is not of Plumbline: remove it")
 		})
 	}
+}
+
+// notOurs gives the errors of calls that meet a stranger's key.
+func notOurs(l *redis.Ledger, limits *quota.LimitSet, name string) (errs []error) {
+	if strings.HasPrefix(name, "reservation") {
+		_, err := l.Reserve(ctx, request("b", limits))
+		return []error{err}
+	}
+	_, reserve := l.Reserve(ctx, request("c", limits))
+	_, extend := l.Extend(ctx, "b", quota.Amounts{OutputTokens: 105})
+	_, settle := l.Settle(ctx, "b", some)
+	errs = []error{reserve, extend, settle}
+	if strings.HasPrefix(name, "account") {
+		errs = append(errs, l.Post(ctx, 0, 1, posting(limits, l.Now(), 0, 5)))
+	}
+	if name == "account/list" { // of a text the replica sees that it is no account
+		_, look := l.Standings(ctx, ann, limits, time.Time{})
+		errs = append(errs, look)
+	}
+	return errs
 }
 
 // dump gives the value of every key.
@@ -260,12 +290,12 @@ func TestOtherReplicas(t *testing.T) {
 		t.Errorf("a repeat elsewhere (-first +second):\n%s", diff)
 	}
 	three := open(t, on(server, "three"))
-	_, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 41})
+	_, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 141})
 	var e *quota.ExhaustedError
 	if !errors.As(err, &e) || e.Standing.Limit.ID != "day" || e.Standing.Used != 110 || e.Never() {
 		t.Errorf("Extend = %v, want a refusal", err)
 	}
-	if r, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 40}); err != nil || r.Held.OutputTokens != 140 {
+	if r, err := three.Extend(ctx, "a", quota.Amounts{OutputTokens: 140}); err != nil || r.Held.OutputTokens != 140 {
 		t.Errorf("Extend = %+v, %v", r, err)
 	}
 	if _, err := three.Settle(ctx, "a", some); err != nil {

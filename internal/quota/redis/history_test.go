@@ -82,10 +82,10 @@ func step(s state, op operation) (bool, state) {
 		switch {
 		case r.status != 'l':
 			return unknown || op.result == "unknown", s
-		case s.used()+op.amount > room:
+		case op.amount > r.held && s.used()+op.amount-r.held > room:
 			return unknown || op.result == "lacks" && op.used == s.used(), s
 		}
-		r.held += op.amount
+		r.held = max(r.held, op.amount)
 		return unknown || op.result == "ok", s // what it says of what is used is a look
 	case "settle":
 		switch r.status {
@@ -307,10 +307,7 @@ func (h *history) do(l *redis.Ledger, caller int, random *rand.Rand) {
 		op.kind = "reserve"
 		r, err = l.Reserve(ctx, quota.Request{ID: id, Subject: ann, Limits: h.limits, Amounts: quota.Amounts{OutputTokens: op.amount}})
 	case n < 10:
-		// A stream is extended by the replica that serves it, by one call after the other.
-		op.id = caller
-		id = fmt.Sprintf("%d-%d", h.seed, op.id)
-		op.kind = "extend"
+		op.kind, op.amount = "extend", 1+random.Int64N(60)
 		r, err = l.Extend(ctx, id, quota.Amounts{OutputTokens: op.amount})
 	case n < 14:
 		op.kind = "settle"

@@ -53,32 +53,6 @@ func TestWindowsAreTheServers(t *testing.T) {
 	}
 }
 
-// An extend whose answer was lost is sent again with its token, and holds once.
-func TestExtendIsSentTwice(t *testing.T) {
-	l := bound(t, Options{})
-	ctx := context.Background()
-	limits := set(t, quota.Limit{ID: "day", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100})
-	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Limits: limits}); err != nil {
-		t.Fatal(err)
-	}
-	n, b := l.within.Load(), l.holds.get("a").bill
-	packed := packAmounts(packInts(nil, l.lease.Microseconds(), 12345, quota.MaxAmount), quota.Amounts{OutputTokens: 60}, 0)
-	var answers []answer
-	for range 2 {
-		a, err := l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+"a", n.live), n.epoch.ID, l.clock.argument(), packed)
-		if err != nil || a.status != statusOK {
-			t.Fatalf("%+v, %v", a, err)
-		}
-		answers = append(answers, a)
-	}
-	if diff := cmp.Diff(answers[0].values, answers[1].values); diff != "" {
-		t.Errorf("the second answer is another (-first +second):\n%s", diff)
-	}
-	if r, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil || r.Held.OutputTokens != 60 || r.Standings[0].Used != 60 {
-		t.Errorf("%+v, %v, want 60 held", r, err)
-	}
-}
-
 // A reservation that was touched after a sweep had listed it lives on.
 func TestSweepLeavesWhatWasTouched(t *testing.T) {
 	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
@@ -97,6 +71,68 @@ func TestSweepLeavesWhatWasTouched(t *testing.T) {
 	}
 	if _, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil {
 		t.Errorf("Extend: %v", err)
+	}
+	now = now.Add(time.Minute) // its lease ended half a minute ago, which is not before an earlier time
+	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(-45*time.Second)); err != nil || len(s.ids) != 0 {
+		t.Errorf("resolved %v, %v", s.ids, err)
+	}
+	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now); err != nil || len(s.ids) != 1 {
+		t.Errorf("resolved %v, %v, want it", s.ids, err)
+	}
+}
+
+// A sweep whose answer was lost and that is sent again is told what it did, another is not.
+func TestSweepIsSentTwice(t *testing.T) {
+	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	l := bound(t, Options{Now: func() time.Time { return now }})
+	ctx := context.Background()
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a"}); err != nil {
+		t.Fatal(err)
+	}
+	now = now.Add(time.Minute)
+	for i, by := range []int64{firstSweep, firstSweep, firstSweep + 1} {
+		s := sweep{Ledger: l, by: by}
+		if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now); err != nil || len(s.ids) != []int{1, 1, 0}[i] {
+			t.Errorf("%d: resolved %v, %v", i, s.ids, err)
+		}
+	}
+}
+
+// A replica whose clock stands a moment before midnight counts in the server's day when that has it behind it.
+func TestWindowEndsAtItsEnd(t *testing.T) {
+	midnight, asked := time.Date(2026, 3, 12, 0, 0, 0, 0, time.UTC), 0
+	at := midnight
+	l := bound(t, Options{Now: func() time.Time { return at }})
+	limits := set(t, quota.Limit{ID: "day", Scope: quota.ScopeEveryone, Dimension: quota.DimensionTokens, Window: quota.WindowDay, Value: 100})
+	l.clock.given = func() time.Time {
+		if asked++; asked == 1 {
+			return midnight.Add(-time.Microsecond)
+		}
+		return midnight
+	}
+	r, err := l.Reserve(context.Background(), quota.Request{ID: "a", Limits: limits, Amounts: quota.Amounts{OutputTokens: 10}})
+	if err != nil || !r.Standings[0].Since.Equal(midnight) {
+		t.Errorf("%+v, %v, want it in the day that begins", r, err)
+	}
+}
+
+// A replica that believes itself in another time keeps accounts for long enough to count a minute in them.
+func TestWrongClockKeepsAccounts(t *testing.T) {
+	l := bound(t, Options{})
+	ctx := context.Background()
+	limits := set(t, quota.Limit{ID: "rpm", Scope: quota.ScopeEveryone, Dimension: quota.DimensionRequests, Window: quota.WindowMinute, Value: 5})
+	here := time.Now()
+	l.clock.last.Store(&reading{server: here.AddDate(0, 0, -1), here: here})
+	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Limits: limits, Amounts: quota.Amounts{Requests: 1}}); err != nil {
+		t.Fatal(err)
+	}
+	n := l.within.Load()
+	keys, err := l.client.Keys(ctx, n.accounts+"*").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("%v, %v", keys, err)
+	}
+	if ttl, err := l.client.PTTL(ctx, keys[0]).Result(); err != nil || ttl < 55*time.Second {
+		t.Errorf("it is kept for %v, %v", ttl, err)
 	}
 }
 
@@ -121,6 +157,11 @@ func TestClockSetBack(t *testing.T) {
 	now = now.Add(time.Hour)
 	if r := reserve("d"); r.Standings[0].Used != 1 {
 		t.Errorf("used %d, want 1: the minute before was an hour ago", r.Standings[0].Used)
+	}
+	for _, id := range []string{"a", "b"} { // in a minute that is gone they extend freely, and take nothing from the new one
+		if _, err := l.Extend(ctx, id, quota.Amounts{Requests: 50}); err != nil {
+			t.Errorf("Extend: %v", err)
+		}
 	}
 	for _, id := range []string{"a", "b"} { // held in a ring that is gone, in a bucket that is in use again
 		if err := l.Void(ctx, id); err != nil {

@@ -3,7 +3,6 @@ package redis
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/quota"
@@ -91,13 +90,11 @@ func (l *Ledger) reserved(r quota.Request, a *answer) (quota.Reservation, error)
 }
 
 // Extend implements quota.Ledger.
-func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quota.Reservation, error) {
-	if err := more.Validate(); err != nil {
+func (l *Ledger) Extend(ctx context.Context, id string, to quota.Amounts) (quota.Reservation, error) {
+	if err := to.Validate(); err != nil {
 		return quota.Reservation{}, err
 	}
-	token := rand.Int64N(most) //nolint:gosec // no secret
-	request := packInts(make([]byte, 0, 72), l.lease.Microseconds(), token, quota.MaxAmount)
-	request = packAmounts(request, more, 0)
+	request := packAmounts(packInts(make([]byte, 0, 56), l.lease.Microseconds()), to, 0)
 	a, b, err := l.withKeys(id, func(n *namespace, b *bill) (answer, error) {
 		return l.run(ctx, &l.scripts.extend, l.keys(n, b, n.reservations+id, n.live), n.epoch.ID, l.clock.argument(), request)
 	})
@@ -110,11 +107,12 @@ func (l *Ledger) Extend(ctx context.Context, id string, more quota.Amounts) (quo
 		r.Standings = a.standings(b, a.at)
 		return r, a.err()
 	case statusLacks:
+		more := a.amounts()
 		return quota.Reservation{}, a.refusal(b, func(l *quota.Limit) int64 { return more.In(l.Dimension) })
 	case statusUnknown:
 		return quota.Reservation{}, quota.ErrUnknown
 	case statusAmount:
-		return quota.Reservation{}, fmt.Errorf("%w: more than a call can hold in all", quota.ErrAmount)
+		return quota.Reservation{}, fmt.Errorf("%w: a counter has no room for it", quota.ErrAmount)
 	default:
 		return quota.Reservation{}, errAnswer
 	}

@@ -47,7 +47,7 @@ func operations(l *redis.Ledger, limits *quota.LimitSet) map[string]func(context
 	return map[string]func(context.Context) error{
 		"Reserve": func(ctx context.Context) error { _, err := l.Reserve(ctx, request("new", limits)); return err },
 		"Extend": func(ctx context.Context) error {
-			_, err := l.Extend(ctx, "made", quota.Amounts{OutputTokens: 5})
+			_, err := l.Extend(ctx, "made", quota.Amounts{OutputTokens: 105})
 			return err
 		},
 		"Touch":     func(ctx context.Context) error { return l.Touch(ctx, quota.Progress{ID: "made", Used: some}) },
@@ -126,6 +126,18 @@ func TestAnswerThatIsLost(t *testing.T) {
 		t.Errorf("used %d; another repeat (-first +second):\n%s", first.Standings[0].Used, diff)
 	}
 	wantUsed(t, past, limits, 110, 0)
+	lose(func(ctx context.Context) error {
+		_, err := l.Extend(ctx, "a", quota.Amounts{OutputTokens: 150})
+		return err
+	})
+	await(t, "it is extended", func() bool {
+		all, err := past.Standings(ctx, ann, limits, time.Time{})
+		return err == nil && all[0].Used == 160
+	})
+	if r, err := l.Extend(ctx, "a", quota.Amounts{OutputTokens: 150}); err != nil || r.Held.OutputTokens != 150 {
+		t.Errorf("the repeat of an extension gives %+v, %v", r, err)
+	}
+	wantUsed(t, past, limits, 160, 0)
 	less := quota.Amounts{Requests: 1, OutputTokens: 7}
 	lose(func(ctx context.Context) error { _, err := l.Settle(ctx, "a", less); return err })
 	await(t, "it is settled", func() bool { n, err := past.Pending(ctx); return err == nil && n == 0 })
@@ -150,7 +162,7 @@ func TestRepeatedReserveHoldsOnce(t *testing.T) {
 	server := redisproc.Start(t)
 	one, two, limits := open(t, on(server, "one")), open(t, on(server, "two")), tokensADay(t, 1000)
 	first := reserve(t, one, "a", limits)
-	if _, err := one.Extend(ctx, "a", quota.Amounts{OutputTokens: 50}); err != nil {
+	if _, err := one.Extend(ctx, "a", quota.Amounts{OutputTokens: 150}); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range []*redis.Ledger{one, two} {
@@ -190,6 +202,13 @@ func TestCounterThatIsFull(t *testing.T) {
 	fits.Amounts = quota.Amounts{OutputTokens: 50}
 	if _, err := l.Reserve(ctx, fits); err != nil {
 		t.Errorf("what just fits: %v", err)
+	}
+	before = dump(t, server)
+	if _, err := l.Extend(ctx, "b", quota.Amounts{OutputTokens: 51}); !errors.Is(err, quota.ErrAmount) {
+		t.Errorf("Extend = %v, want ErrAmount", err)
+	}
+	if diff := cmp.Diff(before, dump(t, server)); diff != "" {
+		t.Errorf("a refused extension changed keys (-before +after):\n%s", diff)
 	}
 }
 
@@ -235,7 +254,7 @@ func TestForeignKeysAreReplacedByNobody(t *testing.T) {
 	for _, k := range []string{"epoch", "books", "state"} {
 		t.Run(k, func(t *testing.T) {
 			server := redisproc.Start(t)
-			server.Do(t, "sadd", "{plumbline}:2:"+k, "theirs")
+			server.Do(t, "sadd", "{plumbline}:3:"+k, "theirs")
 			before := dump(t, server)
 			l, err := redis.New(on(server, "one"))
 			if err != nil {
@@ -248,7 +267,7 @@ func TestForeignKeysAreReplacedByNobody(t *testing.T) {
 			if diff := cmp.Diff(before, dump(t, server)); diff != "" {
 				t.Errorf("changed (-before +after):\n%s", diff)
 			}
-			server.Do(t, "del", "{plumbline}:2:"+k)
+			server.Do(t, "del", "{plumbline}:3:"+k)
 			if _, err := l.Bind(ctx); err != nil {
 				t.Fatal(err)
 			}

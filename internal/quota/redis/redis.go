@@ -7,6 +7,7 @@ package redis
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ const (
 	// connections bounds those to one node.
 	connections = 64
 	// layout numbers how values are kept. Replicas of another layout neither read nor write them: each layout has its epochs.
-	layout = "2"
+	layout = "3"
 	// ioTimeout bounds what has no deadline of its own.
 	ioTimeout = 5 * time.Second
 )
@@ -59,8 +60,8 @@ type Options struct {
 // Ledger implements quota.Ledger for many replicas. Times are kept to the microsecond. It works in the epoch that it was
 // last told to Adopt, and before that in none: every operation returns ErrEpoch.
 //
-// An operation whose answer was lost may be repeated: Reserve gives the first result, Settle and Void what was booked. An
-// Extend that is repeated by the caller holds twice, and lets go of both in the end.
+// An operation whose answer was lost may be repeated: Reserve gives the first result, Extend holds what it named once, Settle
+// and Void give what was booked.
 type Ledger struct {
 	client   redis.UniversalClient
 	together *together
@@ -88,8 +89,8 @@ func New(o Options) (*Ledger, error) {
 	}
 	client := connect(o)
 	l := &Ledger{
-		client: client, together: &together{client: client}, scripts: s, clock: clock{given: o.Now},
-		prefix: o.prefix(), book: o.Book,
+		client: client, scripts: s, clock: clock{given: o.Now}, prefix: o.prefix(), book: o.Book,
+		together: &together{send: func(ctx context.Context, commands []*redis.SliceCmd) { inOneWrite(ctx, client, commands) }},
 		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
 		holds: holds{byID: map[string]*hold{}},
 	}

@@ -2,6 +2,8 @@ package redis
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -14,13 +16,19 @@ const (
 	flights = 4
 	// maxTogether bounds a batch.
 	maxTogether = 128
+	// maxWaiting bounds the calls that wait for one: what would come behind so many has no answer in the time of a request.
+	maxWaiting = 4096
 )
+
+// errCrowded is what a call is told that finds too many before it. It was not sent.
+var errCrowded = errors.New("too many calls wait for it")
 
 // together sends calls of many callers in one write, and reads their answers in as few: under load most of what a call
 // costs both sides is its system calls. A call goes out at once unless as many batches as may be are on their way, else with
 // the next.
 type together struct {
-	client redis.UniversalClient
+	// send sends commands in one write, and returns once each has its answer or its error.
+	send func(ctx context.Context, commands []*redis.SliceCmd)
 
 	mu      sync.Mutex
 	waiting []*call
@@ -38,16 +46,30 @@ type call struct {
 // command must not be touched.
 func (t *together) do(ctx context.Context, cmd *redis.SliceCmd) error {
 	c := &call{ctx: ctx, cmd: cmd, done: make(chan struct{})}
-	t.mu.Lock()
-	t.waiting = append(t.waiting, c)
-	t.depart()
-	t.mu.Unlock()
+	if err := t.queue(c); err != nil {
+		return err
+	}
 	select {
 	case <-c.done:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// queue puts a call behind those that wait, and sends what may go. Callers who left make room when there is none.
+func (t *together) queue(c *call) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.waiting) >= maxWaiting {
+		t.waiting = slices.DeleteFunc(t.waiting, func(w *call) bool { return w.ctx.Err() != nil })
+	}
+	if len(t.waiting) >= maxWaiting {
+		return errCrowded
+	}
+	t.waiting = append(t.waiting, c)
+	t.depart()
+	return nil
 }
 
 // depart sends what waits if a batch may fly. The caller holds the lock.
@@ -69,11 +91,15 @@ func (t *together) fly(batch []*call) {
 	defer cancel()
 	commands := make([]*redis.SliceCmd, 0, len(batch))
 	for _, c := range batch {
-		if c.ctx.Err() == nil {
-			commands = append(commands, c.cmd)
+		if err := c.ctx.Err(); err != nil {
+			c.cmd.SetErr(err) // the caller may see that it is done before it sees that its time is over
+			continue
 		}
+		commands = append(commands, c.cmd)
 	}
-	inOneWrite(ctx, t.client, commands)
+	if len(commands) > 0 {
+		t.send(ctx, commands)
+	}
 	for _, c := range batch {
 		close(c.done)
 	}

@@ -80,6 +80,14 @@ func amount(d quota.Dimension, a quota.Amounts) int64 {
 	}[d]
 }
 
+// most gives the larger of two amounts in each dimension.
+func most(a, b quota.Amounts) quota.Amounts {
+	return quota.Amounts{
+		Requests: max(a.Requests, b.Requests), InputTokens: max(a.InputTokens, b.InputTokens),
+		OutputTokens: max(a.OutputTokens, b.OutputTokens), Cost: max(a.Cost, b.Cost),
+	}
+}
+
 // wants gives what a reservation of a holds under a limit.
 func wants(l *quota.Limit, a quota.Amounts) int64 {
 	if l.Dimension == quota.DimensionConcurrency {

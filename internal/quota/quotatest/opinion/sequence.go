@@ -225,14 +225,17 @@ func (r *run) reserveAgain(t *rapid.T) {
 }
 
 func (r *run) extend(t *rapid.T) {
-	e, more := r.drawEntry(t), drawAmounts(t, 4)
+	e, to := r.drawEntry(t), drawAmounts(t, 4)
 	if e == nil || rapid.IntRange(0, 9).Draw(t, "unknown") == 0 {
-		if _, err := r.ledger.Extend(context.Background(), "nobody", more); !errors.Is(err, quota.ErrUnknown) {
+		if _, err := r.ledger.Extend(context.Background(), "nobody", to); !errors.Is(err, quota.ErrUnknown) {
 			t.Fatalf("Extend of an unknown call gave %v", err)
 		}
 		return
 	}
-	got, err := r.ledger.Extend(context.Background(), e.id, more)
+	if rapid.Bool().Draw(t, "adds") {
+		to = to.Add(e.held)
+	}
+	got, err := r.ledger.Extend(context.Background(), e.id, to)
 	if e.resolved {
 		if !errors.Is(err, quota.ErrUnknown) {
 			t.Fatalf("I3: Extend of a resolved call gave %v", err)
@@ -246,7 +249,8 @@ func (r *run) extend(t *rapid.T) {
 			counting = append(counting, l)
 		}
 	}
-	in := func(l *quota.Limit) int64 { return amount(l.Dimension, more) }
+	total := most(e.held, to)
+	in := func(l *quota.Limit) int64 { return amount(l.Dimension, total) - amount(l.Dimension, e.held) }
 	var full []quota.Limit
 	for _, l := range counting {
 		at := e.admitted
@@ -266,7 +270,7 @@ func (r *run) extend(t *rapid.T) {
 			t.Fatalf("I7: Extend gave %v, but these lack room: %+v", err, full)
 		}
 	default:
-		e.held, e.until = e.held.Add(more), r.now.Add(lease)
+		e.held, e.until = total, r.now.Add(lease)
 		if got.ID != e.id || got.Held != e.held || !got.Admitted.Equal(e.admitted) {
 			t.Fatalf("Extend gave %+v, the book says %+v", got, e)
 		}

@@ -102,7 +102,7 @@ func (s *storm) work(rng *rand.Rand, worker int) {
 		s.mu.Unlock()
 		if rng.IntN(2) == 0 {
 			more := quota.Amounts{OutputTokens: rng.Int64N(20), Cost: core.MicroUSD(rng.Int64N(9))}
-			if _, err := s.ledger.Extend(ctx, id, more); s.fine(err) {
+			if _, err := s.ledger.Extend(ctx, id, held.Add(more)); s.fine(err) {
 				held = held.Add(more)
 			}
 		}

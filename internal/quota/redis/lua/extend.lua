@@ -1,7 +1,8 @@
 -- flags:
--- Adds to what a live reservation holds, in the windows pinned by Reserve, or nothing. Renews its lease.
+-- Has a live reservation hold so much in all, in the windows pinned by Reserve, or leaves it as it was. Renews its lease.
+-- What it holds is never lowered, so that a repeat changes nothing.
 -- KEYS: epoch, reservation, live reservations, accounts…
--- ARGV: epoch, time, {lease, token, most, more * 6}
+-- ARGV: epoch, time, {lease, to * 6}
 local raw = redis.call('MGET', KEYS[1], KEYS[2], unpack(KEYS, 4))
 local now = enter(ARGV, raw[1])
 local record = raw[2]
@@ -12,14 +13,11 @@ local k, n = head[ACCOUNTS], head[LINES]
 if k ~= #KEYS - 3 then return wrong_keys(now, head, record) end
 absent(KEYS, raw, 3, 4)
 
-local lease, token, most = struct.unpack('<ddd', ARGV[3])
-local more = numbers(ARGV[3], 25, 6)
-if head[TOKEN] == token then more = {0, 0, 0, 0, 0, 0} end -- its answer was lost: it must not hold twice
-local held = {}
-for d = 1, 6 do
-  held[d] = head[HELD - 1 + d] + more[d]
-  if held[d] > most and d ~= 4 then return {AMOUNT, now} end -- the fourth is a sum of two
-end
+local lease, to = struct.unpack('<d', ARGV[3]), numbers(ARGV[3], 9, 6)
+local held, more = {}, {}
+for d = 1, 6 do held[d] = math.max(head[HELD - 1 + d], to[d]) end
+held[4] = held[2] + held[3]
+for d = 1, 6 do more[d] = held[d] - head[HELD - 1 + d] end
 local lines, pins, m = numbers(record, 8 * HEAD + 1, 2 * k + 4 * n), pins_at(head), -8
 local l, v = 2 * k + 1, 2 * k + 3 * n + 1
 local answer, keep, changed, lacks, full = {OK, now, head[ADMITTED], text(held, 6)}, {}, {}, {}, false
@@ -58,12 +56,16 @@ for j = 1, k do
   end
   answer[4 + j], keep[j] = value(a, r, now, grown and lines[2 * j] or 0, grown)
 end
-if #lacks > 0 then return lacking(lacks, now, raw, 3) end
+if #lacks > 0 then
+  answer = lacking(lacks, now, raw, 3)
+  table.insert(answer, 3, text(more, 6))
+  return answer
+end
 if full then return {AMOUNT, now} end
 
 redis.call('ZADD', KEYS[3], whole(now + lease), member_of(head, record))
 for j = 1, k do
   if changed[j] then save(KEYS[3 + j], answer[4 + j], keep[j]) end
 end
-redis.call('SET', KEYS[2], struct.pack('<ddd', LIVE, token, head[ADMITTED]) .. answer[4] .. string.sub(record, 8 * USED - 7), 'PX', KEEP)
+redis.call('SET', KEYS[2], struct.pack('<dd', LIVE, head[ADMITTED]) .. answer[4] .. string.sub(record, 8 * USED - 7), 'PX', KEEP)
 return answer

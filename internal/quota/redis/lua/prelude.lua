@@ -17,7 +17,7 @@
 -- Amounts have one for each dimension. The end is that of the calendar window, 1 for the sliding minute, 0 for concurrency.
 -- Names are for Go. The member stands for the reservation among the live ones.
 --
--- A reservation is {state, token of the last extend, admitted}, its bill, {the pin of each line of a minute}, then what
+-- A reservation is {state, admitted}, its bill, {the pin of each line of a minute}, then what
 -- Reserve answered: {held * 6} and the accounts as it left them. A pin is bucket * 131072 + generation.
 -- One that was settled or voided is small, since most are: state, who resolved it and whether over in a byte each, then the
 -- four amounts in six.
@@ -29,7 +29,7 @@ local LIVE, FINAL, EXPIRED = 1, 2, 3
 local OK, REPEATED, RESOLVED, LACKS, UNKNOWN, WRONG_TIME, WRONG_KEYS, AMOUNT, EARLY = 0, 1, 2, 3, 4, 5, 6, 7, 8
 
 -- Where the numbers of a reservation are, and how many come before the accounts; BILL of them before the bill.
-local TOKEN, ADMITTED, HELD, USED, BY, OVER, ACCOUNTS, LINES, NAMES, MEMBER, HEAD, BILL = 2, 3, 4, 10, 16, 17, 18, 19, 20, 21, 21, 3
+local ADMITTED, HELD, USED, BY, OVER, ACCOUNTS, LINES, NAMES, MEMBER, HEAD, BILL = 2, 3, 9, 15, 16, 17, 18, 19, 20, 20, 2
 
 local MINUTE = 1
 
@@ -39,7 +39,7 @@ local BUCKETS, BUCKET, GENERATIONS = 13, 5000000, 131072
 
 local KEEP = '3024000000' -- ms, 35 days: outlasts every window
 
-local LINGER = 3600000000 -- µs that a calendar window stays after its end, for calls that began in it
+local LINGER = 3600000000 -- µs that a calendar window stays after its end, for what is booked late
 
 local function foreign(key)
   error({err = 'FOREIGN ' .. key})
@@ -169,19 +169,19 @@ local function lost(a, name, ends, pin, now)
   return bucket(now) - b < BUCKETS and insert(a, name, b, 16 * (pin % GENERATIONS)) or nil
 end
 
--- prune takes out what counts no more: calendar windows that are long over, minutes that have passed, concurrency of none.
+-- prune takes out what counts no more: calendar windows that are long over and of which nothing is pending, minutes that have
+-- passed, concurrency of none.
 local function prune(a, rings, now)
   local n, oldest = 3, bucket(now) - BUCKETS + 1
   for i = 3, 2 + 5 * a[2], 5 do
     local window, keep = a[i + 1], a[i + 4] > 0
-    if a[i + 2] > 0 then keep = window >= oldest elseif window > 0 then keep = window + LINGER > now end
+    if a[i + 2] > 0 then keep = window >= oldest elseif window > 0 then keep = keep or window + LINGER > now end
     if keep then
       rings[n] = rings[i]
       for j = 0, 4 do a[n + j] = a[i + j] end
       n = n + 5
     end
   end
-  for i = n, 2 + 5 * a[2], 5 do rings[i] = nil end
   a[2] = (n - 3) / 5
 end
 

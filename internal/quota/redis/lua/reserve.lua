@@ -68,7 +68,7 @@ if #lacks > 0 then
 end
 if full then return {AMOUNT, now} end -- only where no limit refuses
 
-local record = struct.pack('<ddd', LIVE, 0, at) .. bill .. text(pins, #pins) .. string.sub(bill, 1, 48)
+local record = struct.pack('<dd', LIVE, at) .. bill .. text(pins, #pins) .. string.sub(bill, 1, 48)
   .. table.concat(raw, '', 3 + k, 2 + 2 * k)
 local added = redis.call('ZADD', KEYS[3], 'NX', whole(now + lease), ARGV[5])
 if not redis.call('SET', KEYS[2], record, 'PX', KEEP, 'NX') then
