@@ -91,7 +91,7 @@ func New(o Options) (*Ledger, error) {
 	l := &Ledger{
 		client: client, scripts: s, clock: clock{given: o.Now}, prefix: o.prefix(), book: o.Book,
 		together: &together{send: func(ctx context.Context, commands []*redis.SliceCmd) { inOneWrite(ctx, client, commands) }},
-		lease: cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
+		lease:    cmp.Or(o.Lease, defaultLease), remember: cmp.Or(o.Remember, defaultRemember),
 		holds: holds{byID: map[string]*hold{}},
 	}
 	l.Adopt(Epoch{})
