@@ -36,31 +36,26 @@ bin/plumbline: $(GO_SOURCES)
 	@mkdir -p bin
 	CGO_ENABLED=0 go build $(GOFLAGS_BUILD) -o $@ ./cmd/plumbline
 
-.PHONY: test
-test: $(ENVOY) sdks ## every test, with a real Envoy and the official SDKs of Go, Node and Python
+# What of Debian the tests start: found by a program of each package, installed where that is allowed.
+.PHONY: packages
+packages:
 	@command -v wrk >/dev/null || tools/apt-install wrk
 	@command -v redis-server >/dev/null || tools/apt-install redis-server
 	@command -v faketime >/dev/null || tools/apt-install faketime
 	@command -v strace >/dev/null || tools/apt-install strace
 	@$(POSTGRES_FOUND) || tools/apt-install postgresql
 	@$(PGBOUNCER_FOUND) || tools/apt-install pgbouncer
+
+.PHONY: test
+test: $(ENVOY) sdks packages ## every test, with a real Envoy and the official SDKs of Go, Node and Python
 	go test -timeout 20m -parallel $(TESTS_AT_ONCE) ./...
 
 .PHONY: race
-race: $(ENVOY) sdks ## the same under the race detector
-	@command -v redis-server >/dev/null || tools/apt-install redis-server
-	@command -v faketime >/dev/null || tools/apt-install faketime
-	@command -v strace >/dev/null || tools/apt-install strace
-	@$(POSTGRES_FOUND) || tools/apt-install postgresql
-	@$(PGBOUNCER_FOUND) || tools/apt-install pgbouncer
+race: $(ENVOY) sdks packages ## the same under the race detector
 	go test -race -timeout 40m ./...
 
 .PHONY: chaos
-chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
-	@command -v redis-server >/dev/null || tools/apt-install redis-server
-	@command -v faketime >/dev/null || tools/apt-install faketime
-	@command -v strace >/dev/null || tools/apt-install strace
-	@$(POSTGRES_FOUND) || tools/apt-install postgresql
+chaos: $(ENVOY) packages ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/app/... ./internal/audit/takeover
 	PLUMBLINE_KILLS=5000 go test -timeout 8h -run 'ContractUnderKill|KilledWriter' -v ./internal/audit/postgres ./internal/audit
 	PLUMBLINE_KILLS=200 go test -timeout 1h -run 'KilledShipper|KilledPostgres' -v ./internal/audit/postgres
@@ -76,8 +71,7 @@ chaos: $(ENVOY) ## the long campaigns: kills, faults and random sequences, by th
 	go test -timeout 3h -run TestSums -v ./internal/quota/rollup -rapid.checks=10000
 
 .PHONY: soak
-soak: ## whether memory stays flat over an hour of 500 exchanges a second, compressed; EXCHANGES=1800000
-	@$(POSTGRES_FOUND) || tools/apt-install postgresql
+soak: packages ## whether memory stays flat over an hour of 500 exchanges a second, compressed; EXCHANGES=1800000
 	PLUMBLINE_SOAK=$(or $(EXCHANGES),1800000) go test -timeout 3h -run Soak -v ./internal/audit/postgres
 
 .PHONY: fuzz
@@ -85,10 +79,7 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 	@tools/fuzz $(or $(FUZZTIME),10s)
 
 .PHONY: bench
-bench: bin/plumbline $(ENVOY) ## compare bare Envoy, a do-nothing server and Plumbline; some rows with ARGS="--rows noop,plumbline-production"
-	@command -v wrk >/dev/null || tools/apt-install wrk
-	@command -v redis-server >/dev/null || tools/apt-install redis-server
-	@$(POSTGRES_FOUND) || tools/apt-install postgresql
+bench: bin/plumbline $(ENVOY) packages ## compare bare Envoy, a do-nothing server and Plumbline; some rows with ARGS="--rows noop,plumbline-production"
 	go run ./internal/bench $(ARGS)
 
 .PHONY: models

@@ -26,8 +26,8 @@ func (s *Store) Claim(ctx context.Context, writer string, life time.Duration, li
 		return nil, fmt.Errorf("looking for changes that no audit has: %w", err)
 	}
 	err = s.change(ctx, func(tx *sql.Tx) error {
-		rows, err := tx.QueryContext(ctx, `UPDATE changes SET writer = ?, claimed = ? WHERE version IN (`+owed+`)
-			RETURNING `+layout.ChangeColumns, append([]any{writer, store.Micros(now)}, args...)...)
+		const claim = `UPDATE changes SET writer = ?, claimed = ? WHERE version IN (` + owed + `) RETURNING ` + layout.ChangeColumns
+		rows, err := tx.QueryContext(ctx, claim, append([]any{writer, store.Micros(now)}, args...)...)
 		claimed, err = collect(rows, err, layout.ScanChange)
 		return err
 	})

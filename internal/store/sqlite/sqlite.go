@@ -95,8 +95,8 @@ func version(ctx context.Context, q queryer) (v uint64, err error) {
 
 // Changes implements store.Store.
 func (s *Store) Changes(ctx context.Context, after uint64, limit int) ([]store.Change, error) {
-	rows, err := s.read.QueryContext(ctx,
-		`SELECT `+layout.ChangeColumns+` FROM changes WHERE version > ? ORDER BY version LIMIT ?`, after, max(limit, 0)) // SQLite takes a negative one for none
+	const statement = `SELECT ` + layout.ChangeColumns + ` FROM changes WHERE version > ? ORDER BY version LIMIT ?`
+	rows, err := s.read.QueryContext(ctx, statement, after, max(limit, 0)) // SQLite takes a negative limit for none
 	return collect(rows, err, layout.ScanChange)
 }
 
