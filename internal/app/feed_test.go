@@ -208,7 +208,7 @@ func TestEveryChangeHoldsWithinASecond(t *testing.T) {
 func (r *twoReplicas) awaitBell() {
 	r.t.Helper()
 	await(r.t, "the second replica listens", func() bool {
-		return fmt.Sprint(r.redis.Do(r.t, "PUBSUB", "NUMSUB", "{plumbline}:2:changed")) == "[{plumbline}:2:changed 2]"
+		return fmt.Sprint(r.redis.Do(r.t, "PUBSUB", "NUMSUB", "{plumbline}:3:changed")) == "[{plumbline}:3:changed 2]"
 	})
 }
 
@@ -256,7 +256,7 @@ func TestForgedWakes(t *testing.T) {
 	before, began := log(), time.Now()
 	sent := 0
 	for ; time.Since(began) < 2*time.Second; sent++ {
-		if err := client.Publish(context.Background(), "{plumbline}:2:changed", strings.Repeat("block nobody", 100)).Err(); err != nil {
+		if err := client.Publish(context.Background(), "{plumbline}:3:changed", strings.Repeat("block nobody", 100)).Err(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -280,7 +280,7 @@ func TestFeedTooOld(t *testing.T) {
 	client := r.redis.Client()
 	defer client.Close()
 	await(t, "what is known becomes too old", func() bool {
-		if err := client.Publish(context.Background(), "{plumbline}:2:changed", "").Err(); err != nil {
+		if err := client.Publish(context.Background(), "{plumbline}:3:changed", "").Err(); err != nil {
 			t.Fatal(err)
 		}
 		_, err := r.b.people.inForce()

@@ -76,8 +76,9 @@ func (c rollupCheck) run(ctx context.Context) error {
 	return nil
 }
 
-// recordedSoon is how long the record of a drop takes to Postgres, and until a checkpoint fixes it.
-const recordedSoon = 30 * time.Second
+// recordedSoon is how long the record of a drop takes to Postgres, and until a checkpoint fixes it; recordedLate when that
+// takes longer.
+const recordedSoon, recordedLate = 15 * time.Second, time.Minute
 
 // retention is the job that drops what the audit in Postgres need not keep any longer: whole months, each only after the
 // audit there has a record that declares it.
@@ -116,7 +117,7 @@ func (r retention) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closer()) }()
-	recorded := false
+	var wait time.Duration
 	for _, class := range []struct {
 		name string
 		days config.Days
@@ -124,54 +125,55 @@ func (r retention) run(ctx context.Context) (err error) {
 		if class.days == 0 {
 			continue
 		}
-		now, err := r.retire(ctx, from, class.name, r.now().UTC().Add(-class.days.Duration()))
+		again, err := r.retire(ctx, from, class.name, r.now().UTC().Add(-class.days.Duration()))
 		if pgpool.IsForbidden(err) {
 			return &core.Error{Public: "the user who drops what audit.retention does not keep lacks the right to: grant it plumbline_retention, or set postgres.retention_url to one who has it", Cause: err}
 		}
 		if err != nil {
 			return err
 		}
-		recorded = recorded || now
+		wait = max(wait, again)
 	}
-	if recorded {
-		return jobs.Later(recordedSoon)
+	if wait > 0 {
+		return jobs.Later(wait)
 	}
 	return nil
 }
 
-// retire drops a class's months that ended before a time. recorded reports that it recorded some first, which then wait.
-func (r retention) retire(ctx context.Context, from retainer, class string, before time.Time) (recorded bool, err error) {
+// retire drops a class's months that ended before a time. It gives after how long it is to be called again for those that had
+// to be declared first.
+func (r retention) retire(ctx context.Context, from retainer, class string, before time.Time) (wait time.Duration, err error) {
 	months, err := from.Past(ctx, class, before)
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	for _, m := range months {
 		gone, err := from.Retire(ctx, m, before)
 		switch {
 		case errors.Is(err, auditpg.ErrUndeclared):
-			now, err := r.declare(ctx, from, m)
+			again, err := r.declare(ctx, from, m)
 			if err != nil {
-				return recorded, err
+				return wait, err
 			}
-			recorded = recorded || now
+			wait = max(wait, again)
 		case err != nil:
-			return recorded, err
+			return wait, err
 		case gone > 0:
 			r.log.Info("a month of the audit was dropped, as audit.retention says", "class", class, "month", m.Name(), "rows", gone)
 		}
 	}
-	return recorded, nil
+	return wait, nil
 }
 
-// declare records that a month goes, and reports whether that is new here.
-func (r retention) declare(ctx context.Context, from retainer, m auditpg.Month) (bool, error) {
+// declare records that a month goes, and gives how long to wait for that.
+func (r retention) declare(ctx context.Context, from retainer, m auditpg.Month) (time.Duration, error) {
 	declaration, err := from.Declaration(ctx, m, store.System, r.now().UTC())
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	err = r.record(ctx, declaration)
-	if errors.Is(err, audit.ErrDuplicate) {
-		return false, nil // it is on its way, or will be when Postgres takes records again
+	if errors.Is(err, audit.ErrDuplicate) { // it is on its way, or will be when Postgres takes records again
+		return recordedLate, nil
 	}
-	return err == nil, err
+	return recordedSoon, err
 }

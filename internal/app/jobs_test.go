@@ -253,7 +253,7 @@ func TestRetentionInTheWhole(t *testing.T) {
 	_, stop := running(t, cfg)
 	defer stop()
 	const exists = "SELECT count(*) FROM pg_tables WHERE tablename = 'records_exchange_2025_03'"
-	await(t, "the month is dropped", func() bool { return pgproc.One[int](t, db, exists) == 0 })
+	eventually(t, "the month is not dropped", func() bool { return pgproc.One[int](t, db, exists) == 0 })
 	const declared = "SELECT count(*) FROM plumbline_audit.records WHERE class = 'admin' AND exchange LIKE 'drop/exchange/2025\\_03/%'"
 	if n := pgproc.One[int](t, db, declared); n != 1 {
 		t.Errorf("%d records say that it goes", n)

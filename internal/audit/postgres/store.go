@@ -40,20 +40,22 @@ func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns
 	if err != nil {
 		return stored, err
 	}
+	stored.New = len(fresh)
 	sums, tallies := ship.Rollup{}, map[string]tally{}
 	var old []audit.Shipment
 	for i := range batch {
 		e := &batch[i]
-		if _, ok := fresh[idOf(e)]; !ok {
+		key := keyOf(e)
+		if _, ok := fresh[key]; !ok {
 			old = append(old, *e)
 			continue
 		}
+		delete(fresh, key) // one in the same batch with the same key was not stored
 		sums.Add(e)
 		t := tallies[e.Writer]
 		t.records, t.last = t.records+1, max(t.last, int64(e.Seq))
 		tallies[e.Writer] = t
 	}
-	stored.New = len(fresh)
 	if stored.Known, stored.Conflicts, err = compare(ctx, tx, old); err != nil {
 		return stored, err
 	}
@@ -81,7 +83,7 @@ func compare(ctx context.Context, tx pgx.Tx, old []audit.Shipment) (known, confl
 		return 0, 0, err
 	}
 	for i := range old {
-		if bytes.Equal(found[idOf(&old[i])], old[i].Leaf[:]) {
+		if bytes.Equal(found[keyOf(&old[i])], old[i].Leaf[:]) {
 			known++
 			continue
 		}
@@ -98,7 +100,16 @@ type id struct {
 	seq    int64
 }
 
-func idOf(e *audit.Shipment) id { return id{e.Writer, int64(e.Seq)} }
+// key is what no two stored records share.
+type key struct {
+	id
+	at    int64
+	class string
+}
+
+func keyOf(e *audit.Shipment) key {
+	return key{id{e.Writer, int64(e.Seq)}, e.Record.Time.UnixMicro(), classOf(e.Record.Kind)}
+}
 
 // columns are the values of a batch, column by column: one statement inserts them all.
 type columns struct {
@@ -136,52 +147,52 @@ func columnsOf(batch []audit.Shipment) *columns {
 const described = pgx.QueryExecModeDescribeExec
 
 // insert adds the records that are not there, and says which those are.
-func insert(ctx context.Context, tx pgx.Tx, c *columns) (map[id]struct{}, error) {
+func insert(ctx context.Context, tx pgx.Tx, c *columns) (map[key]struct{}, error) {
 	const statement = `INSERT INTO plumbline_audit.records
 			(class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record, task, intent, explanation)
 		SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bytea[], $6::text[], $7::text[], $8::text[],
 			$9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::bytea[], $15::text[], $16::text[], $17::bigint[])
-		ON CONFLICT DO NOTHING RETURNING writer, seq`
+		ON CONFLICT DO NOTHING RETURNING writer, seq, recorded_at, class`
 	rows, err := tx.Query(ctx, statement, described, c.class, c.at, c.writer, c.seq, c.leaf, c.kind, c.exchange, c.user, c.team, c.app,
 		c.action, c.reason, c.model, c.record, c.task, c.intent, c.explanation)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	fresh := make(map[id]struct{}, len(c.seq))
+	fresh := make(map[key]struct{}, len(c.seq))
 	for rows.Next() {
-		var key id
-		if err := rows.Scan(&key.writer, &key.seq); err != nil {
+		var k key
+		if err := rows.Scan(&k.writer, &k.seq, &k.at, &k.class); err != nil {
 			return nil, err
 		}
-		fresh[key] = struct{}{}
+		fresh[k] = struct{}{}
 	}
 	return fresh, rows.Err()
 }
 
 // leaves gives the hashes of the records that are stored under the keys of entries.
-func leaves(ctx context.Context, tx pgx.Tx, entries []audit.Shipment) (map[id][]byte, error) {
+func leaves(ctx context.Context, tx pgx.Tx, entries []audit.Shipment) (map[key][]byte, error) {
 	if len(entries) == 0 {
 		return nil, nil
 	}
 	c := columnsOf(entries)
-	const query = `SELECT r.writer, r.seq, r.leaf FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) AS e (at, writer, seq, class)
+	const query = `SELECT r.writer, r.seq, r.recorded_at, r.class, r.leaf FROM unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[]) AS e (at, writer, seq, class)
 		JOIN plumbline_audit.records AS r ON (r.recorded_at, r.writer, r.seq, r.class) = (e.at, e.writer, e.seq, e.class)`
 	rows, err := tx.Query(ctx, query, described, c.at, c.writer, c.seq, c.class)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	found := make(map[id][]byte, len(entries))
+	found := make(map[key][]byte, len(entries))
 	for rows.Next() {
 		var (
-			key  id
+			k    key
 			leaf []byte
 		)
-		if err := rows.Scan(&key.writer, &key.seq, &leaf); err != nil {
+		if err := rows.Scan(&k.writer, &k.seq, &k.at, &k.class, &leaf); err != nil {
 			return nil, err
 		}
-		found[key] = leaf
+		found[k] = leaf
 	}
 	return found, rows.Err()
 }
