@@ -91,7 +91,8 @@ func TestStopsWhilePostgresIsSilent(t *testing.T) {
 	recordDeny(t, a, "left", "")
 	began := time.Now()
 	stop()
-	if took := time.Since(began); took > stopLimit {
+	const loaded = 3 * time.Second // for a machine that does other things; the driver alone takes 15 s
+	if took := time.Since(began); took > stopLimit+loaded {
 		t.Errorf("it took %v", took)
 	}
 	if err := a.audit.Close(t.Context()); err != nil {
