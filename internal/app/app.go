@@ -80,6 +80,9 @@ type App struct {
 // Envoy's.
 const admitMargin = 300 * time.Millisecond
 
+// stopLimit bounds what is done once the last exchange has ended: shipping the rest of the audit and closing what is open.
+const stopLimit = 10 * time.Second
+
 // New builds a Plumbline. What it opened is closed again when it fails.
 func New(ctx context.Context, o Options) (_ *App, err error) {
 	a := &App{cfg: o.Config, log: o.Log, out: o.Out, limitsChanged: make(chan struct{}, 1)}
@@ -193,7 +196,7 @@ func (a *App) FlushRefusals(ctx context.Context) error { return a.refusals.Flush
 
 // close releases what New opened, in reverse.
 func (a *App) close(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, stopLimit)
 	defer cancel()
 	if a.listener != nil {
 		a.listener.Close()

@@ -81,6 +81,36 @@ func TestAuditReachesPostgres(t *testing.T) {
 	}
 }
 
+// TestStopsWhilePostgresIsSilent: a server that takes what is sent and does not answer holds a stop up for no longer than is
+// stated, and the log is closed in order: what is left is shipped by the next start.
+func TestStopsWhilePostgresIsSilent(t *testing.T) {
+	server := pgproc.Start(t, pgproc.Options{})
+	cfg := withPostgres(t, server.Database(t, pgproc.Template{}))
+	a, stop := running(t, cfg)
+	server.Pause()
+	recordDeny(t, a, "left", "")
+	began := time.Now()
+	stop()
+	const loaded = 3 * time.Second // for a machine that does other things; the driver alone takes 15 s
+	if took := time.Since(began); took > stopLimit+loaded {
+		t.Errorf("it took %v", took)
+	}
+	if err := a.audit.Close(t.Context()); err != nil {
+		t.Errorf("closing the log: %v", err)
+	}
+	server.Resume()
+
+	again, stop := running(t, cfg)
+	for again.records.shipper.Counts().Shipped < 1 {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("it is not shipped")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	stop()
+}
+
 // TestMetricsOfShipping breaks what each of them tells of.
 func TestMetricsOfShipping(t *testing.T) {
 	server := pgproc.Start(t, pgproc.Options{Fsync: true})

@@ -128,6 +128,13 @@ func TestOptionsAreChecked(t *testing.T) {
 	}
 }
 
+func TestHelpIsNoError(t *testing.T) {
+	var shown bytes.Buffer
+	if err := run(t.Context(), []string{"-h"}, io.Discard, &shown); err != nil || !strings.Contains(shown.String(), "-rounds") {
+		t.Errorf("%v, %s", err, &shown)
+	}
+}
+
 // TestARoundMeasures runs one short round of the row that needs nothing but Envoy and wrk.
 func TestARoundMeasures(t *testing.T) {
 	wrk, err := exec.LookPath("wrk")

@@ -56,6 +56,9 @@ func run(ctx context.Context, args []string, out, progress io.Writer) error {
 		return serveProvider(ctx, out)
 	}
 	o, err := parse(args, progress)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil // it was given
+	}
 	if err != nil {
 		return err
 	}

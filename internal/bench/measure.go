@@ -106,7 +106,11 @@ func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error
 		return s, err
 	}
 	if side.Stop != nil {
-		defer func() { err = errors.Join(err, side.Stop()) }()
+		defer func() {
+			began := time.Now()
+			err = errors.Join(err, side.Stop())
+			s.Stop = time.Since(began).Seconds()
+		}()
 	}
 	envoy, err := envoyproc.Start(ctx, envoyproc.Options{Binary: b.o.envoy, Config: config, Concurrency: 1})
 	if err != nil {

@@ -112,12 +112,21 @@ func (b *bench) servePlumbline(ctx context.Context, dir, authorization string) (
 		ops, err = opsURL(lines)
 		return err
 	})
-	if err != nil {
+	logged := func() []byte {
 		lines, _ := os.ReadFile(log.Name())
-		return nil, errors.Join(fmt.Errorf("starting plumbline: %w\n%s", err, lines), p.stop())
+		return lines
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting plumbline: %w\n%s", err, logged()), p.stop())
+	}
+	stop := func() error {
+		if err := p.stop(); err != nil {
+			return fmt.Errorf("stopping plumbline: %w\n%s", err, logged())
+		}
+		return nil
 	}
 	return &sidecar{
-		Socket: socket, Pid: p.cmd.Process.Pid, Authorization: authorization, Stop: p.stop, ops: ops,
+		Socket: socket, Pid: p.cmd.Process.Pid, Authorization: authorization, Stop: stop, ops: ops,
 		Profile: func(ctx context.Context, seconds int) ([]byte, error) {
 			return get(ctx, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", ops, seconds))
 		},

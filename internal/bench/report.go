@@ -14,7 +14,7 @@ import (
 	"text/tabwriter"
 )
 
-// sample is what one row measured in one round, and in a report the medians over the rounds, but the worst backlog. Times are in microseconds.
+// sample is what one row measured in one round, and in a report the medians over the rounds, but the worst backlog and stop. Times are in microseconds.
 type sample struct {
 	RPS float64 `json:"rps"` // closed loop
 	// P50 and P99 are of the open loop, from when a request was due.
@@ -27,6 +27,8 @@ type sample struct {
 	// at its end that Postgres did not have, in seconds, 0 where records are not shipped.
 	StoresCPU float64 `json:"stores_cpu_us,omitempty"`
 	Backlog   float64 `json:"backlog_s,omitempty"`
+	// Stop is how long the server took to end, with its stores, in seconds: the rest of the records is shipped first.
+	Stop float64 `json:"stop_s,omitempty"`
 	// RSS is the ext_proc server's largest resident set in MiB, after all loads.
 	RSS           float64 `json:"rss_mb"`
 	ClosedP50     float64 `json:"closed_p50_us"`
@@ -87,6 +89,7 @@ func medians(all []sample) sample {
 		EnvoyCPU:      pick(func(s sample) float64 { return s.EnvoyCPU }),
 		StoresCPU:     pick(func(s sample) float64 { return s.StoresCPU }),
 		Backlog:       worst(all, func(s sample) float64 { return s.Backlog }),
+		Stop:          worst(all, func(s sample) float64 { return s.Stop }),
 		RSS:           pick(func(s sample) float64 { return s.RSS }),
 		ClosedP50:     pick(func(s sample) float64 { return s.ClosedP50 }),
 		ClosedP99:     pick(func(s sample) float64 { return s.ClosedP99 }),
@@ -160,8 +163,8 @@ func (r *report) print(out io.Writer) error {
 	}
 	for _, m := range r.Rows {
 		if m.StoresCPU > 0 {
-			fmt.Fprintf(out, "\n%s: Postgres and Redis took %.0f µs of CPU time for each request; Postgres was at most %.2f s behind at the end of a closed loop\n",
-				m.Name, m.StoresCPU, m.Backlog)
+			fmt.Fprintf(out, "\n%s: Postgres and Redis took %.0f µs of CPU time for each request; Postgres was at most %.2f s behind at the end of a closed loop; a stop took at most %.1f s\n",
+				m.Name, m.StoresCPU, m.Backlog, m.Stop)
 		}
 		if len(m.Stages) == 0 {
 			continue

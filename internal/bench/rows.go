@@ -93,21 +93,33 @@ func startProcess(cmd *exec.Cmd, out, problems io.Writer) (*process, error) {
 	return p, nil
 }
 
-// stopGrace is how long a child may take to end: one that ships its records first takes seconds on a loaded machine.
-const stopGrace = 30 * time.Second
+// stopGrace is how long a child may take to end. Plumbline takes 10 s at the most once its last exchange has ended; more is
+// for the loaded machine. quitGrace is how long it may then take to say where it hangs.
+const stopGrace, quitGrace = 30 * time.Second, 5 * time.Second
 
+// stop ends the child. One that does not end is asked where it stands, which goes to where its errors go, and killed.
 func (p *process) stop() error {
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // an error means that it has ended, and done says so
-	timer := time.NewTimer(stopGrace)
+	if p.ends(syscall.SIGTERM, stopGrace) {
+		return p.err
+	}
+	if !p.ends(syscall.SIGQUIT, quitGrace) {
+		_ = p.cmd.Process.Kill()
+		<-p.done
+	}
+	return fmt.Errorf("%s did not end within %v and had to be killed", p.cmd.Path, stopGrace)
+}
+
+// ends sends the child a signal and reports whether it ends within a time.
+func (p *process) ends(sig os.Signal, within time.Duration) bool {
+	_ = p.cmd.Process.Signal(sig) // an error means that it has ended, and done says so
+	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
 	case <-p.done:
+		return true
 	case <-timer.C:
-		_ = p.cmd.Process.Kill()
-		<-p.done
-		return fmt.Errorf("%s had to be killed", p.cmd.Path)
+		return false
 	}
-	return p.err
 }
 
 // awaitSocket returns once somebody accepts connections on a Unix socket.

@@ -24,6 +24,9 @@ const connectTimeout = 5 * time.Second
 // describedStatements bounds the descriptions that a connection keeps.
 const describedStatements = 128
 
+// closeTimeout bounds the end of a pool. The driver alone would wait 15 s for a server that does not answer.
+const closeTimeout = time.Second
+
 // Options say how Postgres is reached.
 type Options struct {
 	// URL is a connection string, postgres:// or key=value. It may hold a password: no error quotes it.
@@ -92,8 +95,19 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 	return &Pool{pool, o.Timeout}, nil
 }
 
-// Close closes the connections, once those in use are given back.
-func (p *Pool) Close() error { p.Pool.Close(); return nil }
+// Close closes the connections, once those in use are given back. It waits for that, and for a server that is still to hear
+// that a statement was broken off, for closeTimeout at the most; the rest closes by itself.
+func (p *Pool) Close() error {
+	closed := make(chan struct{})
+	go func() { p.Pool.Close(); close(closed) }()
+	timer := time.NewTimer(closeTimeout)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
+	return nil
+}
 
 // Limit bounds a call by the pool's timeout.
 func (p *Pool) Limit(ctx context.Context) (context.Context, context.CancelFunc) {
