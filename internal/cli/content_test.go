@@ -20,7 +20,7 @@ func sealedDir(t *testing.T) (dir, masterFile string) {
 	t.Helper()
 	dir = t.TempDir()
 	masterFile = filepath.Join(dir, "masters")
-	if _, talk, code := plumbline(t, nil, "audit", "key", "create", masterFile); code != 0 {
+	if _, talk, code := plumbline(t, nil, "audit", "master-key", "create", masterFile); code != 0 {
 		t.Fatal(talk)
 	}
 	masters, err := seal.ReadMasterKeys(masterFile)
@@ -144,20 +144,20 @@ func TestMasterKeyRotation(t *testing.T) {
 		}
 		return out + talk
 	}
-	run(exitFailed, "audit", "key", "create", masterFile)
+	run(exitFailed, "audit", "master-key", "create", masterFile)
 	run(exitDone, "audit", "erase", "--subject", "ben", "--reason", "asked")
-	run(exitDone, "audit", "key", "rotate")
-	if said := run(exitFailed, "audit", "key", "prune"); !strings.Contains(said, "still wraps 1 keys") {
+	run(exitDone, "audit", "master-key", "rotate")
+	if said := run(exitFailed, "audit", "master-key", "prune"); !strings.Contains(said, "still wraps 1 keys") {
 		t.Error(said)
 	}
-	if said := run(exitDone, "audit", "key", "rewrap"); !strings.Contains(said, "1 keys are wrapped anew") {
+	if said := run(exitDone, "audit", "master-key", "rewrap"); !strings.Contains(said, "1 keys are wrapped anew") {
 		t.Error(said)
 	}
-	if said := run(exitDone, "audit", "key", "rewrap"); !strings.Contains(said, "0 keys are wrapped anew") {
+	if said := run(exitDone, "audit", "master-key", "rewrap"); !strings.Contains(said, "0 keys are wrapped anew") {
 		t.Error(said)
 	}
-	run(exitDone, "audit", "key", "prune")
-	if said := run(exitDone, "audit", "key", "list"); strings.Count(said, "mk-") != 1 || !strings.Contains(said, "true     true     1") {
+	run(exitDone, "audit", "master-key", "prune")
+	if said := run(exitDone, "audit", "master-key", "list"); strings.Count(said, "mk-") != 1 || !strings.Contains(said, "true     true     1") {
 		t.Error(said)
 	}
 	if out := run(exitDone, "audit", "reveal", "exchange-of-ann", "--reason", "a check"); !strings.Contains(out, "The weather") {

@@ -13,9 +13,12 @@ import (
 
 // inFilesAlone are the sessions that say the same with Postgres only by chance, each with its reason.
 var inFilesAlone = map[string]string{
-	"audit":    "reads the files of records that were seeded",
-	"replay":   "reads the files of records that were seeded",
-	"settings": "shows the configuration itself",
+	"audit":        "reads the files of records that were seeded",
+	"replay":       "reads the files of records that were seeded",
+	"settings":     "shows the configuration itself",
+	"audit_verify": "the records are in files, and so are their checkpoints",
+	"export":       "the records are in files",
+	"jobs":         "the jobs are in a file; TestJobsOnPostgres has the same session",
 }
 
 // TestSessionsOnPostgres: what a person types does the same, to the letter, with the control data in Postgres.

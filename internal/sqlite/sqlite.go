@@ -130,6 +130,7 @@ func dsn(path string, o Options) string {
 	if o.ReadOnly {
 		q.Set("mode", "ro")
 	} else {
+		q.Set("mode", "rw") // Open has made it: a connection that comes later must not make one where the file is gone
 		q.Set("_txlock", "immediate")
 		q.Set("_journal_mode", "WAL")
 		q.Set("_synchronous", string(synchronous(o)))
