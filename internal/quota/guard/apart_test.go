@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"errors"
 	"strconv"
 	"testing"
 	"time"
@@ -54,5 +55,33 @@ func TestLateAnswerLowersNoHold(t *testing.T) {
 		if h, known := g.find("a"); !known || h.amounts.OutputTokens != 80 || h.shared.OutputTokens != 80 {
 			t.Errorf("to %d: %+v", to, h)
 		}
+	}
+}
+
+// TestUseOfAWindowThatIsOver takes nothing from the share of the next.
+func TestUseOfAWindowThatIsOver(t *testing.T) {
+	hour := limit("tokens", quota.DimensionTokens, 100)
+	hour.Window = quota.WindowHour
+	w := newWorld(t, 1, hour)
+	w.finish(t, 0, w.admit(t, 0, "before", 80), 80)
+	w.admit(t, 0, "learns", 0)
+	w.clock.add(time.Hour)
+	w.away()
+	if _, err := w.reserve(t, 0, "after", 80, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRefusalTellsWhatIsUsed, also where nothing was admitted since others used it.
+func TestRefusalTellsWhatIsUsed(t *testing.T) {
+	w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 100))
+	w.finish(t, 0, w.admit(t, 0, "before", 90), 90)
+	var exhausted *quota.ExhaustedError
+	if _, err := w.reserve(t, 1, "refused", 20, 0); !errors.As(err, &exhausted) {
+		t.Fatal(err)
+	}
+	w.away()
+	if _, err := w.reserve(t, 1, "above", 6, 0); !errors.As(err, &exhausted) || exhausted.Standing.Used != 45 {
+		t.Errorf("above half of what is left: %v", err)
 	}
 }
