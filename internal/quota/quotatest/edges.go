@@ -126,6 +126,10 @@ func minuteBucketByBucket(t *testing.T, f *fixture) {
 	}
 	f.bucketAt(10_000)
 	agree("much later", 10_000)
+	f.mustReserve(t, "last", limits, quota.Amounts{Requests: 2})
+	counts[10_000] = 2
+	f.bucketAt(10_012)
+	agree("when the newest is the oldest, and nothing came between", 10_012)
 }
 
 // manyLimits has a call count under a thousand limits, and one counter's subject under two thousand: more than what can be

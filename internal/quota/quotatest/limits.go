@@ -308,6 +308,9 @@ func nothingAlwaysFits(t *testing.T, f *fixture) {
 	f.mustReserve(t, "a", before, tokens(0, 5))
 	lowered := compile(t, limit("output", quota.DimensionOutputTokens, quota.WindowDay, 1))
 	f.mustReserve(t, "b", lowered, tokens(100, 0))
+	if _, err := f.ledger.Extend(context.Background(), "b", tokens(200, 0)); err != nil {
+		t.Errorf("more of what has room: %v", err)
+	}
 }
 
 func subjectsDoNotMeet(t *testing.T, f *fixture) {

@@ -116,3 +116,46 @@ func TestEpochOpens(t *testing.T) {
 		}
 	}
 }
+
+// TestEpochOpensInTime although a book whose replica is there is not back.
+func TestEpochOpensInTime(t *testing.T) {
+	one, server, now := onClock(t)
+	o := on(server, "slow")
+	o.Now = func() time.Time { return *now }
+	slow := open(t, o)
+	e, err := one.BeginEpoch(ctx, one.Epoch().ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one.Adopt(e)
+	if err := one.BookDone(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, at := range []time.Duration{0, redis.RebuildTime / 2, redis.RebuildTime - time.Microsecond, redis.RebuildTime} {
+		*now = noon.Add(at)
+		beat(t, one)
+		if p, books := beat(t, slow); p.Epoch.Rebuilding != (at < redis.RebuildTime) || len(books) != 2 {
+			t.Errorf("after %v: %+v", at, p)
+		}
+	}
+}
+
+// TestKnownBookKeepsItsLease when an epoch begins that waits for it: its replica may be gone.
+func TestKnownBookKeepsItsLease(t *testing.T) {
+	one, server, now := onClock(t)
+	o := on(server, "two")
+	o.Now = func() time.Time { return *now }
+	beat(t, open(t, o))
+	*now = now.Add(20 * time.Second)
+	if _, err := one.BeginEpoch(ctx, one.Epoch().ID, "two", "three"); err != nil {
+		t.Fatal(err)
+	}
+	*now = noon.Add(29 * time.Second)
+	if _, books := beat(t, one); !cmp.Equal(books, []string{"one", "three", "two"}) {
+		t.Errorf("while it has one: %v", books)
+	}
+	*now = noon.Add(31 * time.Second)
+	if _, books := beat(t, one); !cmp.Equal(books, []string{"one", "three"}) {
+		t.Errorf("when its lease has ended: %v", books)
+	}
+}

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -72,12 +73,58 @@ func TestSweepLeavesWhatWasTouched(t *testing.T) {
 	if _, err := l.Extend(ctx, "a", quota.Amounts{}); err != nil {
 		t.Errorf("Extend: %v", err)
 	}
-	now = now.Add(time.Minute) // its lease ended half a minute ago, which is not before an earlier time
-	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(-45*time.Second)); err != nil || len(s.ids) != 0 {
-		t.Errorf("resolved %v, %v", s.ids, err)
+	now = now.Add(time.Minute) // its lease ended half a minute ago, which is before neither that time nor an earlier one
+	for _, ago := range []time.Duration{45 * time.Second, 30 * time.Second} {
+		if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now.Add(-ago)); err != nil || len(s.ids) != 0 {
+			t.Errorf("before %v ago: resolved %v, %v", ago, s.ids, err)
+		}
 	}
 	if err := s.expire(ctx, l.within.Load(), []string{"/a"}, now); err != nil || len(s.ids) != 1 {
 		t.Errorf("resolved %v, %v, want it", s.ids, err)
+	}
+}
+
+// What is listed for a sweep has ended, by the server's clock, and is no more than was asked for.
+func TestDueIsWhatEnded(t *testing.T) {
+	now := time.Date(2026, 3, 11, 12, 0, 0, 0, time.UTC)
+	l := bound(t, Options{Now: func() time.Time { return now }})
+	ctx := context.Background()
+	for _, id := range []string{"a", "b", "c"} {
+		if _, err := l.Reserve(ctx, quota.Request{ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n := l.within.Load()
+	began := now
+	for _, tt := range []struct {
+		at, before time.Duration
+		most, want int
+	}{
+		{at: l.lease, before: time.Hour, most: 3, want: 0},
+		{at: l.lease + time.Microsecond, before: time.Hour, most: 3, want: 3},
+		{at: l.lease + time.Microsecond, before: time.Hour, most: 2, want: 2},
+		{at: time.Hour, before: l.lease, most: 3, want: 0},
+		{at: time.Hour, before: l.lease + time.Microsecond, most: 3, want: 3},
+	} {
+		now = began.Add(tt.at)
+		a, err := l.run(ctx, &l.scripts.due, l.keys(n, nil, n.live),
+			n.epoch.ID, l.clock.argument(), began.Add(tt.before).UnixMicro(), tt.most)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.texts(); len(got) != tt.want {
+			t.Errorf("%+v: %v", tt, got)
+		}
+	}
+}
+
+// An epoch that ends while its state is read is not mistaken for the next.
+func TestStateIsOfOneEpoch(t *testing.T) {
+	l := bound(t, Options{})
+	n := l.within.Load()
+	keys := []string{l.epochKey(), l.stateKey(), l.booksKey(), n.live, n.expired, n.marks}
+	if _, err := l.run(context.Background(), &l.scripts.state, keys, "gone", l.clock.argument()); !errors.Is(err, ErrEpoch) {
+		t.Errorf("state of an epoch that is gone: %v, want ErrEpoch", err)
 	}
 }
 

@@ -62,6 +62,16 @@ func call(t testing.TB, l *redis.Ledger, id string, limits *quota.LimitSet, outp
 	settle(t, l, id, output)
 }
 
+// wantNoMore checks that a call finds no more room than limitsOn leaves when so much is used.
+func wantNoMore(t testing.TB, l *redis.Ledger, limits *quota.LimitSet, used int64) {
+	t.Helper()
+	_, err := l.Reserve(ctx, quota.Request{ID: "more", Subject: ann, Limits: limits, Amounts: quota.Amounts{OutputTokens: 1001 - used}})
+	var refused *quota.ExhaustedError
+	if !errors.As(err, &refused) {
+		t.Errorf("one token more than is left of a thousand when %d are used: %v", used, err)
+	}
+}
+
 // doubles is a text of numbers as scripts keep them.
 func doubles(values ...float64) string {
 	var b []byte
@@ -161,6 +171,15 @@ func TestLostAccountsAreCountedAgain(t *testing.T) {
 				t.Errorf("what counts no more is counted: %v", keys)
 			}
 		})
+		t.Run(string(w)+"/voided", func(t *testing.T) {
+			l, server, _ := made(t)
+			if err := l.Void(ctx, "a"); err != nil {
+				t.Fatal(err)
+			}
+			if keys := server.Do(t, "keys", "*:a:*").([]any); len(keys) != 0 {
+				t.Errorf("nothing is counted: %v", keys)
+			}
+		})
 		t.Run(string(w)+"/nothing below nothing", func(t *testing.T) {
 			l, _, now := made(t)
 			if _, err := l.Reserve(ctx, quota.Request{ID: "b", Subject: ann, Limits: limits, Amounts: quota.Amounts{OutputTokens: 10}}); err != nil {
@@ -256,36 +275,6 @@ func TestWindowsLingerForAnHour(t *testing.T) {
 	}
 }
 
-// TestMinuteOutlivesOthers: what is taken out of an account moves what stays, with its buckets, and a minute stays for as long
-// as one of them counts.
-func TestMinuteOutlivesOthers(t *testing.T) {
-	l, server, now := onClock(t)
-	minute := limitsOn(t, quota.WindowMinute)
-	call(t, l, "hour", limitsOn(t, quota.WindowHour, quota.WindowMinute), 5)
-	*now = noon.Add(2*time.Hour + time.Second)
-	for i, at := range []int{1, 7, 22} {
-		*now = noon.Add(2*time.Hour + time.Duration(at)*time.Second)
-		call(t, l, fmt.Sprint("minute ", i), minute, 100)
-	}
-	call(t, l, "day", limitsOn(t, quota.WindowDay), 1) // the hour goes
-	if n := size(t, server); n != 2 {
-		t.Fatalf("%d counters", n)
-	}
-	for at, want := range map[int]int64{64: 300, 65: 200, 70: 100, 84: 100} {
-		*now = noon.Add(2*time.Hour + time.Duration(at)*time.Second)
-		wantUsed(t, l, minute, want, want)
-	}
-	*now = noon.Add(2*time.Hour + 80*time.Second) // its last bucket is the oldest of the minute
-	call(t, l, "week", limitsOn(t, quota.WindowWeek), 1)
-	wantUsed(t, l, minute, 100, 100)
-	call(t, l, "the rest", minute, 900)
-	*now = noon.Add(3 * time.Hour)
-	call(t, l, "month", limitsOn(t, quota.WindowMonth), 1)
-	if n := size(t, server); n != 3 {
-		t.Errorf("%d counters, want those of a day, a week and a month", n)
-	}
-}
-
 // TestAccountsAreKeptForAsLongAsTheyCount, and not for ever.
 func TestAccountsAreKeptForAsLongAsTheyCount(t *testing.T) {
 	server := redisproc.Start(t)
@@ -312,6 +301,9 @@ func TestAccountsAreKeptForAsLongAsTheyCount(t *testing.T) {
 	reserve(t, l, "live", none)
 	reserve(t, l, "extended", none)
 	reserve(t, l, "touched", none)
+	for _, id := range []string{"extended", "touched"} { // weeks later
+		server.Do(t, "pexpire", key(t, server, "*:r:"+id), 60_000)
+	}
 	if _, err := l.Extend(ctx, "extended", quota.Amounts{OutputTokens: 200}); err != nil {
 		t.Fatal(err)
 	}
@@ -353,9 +345,13 @@ func TestPostingsBelowNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 				wantUsed(t, l, limits, want[i], want[i])
+				wantNoMore(t, l, limits, want[i])
 			}
 			call(t, l, "all", limits, 1000)
 			wantUsed(t, l, limits, 1000, 1000)
+			*now = noon.Add(quota.Buckets * quota.BucketLength) // the old one has left the minute
+			wantUsed(t, l, limits, 1000, 1000)
+			wantNoMore(t, l, limits, 1000)
 		})
 	}
 }
@@ -378,11 +374,12 @@ func TestPostingsThatAreOver(t *testing.T) {
 		}
 	}
 	post(over)
+	post(posting(minute, noon, b, 0)) // nothing
 	for _, bucket := range []int64{b - quota.Buckets, b + 1} {
 		post(posting(minute, noon, bucket, 7))
 	}
 	if keys := server.Do(t, "keys", "*:a:*").([]any); len(keys) != 0 {
-		t.Errorf("what is over is counted: %v", keys)
+		t.Errorf("what is over, or nothing, is counted: %v", keys)
 	}
 	wantUsed(t, l, minute, 0, 0)
 	if keys, err := l.Standings(ctx, ann, hour, noon.Add(-time.Hour)); err != nil || keys[0].Used != 0 {
@@ -410,23 +407,5 @@ func TestPostingsThatAreOver(t *testing.T) {
 	post(posting(limitsOn(t, quota.WindowMonth), *now, 0, 1))
 	if n := size(t, server); n != 1 {
 		t.Errorf("%d counters, want that of the month", n)
-	}
-}
-
-// TestBucketThatIsFull stops at the largest count that doubles keep, and can be read.
-func TestBucketThatIsFull(t *testing.T) {
-	l, _, now := onClock(t)
-	limits := limitsOn(t, quota.WindowMinute)
-	call(t, l, "old", limits, 1)
-	*now = now.Add(10 * time.Second)
-	call(t, l, "new", limits, 1)
-	for i := range int64(2) {
-		if err := l.Post(ctx, i, i+1, posting(limits, *now, quota.Bucket(noon), quota.MaxValue-10)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	wantUsed(t, l, limits, quota.MaxValue, quota.MaxValue)
-	if _, err := l.Reserve(ctx, quota.Request{ID: "a", Subject: ann, Limits: limits, Amounts: quota.Amounts{OutputTokens: 1}}); err == nil {
-		t.Error("admitted")
 	}
 }
