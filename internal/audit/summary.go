@@ -20,16 +20,21 @@ type Summary struct {
 	isPlain    bool // all texts are printable ASCII
 }
 
-// summaryOf is the summary of a record that had to be decoded.
-func summaryOf(c columns) Summary {
-	s := Summary{
+// summarizeDecoded reads what Summarize leaves to Decode. ok is false for what is no record.
+func summarizeDecoded(canonical []byte) (s Summary, ok bool) {
+	rec, err := Decode(canonical)
+	if err != nil {
+		return s, false
+	}
+	c := columnsOf(rec)
+	s = Summary{
 		Kind: []byte(c.kind), Exchange: []byte(c.exchange), User: []byte(c.user), Team: []byte(c.team), App: []byte(c.app),
 		Action: []byte(c.action), Reason: []byte(c.reason), Model: []byte(c.model), Time: c.time, hasSettled: c.settled[0].Valid,
 	}
 	for i, n := range c.settled {
 		s.settled[i] = n.Int64
 	}
-	return s
+	return s, true
 }
 
 // texts are in the order of the columns.

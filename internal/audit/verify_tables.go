@@ -225,11 +225,9 @@ func (s *stored) check(ctx context.Context, tx *sql.Tx, writer string) (said Sum
 	if ok && s.says(&said) {
 		return said, "", nil
 	}
-	rec, err := Decode(s.canonical)
-	if err != nil {
+	if said, ok = summarizeDecoded(s.canonical); !ok {
 		return said, "its record cannot be read", nil
 	}
-	said = summaryOf(columnsOf(rec))
 	same := s.says(&said)
 	if same && !said.plain() {
 		if same, err = s.hasLengths(ctx, tx, &said); err != nil {
