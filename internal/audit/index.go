@@ -123,39 +123,3 @@ const (
 		WHEN EXISTS (SELECT 1 FROM entries AS e WHERE ` + unindexed + ` AND e.time < ?) THEN 9223372036854775807
 		ELSE coalesce((SELECT last FROM spans WHERE earliest < ? ORDER BY last DESC LIMIT 1), 0) END`
 )
-
-// indexProblem is something that can be wrong with an index, and the statement that finds the first entry concerned.
-type indexProblem struct{ problem, statement string }
-
-// indexGaps find entries, of a range of ids, that an index does not hold as they are.
-var indexGaps = []indexProblem{
-	{"its step is recorded twice, or the index of exchanges does not hold it", `SELECT min(e.id) FROM entries AS e
-		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.exchange <> ''
-		AND NOT EXISTS (SELECT 1 FROM by_exchange AS x WHERE x.exchange = e.exchange AND x.kind = e.kind AND x.entry = e.id)`},
-	{"the index of persons does not hold it", `SELECT min(e.id) FROM entries AS e
-		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.user <> ''
-		AND NOT EXISTS (SELECT 1 FROM by_user AS u WHERE u.user = e.user AND u.entry = e.id)`},
-	{"the index of times does not hold it", `SELECT min(e.id) FROM entries AS e
-		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `)
-		AND NOT EXISTS (SELECT 1 FROM spans AS s WHERE s.last = (SELECT min(last) FROM spans WHERE last >= e.id)
-			AND s.first <= e.id AND s.earliest <= e.time AND s.latest >= e.time
-			AND (e.admitted IS NULL OR s.admitted >= e.admitted))`},
-	{"the index of charges does not hold it", `SELECT min(e.id) FROM entries AS e
-		WHERE e.id > @from AND e.id <= @to AND NOT (` + unindexed + `) AND e.admitted IS NOT NULL
-		AND NOT EXISTS (SELECT 1 FROM charges AS c WHERE c.entry = e.id AND c.admitted = e.admitted AND c.exchange = e.exchange
-			AND (c.user, c.team, c.app, c.model) = (e.user, e.team, e.app, e.model)
-			AND (c.requests, c.input_tokens, c.output_tokens, c.cost) = (e.requests, e.input_tokens, e.output_tokens, e.cost))`},
-}
-
-// indexSurplus finds what an index holds and no entry does. Changes and charges stay when their entries are let go of.
-var indexSurplus = []indexProblem{
-	{"the index of exchanges holds it under another one", `SELECT min(x.entry) FROM by_exchange AS x
-		WHERE x.entry > (SELECT value FROM state WHERE name = 'released')
-			AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = x.entry AND e.exchange = x.exchange AND e.kind = x.kind
-			AND NOT (` + unindexed + `))`},
-	{"the index of persons holds it under another one", `SELECT min(u.entry) FROM by_user AS u
-		WHERE NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = u.entry AND e.user = u.user AND NOT (` + unindexed + `))`},
-	{"the index of charges holds another charge", `SELECT min(c.entry) FROM charges AS c
-		WHERE c.entry > (SELECT value FROM state WHERE name = 'released')
-			AND NOT EXISTS (SELECT 1 FROM entries AS e WHERE e.id = c.entry AND e.admitted = c.admitted AND NOT (` + unindexed + `))`},
-}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"strconv"
 	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
 )
 
 // Summary is what the columns beside a record say, read from its canonical bytes without decoding all of them: whoever
@@ -15,6 +17,60 @@ type Summary struct {
 	// settled are the numbers of an outcome's settlement, if it has one: admitted, requests, tokens in and out, cost.
 	settled    [5]int64
 	hasSettled bool
+	isPlain    bool // all texts are printable ASCII
+}
+
+// summarizeDecoded reads what Summarize leaves to Decode. ok is false for what is no record.
+func summarizeDecoded(canonical []byte) (s Summary, ok bool) {
+	rec, err := Decode(canonical)
+	if err != nil {
+		return s, false
+	}
+	c := columnsOf(rec)
+	s = Summary{
+		Kind: []byte(c.kind), Exchange: []byte(c.exchange), User: []byte(c.user), Team: []byte(c.team), App: []byte(c.app),
+		Action: []byte(c.action), Reason: []byte(c.reason), Model: []byte(c.model), Time: c.time, hasSettled: c.settled[0].Valid,
+	}
+	for i, n := range c.settled {
+		s.settled[i] = n.Int64
+	}
+	return s, true
+}
+
+// texts are in the order of the columns.
+func (s *Summary) texts() [8][]byte {
+	return [...][]byte{s.Kind, s.Exchange, s.User, s.Team, s.App, s.Action, s.Reason, s.Model}
+}
+
+// plain reports whether no text holds what parts texts in a line, as none does that Summarize read.
+func (s *Summary) plain() bool {
+	if s.isPlain {
+		return true
+	}
+	for _, text := range s.texts() {
+		if bytes.ContainsAny(text, string([]byte{fieldEnd, lineEnd})) {
+			return false
+		}
+	}
+	return true
+}
+
+// settles reports whether it is of an outcome with a settlement: only those stand in columns.
+func (s *Summary) settles() bool { return s.hasSettled && string(s.Kind) == string(core.RecordOutcome) }
+
+// appendLine appends what the columns beside a record say, as one text. See columnsAsLine.
+func (s *Summary) appendLine(b []byte) []byte {
+	for _, text := range s.texts() {
+		b = append(append(b, text...), fieldEnd)
+	}
+	b = strconv.AppendInt(b, s.Time, 10)
+	if !s.settles() {
+		return b
+	}
+	for _, n := range s.settled {
+		b = strconv.AppendInt(append(b, fieldEnd), n, 10)
+	}
+	return b
 }
 
 // Summarize reads canonical bytes as Canonical writes them where nothing had to be escaped. ok is false for all others,
@@ -50,7 +106,8 @@ func Summarize(canonical []byte) (s Summary, ok bool) {
 			sc.skip()
 		}
 	})
-	return s, !sc.bad && sc.at == len(canonical)
+	s.isPlain = !sc.bad && sc.at == len(canonical)
+	return s, s.isPlain
 }
 
 func (s *scanner) principal(out *Summary, name []byte) {
@@ -119,8 +176,10 @@ func (s *scanner) members(fn func(name []byte)) {
 	}
 	for !s.bad {
 		name := s.text()
-		if bytes.ContainsFunc(name, func(r rune) bool { return r >= 'A' && r <= 'Z' }) { // Decode takes such names for others
-			s.bad = true
+		for _, c := range name {
+			if c >= 'A' && c <= 'Z' { // Decode takes such names for others
+				s.bad = true
+			}
 		}
 		if !s.take(':') {
 			return

@@ -2,8 +2,6 @@ package audit
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 )
 
@@ -52,6 +50,11 @@ func (r *Reader) Leaves(ctx context.Context, visit Visit) (seen Walked, err erro
 	if seen.Released, err = r.releasedOfAll(ctx); err != nil {
 		return seen, err
 	}
+	indexes, err := r.checkIndexes(ctx)
+	if err != nil {
+		return seen, err
+	}
+	defer indexes.stop()
 	see := func(writer string, seq uint64, leaf [32]byte) error {
 		last[writer] = seq
 		seen.Records++
@@ -62,17 +65,14 @@ func (r *Reader) Leaves(ctx context.Context, visit Visit) (seen Walked, err erro
 		return visit(writer, seq, leaf)
 	}
 	for more := true; more; {
-		if from, err = r.walkTables(ctx, from, last, see); err != nil {
-			return seen, err
-		}
-		if err := r.verifyIndexes(ctx, indexSurplus); err != nil {
+		if from, err = r.walkTables(ctx, from, last, indexes, see); err != nil {
 			return seen, err
 		}
 		if more, err = r.walkJournal(ctx, from, last, see); err != nil {
 			return seen, err
 		}
 	}
-	return seen, nil
+	return seen, indexes.end(ctx, from)
 }
 
 // walkJournal goes through the entries that the tables do not hold yet. more reports that the tables hold others by now.
@@ -131,25 +131,4 @@ func (r *Reader) releasedOf(ctx context.Context, writer string) (seq uint64, err
 		return 0, fmt.Errorf("audit: verifying: %w", err)
 	}
 	return seq, nil
-}
-
-// verifyIndexes returns the first entry with one of the problems as a *BadEntryError.
-func (r *Reader) verifyIndexes(ctx context.Context, problems []indexProblem, args ...any) error {
-	for _, p := range problems {
-		var first sql.NullInt64
-		if err := r.db.QueryRowContext(ctx, p.statement, args...).Scan(&first); err != nil {
-			return fmt.Errorf("audit: verifying: %w", err)
-		}
-		if !first.Valid {
-			continue
-		}
-		bad := &BadEntryError{Position: Position(first.Int64), Problem: p.problem}
-		err := r.db.QueryRowContext(ctx, "SELECT w.name, e.seq FROM entries AS e JOIN writers AS w ON w.id = e.writer WHERE e.id = ?",
-			first.Int64).Scan(&bad.Writer, &bad.Seq)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("audit: verifying: %w", err)
-		}
-		return bad
-	}
-	return nil
 }

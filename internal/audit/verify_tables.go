@@ -4,19 +4,19 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
-
-	"github.com/plumbline/plumbline/internal/core"
 )
 
-// page is some entries that were checked one by one, and against the indexes.
+// page is some entries that were checked one by one, and what they say that the indexes must hold.
 type page struct {
 	entries []checked
-	// index is what is wrong with the indexes of these entries, told after what is wrong with the entries themselves.
-	index error
-	err   error
+	indexes indexSums
+	differ  bool // an index does not hold one of them, or may not
+	err     error
 }
 
 // checked is an entry without what it says.
@@ -33,12 +33,12 @@ type checked struct {
 
 // walkTables goes through the entries after a position and gives that of the last. Pages are read and checked on all cores,
 // a few ahead, and gone through in order. One long read would keep the writer from starting its WAL over.
-func (r *Reader) walkTables(ctx context.Context, after Position, last map[string]uint64, see Visit) (Position, error) {
+func (r *Reader) walkTables(ctx context.Context, after Position, last map[string]uint64, indexes *indexCheck, see Visit) (Position, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var readers sync.WaitGroup
 	defer readers.Wait()
 	defer cancel()
-	pages := r.readAhead(ctx, after, &readers)
+	pages := r.readAhead(ctx, after, indexes, &readers)
 	for next := range pages {
 		p := <-next
 		if p.err != nil {
@@ -54,15 +54,14 @@ func (r *Reader) walkTables(ctx context.Context, after Position, last map[string
 			}
 			after = e.position
 		}
-		if p.index != nil {
-			return after, p.index
-		}
+		indexes.entries.join(&p.indexes)
+		indexes.differ = indexes.differ || p.differ
 	}
 	return after, ctx.Err()
 }
 
 // readAhead reads the pages after a position, each of which it gives as soon as its reading has begun, in order.
-func (r *Reader) readAhead(ctx context.Context, after Position, readers *sync.WaitGroup) <-chan chan page {
+func (r *Reader) readAhead(ctx context.Context, after Position, indexes *indexCheck, readers *sync.WaitGroup) <-chan chan page {
 	pages := make(chan chan page, runtime.GOMAXPROCS(0)-1)
 	readers.Go(func() {
 		defer close(pages)
@@ -85,7 +84,7 @@ func (r *Reader) readAhead(ctx context.Context, after Position, readers *sync.Wa
 			}
 			// Not beyond what is there now: what comes in while a page is read belongs to the one after it.
 			start, end := first-1, min(first-1+maxLimit, last)
-			readers.Go(func() { next <- r.readPage(ctx, start, end) })
+			readers.Go(func() { next <- r.readPage(ctx, start, end, indexes) })
 			from = end
 		}
 	})
@@ -99,43 +98,87 @@ func (r *Reader) nextEntries(ctx context.Context, after Position) (first, last P
 	return first, last, err
 }
 
-// readPage reads and checks the entries after a position and up to another.
-func (r *Reader) readPage(ctx context.Context, from, to Position) (p page) {
-	if p.entries, p.err = r.readChecked(ctx, from, to); p.err != nil || len(p.entries) == 0 {
+// readPage reads and checks the entries after a position and up to another, as they are at one moment.
+func (r *Reader) readPage(ctx context.Context, from, to Position, indexes *indexCheck) (p page) {
+	tx, err := r.db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return page{err: err}
+	}
+	defer func() { _ = tx.Rollback() }() // nothing was written
+	x := indexer{check: indexes}
+	if x.spans, p.err = readSpans(ctx, tx, from, to); p.err != nil {
 		return p
 	}
-	last := p.entries[len(p.entries)-1].position
-	p.index = r.verifyIndexes(ctx, indexGaps, sql.Named("from", from), sql.Named("to", last))
+	p.entries, p.err = readChecked(ctx, tx, from, to, &x)
+	p.indexes, p.differ = x.sums, x.differ
 	return p
 }
 
-func (r *Reader) readChecked(ctx context.Context, from, to Position) ([]checked, error) {
-	const query = `SELECT e.id, coalesce(w.name, ''), e.seq, e.leaf, e.time, e.kind, e.exchange, e.user, e.team, e.app, e.action,
-		e.reason, e.model, e.admitted, e.requests, e.input_tokens, e.output_tokens, e.cost, e.record,
-		coalesce(w.released, 0), (SELECT value FROM state WHERE name = 'released')
-		FROM entries AS e LEFT JOIN writers AS w ON w.id = e.writer WHERE e.id > ? AND e.id <= ? ORDER BY e.id`
-	rows, err := r.db.QueryContext(ctx, query, from, to)
+func readChecked(ctx context.Context, tx *sql.Tx, from, to Position, x *indexer) ([]checked, error) {
+	var released Position
+	if err := tx.QueryRowContext(ctx, "SELECT value FROM state WHERE name = 'released'").Scan(&released); err != nil {
+		return nil, err
+	}
+	// All columns but the record in one: each would cost as much as the hash of it.
+	const query = `SELECT id, writer, seq, leaf, ` + columnsAsLine + `, record FROM entries WHERE id > ? AND id <= ? ORDER BY id`
+	rows, err := tx.QueryContext(ctx, query, from, to)
 	if err != nil {
 		return nil, err
 	}
 	defer rows.Close()
-	entries := make([]checked, 0, to-from)
-	writer := ""
+	var (
+		entries = make([]checked, 0, to-from)
+		writers = writerCache{tx: tx}
+		s       stored
+	)
 	for rows.Next() {
-		var s stored
-		if err := s.scan(rows); err != nil {
+		if err := rows.Scan(&s.position, &s.writer, &s.seq, &s.leaf, &s.line, &s.canonical); err != nil {
 			return nil, err
 		}
-		if string(s.writer) != writer {
-			writer = string(s.writer)
+		w, err := writers.of(ctx, s.writer)
+		if err != nil {
+			return nil, err
 		}
-		e := checked{position: s.position, writer: writer, seq: s.seq, releasedSeq: s.releasedSeq, released: s.released}
-		if e.problem = s.problem(writer); e.problem == "" {
+		e := checked{position: s.position, writer: w.name, seq: s.seq, releasedSeq: w.released, released: released}
+		said, problem, err := s.check(ctx, tx, w.name)
+		if err != nil {
+			return nil, err
+		}
+		if e.problem = problem; problem == "" {
 			e.leaf = [32]byte(s.leaf)
+			x.add(s.position, &said)
 		}
 		entries = append(entries, e)
 	}
 	return entries, rows.Err()
+}
+
+// writerCache knows the writers of a page.
+type writerCache struct {
+	tx    *sql.Tx
+	known map[int64]writerRow
+}
+
+// writerRow is a writer, without a name where there is none.
+type writerRow struct {
+	name     string
+	released uint64
+}
+
+func (c *writerCache) of(ctx context.Context, id int64) (w writerRow, err error) {
+	w, ok := c.known[id]
+	if ok {
+		return w, nil
+	}
+	err = c.tx.QueryRowContext(ctx, "SELECT name, released FROM writers WHERE id = ?", id).Scan(&w.name, &w.released)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return w, err
+	}
+	if c.known == nil {
+		c.known = map[int64]writerRow{}
+	}
+	c.known[id] = w
+	return w, nil
 }
 
 // follows says what is wrong with the entry after the one of its writer with number last, or nothing.
@@ -153,68 +196,68 @@ func (e *checked) follows(last uint64) string {
 	return e.problem
 }
 
-// stored is an entry with its columns as they are. Its bytes are the driver's, up to the next one.
+// stored is an entry as the table has it. Its bytes are the driver's, up to the next one.
 type stored struct {
-	position Position
-	writer   sql.RawBytes
-	seq      uint64
-	leaf     sql.RawBytes
-	time     int64
-	// kind, exchange, user, team, app, action, reason, model
-	texts     [8]sql.RawBytes
-	settled   [5]sql.NullInt64
+	position  Position
+	writer    int64
+	seq       uint64
+	leaf      sql.RawBytes
+	line      sql.RawBytes // see columnsAsLine
 	canonical sql.RawBytes
-	// What was let go of: numbers of the writer up to the one may be gone, and entries up to the other.
-	releasedSeq uint64
-	released    Position
+	want      []byte // what the line must be; kept for its room
 }
 
-func (s *stored) scan(rows *sql.Rows) error {
-	t, n := &s.texts, &s.settled
-	return rows.Scan(&s.position, &s.writer, &s.seq, &s.leaf, &s.time, &t[0], &t[1], &t[2], &t[3], &t[4], &t[5], &t[6], &t[7],
-		&n[0], &n[1], &n[2], &n[3], &n[4], &s.canonical, &s.releasedSeq, &s.released)
-}
+// columnsAsLine are the columns beside a record as one text. They are those of Summary.appendLine if and only if the text is
+// the same, since no text of a summary holds a fieldEnd; of others, lengths have to be compared too.
+const (
+	columnsAsLine = `concat_ws(char(31), kind, exchange, user, team, app, action, reason, model, time,
+		admitted, requests, input_tokens, output_tokens, cost)`
+	lengthsAsLine = `concat_ws(char(31), octet_length(kind), octet_length(exchange), octet_length(user), octet_length(team),
+		octet_length(app), octet_length(action), octet_length(reason), octet_length(model))`
+)
 
-// problem says what is wrong with the entry by itself, or nothing.
-func (s *stored) problem(writer string) string {
+// check gives what the entry says, or what is wrong with it by itself.
+func (s *stored) check(ctx context.Context, tx *sql.Tx, writer string) (said Summary, problem string, err error) {
 	if leaf := LeafHash(s.canonical, writer, s.seq); !bytes.Equal(leaf[:], s.leaf) {
-		return "its hash is not that of its record"
+		return said, "its hash is not that of its record", nil
 	}
-	if short, ok := Summarize(s.canonical); ok && s.saysShort(&short) {
-		return ""
+	said, ok := Summarize(s.canonical)
+	if ok && s.says(&said) {
+		return said, "", nil
 	}
-	rec, err := Decode(s.canonical)
+	if said, ok = summarizeDecoded(s.canonical); !ok {
+		return said, "its record cannot be read", nil
+	}
+	same := s.says(&said)
+	if same && !said.plain() {
+		if same, err = s.hasLengths(ctx, tx, &said); err != nil {
+			return said, "", err
+		}
+	}
+	if !same {
+		return said, "its columns do not say what its record says", nil
+	}
+	return said, "", nil
+}
+
+func (s *stored) says(said *Summary) bool {
+	s.want = said.appendLine(s.want[:0])
+	return bytes.Equal(s.want, s.line)
+}
+
+// hasLengths reports whether the columns are as long as what they should say.
+func (s *stored) hasLengths(ctx context.Context, tx *sql.Tx, said *Summary) (bool, error) {
+	var lengths []byte
+	err := tx.QueryRowContext(ctx, "SELECT "+lengthsAsLine+" FROM entries WHERE id = ?", s.position).Scan(&lengths)
 	if err != nil {
-		return "its record cannot be read"
+		return false, err
 	}
-	if !s.says(columnsOf(rec)) {
-		return "its columns do not say what its record says"
-	}
-	return ""
-}
-
-// saysShort reports whether the columns are those of a summary.
-func (s *stored) saysShort(short *Summary) bool {
-	for i, want := range [...][]byte{short.Kind, short.Exchange, short.User, short.Team, short.App, short.Action, short.Reason, short.Model} {
-		if !bytes.Equal(s.texts[i], want) {
-			return false
+	var want []byte
+	for i, text := range said.texts() {
+		if i > 0 {
+			want = append(want, fieldEnd)
 		}
+		want = strconv.AppendInt(want, int64(len(text)), 10)
 	}
-	isSettled := short.hasSettled && string(short.Kind) == string(core.RecordOutcome)
-	for i, n := range s.settled {
-		if n.Valid != isSettled || isSettled && n.Int64 != short.settled[i] {
-			return false
-		}
-	}
-	return s.time == short.Time
-}
-
-// says reports whether the columns are those of a record.
-func (s *stored) says(c columns) bool {
-	for i, want := range [...]string{string(c.kind), c.exchange, c.user, c.team, c.app, c.action, c.reason, c.model} {
-		if string(s.texts[i]) != want {
-			return false
-		}
-	}
-	return s.settled == c.settled && s.time == c.time
+	return bytes.Equal(want, lengths), nil
 }

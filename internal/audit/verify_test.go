@@ -94,6 +94,12 @@ func TestVerifyFindsWrongIndexes(t *testing.T) {
 		{"index claims more", `UPDATE state SET value = 1100 WHERE name = 'indexed'`, 1025, "index of exchanges does not"},
 		{"step recorded twice", `UPDATE by_exchange SET entry = 2 WHERE entry = 4`, 4, "recorded twice"},
 		{"exchange missing", `DELETE FROM by_exchange WHERE entry = 7`, 7, "index of exchanges does not"},
+		{
+			"two persons in one row", `DELETE FROM by_user WHERE entry IN (3, 5);
+				INSERT INTO by_user SELECT a.user || char(31) || a.id || char(30) || b.user, b.id FROM entries AS a, entries AS b WHERE a.id = 3 AND b.id = 5`,
+			3, "index of persons does not",
+		},
+		{"exchange of no name added", `INSERT INTO by_exchange VALUES ('', '', 5)`, 5, "under another one"},
 		{"exchange added", `INSERT INTO by_exchange VALUES ('x', 'deny', 5)`, 5, "under another one"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -111,5 +117,26 @@ func TestVerifyFindsWrongIndexes(t *testing.T) {
 				t.Errorf("got %v, want entry %d and %q", err, c.position, c.want)
 			}
 		})
+	}
+}
+
+// TestVerifyReadsWhatPartsColumns: texts that hold what columns are joined with are told apart by their lengths.
+func TestVerifyReadsWhatPartsColumns(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.db")
+	log := openLog(t, audit.Options{Path: path})
+	rec := intentRecord(0)
+	rec.Principal.User, rec.Principal.Team = "a\x1fb", "c"
+	must(t, log.Append(t.Context(), rec))
+	must(t, log.Close(t.Context()))
+	if _, err := openReader(t, path).Verify(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sqlite.Open(t.Context(), path, sqlite.Options{})
+	must(t, err)
+	_, err = db.ExecContext(t.Context(), "UPDATE entries SET user = 'a', team = 'b' || char(31) || 'c'")
+	must(t, errors.Join(err, db.Close()))
+	var bad *audit.BadEntryError
+	if _, err := openReader(t, path).Verify(t.Context()); !errors.As(err, &bad) || !strings.Contains(bad.Problem, "its columns") {
+		t.Errorf("got %v", err)
 	}
 }

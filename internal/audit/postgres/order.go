@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/jackc/pgx/v5"
 
@@ -26,6 +27,7 @@ const (
 // numbers.
 type walk struct {
 	tx        pgx.Tx
+	reading   sync.Mutex // held by who has the transaction's connection in use while records are read ahead
 	visit     audit.Visit
 	found     audit.Walked
 	sequences map[string]*sequence
@@ -156,7 +158,7 @@ func (w *walk) keptLeaf(ctx context.Context, f *sequence) (leaf [32]byte, ok boo
 	if f.kept.part != part {
 		f.kept.part, f.kept.leaves = part, nil
 		for _, m := range w.parts[partKey{f.name, part}] {
-			leaves, err := readPart(ctx, w.tx, m, f.name, part)
+			leaves, err := w.readPart(ctx, m, f.name, part)
 			if err != nil {
 				return leaf, false, err
 			}
@@ -175,10 +177,12 @@ func (w *walk) keptLeaf(ctx context.Context, f *sequence) (leaf [32]byte, ok boo
 	return leaf, true, w.declareKept(f.name, f.next, leaf)
 }
 
-func readPart(ctx context.Context, tx pgx.Tx, m month, writer string, part int64) ([]keptLeaf, error) {
+func (w *walk) readPart(ctx context.Context, m month, writer string, part int64) ([]keptLeaf, error) {
+	w.reading.Lock()
+	defer w.reading.Unlock()
 	const query = `SELECT leaves FROM plumbline_audit.dropped WHERE (class, month, writer, part) = ($1::text, $2::text, $3::text, $4::bigint)`
 	var data []byte
-	if err := tx.QueryRow(ctx, query, m.class, m.month, writer, part).Scan(&data); err != nil {
+	if err := w.tx.QueryRow(ctx, query, m.class, m.month, writer, part).Scan(&data); err != nil {
 		return nil, err
 	}
 	leaves := make([]keptLeaf, 0, len(data)/leafBytes)
@@ -195,22 +199,7 @@ func (w *walk) fill(ctx context.Context, f *sequence) error {
 	for seq := range f.ahead {
 		first = min(first, seq)
 	}
-	const query = `SELECT seq, leaf FROM plumbline_audit.records WHERE writer = $1::text AND seq >= $2::bigint AND seq < $3::bigint ORDER BY seq`
-	rows, err := w.tx.Query(ctx, query, f.name, f.next, first)
-	if err != nil {
-		return err
-	}
-	between, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (l keptLeaf, err error) {
-		var hash []byte
-		if err := row.Scan(&l.seq, &hash); err != nil {
-			return l, err
-		}
-		if len(hash) != len(l.hash) {
-			return l, fmt.Errorf("audit: record %d of writer %s has a hash of %d bytes", l.seq, f.name, len(hash))
-		}
-		l.hash = [32]byte(hash)
-		return l, nil
-	})
+	between, err := w.leavesOf(ctx, f, first)
 	if err != nil {
 		return err
 	}
@@ -224,6 +213,28 @@ func (w *walk) fill(ctx context.Context, f *sequence) error {
 		return &audit.BadEntryError{Writer: f.name, Seq: uint64(f.next), Problem: "it is missing"}
 	}
 	return nil
+}
+
+// leavesOf gives those of a writer's leaves among the records that come next, before a number.
+func (w *walk) leavesOf(ctx context.Context, f *sequence, before int64) ([]keptLeaf, error) {
+	w.reading.Lock()
+	defer w.reading.Unlock()
+	const query = `SELECT seq, leaf FROM plumbline_audit.records WHERE writer = $1::text AND seq >= $2::bigint AND seq < $3::bigint ORDER BY seq`
+	rows, err := w.tx.Query(ctx, query, f.name, f.next, before)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(row pgx.CollectableRow) (l keptLeaf, err error) {
+		var hash []byte
+		if err := row.Scan(&l.seq, &hash); err != nil {
+			return l, err
+		}
+		if len(hash) != len(l.hash) {
+			return l, fmt.Errorf("audit: record %d of writer %s has a hash of %d bytes", l.seq, f.name, len(hash))
+		}
+		l.hash = [32]byte(hash)
+		return l, nil
+	})
 }
 
 // interval is the numbers from first to last.

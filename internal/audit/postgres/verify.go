@@ -54,24 +54,64 @@ func (s *Snapshot) Leaves(ctx context.Context, visit audit.Visit) (audit.Walked,
 	if err := w.prepare(ctx); err != nil {
 		return audit.Walked{}, err
 	}
-	var p page
-	for after := (row{place: place{at: minTime}}); ; {
-		more, err := p.read(ctx, s.tx, &after)
-		if err != nil {
-			return w.found, err
+	if err := w.records(ctx); err != nil {
+		return w.found, err
+	}
+	w.found.Writers = int64(len(w.sequences)) // those that have records
+	return w.found, w.end(ctx)
+}
+
+// records goes through all records. While some are checked, the server sends the next ones.
+func (w *walk) records(ctx context.Context) error {
+	free, pages, stop := make(chan *page, 2), make(chan *page), make(chan struct{})
+	free <- &page{}
+	free <- &page{}
+	go func() {
+		defer close(pages)
+		w.readAhead(ctx, free, pages, stop)
+	}()
+	defer func() {
+		close(stop) // and not the context's end, which would cost the connection, whose transaction may go on
+		for range pages {
 		}
+	}()
+	for p := range pages {
 		for i := range p.rows {
 			if err := w.record(ctx, &p.rows[i]); err != nil {
-				return w.found, err
+				return err
 			}
 		}
-		w.found.Records += int64(len(p.rows))
-		if !more {
-			w.found.Writers = int64(len(w.sequences)) // those that have records
-			return w.found, w.end(ctx)
+		if p.err != nil {
+			return p.err
 		}
-		last := &p.rows[len(p.rows)-1]
-		after.place, after.class = last.place, last.class
+		w.found.Records += int64(len(p.rows))
+		free <- p
+	}
+	return nil
+}
+
+// readAhead reads all records into free pages.
+func (w *walk) readAhead(ctx context.Context, free <-chan *page, pages chan<- *page, stop <-chan struct{}) {
+	after := row{place: place{at: minTime}}
+	for more := true; more; {
+		var p *page
+		select {
+		case p = <-free:
+		case <-stop:
+			return
+		}
+		w.reading.Lock()
+		more, p.err = p.read(ctx, w.tx, &after)
+		w.reading.Unlock()
+		if n := len(p.rows); n > 0 {
+			after.place, after.class = p.rows[n-1].place, p.rows[n-1].class
+		}
+		more = more && p.err == nil
+		select {
+		case pages <- p:
+		case <-stop:
+			return
+		}
 	}
 }
 
@@ -90,6 +130,7 @@ type page struct {
 	rows   []row
 	bytes  []byte
 	writer string // of the last row: most have the same
+	err    error
 }
 
 // pageBytes bounds a page, beyond its last record.
