@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit/export"
+	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/audit/read"
 )
 
@@ -42,6 +45,23 @@ func (c auditExportCmd) Run(s *session) error {
 	})
 }
 
+// signed has the manifest signed by the key that signs checkpoints, where one was made.
+func (s *session) signed(o *export.Options) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	key, err := notary.ReadKey(app.CheckpointKeyPath(cfg))
+	if errors.Is(err, fs.ErrNotExist) && cfg.Audit.Checkpoints.KeyFile == "" {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	o.Signer = key.Signer.Note()
+	return nil
+}
+
 // toFile writes the file and its manifest. What was begun and failed is removed: a part looks like the whole.
 func (c auditExportCmd) toFile(s *session, r read.Reader, o export.Options) (err error) {
 	file, err := os.OpenFile(c.To, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -53,6 +73,9 @@ func (c auditExportCmd) toFile(s *session, r read.Reader, o export.Options) (err
 			err = errors.Join(err, os.Remove(c.To))
 		}
 	}()
+	if err := s.signed(&o); err != nil {
+		return errors.Join(err, file.Close())
+	}
 	o.To = file
 	o.Progress = func(n int64) { fmt.Fprintf(s.talk, "\r%d records", n) }
 	m, manifest, err := export.Write(s.ctx, r, o)
@@ -86,12 +109,16 @@ func summaryOf(m *export.Manifest) exportSummary {
 type auditCheckExportCmd struct {
 	File     string `arg:"" help:"The file." type:"existingfile"`
 	Manifest string `help:"Its manifest. Default: FILE.manifest." placeholder:"FILE"`
-	Key      string `help:"The public key that the manifest must be signed with. Without one, no signature is looked at." placeholder:"KEY"`
+	Key      string `help:"The public key that the manifest must be signed with, or file: and the path of one. Without it, no signature is looked at." placeholder:"KEY"`
 }
 
 func (c auditCheckExportCmd) Run(s *session) error {
 	if c.Manifest == "" {
 		c.Manifest = c.File + manifestSuffix
+	}
+	key, err := keyOrFile(c.Key)
+	if err != nil {
+		return err
 	}
 	manifest, err := readBounded(c.Manifest)
 	if err != nil {
@@ -102,7 +129,7 @@ func (c auditCheckExportCmd) Run(s *session) error {
 		return err
 	}
 	defer file.Close()
-	m, err := export.Check(manifest, file, c.Key)
+	m, err := export.Check(manifest, file, key)
 	switch {
 	case errors.Is(err, export.ErrKey):
 		return configError{err}

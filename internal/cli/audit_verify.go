@@ -70,15 +70,25 @@ func (c auditVerifyCmd) evidence(s *session) (e notary.Evidence, err error) {
 	return e, nil
 }
 
+// keyOrFile gives a key, or what is in the file that stands for it.
+func keyOrFile(given string) (string, error) {
+	path, isFile := strings.CutPrefix(given, "file:")
+	if !isFile {
+		return given, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return "", configError{fmt.Errorf("--key: %w", err)}
+	}
+	return strings.TrimSpace(string(text)), nil
+}
+
 // publicKeys gives those of the flags, else that of the configuration, which there may not be yet.
 func (c auditVerifyCmd) publicKeys(s *session) (all []string, err error) {
-	for _, key := range c.Key {
-		if path, isFile := strings.CutPrefix(key, "file:"); isFile {
-			text, err := os.ReadFile(path)
-			if err != nil {
-				return nil, configError{fmt.Errorf("--key: %w", err)}
-			}
-			key = string(text)
+	for _, given := range c.Key {
+		key, err := keyOrFile(given)
+		if err != nil {
+			return nil, err
 		}
 		all = append(all, key)
 	}

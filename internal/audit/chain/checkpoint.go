@@ -53,6 +53,9 @@ func NewSigner(private string) (*Signer, error) {
 	return &Signer{key}, nil
 }
 
+// Note gives what signs other notes than checkpoints: their first line must not begin as that of a checkpoint does.
+func (s *Signer) Note() note.Signer { return s.key }
+
 // PublicKey gives the key that verifies the signatures of a signing key. Its errors do not quote the key.
 func PublicKey(private string) (string, error) {
 	private = strings.TrimSpace(private)

@@ -298,7 +298,7 @@ type failing struct{ err error }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
 func FuzzParseManifest(f *testing.F) {
-	f.Add([]byte("plumbline/audit/export\nformat csv\nmade 2026-03-01T12:00:00Z\nquery {}\nrecords 1\nbytes 2\nsha256 " + strings.Repeat("00", 32) + "\nwriter \"w\" 1 1 1\n"))
+	f.Add([]byte("plumbline/export\nformat csv\nmade 2026-03-01T12:00:00Z\nquery {}\nrecords 1\nbytes 2\nsha256 " + strings.Repeat("00", 32) + "\nwriter \"w\" 1 1 1\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		m, err := export.ParseManifest(text)
 		if err != nil {

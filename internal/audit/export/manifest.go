@@ -36,7 +36,7 @@ type Manifest struct {
 }
 
 const (
-	origin = "plumbline/audit/export"
+	origin = "plumbline/export"
 	// MaxManifest bounds a manifest, in bytes: some hundred thousand writers.
 	MaxManifest = 32 << 20
 )
