@@ -124,20 +124,22 @@ func (a *adopter) adopt(ctx context.Context, fresh, want *quota.LimitSet) error 
 	err = a.inForce.Change(func() (*quota.LimitSet, error) {
 		ctx, cancel := context.WithTimeout(ctx, pauseAtMost)
 		defer cancel()
-		if err := late.book(ctx, a, func(string) bool { return true }); err != nil {
-			return nil, err
-		}
-		late.ids = a.Outstanding()
-		return want, nil
+		late.ids = a.Outstanding() // first: whoever ends while the records are read is not among these
+		err := late.book(ctx, a, func(exchange string) bool {
+			delete(late.ids, exchange)
+			return true
+		})
+		return want, err
 	})
 	if err != nil {
 		return err
 	}
-	if len(late.ids) > 0 {
+	inFlight := len(late.ids) + len(late.ended)
+	if inFlight > 0 {
 		a.late = append(a.late, late)
 	}
 	a.log.Info("new limits are in force, with what was used under them before",
-		"limits", len(fresh.Limits()), "in_flight", len(late.ids), "took", time.Since(began).Round(time.Millisecond))
+		"limits", len(fresh.Limits()), "in_flight", inFlight, "took", time.Since(began).Round(time.Millisecond))
 	return nil
 }
 
