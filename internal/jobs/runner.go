@@ -127,7 +127,9 @@ func (r *Runner) Run(ctx context.Context) error {
 	// River stops gently only as long as the context that it was started with goes on.
 	started, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	if err := r.start(ctx, started); err != nil {
+	calledOff := context.AfterFunc(ctx, stop) // a server that does not answer would hold a start up for good
+	err := r.start(ctx, started)
+	if calledOff(); err != nil {
 		return err
 	}
 	<-ctx.Done()
