@@ -20,6 +20,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/sqlite"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 func TestMain(m *testing.M) {
@@ -48,7 +49,7 @@ type world struct {
 	path, key, outside string
 	log                *audit.Log
 	notary             *notary.Notary
-	logged             bytes.Buffer
+	logged             testkit.Buffer
 }
 
 func newWorld(t testing.TB) *world {
@@ -289,7 +290,9 @@ func TestWithoutTheSecondPlace(t *testing.T) {
 	w.await("failures are counted", func(c notary.Counts) bool { return c.Failures >= 2 && !c.Unfixed.IsZero() && c.Published.IsZero() })
 	w.record(1) // records go on
 	must(t, os.Remove(w.outside))
-	w.await("it is made good", func(c notary.Counts) bool { return c.Records == 1000 })
+	w.await("it is made good, and told", func(c notary.Counts) bool {
+		return c.Records == 1000 && strings.Contains(w.logged.String(), "are signed and kept again")
+	})
 	stop()
 	<-done
 	must(t, w.notary.Finish(t.Context()))
