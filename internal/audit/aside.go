@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plumbline/plumbline/internal/durable"
 	"github.com/plumbline/plumbline/internal/sqlite"
 )
 
@@ -93,7 +94,7 @@ func moveLog(path, dir string) error {
 			return err
 		}
 	}
-	return errors.Join(sqlite.SyncDir(dir), sqlite.SyncDir(filepath.Dir(path)))
+	return errors.Join(durable.SyncDir(dir), durable.SyncDir(filepath.Dir(path)))
 }
 
 // Left gives the paths of logs beside the one at own, whoever has them open: what was moved aside from there, and, where a

@@ -16,7 +16,7 @@ import (
 	"sync"
 	"syscall"
 
-	"github.com/plumbline/plumbline/internal/sqlite"
+	"github.com/plumbline/plumbline/internal/durable"
 )
 
 // journalSize is the default size of a segment. All of it is written when it is made: what goes there later needs no new
@@ -74,7 +74,7 @@ func openJournal(path string, size int64, sync bool) (*journal, error) {
 		j.other, err = openSegment(paths[1], size)
 	}
 	if err == nil {
-		err = sqlite.SyncDir(filepath.Dir(path))
+		err = durable.SyncDir(filepath.Dir(path))
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("audit: %w", err), j.close())

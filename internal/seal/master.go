@@ -10,8 +10,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
+
+	"github.com/plumbline/plumbline/internal/durable"
 )
 
 // Errors of opening keys.
@@ -175,46 +176,15 @@ func ReadMasterKeys(path string) (*MasterKeys, error) {
 
 // CreateMasterFile writes m to a file that does not exist yet.
 func CreateMasterFile(path string, m *MasterKeys) error {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
-	if err != nil {
-		return fmt.Errorf("master keys: %w", err)
-	}
-	if err := fill(f, m); err != nil {
-		return errors.Join(fmt.Errorf("master keys: %w", err), os.Remove(path))
-	}
-	return syncDir(path)
+	return aboutMasters(durable.Create(path, m.file()))
 }
 
 // ReplaceMasterFile puts m in the place of a file at once: who reads has the old keys or the new ones.
 func ReplaceMasterFile(path string, m *MasterKeys) error {
-	f, err := os.CreateTemp(filepath.Dir(path), ".master-*") // 0600
-	if err != nil {
-		return fmt.Errorf("master keys: %w", err)
-	}
-	err = fill(f, m)
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("master keys: %w", err), os.Remove(f.Name()))
-	}
-	return syncDir(path)
+	return aboutMasters(durable.Replace(path, m.file()))
 }
 
-func fill(f *os.File, m *MasterKeys) error {
-	_, err := f.Write(m.file())
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncDir makes the name of a file survive the loss of power: without its master key nothing can be read.
-func syncDir(path string) error {
-	d, err := os.Open(filepath.Dir(path))
-	if err == nil {
-		err = errors.Join(d.Sync(), d.Close())
-	}
+func aboutMasters(err error) error {
 	if err != nil {
 		return fmt.Errorf("master keys: %w", err)
 	}

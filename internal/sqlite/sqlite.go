@@ -6,8 +6,8 @@
 // writer do not wait for each other, and readable by their owner only.
 //
 // While a file is open, nothing else in the process may open and close it as a plain file: POSIX then drops every lock
-// that the process holds on it. The package imports nothing of Plumbline but the
-// order of migrations.
+// that the process holds on it. The package imports nothing of Plumbline but
+// durable and the order of migrations.
 package sqlite
 
 import (
@@ -23,6 +23,8 @@ import (
 	"time"
 
 	_ "modernc.org/sqlite" // registers the driver
+
+	"github.com/plumbline/plumbline/internal/durable"
 )
 
 // Synchronous says when a commit reaches the disk.
@@ -103,17 +105,7 @@ func prepare(path string, readOnly bool) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return SyncDir(filepath.Dir(path))
-}
-
-// SyncDir makes the name of a new file survive the loss of power; SQLite does so for its companions only.
-func SyncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 func dsn(path string, o Options) string {

@@ -7,9 +7,9 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/plumbline/plumbline/internal/audit/chain"
+	"github.com/plumbline/plumbline/internal/durable"
 )
 
 const (
@@ -85,26 +85,17 @@ func ReadOrMakeKey(path string) (key Key, made bool, err error) {
 }
 
 // MakeKey makes a new signing key in a file of mode 0600, which must not exist. The file is there whole or not at all.
-func MakeKey(path string) (err error) {
+func MakeKey(path string) error {
 	private, _, err := chain.NewKey(rand.Reader, keyName)
 	if err != nil {
 		return err
 	}
-	temp, err := os.CreateTemp(filepath.Dir(path), ".checkpoint-key-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("making a signing key of checkpoints: %w", err)
-	}
-	defer func() { err = errors.Join(err, os.Remove(temp.Name())) }()
-	_, err = temp.WriteString(private + "\n")
-	if err = errors.Join(err, temp.Sync(), temp.Close()); err != nil {
-		return fmt.Errorf("making a signing key of checkpoints: %w", err)
-	}
-	err = os.Link(temp.Name(), path) // unlike a rename, it replaces nothing
+	err = durable.Create(path, []byte(private+"\n"))
 	if errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("making a signing key of checkpoints: %s exists, and no key is replaced: %w", path, fs.ErrExist)
 	}
 	if err != nil {
 		return fmt.Errorf("making a signing key of checkpoints: %w", err)
 	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/chain"
+	"github.com/plumbline/plumbline/internal/durable"
 )
 
 // lines are checkpoints as lines of JSON, in the form of the log's own lines, which chain.Read finds among others.
@@ -109,20 +110,9 @@ func (f *File) Put(_ context.Context, signed []audit.Checkpoint) (err error) {
 		return fmt.Errorf("the file for checkpoints: %w", err)
 	}
 	if info.Size() == 0 {
-		return syncDir(filepath.Dir(f.path))
-	}
-	return nil
-}
-
-// syncDir makes the name of a new file survive the loss of power.
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return fmt.Errorf("the file for checkpoints: %w", err)
-	}
-	defer dir.Close()
-	if err := dir.Sync(); err != nil {
-		return fmt.Errorf("the file for checkpoints: %w", err)
+		if err := durable.SyncDir(filepath.Dir(f.path)); err != nil {
+			return fmt.Errorf("the file for checkpoints: %w", err)
+		}
 	}
 	return nil
 }

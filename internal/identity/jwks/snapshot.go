@@ -14,6 +14,7 @@ import (
 
 	strict "github.com/go-json-experiment/json"
 
+	"github.com/plumbline/plumbline/internal/durable"
 	"github.com/plumbline/plumbline/internal/identity"
 )
 
@@ -45,28 +46,11 @@ func (s *Source) save(c *state) {
 	}
 	data, err := json.Marshal(snapshot{s.o.Issuer, s.o.URL, c.fetched.UTC(), string(c.document)})
 	if err == nil {
-		err = replace(s.o.Snapshot, data)
+		err = durable.Replace(s.o.Snapshot, data)
 	}
 	if err != nil {
 		s.o.Log.Warn("the issuer's keys could not be kept for a restart", "error", err)
 	}
-}
-
-func replace(path string, data []byte) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
 }
 
 // restore takes over the snapshot, as hostile as any input: it goes through the same checks as what the issuer sends, must
