@@ -41,18 +41,17 @@ type explanation struct{ reason, text string }
 // texts are explanations by id.
 type texts map[int64]explanation
 
-// news gives the explanations of a batch that may not be in the table.
-func (k *known) news(batch []audit.Shipment) texts {
+// news gives the explanations of a batch, whose ids are given, that may not be in the table.
+func (k *known) news(batch []audit.Shipment, ids []int64) texts {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	found := texts{}
 	for i := range batch {
-		text := audit.Explanation(&batch[i].Record)
-		id := audit.ExplanationID(text)
+		id := ids[i]
 		if _, ok := k.ids[id]; id == 0 || ok {
 			continue
 		}
-		e := explanation{text: text}
+		e := explanation{text: audit.Explanation(&batch[i].Record)}
 		if r := batch[i].Record.Reason; r != core.ReasonNone {
 			e.reason = ship.Column(string(r))
 		}

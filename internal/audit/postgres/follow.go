@@ -123,16 +123,16 @@ func numbered(ctx context.Context, tx pgx.Tx, writer string, above, upTo uint64,
 	}
 	defer rows.Close()
 	for rows.Next() {
-		e := audit.Entry{Writer: writer}
-		var leaf []byte
-		if err := rows.Scan(&e.Seq, &leaf, &e.Canonical); err != nil {
+		var (
+			seq          int64
+			leaf, record []byte
+		)
+		if err := rows.Scan(&seq, &leaf, &record); err != nil {
 			return nil, err
 		}
-		if copy(e.Leaf[:], leaf) != len(e.Leaf) {
-			return nil, fmt.Errorf("record %d of writer %s has a leaf hash of %d bytes", e.Seq, writer, len(leaf))
-		}
-		if e.Record, err = audit.Decode(e.Canonical); err != nil {
-			return nil, fmt.Errorf("record %d of writer %s: %w", e.Seq, writer, err)
+		e, err := entryOf(writer, seq, leaf, record)
+		if err != nil {
+			return nil, err
 		}
 		entries = append(entries, e)
 	}

@@ -148,24 +148,21 @@ func (sc *scan) window(ctx context.Context, tx pgx.Tx, size, limit int) (entries
 	defer rows.Close()
 	for looked := 1; rows.Next(); looked++ {
 		var (
-			e    audit.Entry
-			p    place
-			leaf []byte
-			ok   bool
-			n    int
+			p            place
+			leaf, record []byte
+			ok           bool
+			n            int
 		)
-		if err := rows.Scan(&p.at, &p.writer, &p.seq, &leaf, &e.Canonical, &ok, &n); err != nil {
+		if err := rows.Scan(&p.at, &p.writer, &p.seq, &leaf, &record, &ok, &n); err != nil {
 			return nil, false, err
 		}
 		sc.after, more = &p, n == size || looked > limit
 		if !ok {
 			continue
 		}
-		if e.Writer, e.Seq = p.writer, uint64(p.seq); copy(e.Leaf[:], leaf) != len(e.Leaf) {
-			return nil, false, fmt.Errorf("record %d of writer %s has a leaf hash of %d bytes", p.seq, p.writer, len(leaf))
-		}
-		if e.Record, err = audit.Decode(e.Canonical); err != nil {
-			return nil, false, fmt.Errorf("record %d of writer %s: %w", p.seq, p.writer, err)
+		e, err := entryOf(p.writer, p.seq, leaf, record)
+		if err != nil {
+			return nil, false, err
 		}
 		// Columns are cut, and two texts can have one id: the record tells.
 		if sc.q.Matches(&e.Record) {
@@ -178,6 +175,18 @@ func (sc *scan) window(ctx context.Context, tx pgx.Tx, size, limit int) (entries
 	}
 	rows.Close()
 	return entries, more, rows.Err()
+}
+
+// entryOf gives the entry that a row holds.
+func entryOf(writer string, seq int64, leaf, record []byte) (e audit.Entry, err error) {
+	e.Writer, e.Seq, e.Canonical = writer, uint64(seq), record
+	if copy(e.Leaf[:], leaf) != len(e.Leaf) {
+		return e, fmt.Errorf("record %d of writer %s has a leaf hash of %d bytes", seq, writer, len(leaf))
+	}
+	if e.Record, err = audit.Decode(record); err != nil {
+		return e, fmt.Errorf("record %d of writer %s: %w", seq, writer, err)
+	}
+	return e, nil
 }
 
 // statement is that of a window, its values, and how many records it looks through.

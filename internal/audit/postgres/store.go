@@ -16,7 +16,7 @@ import (
 // Store keeps a batch. See ship.Destination.
 func (s *Store) Store(ctx context.Context, batch []audit.Shipment) (stored ship.Stored, err error) {
 	c := columnsOf(batch)
-	texts := s.known.news(batch)
+	texts := s.known.news(batch, c.explanation)
 	err = s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := texts.insert(ctx, tx); err != nil {
 			return err
