@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/app"
-	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/seal"
@@ -27,11 +26,8 @@ func (c auditRevealCmd) Run(s *session) error {
 		return err
 	}
 	var records []core.Record
-	err = s.withRecords(func(r read.Reader) error {
-		entries, _, err := r.Search(s.ctx, audit.Query{Exchange: c.Exchange, Limit: 10})
-		for i := range entries {
-			records = append(records, entries[len(entries)-1-i].Record) // the oldest first
-		}
+	err = s.withRecords(func(r read.Reader) (err error) {
+		records, err = recordsOf(s.ctx, r, c.Exchange)
 		return err
 	})
 	if err != nil {
