@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // sector is what a disk writes whole, in bytes.
@@ -30,17 +31,12 @@ const sector = 512
 // recovery. In mode strict it has all that was acknowledged; in crash-safe all but the latest; in both each record is whole
 // and no number is missing. PLUMBLINE_CUTS sets how many stops are looked at.
 func TestPowerLoss(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	strace := testkit.Program(t, "strace")
 	cuts := 12
 	if s := os.Getenv("PLUMBLINE_CUTS"); s != "" {
-		cuts, err = strconv.Atoi(s)
+		n, err := strconv.Atoi(s)
 		must(t, err)
+		cuts = n
 	}
 	for _, durability := range []audit.Durability{audit.Strict, audit.CrashSafe} {
 		t.Run(string(durability), func(t *testing.T) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -137,10 +136,7 @@ func TestHelpIsNoError(t *testing.T) {
 
 // TestARoundMeasures runs one short round of the row that needs nothing but Envoy and wrk.
 func TestARoundMeasures(t *testing.T) {
-	wrk, err := exec.LookPath("wrk")
-	if err != nil {
-		testkit.Missing(t, "wrk")
-	}
+	wrk := testkit.Program(t, "wrk")
 	t.Chdir(testkit.Root(t))
 	ctx := t.Context()
 	b, err := newBench(ctx, options{

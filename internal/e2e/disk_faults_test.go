@@ -13,6 +13,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 const (
@@ -66,13 +67,7 @@ func TestAuditFileGone(t *testing.T) {
 // TestDiskFails has every sync of the program fail from some moment on. The program gives the log up and ends; nothing reaches
 // the provider without a record; the next start goes on with all that was acknowledged.
 func TestDiskFails(t *testing.T) {
-	strace, err := exec.LookPath("strace")
-	if err != nil {
-		if os.Getenv("CI") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	strace := testkit.Program(t, "strace")
 	t.Parallel()
 	for _, durability := range []string{"crash-safe", "strict"} {
 		t.Run(durability, func(t *testing.T) {

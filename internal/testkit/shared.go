@@ -6,6 +6,7 @@ package testkit
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 )
@@ -35,6 +36,16 @@ func SharedData(t testing.TB, elem ...string) string {
 	path := filepath.Join(append([]string{filepath.Dir(Root(t)), "shared", "data"}, elem...)...)
 	if _, err := os.Stat(path); err != nil {
 		Missing(t, "the shared test data ../shared/data/"+filepath.Join(elem...))
+	}
+	return path
+}
+
+// Program gives the path of a program that a test needs.
+func Program(t testing.TB, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		Missing(t, name)
 	}
 	return path
 }

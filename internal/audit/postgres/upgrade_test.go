@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/postgres"
@@ -132,7 +130,7 @@ func TestUpgradeKeepsEverything(t *testing.T) {
 			db.Exec(t, string(text))
 			migrate(t, upTo(t, i+1), fresh.URL)
 			fresh.Exec(t, monthsOfTheDump)
-			if diff := cmp.Diff(schemaOf(t, db), schemaOf(t, fresh)); diff != "" {
+			if diff := cmp.Diff(db.Layout(t, "plumbline_audit"), fresh.Layout(t, "plumbline_audit")); diff != "" {
 				t.Errorf("%s is not what it was when the dump was made (-dump +now); write a new migration:\n%s", name, diff)
 			}
 			if done := migrate(t, postgres.Schema, db.URL); !slices.Equal(done, names[i+1:]) {
@@ -177,31 +175,5 @@ func writeDump(t *testing.T, n int, path string) {
 	migrate(t, upTo(t, n), db.URL)
 	db.Exec(t, monthsOfTheDump)
 	db.Exec(t, rowsOf(t, n))
-	out, err := exec.CommandContext(t.Context(), pgproc.Shared(t).Program("pg_dump"), "--inserts", "--no-owner", "--no-privileges", "--dbname", db.URL).Output()
-	must(t, err)
-	var kept []string
-	for line := range strings.Lines(string(out)) {
-		if !strings.HasPrefix(line, `\`) { // a command of psql
-			kept = append(kept, line)
-		}
-	}
-	must(t, os.MkdirAll("testdata", 0o755))
-	must(t, os.WriteFile(path, []byte(strings.Join(kept, "")), 0o644))
-}
-
-// schemaOf lists columns, constraints, indexes and functions of the schema.
-func schemaOf(t *testing.T, db *pgproc.Database) []string {
-	t.Helper()
-	c, err := pgx.Connect(t.Context(), db.URL)
-	must(t, err)
-	defer c.Close(t.Context())
-	rows, err := c.Query(t.Context(), `SELECT format('%s.%s %s %s null=%s default=%s', table_name, column_name, data_type, collation_name, is_nullable, column_default)
-			FROM information_schema.columns WHERE table_schema = 'plumbline_audit'
-		UNION ALL SELECT format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = 'plumbline_audit'::regnamespace
-		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'plumbline_audit'
-		UNION ALL SELECT prosrc FROM pg_proc WHERE pronamespace = 'plumbline_audit'::regnamespace ORDER BY 1`)
-	must(t, err)
-	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	must(t, err)
-	return all
+	db.Dump(t, path)
 }

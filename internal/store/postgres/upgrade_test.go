@@ -5,7 +5,6 @@ import (
 	"flag"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/plumbline/plumbline/internal/core"
 	pg "github.com/plumbline/plumbline/internal/postgres"
@@ -111,10 +109,10 @@ func TestUpgradeKeepsEverything(t *testing.T) {
 			}
 			db := pgproc.Shared(t).Database(t, pgproc.Template{})
 			db.Exec(t, string(text))
-			restored := schemaOf(t, db)
+			restored := db.Layout(t, "plumbline")
 			fresh := pgproc.Shared(t).Database(t, pgproc.Template{})
 			migrate(t, upTo(t, i+1), fresh.URL)
-			if diff := cmp.Diff(restored, schemaOf(t, fresh)); diff != "" {
+			if diff := cmp.Diff(restored, fresh.Layout(t, "plumbline")); diff != "" {
 				t.Errorf("%s is not what it was when the dump was made (-dump +now); write a new migration:\n%s", name, diff)
 			}
 			if done := migrate(t, postgres.Schema, db.URL); !slices.Equal(done, names[i+1:]) {
@@ -144,51 +142,7 @@ func writeDump(t *testing.T, n int, path string) {
 	db := pgproc.Shared(t).Database(t, pgproc.Template{})
 	migrate(t, upTo(t, n), db.URL)
 	db.Exec(t, rows)
-	out, err := exec.CommandContext(t.Context(), pgproc.Shared(t).Program("pg_dump"), "--inserts", "--no-owner", "--no-privileges", "--dbname", db.URL).Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var kept []string
-	for line := range strings.Lines(string(out)) {
-		if !strings.HasPrefix(line, `\`) { // a command of psql
-			kept = append(kept, line)
-		}
-	}
-	if err := os.MkdirAll("testdata", 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, []byte(strings.Join(kept, "")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// schemaOf lists columns, constraints, indexes and triggers of the schema.
-func schemaOf(t *testing.T, db *pgproc.Database) (all []string) {
-	t.Helper()
-	return lines(t, db, `SELECT format('%s.%s %s %s null=%s default=%s', table_name, column_name, data_type, collation_name, is_nullable, column_default)
-			FROM information_schema.columns WHERE table_schema = 'plumbline'
-		UNION ALL SELECT format('%s %s', conrelid::regclass, pg_get_constraintdef(oid)) FROM pg_constraint WHERE connamespace = 'plumbline'::regnamespace
-		UNION ALL SELECT indexdef FROM pg_indexes WHERE schemaname = 'plumbline'
-		UNION ALL SELECT pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
-		UNION ALL SELECT prosrc FROM pg_proc WHERE pronamespace = 'plumbline'::regnamespace ORDER BY 1`)
-}
-
-func lines(t *testing.T, db *pgproc.Database, query string) []string {
-	t.Helper()
-	c, err := pgx.Connect(t.Context(), db.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close(t.Context())
-	rows, err := c.Query(t.Context(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
+	db.Dump(t, path)
 }
 
 // TestDialectsAgree: both have the same numbers and names of migrations, and after each of them the same columns.
@@ -201,7 +155,7 @@ func TestDialectsAgree(t *testing.T) {
 		db := pgproc.Shared(t).Database(t, pgproc.Template{})
 		migrate(t, upTo(t, i+1), db.URL)
 		// feed stands for SQLite's AUTOINCREMENT; a truth value is a whole number there. River's tables are its own in each.
-		inPostgres := lines(t, db, `SELECT format('%s.%s %s', table_name, column_name,
+		inPostgres := db.Lines(t, `SELECT format('%s.%s %s', table_name, column_name,
 			CASE data_type WHEN 'bigint' THEN 'INTEGER' WHEN 'boolean' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' WHEN 'text' THEN 'TEXT' ELSE data_type END)
 			FROM information_schema.columns WHERE table_schema = 'plumbline' AND table_name NOT IN ('feed', 'schema_version') AND table_name NOT LIKE 'river%'`)
 		slices.Sort(inPostgres)

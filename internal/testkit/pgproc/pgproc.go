@@ -257,9 +257,6 @@ func (s *Server) Log() string {
 	return string(text)
 }
 
-// Socket is the path of the socket that the server listens on.
-func (s *Server) Socket() string { return filepath.Join(s.dir, ".s.PGSQL.5432") }
-
 // alive reports whether a process runs; one that ended and was not waited for does not.
 func alive(pid int) bool {
 	if syscall.Kill(pid, 0) != nil {
