@@ -79,9 +79,6 @@ func (k *Key) same(other *Key) bool {
 	return ok && public.Equal(other.public)
 }
 
-// Algorithms lists the names of the algorithms that there are.
-func Algorithms() []string { return (&Key{methods: methods}).algorithms() }
-
 func fits(m jwt.SigningMethod, public crypto.PublicKey) bool {
 	switch public := public.(type) {
 	case ed25519.PublicKey:

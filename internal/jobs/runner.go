@@ -127,9 +127,10 @@ func (r *Runner) Run(ctx context.Context) error {
 	// River stops gently only as long as the context that it was started with goes on.
 	started, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	calledOff := context.AfterFunc(ctx, stop) // a server that does not answer would hold a start up for good
+	unlink := context.AfterFunc(ctx, stop) // a server that does not answer would hold a start up for good
 	err := r.start(ctx, started)
-	if calledOff(); err != nil {
+	unlink()
+	if err != nil {
 		return err
 	}
 	<-ctx.Done()
@@ -218,7 +219,7 @@ func (w *worker) Work(ctx context.Context, job *river.Job[args]) error {
 	}
 	ended(result)
 	log("a background job failed", "job", j.Name, "id", job.ID, "attempt", job.Attempt, "of", job.MaxAttempts, "error", err)
-	return errors.New(w.r.words(err)) //nolint:err113 // the words alone are kept; the cause stays in the log
+	return errors.New(w.r.words(err)) // the words alone are kept; the cause stays in the log
 }
 
 // panicError says that a job panicked. What it panicked with is not told: it may be anything.

@@ -12,10 +12,9 @@ import (
 
 // Codes of the server's errors. Source: appendix A of Postgres' manual.
 const (
-	codeReadOnly   = "25006"
-	codeForeignKey = "23503"
-	codeUnique     = "23505"
-	codeForbidden  = "42501"
+	codeReadOnly  = "25006"
+	codeUnique    = "23505"
+	codeForbidden = "42501"
 )
 
 // remedies say what happened and what to do, by the code of the server's error.
@@ -101,10 +100,6 @@ func isNetwork(err error) bool {
 	var network net.Error
 	return errors.As(err, &network) || strings.Contains(err.Error(), "unexpected EOF") || strings.Contains(err.Error(), "conn closed")
 }
-
-// IsForeign reports whether err says that a row refers to one that does not exist, or is still referred to. The
-// transaction is over.
-func IsForeign(err error) bool { return hasCode(err, codeForeignKey) }
 
 // IsUnique reports whether err says that a row with the same key exists. The transaction is over.
 func IsUnique(err error) bool { return hasCode(err, codeUnique) }

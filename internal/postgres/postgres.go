@@ -48,12 +48,6 @@ type Pool struct {
 	timeout time.Duration
 }
 
-// Check reports what is wrong with a connection string, without quoting it.
-func Check(url string) error {
-	_, err := parse(url)
-	return err
-}
-
 func parse(url string) (*pgxpool.Config, error) {
 	c, err := pgxpool.ParseConfig(url)
 	if err != nil {

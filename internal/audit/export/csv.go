@@ -12,7 +12,7 @@ import (
 )
 
 // header names the columns. New ones come at the end, so that what reads a file goes on reading.
-var header = []string{ //nolint:gochecknoglobals // a constant in all but name
+var header = []string{
 	"time", "writer", "seq", "kind", "exchange", "user", "team", "app", "method", "credential", "actor", "workload", "source", "endpoint",
 	"model", "served_model", "policy_version", "action", "decided", "reason", "rule", "intent", "intent_confidence", "deviation", "task",
 	"phrase", "unscored", "status", "finish", "requests", "input_tokens", "output_tokens", "cost_micro_usd", "refusals", "network",

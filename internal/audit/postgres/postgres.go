@@ -22,7 +22,7 @@ import (
 )
 
 // Schema is the audit's schema.
-var Schema = postgres.Schema{Name: "plumbline_audit", Migrations: migrations.PostgresAudit} //nolint:gochecknoglobals // a constant in all but name
+var Schema = postgres.Schema{Name: "plumbline_audit", Migrations: migrations.PostgresAudit}
 
 // monthsAhead is how many months have their partitions made before they begin.
 const monthsAhead = 3
@@ -116,7 +116,7 @@ func refused(err error) error {
 // classOf is the class by which a record is kept.
 func classOf(k core.RecordKind) string {
 	if k == core.RecordAdmin {
-		return "admin"
+		return ClassAdmin
 	}
-	return "exchange"
+	return ClassExchange
 }

@@ -37,7 +37,7 @@ type together struct {
 
 // call is one command of one caller, who may have left.
 type call struct {
-	ctx  context.Context //nolint:containedctx // the caller's, while it waits
+	ctx  context.Context // the caller's, while it waits
 	cmd  *redis.SliceCmd
 	done chan struct{} // closed when cmd has its answer
 }

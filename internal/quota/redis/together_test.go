@@ -29,7 +29,7 @@ type sky struct {
 
 // flight is a batch on its way.
 type flight struct {
-	ctx   context.Context //nolint:containedctx // what a test looks at
+	ctx   context.Context // what a test looks at
 	calls []string
 	land  chan struct{}
 }
