@@ -251,13 +251,13 @@ func (g *Guard) Void(ctx context.Context, id string) error {
 	return nil
 }
 
-// Expire implements quota.Ledger. Without the shared ledger only what is held here expires.
+// Expire implements quota.Ledger. Without the shared ledger only what is held here expires. Whoever comes back after all is
+// known still: an epoch that begins meanwhile holds it again, and Settle and Void find it.
 func (g *Guard) Expire(ctx context.Context, now time.Time) ([]string, error) {
 	ids, err := g.expireLocal(ctx, now)
 	if err != nil || !g.serving.Load() {
 		return ids, err
 	}
-	defer func() { g.leave(ids...) }()
 	err = g.askAtLeisure(ctx, func(ctx context.Context) error {
 		shared, err := g.o.Shared.Expire(ctx, now)
 		ids = append(ids, shared...)

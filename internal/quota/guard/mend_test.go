@@ -46,6 +46,25 @@ func TestSettlementAfterAnothersSweep(t *testing.T) {
 	w.stands(t, 20, 0)
 }
 
+// TestWhoeverComesBackAfterTheirLeaseIsCounted, also when the epoch in which it ended is over.
+func TestWhoeverComesBackAfterTheirLeaseIsCounted(t *testing.T) {
+	w := newWorld(t, 1, limit("tokens", quota.DimensionTokens, 1000))
+	settled, voided := w.admit(t, 0, "settled", 50), w.admit(t, 0, "voided", 50)
+	w.clock.add(time.Minute)
+	if ids, err := w.replicas[0].Expire(t.Context(), w.clock.Now()); err != nil || len(ids) != 2 {
+		t.Fatalf("expired %v, %v", ids, err)
+	}
+	w.flush()
+	w.passes(t, 2)
+	w.stands(t, 0, 2)
+	w.finish(t, 0, settled, 20)
+	if err := w.replicas[0].Void(t.Context(), voided.ID); err != nil {
+		t.Error(err)
+	}
+	w.passes(t, 15)
+	w.stands(t, 20, 0)
+}
+
 // TestCrashIsCorrectedAtTheNextStart: others charge the last progress; the restarted process charges what its records say.
 func TestCrashIsCorrectedAtTheNextStart(t *testing.T) {
 	w := newWorld(t, 2, limit("tokens", quota.DimensionTokens, 1000))

@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -36,7 +35,6 @@ type model struct {
 	open     []*exchange
 	subjects map[string]quota.Subject
 	n        int
-	expired  map[string]string // by exchange, the epoch in which its own replica was told that its lease ended
 }
 
 type exchange struct {
@@ -54,7 +52,7 @@ func newModel(t *rapid.T) *model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &model{limits: set, subjects: map[string]quota.Subject{}, expired: map[string]string{}}
+	m := &model{limits: set, subjects: map[string]quota.Subject{}}
 	m.server = newServer(&clock{now: start})
 	for i := range 3 {
 		m.seen = append(m.seen, set)
@@ -111,10 +109,6 @@ func (m *model) settle(t *rapid.T) {
 }
 
 func (m *model) end(x *exchange, tokens int64) {
-	// Whoever comes back after their lease ended, and the epoch with it, is in the records alone (docs/explanation/limits.md).
-	if epoch, ok := m.expired[x.reservation.ID]; ok && epoch != m.server.epoch.ID {
-		return
-	}
 	r := m.replicas[x.replica]
 	if !x.forwarded {
 		_ = r.Void(context.Background(), x.reservation.ID)
@@ -146,12 +140,7 @@ func (m *model) expire(t *rapid.T) {
 	if rapid.Bool().Draw(t, "touches") {
 		_ = m.replicas[i].Touch(context.Background(), live...)
 	}
-	ids, _ := m.replicas[i].Expire(context.Background(), m.server.clock.Now())
-	for _, x := range m.open {
-		if x.replica == i && slices.Contains(ids, x.reservation.ID) { // what others are told of, its owner holds again
-			m.expired[x.reservation.ID] = m.server.epoch.ID
-		}
-	}
+	_, _ = m.replicas[i].Expire(context.Background(), m.server.clock.Now())
 }
 
 // faults has each operation meet one, or none again.

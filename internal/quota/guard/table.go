@@ -124,6 +124,7 @@ func (g *Guard) expireLocal(ctx context.Context, now time.Time) ([]string, error
 		if now.Sub(h.seen) > forgetAfter {
 			delete(g.live, id)
 			g.owed.Store(true)
+			g.unbooked = true
 		}
 	}
 	g.mu.Unlock()
