@@ -20,3 +20,16 @@ func TestEncodeUsesJSONNames(t *testing.T) {
 		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
+
+func TestEncodeBytesAsJSONDoes(t *testing.T) {
+	got, err := Encode(struct {
+		Text []byte `json:"text"`
+		Hash []byte `json:"hash,omitempty"`
+	}{Text: []byte{0xfb, 0xff, 0}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "text: \"+/8A\"\n"; string(got) != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
