@@ -1,6 +1,8 @@
 package app
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/chain"
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -38,6 +41,22 @@ func (a *App) signingKey() (notary.Key, error) {
 		a.log.Info("made a key that signs checkpoints of the audit; whoever has it can rewrite the audit unseen", "file", CheckpointKeyPath(a.cfg))
 	}
 	return key, err
+}
+
+// CheckKeyFiles reports what is wrong with the files of keys that are configured, which a start would refuse.
+func CheckKeyFiles(c config.Audit) error {
+	var masters, checkpoints error
+	if c.MasterKeyFile != "" {
+		if _, err := seal.ReadMasterKeys(c.MasterKeyFile); err != nil {
+			masters = fmt.Errorf("audit.master_key_file: %w", err)
+		}
+	}
+	if c.Checkpoints.KeyFile != "" {
+		if _, err := notary.ReadKey(c.Checkpoints.KeyFile); err != nil {
+			checkpoints = fmt.Errorf("audit.checkpoints.key_file: %w", err)
+		}
+	}
+	return errors.Join(masters, checkpoints)
 }
 
 // CheckpointKeyPath is where the key that signs checkpoints lies.

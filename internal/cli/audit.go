@@ -43,7 +43,7 @@ type auditFilter struct {
 	Text     string `help:"A part of the reason in words: of what it means, its rule, the nearest task, the phrase of it that came nearest."`
 	Model    string `help:"The model that was asked for."`
 	Kind     string `help:"intent, outcome, deny, refusals or admin." enum:",intent,outcome,deny,refusals,admin" default:""`
-	Since    moment `help:"From this time on: 2026-01-31T08:00:00Z, or 7d or 24h for how long ago." placeholder:"TIME"`
+	Since    moment `help:"From this time on: 2026-01-31T08:00:00Z, 2026-01-31 (UTC), or 7d or 24h for how long ago." placeholder:"TIME"`
 	Until    moment `help:"Up to this time." placeholder:"TIME"`
 }
 
@@ -56,6 +56,9 @@ func (c *auditFilter) query() (audit.Query, error) {
 	}
 	if c.Reason != "" && !slices.ContainsFunc(core.Reasons(), func(d core.ReasonDoc) bool { return string(d.Reason) == c.Reason }) {
 		return q, configError{fmt.Errorf("there is no reason %q; docs/reference/reasons.md lists them", c.Reason)}
+	}
+	if !q.Until.IsZero() && !q.Until.After(q.Since) {
+		return q, configError{errors.New("--until must be after --since")}
 	}
 	if err := q.Check(); err != nil {
 		return q, configError{err}
@@ -78,12 +81,13 @@ func (m *moment) UnmarshalText(text []byte) error {
 		*m = moment(time.Now().Add(-ago))
 		return nil
 	}
-	t, err := time.Parse(time.RFC3339, string(text))
-	if err != nil {
-		return errors.New("must be a time like 2026-01-31T08:00:00Z, or how long ago it was, like 24h or 7d")
+	for _, form := range []string{time.RFC3339, time.DateOnly} { // a date begins at midnight in UTC, as all times here are
+		if t, err := time.Parse(form, string(text)); err == nil {
+			*m = moment(t)
+			return nil
+		}
 	}
-	*m = moment(t)
-	return nil
+	return errors.New("must be a time like 2026-01-31T08:00:00Z, a date like 2026-01-31, or how long ago it was, like 24h or 7d")
 }
 
 // parseAgo reads a duration, or a number of days of 24 hours.
@@ -100,6 +104,9 @@ func (c auditSearchCmd) Run(s *session) error {
 	q, err := c.query()
 	if err != nil {
 		return err
+	}
+	if c.Limit < 1 || c.Limit > audit.MaxLimit {
+		return configError{fmt.Errorf("--limit must be from 1 to %d; --after goes on where a page ended, and audit export writes all", audit.MaxLimit)}
 	}
 	q.Limit, q.After = c.Limit, c.After
 	return s.withRecords(func(r read.Reader) error {

@@ -12,7 +12,7 @@ import (
 
 type auditSummaryCmd struct {
 	By      []string `help:"What to tell apart: hour, day, user, team, app, model, intent, verdict. By time where hour or day is one of them, else the costliest first." enum:"hour,day,user,team,app,model,intent,verdict" placeholder:"DIMENSION"`
-	Since   moment   `help:"From the hour on that holds this time: 2026-01-31T08:00:00Z, or 7d or 24h for how long ago." default:"7d" placeholder:"TIME"`
+	Since   moment   `help:"From the hour on that holds this time: 2026-01-31T08:00:00Z, 2026-01-31 (UTC), or 7d or 24h for how long ago." default:"7d" placeholder:"TIME"`
 	Until   moment   `help:"Up to this time. Default: now." placeholder:"TIME"`
 	User    string   `help:"Calls of this person."`
 	Team    string   `help:"Calls of this team."`

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -25,16 +26,10 @@ func (checkConfigCmd) Run(s *session) error {
 	if err != nil {
 		return s.problems(err)
 	}
-	if _, err := app.LoadPolicy(cfg.Policy.File); err != nil {
-		return s.problems(err)
-	}
-	if _, err := app.LoadPrices(cfg.Prices); err != nil {
-		return s.problems(err)
-	}
-	if err := app.CheckIssuers(cfg.Identity); err != nil {
-		return s.problems(err)
-	}
-	if _, err := app.LoadMesh(cfg.Identity.Mesh); err != nil {
+	_, policyErr := app.LoadPolicy(cfg.Policy.File)
+	_, pricesErr := app.LoadPrices(cfg.Prices)
+	_, meshErr := app.LoadMesh(cfg.Identity.Mesh)
+	if err := errors.Join(policyErr, pricesErr, app.CheckIssuers(cfg.Identity), meshErr, app.CheckKeyFiles(cfg.Audit)); err != nil {
 		return s.problems(err)
 	}
 	fmt.Fprintln(s.out, "the configuration is good")

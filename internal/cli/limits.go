@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/plumbline/plumbline/internal/app"
-	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/store"
 )
@@ -19,18 +19,15 @@ var limits = listing[quota.Limit]{
 	store.Store.Limits,
 	[]string{"LIMIT", "SCOPE", "SUBJECT", "MODEL", "DIMENSION", "WINDOW", "ZONE", "VALUE", "ENFORCEMENT", "UNREACHABLE"},
 	func(l quota.Limit) []string {
-		subject, value, zone := l.Subject, fmt.Sprint(l.Value), cmp.Or(l.Zone, "UTC")
+		subject, zone := l.Subject, cmp.Or(l.Zone, "UTC")
 		if subject == "" && l.Scope != quota.ScopeEveryone {
 			subject = "each"
-		}
-		if l.Dimension == quota.DimensionCost {
-			value = core.MicroUSD(l.Value).String()
 		}
 		if l.Window == quota.WindowMinute || l.Window == quota.WindowNone {
 			zone = ""
 		}
 		return []string{
-			l.ID, string(l.Scope), subject, cmp.Or(l.Model, "all"), string(l.Dimension), string(l.Window), zone, value,
+			l.ID, string(l.Scope), subject, cmp.Or(l.Model, "all"), string(l.Dimension), string(l.Window), zone, l.Dimension.Figure(l.Value),
 			string(l.Enforces()), string(l.WhenUnreachable()),
 		}
 	},
@@ -70,6 +67,12 @@ func (c limitSetCmd) Run(s *session) error {
 		ID: c.ID, Scope: quota.ScopeKind(c.Scope), Subject: c.Subject, Model: c.Model,
 		Dimension: quota.Dimension(c.Dimension), Window: quota.Window(c.Window), Value: value, Zone: c.Zone,
 		Enforcement: quota.Enforcement(c.Enforcement), Unreachable: quota.Unreachable(c.Unreachable), Created: time.Now(),
+	}
+	switch atOnce := l.Dimension == quota.DimensionConcurrency; {
+	case !atOnce && l.Window == quota.WindowNone:
+		return configError{fmt.Errorf("--window is needed for %s: minute, hour, day, week or month", l.Dimension)}
+	case atOnce && l.Window != quota.WindowNone:
+		return configError{errors.New("--window does not go with --dimension concurrency, which counts what is in flight at once")}
 	}
 	return s.withStore(func(st store.Store) error {
 		if err := st.Limits().Put(s.ctx, l); err != nil {

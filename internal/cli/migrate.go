@@ -25,10 +25,10 @@ func (c migrateCmd) Run(s *session) error {
 		fmt.Fprintln(s.talk, err)
 		return nil
 	}
-	if printErr := s.print(done, []string{"SCHEMA", "MIGRATION"}, func(i int) []string {
-		return []string{done[i].Schema, done[i].Name}
-	}); printErr != nil {
-		err = errors.Join(err, printErr)
+	if len(done) > 0 || (err == nil && s.flags.Output != outputTable) { // also what was applied before it failed
+		err = errors.Join(err, s.print(done, []string{"SCHEMA", "MIGRATION"}, func(i int) []string {
+			return []string{done[i].Schema, done[i].Name}
+		}))
 	}
 	switch {
 	case err != nil:

@@ -23,7 +23,7 @@ type policyCmd struct {
 
 type policyReplayCmd struct {
 	Policy string `help:"The policy document. Default: the policy in force, which must give every verdict that it gave; exit status 1 if not." placeholder:"FILE" type:"existingfile"`
-	Since  moment `help:"From this time on: 2026-01-31T08:00:00Z, or 7d or 24h for how long ago." default:"7d" placeholder:"TIME"`
+	Since  moment `help:"From this time on: 2026-01-31T08:00:00Z, 2026-01-31 (UTC), or 7d or 24h for how long ago." default:"7d" placeholder:"TIME"`
 	Until  moment `help:"Up to this time. Default: now." placeholder:"TIME"`
 	User   string `help:"Only calls of this person."`
 	Team   string `help:"Only calls of this team."`

@@ -12,21 +12,30 @@ import (
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
 
-// print writes a list in the form the user asked for. row gives the cells of element i for the table.
+// print writes a list in the form the user asked for, and says so where it is empty. row gives the cells of element i for the table.
 func (s *session) print(list any, header []string, row func(i int) []string) error {
-	n := reflect.ValueOf(list).Len()
-	if n == 0 && s.flags.Output == outputTable {
+	all := reflect.ValueOf(list)
+	switch n := all.Len(); {
+	case n > 0:
+		return s.printOne(list, header, n, row)
+	case s.flags.Output == outputTable:
 		fmt.Fprintln(s.talk, "none found")
+		return nil
+	default: // a program reads an empty list, whether it is nil or not
+		return s.encode(reflect.MakeSlice(all.Type(), 0, 0).Interface())
 	}
-	return s.printOne(list, header, n, row)
 }
 
-// printOne writes any value, with a table of n rows in its stead where the user asked for a table.
+// printOne writes any value, with a table of n rows in its stead where the user asked for a table. Of none there is no
+// header either: the caller says in words what is not there.
 func (s *session) printOne(value any, header []string, n int, row func(i int) []string) error {
-	if s.flags.Output == outputTable {
-		return s.table(header, n, row)
+	switch {
+	case s.flags.Output != outputTable:
+		return s.encode(value)
+	case n == 0:
+		return nil
 	}
-	return s.encode(value)
+	return s.table(header, n, row)
 }
 
 // say writes a value, with a line in its stead where the user asked for a table.

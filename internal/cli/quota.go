@@ -50,6 +50,9 @@ func (c limitEffectiveCmd) Run(s *session) error {
 		if n := len(effects) - len(shown); n > 0 {
 			defer fmt.Fprintf(s.talk, "%s about others; --all lists them\n", plural(n, "limit is", "limits are"))
 		}
+		if len(shown) == 0 {
+			fmt.Fprintln(s.talk, "no limit applies")
+		}
 		header := []string{"LIMIT", "EFFECT", "USED", "IN FLIGHT", "LEFT", "OF", "RESETS", "FORECAST", "WHY"}
 		view := effectiveView{v.Running, v.At.UTC(), caller{who.User, who.Team, who.App, who.Model}, shown}
 		return s.printOne(view, header, len(shown), func(i int) []string {
