@@ -65,22 +65,25 @@ type Migration struct {
 
 // PendingMigrations gives what Migrate would apply. It changes nothing.
 func PendingMigrations(ctx context.Context, c config.Config) ([]Migration, error) {
-	return eachSchema(ctx, c, func(s pgpool.Schema, p *pgpool.Pool) ([]string, error) { return s.Pending(ctx, p) })
+	return eachSchema(ctx, c, nil, func(s pgpool.Schema, p *pgpool.Pool) ([]string, error) { return s.Pending(ctx, p) })
 }
 
 // Migrate brings every schema in Postgres up to date and gives what it applied, also when a later one fails. While another
-// process migrates it waits, and then finds nothing to do.
-func Migrate(ctx context.Context, c config.Config) ([]Migration, error) {
-	return eachSchema(ctx, c, func(s pgpool.Schema, p *pgpool.Pool) ([]string, error) { return s.Migrate(ctx, p) })
+// process migrates it waits, and then finds nothing to do. warn, which may be nil, is told of what a migration could not do
+// and somebody with more rights has to.
+func Migrate(ctx context.Context, c config.Config, warn func(message string)) ([]Migration, error) {
+	return eachSchema(ctx, c, warn, func(s pgpool.Schema, p *pgpool.Pool) ([]string, error) { return s.Migrate(ctx, p) })
 }
 
 func eachSchema(
-	ctx context.Context, c config.Config, do func(pgpool.Schema, *pgpool.Pool) ([]string, error),
+	ctx context.Context, c config.Config, warn func(string), do func(pgpool.Schema, *pgpool.Pool) ([]string, error),
 ) (all []Migration, err error) {
 	if c.Postgres.URL.IsZero() {
 		return nil, ErrEmbedded
 	}
-	pool, err := pgpool.Open(ctx, poolOptions(c.Postgres))
+	o := poolOptions(c.Postgres)
+	o.Warn = warn
+	pool, err := pgpool.Open(ctx, o)
 	if err != nil {
 		return nil, err
 	}

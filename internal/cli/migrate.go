@@ -16,11 +16,12 @@ func (c migrateCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	do := app.Migrate
+	var done []app.Migration
 	if c.Check {
-		do = app.PendingMigrations
+		done, err = app.PendingMigrations(s.ctx, cfg)
+	} else {
+		done, err = app.Migrate(s.ctx, cfg, func(message string) { fmt.Fprintln(s.talk, "warning:", message) })
 	}
-	done, err := do(s.ctx, cfg)
 	if errors.Is(err, app.ErrEmbedded) {
 		fmt.Fprintln(s.talk, err)
 		return nil

@@ -15,7 +15,7 @@ import (
 var migrated = pgproc.Template{Name: "migrated", Make: func(ctx context.Context, url string) error {
 	c := config.Default()
 	c.Postgres.URL = config.NewSecret(url)
-	_, err := app.Migrate(ctx, c)
+	_, err := app.Migrate(ctx, c, nil)
 	return err
 }}
 

@@ -40,6 +40,8 @@ type Options struct {
 	Describe bool
 	// Tracer, if set, sees each query.
 	Tracer pgx.QueryTracer
+	// Warn, if set, is told in words what the server warns of.
+	Warn func(message string)
 }
 
 // Pool is a few connections to one database.
@@ -73,6 +75,13 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 	c.MaxConnIdleTime, c.HealthCheckPeriod = 5*time.Minute, 30*time.Second
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	c.ConnConfig.Tracer = o.Tracer
+	if o.Warn != nil {
+		c.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
+			if n.SeverityUnlocalized == "WARNING" {
+				o.Warn(n.Message)
+			}
+		}
+	}
 	// One round trip for parse, bind and execute, of an unnamed statement: any connection of a pooler will do for each.
 	c.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	c.ConnConfig.StatementCacheCapacity, c.ConnConfig.DescriptionCacheCapacity = 0, 0

@@ -16,7 +16,7 @@ var header = []string{
 	"time", "writer", "seq", "kind", "exchange", "user", "team", "app", "method", "credential", "actor", "workload", "source", "endpoint",
 	"model", "served_model", "policy_version", "action", "decided", "reason", "rule", "intent", "intent_confidence", "deviation", "task",
 	"phrase", "unscored", "status", "finish", "requests", "input_tokens", "output_tokens", "cost_micro_usd", "refusals", "network",
-	"changed_by", "change", "changed", "leaf",
+	"changed_by", "change", "changed", "leaf", "change_reason",
 }
 
 // newCSV writes the header and gives what writes a record as a row.
@@ -57,12 +57,11 @@ func appendRow(row []string, raw *audit.Raw, r *record) []string {
 	} else {
 		row = append(row, "", "")
 	}
+	var by, change, changed, why string
 	if c := r.Admin; c != nil {
-		row = append(row, safe(c.Actor), safe(c.Action), safe(c.Object))
-	} else {
-		row = append(row, "", "", "")
+		by, change, changed, why = c.Actor, c.Action, c.Object, c.Reason
 	}
-	return append(row, hex.EncodeToString(raw.Leaf[:]))
+	return append(row, safe(by), safe(change), safe(changed), hex.EncodeToString(raw.Leaf[:]), safe(why))
 }
 
 func appendJudgement(row []string, r *record) []string {

@@ -108,6 +108,25 @@ func TestCSVHoldsNoFormula(t *testing.T) {
 	}
 }
 
+// Who looked at sealed content, and why, is what an auditor opens the file for.
+func TestCSVSaysWhoChangedWhatAndWhy(t *testing.T) {
+	change := core.Record{Kind: core.RecordAdmin, Time: at, Exchange: "change-7", Admin: &core.Change{
+		Actor: "cli:ann", Action: "reveal", Object: "exchange/0195", Reason: "=complaint, ticket 17",
+	}}
+	file, _, _ := write(t, list{1, func(int) core.Record { return change }}, export.Options{Format: export.CSV})
+	rows, err := csv.NewReader(strings.NewReader(file)).ReadAll()
+	if err != nil || len(rows) != 2 {
+		t.Fatalf("%d rows: %v", len(rows), err)
+	}
+	for column, want := range map[string]string{
+		"changed_by": "cli:ann", "change": "reveal", "changed": "exchange/0195", "change_reason": "'=complaint, ticket 17",
+	} {
+		if i := slices.Index(rows[0], column); i < 0 || rows[1][i] != want {
+			t.Errorf("column %s of %q is not %q", column, rows[1], want)
+		}
+	}
+}
+
 func TestNDJSONGivesTheRecordsBack(t *testing.T) {
 	names := hostile()
 	file, _, _ := write(t, list{len(names), func(i int) core.Record { return deny(names[i]) }}, export.Options{Format: export.NDJSON})
