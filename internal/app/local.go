@@ -114,10 +114,22 @@ func (a asker) standings(ctx context.Context, q standingsQuestion) (standingsAns
 	if err := a.refresh(ctx); err != nil {
 		return standingsAnswer{}, err
 	}
-	now := time.Now()
-	all, err := quota.AskLedger(a.ledger, a.limits(), now)(ctx, q.Subjects...)
-	return standingsAnswer{now, all}, err
+	limits, now := a.limits(), time.Now()
+	all, err := quota.AskLedger(a.ledger, limits, now)(ctx, q.Subjects...)
+	if err != nil {
+		return standingsAnswer{}, err
+	}
+	for i, s := range q.Subjects {
+		if len(all[i]) < len(limits.AppendMatches(nil, s, now)) {
+			return standingsAnswer{}, errApart
+		}
+	}
+	return standingsAnswer{now, all}, nil
 }
+
+// errApart is the answer while this process counts some limits alone and others not at all.
+var errApart = errors.New("the shared quota ledger cannot be asked now, so how much of the limits is used is not known; " +
+	"the log says what is wrong with it, and plumbline limit list shows the limits")
 
 // askRunning asks the process that serves a data directory.
 func askRunning(dataDir string) quota.Ask {

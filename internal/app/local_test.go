@@ -25,6 +25,13 @@ func (deadLedger) Standings(context.Context, quota.Subject, *quota.LimitSet, tim
 	return nil, errors.New("the ledger is away")
 }
 
+// apartLedger is one whose shared part is away: it tells of no limit that does not count in this process.
+type apartLedger struct{ quota.Ledger }
+
+func (apartLedger) Standings(context.Context, quota.Subject, *quota.LimitSet, time.Time) ([]quota.Standing, error) {
+	return nil, nil
+}
+
 // shortDir gives a folder whose sockets have short names.
 func shortDir(t *testing.T) string {
 	t.Helper()
@@ -57,12 +64,19 @@ func serving(t *testing.T, dir string, a asker) func() {
 // Who serves and cannot say so says why. That is not the same as that nobody serves: then the records would be shown for
 // what is in force.
 func TestWhoServesCannotSay(t *testing.T) {
-	limits := func() *quota.LimitSet { return nil }
+	set, err := quota.Compile([]quota.Limit{{
+		ID: "each-cost", Scope: quota.ScopeUser, Dimension: quota.DimensionCost, Window: quota.WindowDay, Value: 1,
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	limits := func() *quota.LimitSet { return set }
 	fresh := func(context.Context) error { return nil }
 	stale := func(context.Context) error { return errors.New("the control data is away") }
 	for why, a := range map[string]asker{
-		"the control data is away": {stale, limits, memory.New(memory.Options{})},
-		"the ledger is away":       {fresh, limits, deadLedger{}},
+		"the control data is away":                    {stale, limits, memory.New(memory.Options{})},
+		"the ledger is away":                          {fresh, limits, deadLedger{}},
+		"how much of the limits is used is not known": {fresh, limits, apartLedger{}},
 	} {
 		dir := shortDir(t)
 		stop := serving(t, dir, a)

@@ -2,9 +2,9 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/envoyconf"
@@ -32,8 +32,7 @@ func (checkConfigCmd) Run(s *session) error {
 	if err := errors.Join(policyErr, pricesErr, app.CheckIssuers(cfg.Identity), meshErr, app.CheckKeyFiles(cfg.Audit)); err != nil {
 		return s.problems(err)
 	}
-	fmt.Fprintln(s.out, "the configuration is good")
-	return nil
+	return s.say(findings{[]string{}}, "the configuration is good")
 }
 
 type checkPolicyCmd struct {
@@ -71,13 +70,19 @@ func (c checkEnvoyCmd) Run(s *session) error {
 	if err := envoyproc.Validate(s.ctx, binary, data); err != nil {
 		return s.problems(err)
 	}
-	fmt.Fprintln(s.out, "Envoy takes the configuration")
-	return nil
+	return s.say(findings{[]string{}}, "Envoy takes the configuration")
+}
+
+// findings is what a check found, for a program.
+type findings struct {
+	Problems []string `json:"problems"`
 }
 
 // problems prints what a check found, as data, and says so by the exit status.
 func (s *session) problems(err error) error {
-	fmt.Fprintln(s.out, err)
+	if printErr := s.say(findings{strings.Split(err.Error(), "\n")}, "%v", err); printErr != nil {
+		return printErr
+	}
 	return errProblems
 }
 

@@ -117,8 +117,7 @@ func (checkLimitsCmd) Run(s *session) error {
 		case err != nil:
 			return err
 		case len(doubts) == 0:
-			fmt.Fprintln(s.out, "every limit can have an effect")
-			return nil
+			return s.say([]string{}, "every limit can have an effect")
 		}
 		err = s.print(doubts, []string{"LIMIT", "PROBLEM"}, func(i int) []string { return []string{doubts[i].Limit, doubts[i].Why} })
 		if err != nil {
