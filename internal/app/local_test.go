@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
 	"github.com/plumbline/plumbline/internal/store"
@@ -228,6 +229,26 @@ func TestQuotaOfACallerWithItsTeam(t *testing.T) {
 		if applies := effects[0].Relevance == quota.RelevanceApplies; applies != (tt.team != "") {
 			t.Errorf("%+v: the limit of each team is %s", tt, effects[0].Relevance)
 		}
+	}
+}
+
+// Who called at another replica alone has used of the shared counters too.
+func TestUsageKnowsCallersOfOtherReplicas(t *testing.T) {
+	_, v := seeded(t)
+	ledger, limits := memory.New(memory.Options{}), v.snapshot.Limits()
+	ben := quota.Subject{User: "ben", Team: "sales", Model: "gpt-5"}
+	if err := ledger.Replay(core.Charge{Admitted: v.At, Requests: 1, OutputTokens: 70}, ben, limits); err != nil {
+		t.Fatal(err)
+	}
+	v.Running, v.ask = true, quota.AskLedger(ledger, limits, v.At)
+	v.others = func(context.Context) ([]quota.Subject, error) { return []quota.Subject{ben}, nil }
+	uses, err := v.Usage(t.Context())
+	if err != nil || len(uses) != 1 || uses[0].For != "sales" || uses[0].Used != 70 {
+		t.Errorf("%+v, %v", uses, err)
+	}
+	v.others = func(context.Context) ([]quota.Subject, error) { return nil, errors.New("the records are away") }
+	if uses, err := v.Usage(t.Context()); err == nil || uses != nil {
+		t.Errorf("without the records of others: %+v, %v", uses, err)
 	}
 }
 

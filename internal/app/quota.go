@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
@@ -25,6 +26,7 @@ type QuotaView struct {
 
 	snapshot *store.Snapshot
 	charges  func(context.Context, func(audit.Charged) error) error
+	others   func(context.Context) ([]quota.Subject, error) // who called at any replica; nil where this one is alone
 	ask      quota.Ask
 }
 
@@ -37,6 +39,9 @@ func ViewQuota(ctx context.Context, st store.Store, c config.Config) (*QuotaView
 	v := &QuotaView{At: time.Now(), snapshot: directory.Snapshot(), ask: askRunning(c.DataDir)}
 	v.charges = func(ctx context.Context, fn func(audit.Charged) error) error {
 		return eachCharge(ctx, AuditPath(c.DataDir), v.At.Add(-quota.LongestWindow), fn)
+	}
+	if c.Quota.Ledger == config.LedgerRedis && !c.Postgres.URL.IsZero() {
+		v.others = func(ctx context.Context) ([]quota.Subject, error) { return callersAnywhere(ctx, c, v.At) }
 	}
 	_, err = v.ask(ctx)
 	switch {
@@ -124,8 +129,29 @@ func (v *QuotaView) complete(s quota.Subject) (quota.Subject, error) {
 	return s, nil
 }
 
+// maxCallers bounds whom Usage knows from other replicas: those whose calls cost most.
+const maxCallers = 10_000
+
+// callersAnywhere gives who called in the longest window at any replica whose records are in Postgres.
+func callersAnywhere(ctx context.Context, c config.Config, at time.Time) (subjects []quota.Subject, err error) {
+	r, done, err := OpenReader(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, done()) }()
+	rows, err := r.Sum(ctx, read.SumQuery{
+		Since: at.Add(-quota.LongestWindow), Until: at, Limit: maxCallers,
+		By: []read.Dimension{read.ByUser, read.ByTeam, read.ByApp, read.ByModel},
+	})
+	for _, row := range rows {
+		subjects = append(subjects, quota.Subject{User: row.User, Team: row.Team, App: row.App, Model: row.Model})
+	}
+	return subjects, err
+}
+
 // Usage gives the use of every counter that anybody used in its window; see quota.Counters. Whoever has only calls in flight
-// and none that ended is not among them.
+// and none that ended is not among them. What a shared ledger counts of callers of other replicas is, once Postgres has
+// their records.
 func (v *QuotaView) Usage(ctx context.Context) ([]quota.CounterUse, error) {
 	var subjects []quota.Subject
 	seen := map[quota.Subject]bool{}
@@ -138,6 +164,13 @@ func (v *QuotaView) Usage(ctx context.Context) ([]quota.CounterUse, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if v.Running && v.others != nil {
+		elsewhere, err := v.others(ctx)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, elsewhere...)
 	}
 	uses, err := quota.Counters(ctx, v.ask, v.snapshot.Limits(), subjects, v.At)
 	for i := range uses {
