@@ -112,7 +112,8 @@ func commandOf(err error) string {
 func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("plumbline"),
-		kong.Description("Governs LLM traffic beside Envoy: who asks, how much, what for, and how far from the work they were assigned."),
+		kong.Description("Governs LLM traffic beside Envoy: who asks, how much, what for, and how far from the work they were assigned.\n\n"+
+			"Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 a check found problems."),
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
