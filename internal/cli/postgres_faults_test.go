@@ -65,3 +65,22 @@ func TestPostgresThatCannotBeUsed(t *testing.T) {
 		t.Errorf("somebody who only reads: exit status %d\n%s%s", code, out, talk)
 	}
 }
+
+// TestMigrateSaysWhatIsLeftToDo: an owner who may make no roles is told who has to, and a program reads what was applied.
+func TestMigrateSaysWhatIsLeftToDo(t *testing.T) {
+	empty := pgproc.Start(t, pgproc.Options{}).Database(t, pgproc.Template{})
+	owner := empty.Role(t, `GRANT CREATE ON DATABASE "`+empty.Name+`" TO %s`)
+	env := []string{"PLUMBLINE_DATA_DIR=" + t.TempDir(), "PLUMBLINE_POSTGRES_URL=" + owner}
+	out, talk, code := plumbline(t, env, "migrate")
+	if code != exitDone {
+		t.Fatalf("exit status %d:\n%s%s", code, out, talk)
+	}
+	for _, role := range []string{"plumbline_writer", "plumbline_retention", "plumbline_reader"} {
+		if words := "have an administrator run CREATE ROLE " + role + " NOLOGIN"; !strings.Contains(talk, words) {
+			t.Errorf("%q is not said:\n%s", words, talk)
+		}
+	}
+	if out, talk, code := plumbline(t, env, "migrate", "-o", "json"); out != "[]\n" || code != exitDone {
+		t.Errorf("with nothing to apply: exit status %d\n%s%s", code, out, talk)
+	}
+}
