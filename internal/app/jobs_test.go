@@ -238,7 +238,7 @@ func TestJobsRun(t *testing.T) {
 // Postgres has the record that says so.
 func TestRetentionInTheWhole(t *testing.T) {
 	cfg, db := onPostgres(t, pgproc.Shared(t), nil)
-	if _, err := Migrate(t.Context(), cfg); err != nil {
+	if _, err := Migrate(t.Context(), cfg, nil); err != nil {
 		t.Fatal(err)
 	}
 	old := time.Date(2025, 3, 10, 0, 0, 0, 0, time.UTC).UnixMicro()

@@ -109,7 +109,7 @@ func TestMigrateByCommand(t *testing.T) {
 	if err != nil || len(pending) == 0 {
 		t.Fatalf("pending %v, %v", pending, err)
 	}
-	done, err := Migrate(t.Context(), cfg)
+	done, err := Migrate(t.Context(), cfg, nil)
 	if err != nil || len(done) != len(pending) {
 		t.Errorf("applied %v of %v, %v", done, pending, err)
 	}
@@ -118,7 +118,7 @@ func TestMigrateByCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	st.Close()
-	if _, err := Migrate(t.Context(), testConfig(t, nil)); err != ErrEmbedded { //nolint:errorlint // it is returned as it is
+	if _, err := Migrate(t.Context(), testConfig(t, nil), nil); err != ErrEmbedded { //nolint:errorlint // it is returned as it is
 		t.Errorf("without Postgres: %v", err)
 	}
 }
