@@ -89,10 +89,10 @@ func (c *columns) appendRow(b []byte, i int) []byte {
 
 // appendBytes appends a text or bytea.
 func appendBytes[T string | []byte](b []byte, v T) []byte {
-	return append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...) //nolint:gosec // a record is far below 4 GiB
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(v))), v...)
 }
 
 // appendNumber appends a bigint.
 func appendNumber(b []byte, v int64) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, 8), uint64(v)) //nolint:gosec // the bits are what is sent
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(b, 8), uint64(v))
 }

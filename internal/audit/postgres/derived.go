@@ -113,6 +113,9 @@ func dayOf(at int64) int64 {
 
 // addSums adds to the sums of a table, in the order of their keys.
 func addSums(ctx context.Context, tx pgx.Tx, table string, sums ship.Rollup) error {
+	if len(sums) == 0 {
+		return nil
+	}
 	statement := `INSERT INTO plumbline_audit.` + table + ` AS r
 			(hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost, latency, deviation)
 		SELECT * FROM (SELECT hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost,
@@ -126,9 +129,6 @@ func addSums(ctx context.Context, tx pgx.Tx, table string, sums ship.Rollup) err
 			input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens,
 			cost = r.cost + excluded.cost, latency = ` + added("latency", len(ship.Sums{}.Latency)) + `,
 			deviation = ` + added("deviation", len(ship.Sums{}.Deviation))
-	if len(sums) == 0 {
-		return nil
-	}
 	var (
 		hour               []int64
 		texts              [6][]string
@@ -158,8 +158,8 @@ func addSums(ctx context.Context, tx pgx.Tx, table string, sums ship.Rollup) err
 	return err
 }
 
-// added adds counts up place by place. Those of a version with more of them, or fewer, are left to a function, which takes
-// five times as long.
+// added adds counts up place by place. Those of a version with more of them, or fewer, are left to a function that is slower
+// and knows no bounds.
 func added(column string, n int) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "CASE WHEN cardinality(r.%[1]s) <> %[2]d THEN plumbline_audit.add(r.%[1]s, excluded.%[1]s) ELSE ARRAY[", column, n)
