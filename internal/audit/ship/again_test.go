@@ -52,19 +52,21 @@ func TestStoreAwayIsAskedUntilItIsBack(t *testing.T) {
 				d.starts()
 				<-time.After(10 * time.Minute)
 				synctest.Wait()
-				if d.calls != 1 || d.asked < c.fewest || d.asked > c.most || source.shipped != 10 {
-					t.Errorf("%d batches and %d questions in ten minutes, %d shipped", d.calls, d.asked, source.shipped)
+				batches, questions := d.seen()
+				if shipped, _ := source.far(); batches != 1 || questions < c.fewest || questions > c.most || shipped != 10 {
+					t.Errorf("%d batches and %d questions in ten minutes, %d shipped", batches, questions, shipped)
 				}
-				d.away = nil
+				d.set(func() { d.away = nil })
 				<-time.After(c.foundWithin)
 				synctest.Wait()
-				if source.shipped != 20 || len(d.stored) != 20 || d.calls != 2 {
-					t.Errorf("%d shipped %v after the store came back, by %d batches", source.shipped, c.foundWithin, d.calls)
+				batches, _ = d.seen()
+				if shipped, _ := source.far(); batches != 2 || shipped != 20 {
+					t.Errorf("%d shipped %v after the store came back, by %d batches", shipped, c.foundWithin, batches-1)
 				}
 				<-time.After(10 * time.Second)
 				synctest.Wait()
-				if source.released != 10 {
-					t.Errorf("released up to %d: what was shipped ten minutes ago is 10", source.released)
+				if _, released := source.far(); released != 10 {
+					t.Errorf("released up to %d: what was shipped ten minutes ago is 10", released)
 				}
 			})
 		})
@@ -78,14 +80,15 @@ func TestStoreThatTakesNothingIsGivenTime(t *testing.T) {
 		d.starts()
 		<-time.After(10 * time.Minute)
 		synctest.Wait()
-		if d.calls < 40 || d.calls > 120 || source.shipped != 10 {
-			t.Errorf("%d attempts in ten minutes, %d shipped", d.calls, source.shipped)
+		batches, _ := d.seen()
+		if shipped, _ := source.far(); batches < 40 || batches > 120 || shipped != 10 {
+			t.Errorf("%d attempts in ten minutes, %d shipped", batches, shipped)
 		}
-		d.full = nil
+		d.set(func() { d.full = nil })
 		<-time.After(16 * time.Second)
 		synctest.Wait()
-		if source.shipped != 20 {
-			t.Errorf("%d shipped when there is room", source.shipped)
+		if shipped, _ := source.far(); shipped != 20 {
+			t.Errorf("%d shipped when there is room", shipped)
 		}
 	})
 }
@@ -97,14 +100,14 @@ func TestQuestionWithoutAnswer(t *testing.T) {
 		d.starts()
 		<-time.After(10 * time.Minute)
 		synctest.Wait()
-		if d.asked < 80 || d.asked > 110 {
-			t.Errorf("%d questions in ten minutes", d.asked)
+		if _, questions := d.seen(); questions < 80 || questions > 110 {
+			t.Errorf("%d questions in ten minutes", questions)
 		}
-		d.away, d.silent = nil, false
+		d.set(func() { d.away, d.silent = nil, false })
 		<-time.After(7 * time.Second)
 		synctest.Wait()
-		if source.shipped != 20 {
-			t.Errorf("%d shipped", source.shipped)
+		if shipped, _ := source.far(); shipped != 20 {
+			t.Errorf("%d shipped", shipped)
 		}
 	})
 }

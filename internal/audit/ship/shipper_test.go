@@ -47,6 +47,13 @@ func (s *spool) Shipped(_ context.Context, upTo audit.Position) error {
 	return nil
 }
 
+// far is up to where it was shipped and released.
+func (s *spool) far() (shipped, released audit.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shipped, s.released
+}
+
 func (s *spool) Release(_ context.Context, upTo audit.Position, _ time.Time) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -62,6 +69,7 @@ func (s *spool) Spool(context.Context) (audit.Spool, error) {
 
 // shelf is a destination that refuses some numbers, and fails while away. It may be there and take nothing, as full disks do.
 type shelf struct {
+	mu             sync.Mutex
 	stored, buried []uint64
 	calls, asked   int
 	refuses        func(seq uint64) bool
@@ -73,18 +81,46 @@ type shelf struct {
 }
 
 func (d *shelf) Usable(ctx context.Context) error {
-	if d.asked++; d.silent {
+	d.mu.Lock()
+	d.asked++
+	silent, away := d.silent, d.away
+	d.mu.Unlock()
+	if silent {
 		<-ctx.Done()
 	}
+	return away
+}
+
+// set changes what it does, while it may be used.
+func (d *shelf) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
+// seen is how many batches and questions it had.
+func (d *shelf) seen() (batches, questions int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls, d.asked
+}
+
+func (d *shelf) Prepare(context.Context, time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.away
 }
 
-func (d *shelf) Prepare(context.Context, time.Time) error { return d.away }
-
 func (d *shelf) Store(_ context.Context, batch []audit.Shipment) (ship.Stored, error) {
-	if d.calls++; d.hangs != nil {
-		<-d.hangs
+	d.mu.Lock()
+	d.calls++
+	hangs := d.hangs
+	d.mu.Unlock()
+	if hangs != nil {
+		<-hangs
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	if err := errors.Join(d.away, d.full); err != nil {
 		return ship.Stored{}, err
 	}
