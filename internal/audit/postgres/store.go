@@ -15,9 +15,9 @@ import (
 
 // Store keeps a batch. See ship.Destination.
 //
-// Nearly all batches are new: they are copied in. One of which something is there already, as when the answer to a commit
-// was lost, fails so and is inserted instead, and so are those after it as long as they are not new: they were sent before
-// the same failure, or come from a copy of a log.
+// Nearly all batches are new, and are copied in. One of which a record is there already, as when the answer to a commit was
+// lost, is refused as a whole and then inserted. So are those that follow it at once, until one is all new: they may come from
+// a copy of a log.
 func (s *Store) Store(ctx context.Context, batch []audit.Shipment) (stored ship.Stored, err error) {
 	add := copyIn
 	if s.again.Load() {
@@ -37,6 +37,7 @@ func (s *Store) Store(ctx context.Context, batch []audit.Shipment) (stored ship.
 // adder adds records, and says which of them were not there.
 type adder func(ctx context.Context, tx pgx.Tx, c *columns) (map[key]struct{}, error)
 
+// store keeps a batch in one transaction, the records by add.
 func (s *Store) store(ctx context.Context, batch []audit.Shipment, add adder) (stored ship.Stored, err error) {
 	c := columnsOf(batch)
 	texts := s.known.news(batch, c.explanation)
