@@ -127,8 +127,9 @@ func TestPostgresAwayAtLoad(t *testing.T) {
 	away.add(r.pace(t, lasting(measured/2)))
 	filled := 2 * (r.next.Load() - before)
 
+	shipped := s.Counts().Shipped
 	server.Start(t)
-	back, shipped := time.Now(), s.Counts().Shipped
+	back := time.Now()
 	var waited time.Duration // until the first batch was there
 	draining := r.pace(t, func(passed time.Duration) bool {
 		c := s.Counts()
