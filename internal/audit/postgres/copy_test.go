@@ -15,8 +15,10 @@ func TestCopiedAndInsertedAreAlike(t *testing.T) {
 	appendExchanges(t, log, 0, 40)
 	for i, r := range []core.Record{
 		{Kind: core.RecordAdmin, Exchange: "change-1", Admin: &core.Change{Actor: "root", Action: "put", Object: "user/ada"}},
-		{Kind: core.RecordDeny, Exchange: exchangeID(90), Model: "nul\x00 and \xff\xfe", Principal: core.Principal{User: "ü, \"'\\\n\t{}"}, Reason: core.ReasonOffTask,
-			Verdict: &core.Verdict{Action: core.ActionBlock, Rule: "rules[1]"}},
+		{
+			Kind: core.RecordDeny, Exchange: exchangeID(90), Model: "nul\x00 and \xff\xfe", Principal: core.Principal{User: "ü, \"'\\\n\t{}"}, Reason: core.ReasonOffTask,
+			Verdict: &core.Verdict{Action: core.ActionBlock, Rule: "rules[1]"},
+		},
 		{Kind: core.RecordDeny, Exchange: exchangeID(91), Opaque: []string{string(make([]byte, 300_000))}}, // longer than what is sent at a time
 	} {
 		r.Time = start.AddDate(0, i-1, 0) // in several partitions, and in that of what fits none
