@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,4 +109,77 @@ func tables(sums ship.Rollup) iter.Seq2[string, ship.Rollup] {
 func dayOf(at int64) int64 {
 	day := (24 * time.Hour).Microseconds()
 	return at - ((at%day)+day)%day
+}
+
+// addSums adds to the sums of a table, in the order of their keys.
+func addSums(ctx context.Context, tx pgx.Tx, table string, sums ship.Rollup) error {
+	if len(sums) == 0 {
+		return nil
+	}
+	statement := `INSERT INTO plumbline_audit.` + table + ` AS r
+			(hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost, latency, deviation)
+		SELECT * FROM (SELECT hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost,
+			latency::bigint[], deviation::bigint[]
+			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
+				$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
+			WITH ORDINALITY AS u (hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens,
+				cost, latency, deviation, n) ORDER BY n) AS new
+		ON CONFLICT (hour, "user", team, app, model, intent, verdict) DO UPDATE SET
+			decided = r.decided + excluded.decided, ended = r.ended + excluded.ended, requests = r.requests + excluded.requests,
+			input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens,
+			cost = r.cost + excluded.cost, latency = ` + added("latency", len(ship.Sums{}.Latency)) + `,
+			deviation = ` + added("deviation", len(ship.Sums{}.Deviation))
+	var (
+		hour               []int64
+		texts              [6][]string
+		numbers            [6][]int64
+		latency, deviation []string
+		keys               = sums.Keys()
+	)
+	for _, k := range keys {
+		s := sums[k]
+		hour = append(hour, k.Hour)
+		for i, v := range [...]string{k.User, k.Team, k.App, k.Model, k.Intent, k.Verdict} {
+			texts[i] = append(texts[i], v)
+		}
+		for i, v := range [...]int64{s.Decided, s.Ended, s.Requests, s.InputTokens, s.OutputTokens, s.Cost} {
+			numbers[i] = append(numbers[i], v)
+		}
+		latency, deviation = append(latency, array(s.Latency[:])), append(deviation, array(s.Deviation[:]))
+	}
+	args := []any{hour}
+	for _, v := range texts {
+		args = append(args, v)
+	}
+	for _, v := range numbers {
+		args = append(args, v)
+	}
+	_, err := tx.Exec(ctx, statement, append(args, latency, deviation)...)
+	return err
+}
+
+// added adds counts up place by place. Those of a version with more of them, or fewer, are left to a function that is slower
+// and knows no bounds.
+func added(column string, n int) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "CASE WHEN cardinality(r.%[1]s) <> %[2]d THEN plumbline_audit.add(r.%[1]s, excluded.%[1]s) ELSE ARRAY[", column, n)
+	for i := range n {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		fmt.Fprintf(&b, "r.%[1]s[%[2]d] + excluded.%[1]s[%[2]d]", column, i+1)
+	}
+	return b.String() + "] END"
+}
+
+// array is an array of numbers in Postgres' own words: arrays of arrays are not unnested by one level.
+func array(numbers []int64) string {
+	b := []byte{'{'}
+	for i, n := range numbers {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = fmt.Append(b, n)
+	}
+	return string(append(b, '}'))
 }

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,12 +32,17 @@ const monthsAhead = 3
 type Store struct {
 	pool  *postgres.Pool
 	known known
+	again atomic.Bool // the last batch was not all new
 }
 
 var _ ship.Destination = (*Store)(nil)
 
 // New uses a pool, which stays its owner's to close. The schema must have been migrated.
 func New(pool *postgres.Pool) *Store { return &Store{pool: pool} }
+
+// Usable reports why the server would take no batch now: it is away, starting, or a standby that may be promoted. See
+// ship.Destination.
+func (s *Store) Usable(ctx context.Context) error { return s.pool.Usable(ctx) }
 
 // Prepare makes the partitions of the month of at and of those that come.
 func (s *Store) Prepare(ctx context.Context, at time.Time) error {

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"runtime"
 	"slices"
@@ -326,31 +325,3 @@ func exported(b *testing.B, store *postgres.Store) {
 type nowhere struct{}
 
 func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
-
-// BenchmarkShipIndexes measures shipping with all indexes, and without each.
-func BenchmarkShipIndexes(b *testing.B) {
-	const exchanges = 10_000
-	for _, without := range []string{
-		"", "team", "app", "model", "task", "intent", "explanation", "kind", "user", "exchange",
-		"team, app, model, task, intent, explanation, kind",
-	} {
-		b.Run(fmt.Sprintf("without %s", without), func(b *testing.B) {
-			server := pgproc.Start(b, pgproc.Options{Fsync: true, Settings: []string{"shared_buffers = 256MB", "max_wal_size = 4GB"}})
-			for b.Loop() {
-				b.StopTimer()
-				db := server.Database(b, records)
-				for _, index := range strings.Split(without, ", ") {
-					if index != "" {
-						db.Exec(b, "DROP INDEX plumbline_audit.records_"+index+"_key")
-					}
-				}
-				store, log := openStore(b, db.URL), openLog(b, "")
-				must(b, store.Prepare(b.Context(), start))
-				appendAll(b, log, exchanges)
-				b.StartTimer()
-				must(b, newShipper(log, store).Drain(b.Context()))
-			}
-			b.ReportMetric(float64(b.N)*2*exchanges/b.Elapsed().Seconds(), "records/s")
-		})
-	}
-}

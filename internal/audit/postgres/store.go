@@ -3,7 +3,6 @@ package postgres
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 
@@ -11,32 +10,56 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/ship"
+	"github.com/plumbline/plumbline/internal/postgres"
 )
 
 // Store keeps a batch. See ship.Destination.
+//
+// Nearly all batches are new, and are copied in. One of which a record is there already, as when the answer to a commit was
+// lost, is refused as a whole and then inserted. So are those that follow it at once, until one is all new: they may come from
+// a copy of a log.
 func (s *Store) Store(ctx context.Context, batch []audit.Shipment) (stored ship.Stored, err error) {
+	add := copyIn
+	if s.again.Load() {
+		add = insert
+	}
+	stored, err = s.store(ctx, batch, add)
+	if postgres.IsUnique(err) {
+		stored, err = s.store(ctx, batch, insert)
+	}
+	if err != nil {
+		return ship.Stored{}, refused(err)
+	}
+	s.again.Store(stored.New < len(batch))
+	return stored, nil
+}
+
+// adder adds records, and says which of them were not there.
+type adder func(ctx context.Context, tx pgx.Tx, c *columns) (map[key]struct{}, error)
+
+// store keeps a batch in one transaction, the records by add.
+func (s *Store) store(ctx context.Context, batch []audit.Shipment, add adder) (stored ship.Stored, err error) {
 	c := columnsOf(batch)
 	texts := s.known.news(batch, c.explanation)
 	err = s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := texts.insert(ctx, tx); err != nil {
 			return err
 		}
-		stored, err = storeAll(ctx, tx, batch, c)
+		stored, err = storeAll(ctx, tx, batch, c, add)
 		return err
 	})
-	if err != nil {
-		return ship.Stored{}, refused(err)
+	if err == nil {
+		s.known.add(texts)
 	}
-	s.known.add(texts)
-	return stored, nil
+	return stored, err
 }
 
 // storeAll runs the transaction: records, what was there already, sums of the new ones, counts of their writers.
-func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns) (stored ship.Stored, err error) {
+func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns, add adder) (stored ship.Stored, err error) {
 	if err := keep(ctx, tx); err != nil {
 		return stored, err
 	}
-	fresh, err := insert(ctx, tx, c)
+	fresh, err := add(ctx, tx, c)
 	if err != nil {
 		return stored, err
 	}
@@ -60,7 +83,7 @@ func storeAll(ctx context.Context, tx pgx.Tx, batch []audit.Shipment, c *columns
 		return stored, err
 	}
 	for table, sums := range tables(sums) {
-		if err := add(ctx, tx, table, sums); err != nil {
+		if err := addSums(ctx, tx, table, sums); err != nil {
 			return stored, err
 		}
 	}
@@ -195,65 +218,6 @@ func leaves(ctx context.Context, tx pgx.Tx, entries []audit.Shipment) (map[key][
 		found[k] = leaf
 	}
 	return found, rows.Err()
-}
-
-// add adds to the sums of a table, in the order of their keys.
-func add(ctx context.Context, tx pgx.Tx, table string, sums ship.Rollup) error {
-	statement := `INSERT INTO plumbline_audit.` + table + ` AS r
-			(hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost, latency, deviation)
-		SELECT * FROM (SELECT hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost,
-			latency::bigint[], deviation::bigint[]
-			FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::bigint[],
-				$10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[])
-			WITH ORDINALITY AS u (hour, "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens,
-				cost, latency, deviation, n) ORDER BY n) AS new
-		ON CONFLICT (hour, "user", team, app, model, intent, verdict) DO UPDATE SET
-			decided = r.decided + excluded.decided, ended = r.ended + excluded.ended, requests = r.requests + excluded.requests,
-			input_tokens = r.input_tokens + excluded.input_tokens, output_tokens = r.output_tokens + excluded.output_tokens,
-			cost = r.cost + excluded.cost, latency = plumbline_audit.add(r.latency, excluded.latency),
-			deviation = plumbline_audit.add(r.deviation, excluded.deviation)`
-	if len(sums) == 0 {
-		return nil
-	}
-	var (
-		hour               []int64
-		texts              [6][]string
-		numbers            [6][]int64
-		latency, deviation []string
-		keys               = sums.Keys()
-	)
-	for _, k := range keys {
-		s := sums[k]
-		hour = append(hour, k.Hour)
-		for i, v := range [...]string{k.User, k.Team, k.App, k.Model, k.Intent, k.Verdict} {
-			texts[i] = append(texts[i], v)
-		}
-		for i, v := range [...]int64{s.Decided, s.Ended, s.Requests, s.InputTokens, s.OutputTokens, s.Cost} {
-			numbers[i] = append(numbers[i], v)
-		}
-		latency, deviation = append(latency, array(s.Latency[:])), append(deviation, array(s.Deviation[:]))
-	}
-	args := []any{hour}
-	for _, v := range texts {
-		args = append(args, v)
-	}
-	for _, v := range numbers {
-		args = append(args, v)
-	}
-	_, err := tx.Exec(ctx, statement, append(args, latency, deviation)...)
-	return err
-}
-
-// array is an array of numbers in Postgres' own words: arrays of arrays are not unnested by one level.
-func array(numbers []int64) string {
-	b := []byte{'{'}
-	for i, n := range numbers {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		b = fmt.Append(b, n)
-	}
-	return string(append(b, '}'))
 }
 
 // count adds to the counts of writers, in the order of their names.

@@ -20,6 +20,9 @@ type Stored struct {
 
 // Destination is the store that all processes share.
 type Destination interface {
+	// Usable reports why the store would take no batch now, nil if it would. It must be cheap: it is asked again and again
+	// while the store is away.
+	Usable(ctx context.Context) error
 	// Prepare readies the store for records of a time. It must be possible to repeat it.
 	Prepare(ctx context.Context, at time.Time) error
 	// Store keeps a batch of entries without faults, together with the sums over those that are new: all of it or, with an

@@ -3,7 +3,6 @@ package ship
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,10 +16,6 @@ const (
 	batchSize = 2048
 	// idle is how long a shipper waits after it has shipped all, and how old an entry may so become.
 	idle = 250 * time.Millisecond
-	// firstPause and longestPause bound the wait after a failure, which doubles from one to the other.
-	firstPause, longestPause = 250 * time.Millisecond, 15 * time.Second
-	// longestAwaited is the same where calls wait for what is shipped.
-	longestAwaited = time.Second
 	// prepareEvery is how often the store is readied for the time to come, and what is missing there counted.
 	prepareEvery, countEvery = time.Hour, 10 * time.Second
 	// releaseEvery is how often entries are let go of here that were shipped before releaseAfter: until then a step of an
@@ -111,27 +106,20 @@ func (s *Shipper) Run(ctx context.Context) error {
 	for pause := time.Duration(0); ; {
 		batch, err := s.step(ctx)
 		s.look(ctx)
-		if s.o.Told != nil && ctx.Err() == nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if s.o.Told != nil {
 			s.o.Told(err)
 		}
+		pause = s.pauseAfter(err, pause)
 		switch {
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case err != nil:
-			if pause == 0 {
-				s.o.Log.Warn("the audit is not shipped now; it is kept here and tried again", "error", err)
-			}
-			pause = min(max(2*pause, firstPause), s.longest())
-		default:
-			if pause > 0 {
-				s.o.Log.Info("the audit is shipped again")
-			}
-			pause = 0
-			if full(batch) {
-				continue
-			}
+		case pause > 0:
+			err = s.again(ctx, pause)
+		case !full(batch):
+			err = s.rest(ctx)
 		}
-		if err := s.rest(ctx, pause); err != nil {
+		if err != nil {
 			return err
 		}
 	}
@@ -144,25 +132,14 @@ func (s *Shipper) watch(ctx context.Context) {
 	}
 }
 
-func (s *Shipper) longest() time.Duration {
-	if s.o.Told != nil {
-		return longestAwaited
-	}
-	return longestPause
-}
-
-// rest waits until it is time for the next batch. After a failure nothing wakes it: the store is not to be asked more often.
-func (s *Shipper) rest(ctx context.Context, pause time.Duration) error {
-	wake := s.o.Wake
-	if pause > 0 {
-		wake = nil
-	}
-	timer := time.NewTimer(max(idle, jitter(pause)))
+// rest waits, after all was shipped, until something may be there again.
+func (s *Shipper) rest(ctx context.Context) error {
+	timer := time.NewTimer(idle)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-wake:
+	case <-s.o.Wake:
 	case <-timer.C:
 	}
 	return nil
@@ -271,9 +248,4 @@ func due(last *time.Time, now time.Time, every time.Duration) bool {
 	}
 	*last = now
 	return true
-}
-
-// jitter is between half of d and all of it, so that processes do not come back at once.
-func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d/2+1) //nolint:gosec // nobody gains from guessing it
 }

@@ -47,6 +47,13 @@ func (s *spool) Shipped(_ context.Context, upTo audit.Position) error {
 	return nil
 }
 
+// far is up to where it was shipped and released.
+func (s *spool) far() (shipped, released audit.Position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.shipped, s.released
+}
+
 func (s *spool) Release(_ context.Context, upTo audit.Position, _ time.Time) (int64, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -60,23 +67,62 @@ func (s *spool) Spool(context.Context) (audit.Spool, error) {
 	return audit.Spool{Records: int64(len(s.entries)) - int64(s.shipped)}, nil
 }
 
-// shelf is a destination that refuses some numbers, and fails while away.
+// shelf is a destination that refuses some numbers, and fails while away. It may be there and take nothing, as full disks do.
 type shelf struct {
+	mu             sync.Mutex
 	stored, buried []uint64
-	calls          int
+	calls, asked   int
 	refuses        func(seq uint64) bool
 	away, blind    error
+	full           error
+	silent         bool          // it does not even say that it is away
+	starts         func()        // has the shipper run
 	hangs          chan struct{} // a call waits for it, if it is set
 }
 
-func (d *shelf) Prepare(context.Context, time.Time) error { return d.away }
+func (d *shelf) Usable(ctx context.Context) error {
+	d.mu.Lock()
+	d.asked++
+	silent, away := d.silent, d.away
+	d.mu.Unlock()
+	if silent {
+		<-ctx.Done()
+	}
+	return away
+}
+
+// set changes what it does, while it may be used.
+func (d *shelf) set(change func()) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	change()
+}
+
+// seen is how many batches and questions it had.
+func (d *shelf) seen() (batches, questions int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.calls, d.asked
+}
+
+func (d *shelf) Prepare(context.Context, time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.away
+}
 
 func (d *shelf) Store(_ context.Context, batch []audit.Shipment) (ship.Stored, error) {
-	if d.calls++; d.hangs != nil {
-		<-d.hangs
+	d.mu.Lock()
+	d.calls++
+	hangs := d.hangs
+	d.mu.Unlock()
+	if hangs != nil {
+		<-hangs
 	}
-	if d.away != nil {
-		return ship.Stored{}, d.away
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := errors.Join(d.away, d.full); err != nil {
+		return ship.Stored{}, err
 	}
 	for i := range batch {
 		if d.refuses != nil && d.refuses(batch[i].Seq) || batch[i].Fault != "" {
@@ -116,41 +162,6 @@ func TestOneBadEntryStopsNoOther(t *testing.T) {
 	if c := s.Counts(); c.DeadLetters != 6 || c.Shipped != n-6 || c.Records != 0 {
 		t.Errorf("%+v", c)
 	}
-}
-
-// TestStoreAwayIsTriedAgain: with growing pauses, up to a bound, and nothing counts as shipped meanwhile.
-func TestStoreAwayIsTriedAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		source, d := newSpool(10), &shelf{}
-		s := ship.New(ship.Options{Source: source, Destination: d})
-		ctx, stop := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		<-time.After(time.Hour)
-		if err := s.Drain(ctx); err != nil {
-			t.Fatal(err)
-		}
-		source.entries = newSpool(20).entries
-		d.away, d.calls = errors.New("away"), 0
-		go func() { ended <- s.Run(ctx) }()
-		<-time.After(10 * time.Minute)
-		synctest.Wait()
-		if d.calls < 40 || d.calls > 120 || source.shipped != 10 {
-			t.Errorf("%d attempts in ten minutes, %d shipped", d.calls, source.shipped)
-		}
-		d.away = nil
-		<-time.After(16 * time.Second)
-		synctest.Wait()
-		if source.shipped != 20 || len(d.stored) != 20 {
-			t.Errorf("%d shipped after the store came back", source.shipped)
-		}
-		if source.released != 10 {
-			t.Errorf("released up to %d: what was shipped ten minutes ago is 10", source.released)
-		}
-		stop()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	})
 }
 
 // TestTheNextBatchIsReadMeanwhile: the source is not waited for when the store has done. What is read ahead is not lost, and

@@ -152,6 +152,8 @@ func (s *store) Store(_ context.Context, batch []audit.Shipment) (ship.Stored, e
 func (s *store) Bury(context.Context, audit.Shipment, string) error {
 	return errors.New("not expected")
 }
+func (s *store) Usable(context.Context) error { return nil }
+
 func (s *store) Missing(context.Context) (int64, error) { return 0, nil }
 
 // has checks that each step is stored once, that exchanges are closed and that no number is missing.
