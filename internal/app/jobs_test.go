@@ -234,6 +234,30 @@ func TestJobsRun(t *testing.T) {
 	stop()
 }
 
+// TestOneLookAtASchema: a start looks once at each schema, whatever opens connections beside.
+func TestOneLookAtASchema(t *testing.T) {
+	server := pgproc.Start(t, pgproc.Options{})
+	cfg, db := onPostgres(t, server, nil)
+	if _, err := Migrate(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	db.Exec(t, "ALTER SYSTEM SET log_statement = 'all'")
+	db.Exec(t, "SELECT pg_reload_conf()")
+	const looks = "FROM plumbline%s.schema_version ORDER BY"
+	for _, migrate := range []bool{true, false} {
+		cfg.Postgres.Migrate = migrate
+		before := server.Log()
+		_, stop := running(t, cfg)
+		stop()
+		said := strings.TrimPrefix(server.Log(), before)
+		for _, schema := range []string{"", "_audit"} {
+			if n := strings.Count(said, fmt.Sprintf(looks, schema)); n != 1 {
+				t.Errorf("migrate %v: %d looks at plumbline%s", migrate, n, schema)
+			}
+		}
+	}
+}
+
 // TestRetentionInTheWhole: with two users, of whom neither can do the other's part, an old month goes after the audit in
 // Postgres has the record that says so.
 func TestRetentionInTheWhole(t *testing.T) {

@@ -60,11 +60,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := pool.Usable(ctx); err != nil {
 		return nil, err
 	}
-	if o.Migrate {
-		_, err = Schema.Migrate(ctx, pool)
-	} else {
-		err = Schema.Check(ctx, pool)
-	}
+	err = Schema.Ready(ctx, pool, o.Migrate)
 	if err == nil && o.Serve {
 		err = checkRights(ctx, pool)
 	}
