@@ -25,6 +25,7 @@ import (
 // Names of the background jobs, in the queue, the lists and the metrics.
 const (
 	jobObjects    = "objects_sweep"
+	jobSamples    = "samples_end"
 	jobPartitions = "audit_partitions"
 	jobRollups    = "audit_rollup_check"
 	jobRetention  = "audit_retention"
@@ -109,7 +110,11 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 
 // jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
 func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
-	all := []jobs.Job{{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)}}
+	samples := samplesEnd{a.store.SubjectKeys(), a.cfg.Audit.CalibrationKeep, time.Now, a.log}
+	all := []jobs.Job{
+		{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)},
+		{Name: jobSamples, Every: samplesInterval, Timeout: time.Minute, Run: samples.run},
+	}
 	if pool == nil {
 		return all
 	}
