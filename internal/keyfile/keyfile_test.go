@@ -106,7 +106,7 @@ func TestVolumeOfAGroup(t *testing.T) {
 	} {
 		version := filepath.Join(dir, "..2026_"+c.name)
 		file := filepath.Join(version, "key")
-		if err := os.Mkdir(version, 0o755); err != nil { //nolint:gosec // as Kubernetes makes it: the user below must get through
+		if err := os.Mkdir(version, 0o755); err != nil { // as Kubernetes makes it: the user below must get through
 			t.Fatal(err)
 		}
 		write(t, file, c.mode)
