@@ -276,7 +276,7 @@ func TestOneLookAtASchema(t *testing.T) {
 	}
 	db.Exec(t, "ALTER SYSTEM SET log_statement = 'all'")
 	db.Exec(t, "SELECT pg_reload_conf()")
-	const looks = "FROM plumbline%s.schema_version ORDER BY"
+	const looks = `FROM "plumbline%s"."schema_version" ORDER BY`
 	for _, migrate := range []bool{true, false} {
 		cfg.Postgres.Migrate = migrate
 		before := server.Log()
