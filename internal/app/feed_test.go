@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 	"github.com/plumbline/plumbline/internal/testkit/redisproc"
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 // twoReplicas are two Plumblines that share a Postgres and a Redis: changes are made at the first, and have to hold at the
@@ -74,6 +76,38 @@ func (r *twoReplicas) until(what string, holds func() bool) time.Duration {
 		}
 	}
 	return time.Since(began)
+}
+
+// steps is how many times the machine can hold up what another replica does about a change, or a process that stops: to be
+// woken, to look, to read, to put in force, to ask.
+const steps = 5
+
+// heldUp measures, until the end of the test, how long the machine holds up a step that takes next to no time, and gives the
+// worst so far. A promise about time is only as good as the machine: who checks one allows for steps as long as this.
+func heldUp(t *testing.T, step func()) (worst func() time.Duration) {
+	t.Helper()
+	const pause = 10 * time.Millisecond
+	var most atomic.Int64
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for began := time.Now(); wait.For(ctx, pause) == nil; began = time.Now() {
+			step()
+			most.Store(max(most.Load(), int64(time.Since(began)-pause)))
+		}
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-done
+	})
+	return func() time.Duration { return time.Duration(most.Load()) }
+}
+
+// looksHeldUp is how the machine holds up looks at the store.
+func looksHeldUp(t *testing.T, st store.Store) (worst func() time.Duration) {
+	t.Helper()
+	return heldUp(t, func() { _, _ = st.Version(context.WithoutCancel(t.Context())) })
 }
 
 func (r *twoReplicas) user(id string) {
@@ -181,6 +215,7 @@ func (r *twoReplicas) tasks(user string) int {
 // without.
 func TestEveryChangeHoldsWithinASecond(t *testing.T) {
 	r := startTwo(t, pgproc.Shared(t))
+	worst := looksHeldUp(t, r.a.store)
 	every := func(redis string) {
 		for name, kind := range kindsOfChange {
 			user := strings.ToLower(strings.ReplaceAll(name+" "+redis, " ", "-"))
@@ -188,8 +223,8 @@ func TestEveryChangeHoldsWithinASecond(t *testing.T) {
 			change, holds := kind(r, user)
 			r.must(change())
 			took := r.until(name, holds)
-			if took > time.Second {
-				t.Errorf("%s, %s: it holds after %s", name, redis, took)
+			if took > time.Second+steps*worst() {
+				t.Errorf("%s, %s: it holds after %s; the machine held up a look for %s", name, redis, took, worst())
 			}
 			t.Logf("%s, %s: %s", name, redis, took.Round(100*time.Microsecond))
 		}
@@ -218,6 +253,7 @@ const blocks = 40
 // TestBlocksReachTheOtherReplica measures how long a block takes from its commit at one replica to the other.
 func TestBlocksReachTheOtherReplica(t *testing.T) {
 	r := startTwo(t, pgproc.Shared(t))
+	worst := looksHeldUp(t, r.a.store)
 	r.awaitBell()
 	r.user("ann")
 	measure := func(name string) []time.Duration {
@@ -230,14 +266,14 @@ func TestBlocksReachTheOtherReplica(t *testing.T) {
 		}
 		slices.Sort(all)
 		t.Logf("%s: p50 %s, p99 %s of %d", name, all[blocks/2].Round(100*time.Microsecond), all[blocks*99/100].Round(100*time.Microsecond), blocks)
-		if worst := all[blocks-1]; worst > time.Second {
-			t.Errorf("%s: a block holds after %s", name, worst)
+		if latest := all[blocks-1]; latest > time.Second+steps*worst() {
+			t.Errorf("%s: a block holds after %s; the machine held up a look for %s", name, latest, worst())
 		}
 		return all
 	}
 	woken := measure("with Redis")
-	if median := woken[blocks/2]; median > 100*time.Millisecond {
-		t.Errorf("with Redis half of the blocks take longer than %s: nobody is woken", median)
+	if median := woken[blocks/2]; median > 100*time.Millisecond+steps*worst() {
+		t.Errorf("with Redis half of the blocks take longer than %s: nobody is woken; the machine held up a look for %s", median, worst())
 	}
 	r.redis.Kill()
 	measure("without Redis")
@@ -254,15 +290,22 @@ func TestForgedWakes(t *testing.T) {
 	client := r.redis.Client()
 	defer client.Close()
 	before, began := log(), time.Now()
-	sent := 0
-	for ; time.Since(began) < 2*time.Second; sent++ {
+	looks, sent := 0, 0
+	for ; looks < 10 || time.Since(began) < 2*time.Second; sent++ {
+		if time.Since(began) > time.Minute {
+			t.Fatalf("%d forged wakes: %d looks", sent, looks)
+		}
 		if err := client.Publish(context.Background(), "{plumbline}:3:changed", strings.Repeat("block nobody", 100)).Err(); err != nil {
 			t.Fatal(err)
 		}
+		if sent%100 == 0 { // the whole log is read
+			looks = log() - before
+		}
 	}
-	perReplica := float64(log()-before) / 2 / time.Since(began).Seconds()
+	looks = log() - before
+	perReplica := float64(looks) / 2 / time.Since(began).Seconds()
 	most := float64(time.Second/store.WakePause) + 3
-	if perReplica > most || perReplica < 5 {
+	if perReplica > most {
 		t.Errorf("%d forged wakes: %.0f looks in a second, want %.0f at most", sent, perReplica, most)
 	}
 	t.Logf("%d forged wakes: %.0f looks in a second of each replica", sent, perReplica)

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
@@ -24,6 +25,7 @@ import (
 // Names of the background jobs, in the queue, the lists and the metrics.
 const (
 	jobObjects    = "objects_sweep"
+	jobSamples    = "samples_end"
 	jobPartitions = "audit_partitions"
 	jobRollups    = "audit_rollup_check"
 	jobRetention  = "audit_retention"
@@ -37,48 +39,48 @@ type Queue struct {
 	jobs.Queue
 	io.Closer
 	pool *pgpool.Pool // nil without Postgres
+	db   *sql.DB      // nil with Postgres
 }
 
-// OpenQueue opens the queue of background jobs. Whoever asked for it closes it.
+// OpenQueue opens the queue of background jobs for who has not opened the control data, and refuses one of another version.
+// Whoever asked for it closes it.
 func OpenQueue(ctx context.Context, c config.Config) (*Queue, error) {
-	if !c.Postgres.URL.IsZero() {
-		pool, err := openQueuePool(ctx, c)
-		if err != nil {
-			return nil, err
-		}
-		return &Queue{jobs.InPostgres(pool), pool, pool}, nil
-	}
 	path := StorePath(c.DataDir)
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(path); c.Postgres.URL.IsZero() && errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("there are no jobs yet: plumbline serve makes them in %s", path)
 	}
-	// A job that was done and is not known to be after a loss of power is done again.
-	db, err := filesqlite.Open(ctx, path, filesqlite.Options{Synchronous: filesqlite.SynchronousNormal})
+	q, err := openQueue(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := filesqlite.CheckSchema(ctx, db, migrations.SQLiteControl); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), db.Close())
+	if q.pool != nil {
+		err = postgres.Schema.Ready(ctx, q.pool, c.Postgres.Migrate)
+	} else if err = filesqlite.CheckSchema(ctx, q.db, migrations.SQLiteControl); err != nil {
+		err = fmt.Errorf("%s: %w", path, err)
 	}
-	return &Queue{Queue: jobs.InSQLite(db), Closer: db}, nil
+	if err != nil {
+		return nil, errors.Join(err, q.Close())
+	}
+	return q, nil
 }
 
-func openQueuePool(ctx context.Context, c config.Config) (*pgpool.Pool, error) {
+// openQueue opens the queue of a process that has opened the control data, which it then found or brought up to date.
+func openQueue(ctx context.Context, c config.Config) (*Queue, error) {
+	if c.Postgres.URL.IsZero() {
+		// A job that was done and is not known to be after a loss of power is done again.
+		db, err := filesqlite.Open(ctx, StorePath(c.DataDir), filesqlite.Options{Synchronous: filesqlite.SynchronousNormal})
+		if err != nil {
+			return nil, err
+		}
+		return &Queue{Queue: jobs.InSQLite(db), Closer: db, db: db}, nil
+	}
 	o := poolOptions(c.Postgres)
 	o.MaxConns, o.Describe = queueConns, true
 	pool, err := pgpool.Open(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	if c.Postgres.Migrate {
-		_, err = postgres.Schema.Migrate(ctx, pool)
-	} else {
-		err = postgres.Schema.Check(ctx, pool)
-	}
-	if err != nil {
-		return nil, errors.Join(err, pool.Close())
-	}
-	return pool, nil
+	return &Queue{Queue: jobs.InPostgres(pool), Closer: pool, pool: pool}, nil
 }
 
 // background is the work of this process that no request waits for.
@@ -92,7 +94,7 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 	if !a.cfg.Jobs.Run {
 		return nil
 	}
-	queue, err := OpenQueue(ctx, a.cfg)
+	queue, err := openQueue(ctx, a.cfg)
 	if err != nil {
 		return fmt.Errorf("background jobs: %w", err)
 	}
@@ -108,7 +110,11 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 
 // jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
 func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
-	all := []jobs.Job{{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)}}
+	samples := samplesEnd{a.store.SubjectKeys(), a.cfg.Audit.CalibrationKeep, time.Now, a.log}
+	all := []jobs.Job{
+		{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)},
+		{Name: jobSamples, Every: samplesInterval, Timeout: time.Minute, Run: samples.run},
+	}
 	if pool == nil {
 		return all
 	}

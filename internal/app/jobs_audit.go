@@ -26,6 +26,32 @@ func sweep(objects store.Ownership, now func() time.Time, log *slog.Logger) func
 	}
 }
 
+const (
+	// samplesInterval is the time between two looks for samples whose time is nearly over.
+	samplesInterval = 10 * time.Minute
+	// samplesMargin is how long before that they go: a look may fail, or the process that is at it die.
+	samplesMargin = 3 * samplesInterval
+)
+
+// samplesEnd is the job that destroys the keys of days of which some sample has been kept for its time. A day ends as a whole,
+// with its first.
+type samplesEnd struct {
+	keys interface {
+		EraseSamples(ctx context.Context, before time.Time) (int64, error)
+	}
+	keep time.Duration
+	now  func() time.Time
+	log  *slog.Logger
+}
+
+func (s samplesEnd) run(ctx context.Context) error {
+	n, err := s.keys.EraseSamples(ctx, s.now().Add(24*time.Hour-s.keep+samplesMargin))
+	if n > 0 {
+		s.log.Info("samples whose time is over were ended", "days", n)
+	}
+	return err
+}
+
 // partitions is the job that makes the audit's partitions before their months begin, and tells of records that have none.
 type partitions struct {
 	store interface {

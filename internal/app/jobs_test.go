@@ -51,6 +51,37 @@ func (o *owned) Forget(_ context.Context, refs []core.ObjectRef) (int64, error) 
 	return int64(len(refs)), nil
 }
 
+// erased are keys of days, as EraseSamples sees them.
+type erased struct {
+	before time.Time
+	n      int64
+	err    error
+}
+
+func (e *erased) EraseSamples(_ context.Context, before time.Time) (int64, error) {
+	e.before = before
+	return e.n, e.err
+}
+
+// TestSamplesEnd: a day's samples go before the first of them was kept for its time, though one look in between fails; a
+// failure is the job's.
+func TestSamplesEnd(t *testing.T) {
+	var log bytes.Buffer
+	keys := &erased{n: 2}
+	s := samplesEnd{keys, 30 * 24 * time.Hour, atHalfPast, slog.New(slog.NewTextHandler(&log, nil))}
+	if err := s.run(t.Context()); err != nil || !strings.Contains(log.String(), "days=2") {
+		t.Errorf("%v, the log: %s", err, log.String())
+	}
+	first := keys.before.Add(-24 * time.Hour) // the earliest sample of the last day that goes
+	if kept := halfPast.Sub(first); kept > s.keep-2*samplesInterval || kept < s.keep-24*time.Hour {
+		t.Errorf("samples go after %s of %s", kept, s.keep)
+	}
+	keys.n, keys.err = 0, errors.New("away")
+	if err := s.run(t.Context()); !errors.Is(err, keys.err) {
+		t.Errorf("a failure is told as %v", err)
+	}
+}
+
 func TestSweepForgetsByTheHundred(t *testing.T) {
 	var log bytes.Buffer
 	o := &owned{left: 1234}
@@ -230,8 +261,34 @@ func TestJobsRun(t *testing.T) {
 	}
 	embedded := testConfig(t, nil)
 	_, stop = running(t, embedded)
-	await(t, "the job runs", func() bool { return slices.Equal(listed(t, embedded), []string{"objects_sweep completed"}) })
+	await(t, "the jobs run", func() bool {
+		return slices.Equal(listed(t, embedded), []string{"objects_sweep completed", "samples_end completed"})
+	})
 	stop()
+}
+
+// TestOneLookAtASchema: a start looks once at each schema, whatever opens connections beside.
+func TestOneLookAtASchema(t *testing.T) {
+	server := pgproc.Start(t, pgproc.Options{})
+	cfg, db := onPostgres(t, server, nil)
+	if _, err := Migrate(t.Context(), cfg); err != nil {
+		t.Fatal(err)
+	}
+	db.Exec(t, "ALTER SYSTEM SET log_statement = 'all'")
+	db.Exec(t, "SELECT pg_reload_conf()")
+	const looks = `FROM "plumbline%s"."schema_version" ORDER BY`
+	for _, migrate := range []bool{true, false} {
+		cfg.Postgres.Migrate = migrate
+		before := server.Log()
+		_, stop := running(t, cfg)
+		stop()
+		said := strings.TrimPrefix(server.Log(), before)
+		for _, schema := range []string{"", "_audit"} {
+			if n := strings.Count(said, fmt.Sprintf(looks, schema)); n != 1 {
+				t.Errorf("migrate %v: %d looks at plumbline%s", migrate, n, schema)
+			}
+		}
+	}
 }
 
 // TestRetentionInTheWhole: with two users, of whom neither can do the other's part, an old month goes after the audit in
@@ -264,6 +321,7 @@ func TestRetentionInTheWhole(t *testing.T) {
 	await(t, "every job is done", func() bool {
 		return slices.Equal(listed(t, cfg), []string{
 			"audit_partitions completed", "audit_retention completed", "audit_rollup_check completed", "objects_sweep completed",
+			"samples_end completed",
 		})
 	})
 }

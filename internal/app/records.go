@@ -108,7 +108,7 @@ func (a *App) openStore(ctx context.Context) error {
 	}
 	a.store, a.bell, a.wake = st, b, make(chan struct{}, 1)
 	a.people = &people{}
-	a.sealing = newSealing(st, a.cfg.Audit, a.log)
+	a.sealing = newSealing(st, a.log)
 	load := func(s *store.Snapshot) {
 		a.people.load(s)
 		a.limitsLoaded()

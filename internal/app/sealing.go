@@ -2,7 +2,6 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -15,12 +14,8 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-const (
-	// followInterval is when changes are looked for that the directory's load did not announce.
-	followInterval = time.Second
-	// samplesInterval is the time between two looks for samples whose time is over.
-	samplesInterval = 10 * time.Minute
-)
+// followInterval is when changes are looked for that the directory's load did not announce.
+const followInterval = time.Second
 
 // sealing has what derives from prompts sealed, and forgets keys that were erased, here or by anybody else.
 type sealing struct {
@@ -29,12 +24,11 @@ type sealing struct {
 	sealer *seal.Sealer
 	loaded chan struct{} // holds a token when the control data was loaded anew
 	after  uint64        // the last change that was looked at
-	keep   time.Duration // how long samples are kept
 	log    *slog.Logger
 }
 
-func newSealing(st store.Store, c config.Audit, log *slog.Logger) *sealing {
-	return &sealing{store: st, loaded: make(chan struct{}, 1), keep: c.CalibrationKeep, log: log}
+func newSealing(st store.Store, log *slog.Logger) *sealing {
+	return &sealing{store: st, loaded: make(chan struct{}, 1), log: log}
 }
 
 // open makes the sealer. Without a file of master keys there is none, and nothing is kept that derives from prompts.
@@ -71,17 +65,13 @@ func (s *sealing) announce() {
 
 // run works until ctx ends.
 func (s *sealing) run(ctx context.Context) error {
-	var others sync.WaitGroup
-	defer others.Wait()
-	others.Go(func() {
-		s.endSamples(ctx, time.Now())
-		_ = every(ctx, samplesInterval, func() { s.endSamples(ctx, time.Now()) }) // until ctx ends
-	})
 	if s.keys == nil {
 		<-ctx.Done()
 		return ctx.Err()
 	}
-	others.Go(func() { _ = s.keys.Run(ctx) }) // until ctx ends
+	var fetching sync.WaitGroup
+	defer fetching.Wait()
+	fetching.Go(func() { _ = s.keys.Run(ctx) }) // until ctx ends
 	tick := time.NewTicker(followInterval)
 	defer tick.Stop()
 	behind := false
@@ -128,17 +118,5 @@ func (s *sealing) follow(ctx context.Context) error {
 		if len(changes) < batch {
 			return nil
 		}
-	}
-}
-
-// endSamples destroys the keys of days of which some sample has been kept for its time. A day ends as a whole, with its first.
-func (s *sealing) endSamples(ctx context.Context, now time.Time) {
-	n, err := s.store.SubjectKeys().EraseSamples(ctx, now.Add(24*time.Hour-s.keep+samplesInterval))
-	switch {
-	case errors.Is(err, context.Canceled):
-	case err != nil:
-		s.log.Error("samples whose time is over could not be ended", "error", err)
-	case n > 0:
-		s.log.Info("samples whose time is over were ended", "days", n)
 	}
 }

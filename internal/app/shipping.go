@@ -43,14 +43,8 @@ func OpenRecords(ctx context.Context, c config.Config) (*auditpg.Store, *pgpool.
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Postgres.Migrate {
-		_, err = auditpg.Schema.Migrate(ctx, pool)
-	} else {
-		err = auditpg.Schema.Check(ctx, pool)
-	}
-	if err != nil {
-		_ = pool.Close()
-		return nil, nil, err
+	if err := auditpg.Schema.Ready(ctx, pool, c.Postgres.Migrate); err != nil {
+		return nil, nil, errors.Join(err, pool.Close())
 	}
 	return auditpg.New(pool), pool, nil
 }

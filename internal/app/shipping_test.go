@@ -89,11 +89,12 @@ func TestStopsWhilePostgresIsSilent(t *testing.T) {
 	a, stop := running(t, cfg)
 	server.Pause()
 	recordDeny(t, a, "left", "")
+	worst := heldUp(t, func() {})
 	began := time.Now()
 	stop()
-	const loaded = 3 * time.Second // for a machine that does other things; the driver alone takes 15 s
-	if took := time.Since(began); took > stopLimit+loaded {
-		t.Errorf("it took %v", took)
+	const other = 3 * time.Second // what else a stop does; the driver alone takes 15 s
+	if took := time.Since(began); took > stopLimit+other+steps*worst() {
+		t.Errorf("it took %v; the machine held up a timer for %v", took, worst())
 	}
 	if err := a.audit.Close(t.Context()); err != nil {
 		t.Errorf("closing the log: %v", err)

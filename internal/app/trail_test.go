@@ -223,7 +223,7 @@ func TestKillBetweenAChangeAndItsRecord(t *testing.T) {
 // TestReplicaThatNeverComesBack: what it had claimed and not recorded is taken over by another. Nothing is lost; doubled is
 // at most what was on its way at the kill.
 func TestReplicaThatNeverComesBack(t *testing.T) {
-	r := startTrails(t, 2, 500*time.Millisecond)
+	r := startTrails(t, 2, 5*time.Second) // longer than the machine holds up one that lives
 	stop := r.change()
 	<-time.After(300 * time.Millisecond)
 	r.kill(0)

@@ -98,14 +98,17 @@ func moveLog(path, dir string) error {
 }
 
 // Left gives the paths of logs beside the one at own, whoever has them open: what was moved aside from there, and, where a
-// volume is named, the logs in its directories and what was moved aside from those. Links are not followed.
-func Left(own, volume string) ([]string, error) {
+// volume is named, the logs in its directories and what was moved aside from those. Links are not followed. When the volume
+// cannot be read it gives an error beside what it found elsewhere.
+func Left(own, volume string) (left []string, unread error) {
 	name := filepath.Base(own)
 	patterns := []string{filepath.Join(escapeGlob(filepath.Dir(own)), asidePrefix+"*", name)}
 	if volume != "" {
+		if _, err := os.ReadDir(volume); err != nil { // Glob takes what it cannot read for empty
+			unread = fmt.Errorf("audit: looking for logs that were left: %w", err)
+		}
 		patterns = append(patterns, filepath.Join(escapeGlob(volume), "*", name), filepath.Join(escapeGlob(volume), "*", asidePrefix+"*", name))
 	}
-	var left []string
 	for _, p := range patterns {
 		found, err := filepath.Glob(p)
 		if err != nil {
@@ -117,7 +120,7 @@ func Left(own, volume string) ([]string, error) {
 			}
 		}
 	}
-	return left, nil
+	return left, unread
 }
 
 // checkTables returns an error that says what to do when a log's tables are damaged. It changes nothing.

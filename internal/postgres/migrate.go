@@ -53,6 +53,15 @@ func (s Schema) Check(ctx context.Context, p *Pool) error {
 	return err
 }
 
+// Ready brings the database up to date where migrate says so, and else refuses one that is not.
+func (s Schema) Ready(ctx context.Context, p *Pool, migrate bool) error {
+	if !migrate {
+		return s.Check(ctx, p)
+	}
+	_, err := s.Migrate(ctx, p)
+	return err
+}
+
 // Migrate applies what is pending and gives the names of what it applied, in order. Each migration is a transaction that
 // holds a lock of the schema's: another process waits, then finds it done; a failure leaves the database as the last
 // whole migration did. It goes forward only, and refuses what Pending refuses. With nothing pending it needs no right but to read.

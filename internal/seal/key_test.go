@@ -168,8 +168,7 @@ func TestMasterFileIsRefused(t *testing.T) {
 		mode    os.FileMode
 		want    string
 	}{
-		"group":     {key, 0o640, "chmod 600"},
-		"others":    {key, 0o604, "chmod 600"},
+		"others":    {key, 0o604, "chmod o="},
 		"empty":     {"# nothing\n", 0o600, "holds no key"},
 		"twice":     {key + "\n" + key, 0o600, "line 2"},
 		"id":        {words[0] + " mk-0000000000000000 " + words[2], 0o600, "id is not that of the key"},
@@ -186,6 +185,12 @@ func TestMasterFileIsRefused(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), words[2]) {
 			t.Errorf("%s: %v, want %q and no key", name, err, c.want)
 		}
+	}
+	if err := os.Chmod(good, 0o440); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seal.ReadMasterKeys(good); err != nil {
+		t.Errorf("readable by its group: %v", err)
 	}
 	if _, err := seal.ReadMasterKeys(dir); err == nil {
 		t.Error("a directory is read")

@@ -8,11 +8,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/durable"
+	"github.com/plumbline/plumbline/internal/keyfile"
 )
 
 // Errors of opening keys.
@@ -147,25 +146,11 @@ func (m *MasterKeys) file() []byte {
 	return b.Bytes()
 }
 
-// ReadMasterKeys reads a file that nobody but its owner may read or write.
+// ReadMasterKeys reads a file of master keys, which package keyfile's rule must hold for.
 func ReadMasterKeys(path string) (*MasterKeys, error) {
-	f, err := os.Open(path)
+	data, err := keyfile.Read(path, maxMasterFile)
 	if err != nil {
-		return nil, fmt.Errorf("master keys: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("master keys: %w", err)
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("master keys: %s is not a file", path)
-	case info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("master keys: %s has permissions %#o, and others than its owner may use it: chmod 600", path, info.Mode().Perm())
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxMasterFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("master keys: %w", err)
+		return nil, aboutMasters(err)
 	}
 	m, err := ParseMasterKeys(data)
 	if err != nil {

@@ -4,12 +4,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 
 	"github.com/plumbline/plumbline/internal/audit/chain"
 	"github.com/plumbline/plumbline/internal/durable"
+	"github.com/plumbline/plumbline/internal/keyfile"
 )
 
 const (
@@ -25,46 +24,21 @@ type Key struct {
 	Public string
 }
 
-// ReadKey reads the signing key in a file. A file that users other than its owner and group can read is refused.
+// ReadKey reads the signing key in a file, which package keyfile's rule must hold for.
 func ReadKey(path string) (Key, error) {
-	text, err := readPrivate(path)
+	data, err := keyfile.Read(path, maxKey)
 	if err != nil {
-		return Key{}, err
+		return Key{}, fmt.Errorf("the signing key of checkpoints: %w", err)
 	}
-	signer, err := chain.NewSigner(text)
+	signer, err := chain.NewSigner(string(data))
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w (plumbline audit checkpoint-key create makes one)", path, err)
 	}
-	public, err := chain.PublicKey(text)
+	public, err := chain.PublicKey(string(data))
 	if err != nil {
 		return Key{}, fmt.Errorf("%s: %w", path, err)
 	}
 	return Key{signer, public}, nil
-}
-
-func readPrivate(path string) (string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return "", fmt.Errorf("the signing key of checkpoints: %w", err)
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return "", fmt.Errorf("the signing key of checkpoints: %w", err)
-	}
-	switch mode := info.Mode(); {
-	case !mode.IsRegular():
-		return "", fmt.Errorf("the signing key of checkpoints: %s is not a file", path)
-	case mode.Perm()&0o007 != 0:
-		return "", fmt.Errorf("the signing key of checkpoints: %s has mode %04o, so that every user can reach it: run chmod 0600 on it, or give the secret's volume defaultMode 0440; if others had access, make a new key", path, mode.Perm())
-	case info.Size() > maxKey:
-		return "", fmt.Errorf("the signing key of checkpoints: %s has %d bytes and is no key", path, info.Size())
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxKey))
-	if err != nil {
-		return "", fmt.Errorf("the signing key of checkpoints: %w", err)
-	}
-	return string(text), nil
 }
 
 // ReadOrMakeKey reads the key in a file, or makes one there when there is no file. made reports that it did.

@@ -333,11 +333,11 @@ func TestKeyFiles(t *testing.T) {
 		text       []byte
 		mode       os.FileMode
 	}{
-		{"readable by all", "chmod 0600", text, 0o644},
+		{"readable by all", "chmod o=", text, 0o644},
 		{"empty", "one line that begins with PRIVATE+KEY+", nil, 0o600},
 		{"public", "one line that begins with PRIVATE+KEY+", []byte(made.Public), 0o600},
 		{"cut", "one line that begins with PRIVATE+KEY+", text[:len(text)-9], 0o600},
-		{"a book", "is no key", bytes.Repeat([]byte("x"), 5000), 0o600},
+		{"a book", "larger than a key", bytes.Repeat([]byte("x"), 5000), 0o600},
 	} {
 		path := filepath.Join(dir, "other")
 		must(t, os.WriteFile(path, c.text, 0o600))

@@ -67,7 +67,8 @@ func New(o Options) *Sweeper {
 
 // Counts are what a sweeper found and did.
 type Counts struct {
-	// Left logs that no process uses hold records that are not shipped, or cannot be read.
+	// Left logs that no process uses hold records that are not shipped, or cannot be read; one at least while the volume
+	// itself cannot be.
 	Left int64
 	// Taken records were shipped from logs that others had left, since the start.
 	Taken int64
@@ -89,11 +90,13 @@ func (s *Sweeper) Run(ctx context.Context) error {
 // Sweep looks at each log that was left, once.
 func (s *Sweeper) Sweep(ctx context.Context) {
 	paths, err := audit.Left(s.o.Own, s.o.Volume)
-	if err != nil {
-		s.tell(s.o.Volume, err)
-		return
-	}
 	left := int64(0)
+	if err != nil {
+		left++ // what lies there is not known, and must not be taken for nothing
+		s.tell(s.o.Volume, err)
+	} else {
+		delete(s.told, s.o.Volume)
+	}
 	for _, path := range paths {
 		if ctx.Err() != nil {
 			return

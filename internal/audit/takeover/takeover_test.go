@@ -305,6 +305,29 @@ func TestWhatCannotBeReadStays(t *testing.T) {
 	}
 }
 
+// TestVolumeThatCannotBeRead is not taken for one on which nothing was left.
+func TestVolumeThatCannotBeRead(t *testing.T) {
+	dir := t.TempDir()
+	volume := filepath.Join(dir, "volume")
+	var log bytes.Buffer
+	s := takeover.New(takeover.Options{
+		Own: filepath.Join(dir, "own", "audit.db"), Volume: volume, Destination: newStore(), Log: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	for outage := range 2 {
+		s.Sweep(t.Context())
+		s.Sweep(t.Context())
+		if n, told := s.Counts().Left, strings.Count(log.String(), volume+": no such"); n != 1 || told != outage+1 {
+			t.Errorf("outage %d: %d left, told %d times: %s", outage, n, told, log.String())
+		}
+		must(t, os.Mkdir(volume, 0o700))
+		s.Sweep(t.Context())
+		if n := s.Counts().Left; n != 0 {
+			t.Errorf("%d left on a volume that is empty", n)
+		}
+		must(t, os.Remove(volume))
+	}
+}
+
 // TestCutWALLosesNothingElse cuts the tables' WAL in the middle: what is whole is shipped, the rest of the journal is kept.
 func TestCutWALLosesNothingElse(t *testing.T) {
 	volume := t.TempDir()

@@ -394,10 +394,15 @@ func TestBreaker(t *testing.T) {
 type slow struct {
 	*client
 	takes atomic.Int64 // a duration
+	mute  atomic.Int64 // it answers nothing before this, in nanoseconds since 1970
 }
 
 func (s *slow) wait(ctx context.Context) error {
-	timer := time.NewTimer(time.Duration(s.takes.Load()))
+	takes := max(time.Duration(s.takes.Load()), time.Until(time.Unix(0, s.mute.Load())))
+	if takes <= 0 {
+		return nil
+	}
+	timer := time.NewTimer(takes)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

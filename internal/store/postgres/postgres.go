@@ -60,11 +60,7 @@ func Open(ctx context.Context, o Options) (_ *Store, err error) {
 	if err := pool.Usable(ctx); err != nil {
 		return nil, err
 	}
-	if o.Migrate {
-		_, err = Schema.Migrate(ctx, pool)
-	} else {
-		err = Schema.Check(ctx, pool)
-	}
+	err = Schema.Ready(ctx, pool, o.Migrate)
 	if err == nil && o.Serve {
 		err = checkRights(ctx, pool)
 	}
@@ -148,18 +144,8 @@ func (s *Store) Apply(ctx context.Context, o store.Objects) error {
 		return err
 	}
 	return s.change(ctx, func(ctx context.Context, c *change) error {
-		// What others refer to comes first; what refers to something that failed would fail for no fault of its own.
-		for _, put := range []func() error{
-			func() error { return putAll(ctx, c, teams, o.Teams) },
-			func() error { return putAll(ctx, c, users, o.Users) },
-			func() error { return putAll(ctx, c, apps, o.Apps) },
-			func() error { return putAll(ctx, c, tasks, o.Tasks) },
-			func() error { return putAll(ctx, c, limits, o.Limits) },
-			func() error { return putAll(ctx, c, keys, o.Keys) },
-			func() error { return putAll(ctx, c, revocations, o.Revocations) },
-			func() error { return putAll(ctx, c, signingKeys, o.SigningKeys) },
-		} {
-			if err := put(); err != nil {
+		for _, p := range layout.Parts {
+			if err := putAll(ctx, c, kind[any]{p.Kind}, p.In(o)); err != nil {
 				return err
 			}
 		}
@@ -188,27 +174,15 @@ func (s *Store) Provision(ctx context.Context, user core.User, team core.Team) e
 func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue(selectVersion)
-	for _, selects := range []string{
-		teams.selects(), users.selects(), apps.selects(), tasks.selects(), limits.selects(), keys.selects(), revocations.selects(),
-		signingKeys.selects(),
-	} {
-		batch.Queue(selects + " ORDER BY id")
+	for _, p := range layout.Parts {
+		batch.Queue(kind[any]{p.Kind}.selects() + " ORDER BY id")
 	}
 	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		results := tx.SendBatch(ctx, batch)
 		err := results.QueryRow().Scan(&v)
-		for _, load := range []func() error{
-			func() error { return loadNext(results, teams, &o.Teams) },
-			func() error { return loadNext(results, users, &o.Users) },
-			func() error { return loadNext(results, apps, &o.Apps) },
-			func() error { return loadNext(results, tasks, &o.Tasks) },
-			func() error { return loadNext(results, limits, &o.Limits) },
-			func() error { return loadNext(results, keys, &o.Keys) },
-			func() error { return loadNext(results, revocations, &o.Revocations) },
-			func() error { return loadNext(results, signingKeys, &o.SigningKeys) },
-		} {
+		for _, p := range layout.Parts {
 			if err == nil {
-				err = load()
+				err = loadNext(results, p, &o)
 			}
 		}
 		return errors.Join(err, results.Close())
@@ -219,9 +193,9 @@ func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error)
 	return o, v, nil
 }
 
-func loadNext[T any](results pgx.BatchResults, k kind[T], into *[]T) error {
+func loadNext(results pgx.BatchResults, p layout.Part, into *store.Objects) error {
 	rows, err := results.Query()
-	*into, err = collect(rows, err, k.Scan)
+	_, err = collect(rows, err, func(row layout.Scanner) (struct{}, error) { return struct{}{}, p.Read(row, into) })
 	return err
 }
 

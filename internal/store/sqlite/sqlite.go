@@ -106,18 +106,8 @@ func (s *Store) Apply(ctx context.Context, o store.Objects) error {
 		return err
 	}
 	return s.change(ctx, func(tx *sql.Tx) error {
-		// What others refer to comes first; what refers to something that failed would fail for no fault of its own.
-		for _, put := range []func() error{
-			func() error { return putAll(ctx, tx, teams, o.Teams) },
-			func() error { return putAll(ctx, tx, users, o.Users) },
-			func() error { return putAll(ctx, tx, apps, o.Apps) },
-			func() error { return putAll(ctx, tx, tasks, o.Tasks) },
-			func() error { return putAll(ctx, tx, limits, o.Limits) },
-			func() error { return putAll(ctx, tx, keys, o.Keys) },
-			func() error { return putAll(ctx, tx, revocations, o.Revocations) },
-			func() error { return putAll(ctx, tx, signingKeys, o.SigningKeys) },
-		} {
-			if err := put(); err != nil {
+		for _, p := range layout.Parts {
+			if err := putAll(ctx, tx, kind[any]{p.Kind}, p.In(o)); err != nil {
 				return err
 			}
 		}
@@ -153,17 +143,8 @@ func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error)
 	if err != nil {
 		return o, 0, err
 	}
-	for _, load := range []func() error{
-		func() error { return loadAll(ctx, tx, teams, &o.Teams) },
-		func() error { return loadAll(ctx, tx, users, &o.Users) },
-		func() error { return loadAll(ctx, tx, apps, &o.Apps) },
-		func() error { return loadAll(ctx, tx, tasks, &o.Tasks) },
-		func() error { return loadAll(ctx, tx, limits, &o.Limits) },
-		func() error { return loadAll(ctx, tx, keys, &o.Keys) },
-		func() error { return loadAll(ctx, tx, revocations, &o.Revocations) },
-		func() error { return loadAll(ctx, tx, signingKeys, &o.SigningKeys) },
-	} {
-		if err := load(); err != nil {
+	for _, p := range layout.Parts {
+		if err := load(ctx, tx, p, &o); err != nil {
 			return store.Objects{}, 0, err
 		}
 	}

@@ -239,9 +239,10 @@ func putMissing[T any](ctx context.Context, tx *sql.Tx, k kind[T], objects []T) 
 	return nil
 }
 
-func loadAll[T any](ctx context.Context, q queryer, k kind[T], into *[]T) error {
-	rows, err := q.QueryContext(ctx, k.selects()+" ORDER BY id")
-	*into, err = collect(rows, err, k.Scan)
+// load reads all objects of a kind.
+func load(ctx context.Context, q queryer, p layout.Part, into *store.Objects) error {
+	rows, err := q.QueryContext(ctx, kind[any]{p.Kind}.selects()+" ORDER BY id")
+	_, err = collect(rows, err, func(row layout.Scanner) (struct{}, error) { return struct{}{}, p.Read(row, into) })
 	return err
 }
 

@@ -1,0 +1,40 @@
+package layout_test
+
+import (
+	"reflect"
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/layout"
+)
+
+// TestPartsAreWhole: every list of a document is one part, and what comes before another refers to none that comes later.
+func TestPartsAreWhole(t *testing.T) {
+	var one store.Objects
+	lists := reflect.ValueOf(&one).Elem()
+	for i := range lists.NumField() {
+		lists.Field(i).Set(reflect.MakeSlice(lists.Field(i).Type(), 1, 1))
+	}
+	if len(layout.Parts) != lists.NumField() {
+		t.Errorf("%d parts of a document that has %d lists", len(layout.Parts), lists.NumField())
+	}
+	place, seen := map[string]int{}, map[reflect.Type]bool{}
+	for i, p := range layout.Parts {
+		place[p.Table] = i
+		if n := len(p.In(one)); n != 1 {
+			t.Fatalf("%s: %d objects of one", p.Name, n)
+		}
+		if of := reflect.TypeOf(p.In(one)[0]); seen[of] {
+			t.Errorf("%s has the list of another", p.Name)
+		} else {
+			seen[of] = true
+		}
+	}
+	for i, p := range layout.Parts {
+		for _, r := range p.Referrer {
+			if other, ok := place[r.Table]; ok && other < i {
+				t.Errorf("%s comes before %s, which it refers to", r.Name, p.Name)
+			}
+		}
+	}
+}
