@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/chain"
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/config"
@@ -14,21 +15,24 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// openNotary makes what signs checkpoints of the audit. store is nil where the log itself is the store.
-func (a *App) openNotary(store notary.Store) error {
+// openNotary makes what signs checkpoints of the audit, and gives what does so for another log. store is nil where the log
+// itself is the store.
+func (a *App) openNotary(store notary.Store) (of func(*audit.Log) *notary.Notary, err error) {
 	key, err := a.signingKey()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	keys, err := chain.ParseKeys(key.Public)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.notary = notary.New(notary.Options{
-		Log: a.audit, Signer: key.Signer, Keys: keys, Store: store, Sink: a.checkpointSink(), Now: time.Now, Logger: a.log,
-	})
+	sink := a.checkpointSink()
+	of = func(log *audit.Log) *notary.Notary {
+		return notary.New(notary.Options{Log: log, Signer: key.Signer, Keys: keys, Store: store, Sink: sink, Now: time.Now, Logger: a.log})
+	}
+	a.notary = of(a.audit)
 	a.log.Info("checkpoints of the audit are signed; keep this key where the records are verified", "key", key.Public, "sink", string(a.cfg.Audit.Checkpoints.Sink))
-	return nil
+	return of, nil
 }
 
 // signingKey reads the key that signs checkpoints. One that is configured must be there; else one is made.

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/audit"
 	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
@@ -148,7 +149,10 @@ func (b *background) close() error {
 // jobWords is what may be told of a job's error: words of ours, which quote nothing.
 func jobWords(err error) string {
 	var own *core.Error
+	var bad *audit.BadEntryError
 	switch {
+	case errors.As(err, &bad):
+		return bad.Error() + "; run plumbline audit verify"
 	case errors.As(err, &own):
 		return own.Public
 	case errors.Is(err, auditpg.ErrUndeclared):

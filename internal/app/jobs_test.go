@@ -271,7 +271,7 @@ func TestJobsRun(t *testing.T) {
 func TestOneLookAtASchema(t *testing.T) {
 	server := pgproc.Start(t, pgproc.Options{})
 	cfg, db := onPostgres(t, server, nil)
-	if _, err := Migrate(t.Context(), cfg); err != nil {
+	if _, err := Migrate(t.Context(), cfg, nil); err != nil {
 		t.Fatal(err)
 	}
 	db.Exec(t, "ALTER SYSTEM SET log_statement = 'all'")
@@ -300,7 +300,8 @@ func TestRetentionInTheWhole(t *testing.T) {
 	}
 	old := time.Date(2025, 3, 10, 0, 0, 0, 0, time.UTC).UnixMicro()
 	db.Exec(t, fmt.Sprintf("SELECT plumbline_audit.create_partitions(%d, 0)", old))
-	db.Exec(t, fmt.Sprintf(`INSERT INTO plumbline_audit.records SELECT 'exchange', %d, 'w', 1, '\x01', 'deny', 'e', '', '', '', '', '', '', '\x7b7d'`, old))
+	db.Exec(t, fmt.Sprintf(`INSERT INTO plumbline_audit.records SELECT 'exchange', %d, 'w', 1, sha256('\x00'::bytea || convert_to(E'w\n1\n' || r, 'UTF8')),
+		'deny', 'e', '', '', '', '', '', '', convert_to(r, 'UTF8') FROM (VALUES ('{"kind":"deny","time":"2025-03-10T00:00:00Z"}')) AS v (r)`, old))
 	serves := db.Role(t, append([]string{"GRANT plumbline_writer TO %s"},
 		"GRANT USAGE ON SCHEMA plumbline TO %s", "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA plumbline TO %s",
 		"GRANT USAGE ON ALL SEQUENCES IN SCHEMA plumbline TO %s")...)

@@ -52,13 +52,15 @@ func OpenRecords(ctx context.Context, c config.Config) (*auditpg.Store, *pgpool.
 // openRecords makes the shipper, with Postgres; what it ships to is checked at the start, and may be away later.
 func (a *App) openRecords(ctx context.Context) error {
 	if a.cfg.Postgres.URL.IsZero() {
-		return a.openNotary(nil)
+		_, err := a.openNotary(nil)
+		return err
 	}
 	store, pool, err := OpenRecords(ctx, a.cfg)
 	if err != nil {
 		return fmt.Errorf("the audit in Postgres: %w", err)
 	}
-	if err := a.openNotary(store); err != nil {
+	notaryOf, err := a.openNotary(store)
+	if err != nil {
 		return errors.Join(err, pool.Close())
 	}
 	o := ship.Options{Source: a.audit, Destination: store, Owed: chargesOwed, Now: time.Now, Log: a.log}
@@ -71,6 +73,7 @@ func (a *App) openRecords(ctx context.Context) error {
 	}
 	sweeper := takeover.New(takeover.Options{
 		Own: AuditPath(a.cfg.DataDir), Volume: a.cfg.Audit.TakeOver, Destination: store, Now: time.Now, Log: a.log,
+		Sign: func(ctx context.Context, log *audit.Log) error { return notaryOf(log).Finish(ctx) },
 	})
 	a.records = &records{pool, ship.New(o), sweeper}
 	return nil

@@ -50,6 +50,14 @@ func TestStartTakesOverWhatIsLeft(t *testing.T) {
 	if intents("of another") != 1 || intents("of this one") != 1 {
 		t.Error("not all that was left is in Postgres")
 	}
+	// Each log has two writers: who left it, and who closed what was open. All of what they recorded is fixed.
+	for pgproc.One[int](t, db, "SELECT count(DISTINCT writer) FROM plumbline_audit.checkpoints") < 4 {
+		select {
+		case <-t.Context().Done():
+			t.Fatal("of what was left no checkpoint is signed")
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 	if n := pgproc.One[int](t, db, "SELECT count(*) FROM plumbline_audit.records WHERE kind = 'outcome'"); n != 2 {
 		t.Errorf("%d exchanges that were left open are closed", n)
 	}

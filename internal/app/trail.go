@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -27,7 +29,8 @@ const (
 // trail takes the store's changes over into the audit, one ADMIN record each. The row of a change in the feed is by the
 // change's own commit, and says whether an audit has it: of the replicas that share the store one claims it, puts it into
 // its own audit, and then says so. A change names its version as the record's exchange, which an audit takes only once, so
-// that a replica which died in between does no harm when it comes back.
+// that a replica which died in between does no harm when it comes back. A store that was put back gives versions again: its
+// changes are told apart by what they say.
 type trail struct {
 	store   store.Store
 	audit   *audit.Log
@@ -80,14 +83,41 @@ func (t *trail) take(ctx context.Context, claimed []store.Change) error {
 	var recorded []uint64
 	var failed error
 	for _, c := range claimed {
-		failed = t.audit.Append(limited, core.Record{
-			Kind: core.RecordAdmin, Time: c.Time, Exchange: fmt.Sprintf("change-%d", c.Version), Admin: &c.Change,
-		})
-		if failed != nil && !errors.Is(failed, audit.ErrDuplicate) {
+		if failed = t.record(limited, &c); failed != nil {
 			break
 		}
-		failed = nil
 		recorded = append(recorded, c.Version)
 	}
 	return errors.Join(failed, t.store.Recorded(ctx, recorded...))
+}
+
+// record puts a change into the audit, unless it is there.
+func (t *trail) record(ctx context.Context, c *store.Change) error {
+	rec := core.Record{Kind: core.RecordAdmin, Time: c.Time, Exchange: fmt.Sprintf("change-%d", c.Version), Admin: &c.Change}
+	err := t.audit.Append(ctx, rec)
+	if !errors.Is(err, audit.ErrDuplicate) {
+		return err
+	}
+	known, ok, err := t.audit.Change(ctx, rec.Exchange)
+	if err != nil || ok && isOf(&known, c) {
+		return err
+	}
+	// The store was put back to an earlier state, as from a backup or by a failover, and gives its versions again: this is
+	// another change than the one that is recorded under its number, or that one is not here any more to tell.
+	rec.Exchange += "-" + digest(c)
+	if err := t.audit.Append(ctx, rec); !errors.Is(err, audit.ErrDuplicate) {
+		return err
+	}
+	return nil
+}
+
+// isOf reports whether a record is that of a change.
+func isOf(rec *core.Record, c *store.Change) bool {
+	return rec.Time.Equal(c.Time.Truncate(time.Microsecond)) && rec.Admin != nil && *rec.Admin == c.Change
+}
+
+// digest tells changes of one version apart.
+func digest(c *store.Change) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %q %q", c.Time.UnixMicro(), c.Actor, c.Action, c.Object, c.Reason))
+	return hex.EncodeToString(sum[:8])
 }

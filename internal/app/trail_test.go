@@ -300,3 +300,30 @@ func TestChangesOfReplicasAreRecordedOnce(t *testing.T) {
 		t.Errorf("%d of %d changes are recorded", len(times), changes)
 	}
 }
+
+// TestChangesOfAStoreThatWasPutBack: from a backup, or by a failover that lost the last changes, the store gives versions again
+// that the audit has. What is changed, looked at or erased then is recorded as anything else is, and once.
+func TestChangesOfAStoreThatWasPutBack(t *testing.T) {
+	dir := t.TempDir()
+	log, err := openTrailAudit(t.Context(), dir)
+	must(t, err)
+	t.Cleanup(func() { _ = log.Close(context.WithoutCancel(t.Context())) })
+	for _, team := range []string{"before", "after"} {
+		st, err := OpenStore(t.Context(), trailConfig(t.TempDir(), ""))
+		must(t, err)
+		must(t, st.Teams().Put(t.Context(), core.Team{ID: team}))
+		tr, err := newTrail(t.Context(), &unwell{st, 2}, log, slog.New(slog.DiscardHandler))
+		must(t, err)
+		for i := range 3 { // what could not be noted is taken again
+			if err := tr.catchUp(t.Context()); (err != nil) != (i < 2) {
+				t.Fatal(err)
+			}
+		}
+		must(t, st.Close())
+	}
+	must(t, log.Close(t.Context()))
+	times := changesIn(t, dir)
+	if len(times) != 2 || times["change-1"] != 1 {
+		t.Errorf("recorded: %v", times)
+	}
+}

@@ -181,5 +181,5 @@ func copyFile(from, to string) (err error) {
 	if _, err := io.Copy(out, in); err != nil {
 		return err
 	}
-	return out.Sync()
+	return errors.Join(out.Sync(), durable.SyncDir(filepath.Dir(to)))
 }

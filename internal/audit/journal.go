@@ -246,8 +246,7 @@ func (r runs) after(last Position) (frames []frame, gap bool) {
 	return frames, false
 }
 
-// readSegment reads frames up to the first that is not whole or does not follow the one before it: from there on the
-// segment is older, or its writer died.
+// readSegment reads the frames of the segment at path, none if it is not there.
 func readSegment(path string) ([]frame, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -257,17 +256,31 @@ func readSegment(path string) ([]frame, error) {
 		return nil, err
 	}
 	defer f.Close()
+	return readFrames(bufio.NewReaderSize(f, 64<<10))
+}
+
+// readFrames reads frames up to the first that is not whole or does not follow the one before it: from there on the
+// segment is older, or its writer died. A segment is of one writer: after a loss of power the next one gives positions again
+// that frames still have which the one before it left. That a disk fails is not taken for the end.
+func readFrames(r io.Reader) ([]frame, error) {
 	var frames []frame
-	for r := bufio.NewReaderSize(f, 64<<10); ; {
+	for {
 		next, err := readFrame(r)
-		if errors.Is(err, errNoFrame) || len(frames) > 0 && next.position != frames[len(frames)-1].position+1 {
+		switch {
+		case errors.Is(err, errNoFrame):
 			return frames, nil
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
+		case len(frames) > 0 && !next.follows(&frames[len(frames)-1]):
+			return frames, nil
 		}
 		frames = append(frames, next)
 	}
+}
+
+// follows reports whether the same writer wrote f right after another frame.
+func (f *frame) follows(other *frame) bool {
+	return f.position == other.position+1 && f.writer == other.writer
 }
 
 var errNoFrame = errors.New("no whole frame")

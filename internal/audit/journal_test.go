@@ -3,12 +3,15 @@ package audit
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -369,4 +372,43 @@ func FuzzReadSegment(f *testing.F) {
 			t.Errorf("%d frames are not what the segment begins with", len(frames))
 		}
 	})
+}
+
+// TestPositionsThatAreGivenAgain: the loss of power can take frames that the system had not written yet, and leave later ones
+// of the same segment. The next writer gives their positions again: what is left of the old ones does not follow its records,
+// even where it stands just behind them.
+func TestPositionsThatAreGivenAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.db")
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(journalOf(t, path, "old", 1, 9).close())
+	// Of the eight frames the disk has all but the first, which was lost.
+	segment := journalPaths(path)[0]
+	f, err := os.OpenFile(segment, os.O_WRONLY, 0)
+	must(err)
+	_, err = f.WriteAt(make([]byte, frameHead), 0)
+	must(errors.Join(err, f.Close()))
+	// The next writer records as long ones, and dies.
+	must(journalOf(t, path, "new", 1, 4).close())
+	if got, gap := positions(t, path, 0); len(got) != 3 || gap {
+		t.Errorf("frames %v, gap %v: want the three of the new writer", got, gap)
+	}
+}
+
+// TestADiskThatFailsIsNotTheEnd: what comes after the sector that cannot be read may be records that were acknowledged. The
+// journal must not be taken over without them, and then be written over.
+func TestADiskThatFailsIsNotTheEnd(t *testing.T) {
+	first, second := numberedRecord(t, 1), numberedRecord(t, 2)
+	whole := appendFrame(appendFrame(nil, "w", &first), "w", &second)
+	failed := errors.New("input/output error")
+	for _, at := range []int{0, frameHead / 2, len(whole) / 2, len(whole)} {
+		frames, err := readFrames(io.MultiReader(bytes.NewReader(whole[:at]), iotest.ErrReader(failed)))
+		if !errors.Is(err, failed) || frames != nil {
+			t.Errorf("at byte %d: %d frames, %v", at, len(frames), err)
+		}
+	}
 }

@@ -40,7 +40,8 @@ var (
 )
 
 const (
-	// maxWaiting bounds the records that wait for a disk that has stopped answering.
+	// maxWaiting bounds the records that wait for a disk that has stopped answering. Outcomes may be as many again: what fills
+	// the queue then are intents that are held back, those of callers who have gone among them.
 	maxWaiting = 8192
 	// maxBatch bounds a transaction, and so how long a record waits for the ones written with it.
 	maxBatch = 1024
@@ -310,12 +311,22 @@ func (l *Log) enqueue(records ...*pending) error {
 	switch {
 	case l.closed:
 		return ErrClosed
-	case len(l.waiting) >= maxWaiting:
+	case len(l.waiting) >= mostWaiting(records):
 		return fmt.Errorf("%w: %d records wait for the disk already", ErrUnavailable, len(l.waiting))
 	}
 	l.waiting = append(l.waiting, records...)
 	signal(l.wake)
 	return nil
+}
+
+// mostWaiting is how many records may wait for these to be taken.
+func mostWaiting(records []*pending) int {
+	for _, p := range records {
+		if p.row.kind != core.RecordOutcome {
+			return maxWaiting
+		}
+	}
+	return 2 * maxWaiting
 }
 
 // signal leaves a token in c unless one is there.

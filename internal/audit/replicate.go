@@ -93,7 +93,10 @@ func (l *Log) Shipping(err error) {
 		r.away = nil
 		return
 	}
-	r.away = &trouble{cause: fmt.Errorf("the other store does not take records, and calls wait for it with this durability: %w", err), outcomes: true}
+	// Its words alone: were it a timeout, whoever is refused would take it for the end of his own time, after which an intent may
+	// be in the log.
+	cause := errors.New("the other store does not take records, and calls wait for it with this durability: " + err.Error())
+	r.away = &trouble{cause: cause, outcomes: true}
 	for _, w := range r.waiting {
 		w.done <- errors.Join(r.away, errCalledOff)
 	}

@@ -149,6 +149,9 @@ func verdictOf(r *notary.Report, e *notary.Evidence) []string {
 	if rest := uint64(r.Records+r.DeadLetters+r.Dropped) - r.Fixed; rest > 0 && r.Released == 0 {
 		say("not proven: %d records that no checkpoint fixes, since they are new or from before checkpoints were signed", rest)
 	}
+	if r.Unknown > 0 {
+		say("not proven: that all writers are yours; %d have no checkpoint, which one has that recorded for ten seconds", r.Unknown)
+	}
 	return out
 }
 

@@ -42,7 +42,7 @@ func newCSV(to io.Writer) (func(*audit.Raw, *record) error, error) {
 // appendRow appends the cells of a record, in the order of header.
 func appendRow(row []string, raw *audit.Raw, r *record) []string {
 	p := &r.Principal
-	row = append(row, r.Time.UTC().Format(time.RFC3339Nano), safe(raw.Writer), strconv.FormatUint(raw.Seq, 10), string(r.Kind), safe(r.Exchange),
+	row = append(row, r.Time.UTC().Format(time.RFC3339Nano), safe(raw.Writer), strconv.FormatUint(raw.Seq, 10), safe(string(r.Kind)), safe(r.Exchange),
 		safe(p.User), safe(p.Team), safe(p.App), safe(string(p.Method)), safe(p.Credential), safe(p.Actor), safe(p.Workload), safe(r.Source),
 		safe(r.Endpoint), safe(r.Model), safe(r.ServedModel), safe(r.PolicyVersion))
 	row = appendJudgement(row, r)

@@ -50,6 +50,9 @@ type Options struct {
 	Now      func() time.Time // time.Now if nil
 }
 
+// ErrNotAsWritten is returned for a record whose hash is not its own: nothing is signed for it.
+var ErrNotAsWritten = errors.New("its hash is not that of its record, so that it was changed: plumbline audit verify says more")
+
 // progressEvery is how many records pass between two calls of Progress.
 const progressEvery = 10_000
 
@@ -70,6 +73,9 @@ func Write(ctx context.Context, from Source, o Options) (m Manifest, text []byte
 		return Manifest{}, nil, err
 	}
 	err = from.Walk(ctx, o.Query, func(raw audit.Raw) error {
+		if audit.LeafHash(raw.Canonical, raw.Writer, raw.Seq) != raw.Leaf {
+			return fmt.Errorf("number %d of writer %s: %w", raw.Seq, raw.Writer, ErrNotAsWritten)
+		}
 		rec, err := audit.Decode(raw.Canonical)
 		if err != nil {
 			return fmt.Errorf("number %d of writer %s: %w", raw.Seq, raw.Writer, err)

@@ -331,3 +331,37 @@ func FuzzParseManifest(f *testing.F) {
 		}
 	})
 }
+
+// changed is a source of which one record is not as it was written.
+type changed struct{ list }
+
+func (c changed) Walk(ctx context.Context, q audit.Query, fn func(audit.Raw) error) error {
+	return c.list.Walk(ctx, q, func(raw audit.Raw) error {
+		if raw.Seq == 2 {
+			raw.Canonical = bytes.Replace(raw.Canonical, []byte("0.8"), []byte("0.1"), 1)
+		}
+		return fn(raw)
+	})
+}
+
+// TestAChangedRecordIsNotSignedFor: a manifest that is signed with the audit's key must not vouch for what somebody put into
+// the database.
+func TestAChangedRecordIsNotSignedFor(t *testing.T) {
+	from := changed{list{4, func(int) core.Record { return deny("ada") }}}
+	for _, format := range []export.Format{export.CSV, export.NDJSON} {
+		_, manifest, err := export.Write(t.Context(), from, export.Options{Format: format, To: io.Discard})
+		if !errors.Is(err, export.ErrNotAsWritten) || !strings.Contains(err.Error(), "number 2 of writer w0") || manifest != nil {
+			t.Errorf("%s: %v, %q", format, err, manifest)
+		}
+	}
+}
+
+// TestAKindIsNoFormula either: in a database it is a text like others.
+func TestAKindIsNoFormula(t *testing.T) {
+	rec := deny("ada")
+	rec.Kind = "=1+1"
+	file, _, _ := write(t, list{1, func(int) core.Record { return rec }}, export.Options{Format: export.CSV})
+	if !strings.Contains(file, ",'=1+1,") {
+		t.Error(file)
+	}
+}

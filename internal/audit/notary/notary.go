@@ -269,7 +269,7 @@ func (n *Notary) add(ctx context.Context, leaf *audit.Leaf, signed []audit.Check
 // due signs for all writers whose time has come, or at the end for all that have something behind.
 func (n *Notary) due(signed []audit.Checkpoint, last bool) ([]audit.Checkpoint, error) {
 	for _, w := range n.writers {
-		if w.behind == 0 || w.lost {
+		if w.behind == 0 { // as with one that is lost, once what comes before the gap is signed
 			continue
 		}
 		sign := w.Due

@@ -390,7 +390,9 @@ func TestAnOutputThatNobodyReads(t *testing.T) {
 		if err := s.Put(ctx, one); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("stuck: %v", err)
 		}
-		if err := s.Put(t.Context(), one); err == nil || !strings.Contains(err.Error(), "still waiting") {
+		later, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Put(later, one); err == nil || !strings.Contains(err.Error(), "still waiting") {
 			t.Errorf("while another waits: %v", err)
 		}
 		close(out.read)

@@ -43,7 +43,8 @@ func NewStream(w io.Writer, now func() time.Time) *Stream {
 	return &Stream{w: w, now: now, busy: make(chan struct{}, 1)}
 }
 
-// Put writes checkpoints. When ctx ends before a reader took them, the write stays under way and others are refused.
+// Put writes checkpoints, one after the other. When ctx ends before a reader took them, the write stays under way, and others
+// wait for it as long as they can.
 func (s *Stream) Put(ctx context.Context, signed []audit.Checkpoint) error {
 	text, err := lines(signed, s.now())
 	if err != nil {
@@ -51,7 +52,7 @@ func (s *Stream) Put(ctx context.Context, signed []audit.Checkpoint) error {
 	}
 	select {
 	case s.busy <- struct{}{}:
-	default:
+	case <-ctx.Done():
 		return errors.New("an earlier write of checkpoints is still waiting for whoever reads the output")
 	}
 	done := make(chan error, 1)

@@ -35,6 +35,9 @@ type Report struct {
 	// Checkpoints is how many of the store were checked, and Fixed how many records they and those of the second place fix.
 	Checkpoints int    `json:"checkpoints"`
 	Fixed       uint64 `json:"fixed"`
+	// Unknown is how many writers have no checkpoint: those that began seconds ago, or from before there were checkpoints, and
+	// any that somebody made up.
+	Unknown int `json:"unknown_writers,omitempty"`
 	// Outside is how many checkpoints of the second place were checked, FixedOutside how many records those fix, and
 	// LastOutside when the last of them was signed.
 	Outside      int       `json:"outside"`
@@ -78,6 +81,9 @@ func Verify(ctx context.Context, records Records, e Evidence) (Report, error) {
 		return report, err
 	}
 	report.Fixed = coverage.Fixed
+	if e.Keys != nil {
+		report.Unknown = coverage.Unfixed
+	}
 	if err := checkDrops(walked.Dropped, v, e.Keys != nil); err != nil {
 		return report, err
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -184,6 +186,30 @@ func isDeclared(ctx context.Context, tx pgx.Tx, d audit.Drop) (ok bool, err erro
 		}
 	}
 	return ok, err
+}
+
+// checkMonth returns an *audit.BadEntryError when a record stands in a month and class that are not its own. Of what is dropped
+// no time is left that could be compared: who owns the database could have any record dropped with an old month, and the
+// declaration would be right. So the record's own bytes must say so, and be those of its hash.
+func checkMonth(ctx context.Context, tx pgx.Tx, m Month, begin time.Time) error {
+	// A canonical record begins with its kind and its time.
+	const query = `SELECT writer, seq FROM plumbline_audit.records
+		WHERE class = $1::text AND recorded_at >= $2::bigint AND recorded_at < $3::bigint
+			AND NOT (coalesce(leaf = sha256('\x00'::bytea || convert_to(writer || E'\n' || seq || E'\n', 'UTF8') || record), false)
+				AND starts_with(encode(substring(record FOR 100), 'escape'), '{"kind":"' || kind || '","time":"' || $4::text)
+				AND (kind = 'admin') = ($1::text = 'admin') AND strpos(kind, '"') = 0)
+		ORDER BY writer, seq LIMIT 1`
+	bad := audit.BadEntryError{Problem: fmt.Sprintf("it stands in month %s of class %s and is not of it, or was changed: the month is not dropped", m.Name(), m.Class)}
+	var seq int64
+	err := tx.QueryRow(ctx, query, m.Class, begin.UnixMicro(), begin.AddDate(0, 1, 0).UnixMicro(), begin.Format("2006-01-")).Scan(&bad.Writer, &seq)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	bad.Seq = uint64(seq)
+	return &bad
 }
 
 // digest sums up the parts that a query gives.

@@ -44,10 +44,16 @@ func New(pool *postgres.Pool) *Store { return &Store{pool: pool} }
 // ship.Destination.
 func (s *Store) Usable(ctx context.Context) error { return s.pool.Usable(ctx) }
 
-// Prepare makes the partitions of the month of at and of those that come.
+// Prepare makes the partitions of the month of at and of those that come, but none before the first that there is: what a
+// process records whose clock was set back by years must not lie in a month that retention drops within the hour. It lies in
+// the rest then, where it stays and is told of (Stray).
 func (s *Store) Prepare(ctx context.Context, at time.Time) error {
+	const statement = `SELECT plumbline_audit.create_partitions($1::bigint, $2::integer)
+		WHERE to_char(to_timestamp($1::bigint / 1000000.0) AT TIME ZONE 'UTC', 'YYYY_MM') >= (SELECT coalesce(min(right(c.relname, 7)), '')
+			FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+			WHERE n.nspname = 'plumbline_audit' AND c.relname ~ '^records_(exchange|admin)_[0-9]{4}_[0-9]{2}$')`
 	return s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		_, err := tx.Exec(ctx, "SELECT plumbline_audit.create_partitions($1::bigint, $2::integer)", at.UnixMicro(), monthsAhead)
+		_, err := tx.Exec(ctx, statement, at.UnixMicro(), monthsAhead)
 		return err
 	})
 }

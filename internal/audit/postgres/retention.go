@@ -33,10 +33,12 @@ func (m Month) Name() string { return m.Begin.Format(monthLayout) }
 const monthLayout = "2006_01"
 
 // Past gives the months of a class that ended before a time, the oldest first. What lies in no month's partition, as its
-// time is impossible, is in none of them.
+// time is impossible, is in none of them, nor is a month that was dropped: a clock that was wrong can have its partition made
+// again, and what is kept of one drop and of another would together be what neither declared.
 func (s *Store) Past(ctx context.Context, class string, before time.Time) (months []Month, err error) {
 	query, args := `SELECT right(c.relname, 7) FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
-		WHERE i.inhparent = to_regclass('plumbline_audit.records_' || $1::text) AND c.relname ~ '_[0-9]{4}_[0-9]{2}$' ORDER BY 1`, []any{class}
+		WHERE i.inhparent = to_regclass('plumbline_audit.records_' || $1::text) AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'
+			AND NOT EXISTS (SELECT FROM plumbline_audit.dropped AS d WHERE d.class = $1::text AND d.month = right(c.relname, 7)) ORDER BY 1`, []any{class}
 	if class == ClassRollups {
 		query, args = `SELECT DISTINCT to_char(to_timestamp(hour / 1000000) AT TIME ZONE 'UTC', 'YYYY_MM') FROM plumbline_audit.rollups
 			WHERE hour < $1::bigint AND hour >= 0 ORDER BY 1`, []any{before.UnixMicro()}
@@ -59,7 +61,7 @@ func (s *Store) Past(ctx context.Context, class string, before time.Time) (month
 }
 
 // Declaration is the record by which the audit says, before it is done, that a month goes: of records, with a digest of the
-// numbers and hashes that will be kept.
+// numbers and hashes that will be kept. It declares nothing that is not of the month, and returns an *audit.BadEntryError then.
 func (s *Store) Declaration(ctx context.Context, m Month, actor string, now time.Time) (rec core.Record, err error) {
 	if m.Class == ClassRollups {
 		return core.Record{
@@ -69,6 +71,9 @@ func (s *Store) Declaration(ctx context.Context, m Month, actor string, now time
 	}
 	begin := time.Date(m.Begin.Year(), m.Begin.Month(), 1, 0, 0, 0, 0, time.UTC)
 	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := checkMonth(ctx, tx, m, begin); err != nil {
+			return err
+		}
 		d, err := digest(ctx, tx, m, `SELECT writer, seq / 100000 AS part, count(*), string_agg(int8send(seq) || leaf, '' ORDER BY seq)
 			FROM plumbline_audit.records WHERE class = $1::text AND recorded_at >= $2::bigint AND recorded_at < $3::bigint
 			GROUP BY writer, part ORDER BY writer, part`, m.Class, begin.UnixMicro(), begin.AddDate(0, 1, 0).UnixMicro())

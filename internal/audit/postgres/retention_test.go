@@ -6,7 +6,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/postgres"
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
@@ -133,5 +135,93 @@ func TestRecount(t *testing.T) {
 		if again, err := store.Recount(t.Context(), start); err != nil || again.Wrong == 0 {
 			t.Errorf("%s: %+v, %v: it was mended", what, again, err)
 		}
+	}
+}
+
+// drop has a month of calls declared and dropped, as the job does, or gives why not.
+func (s *signed) drop(log *audit.Log, m postgres.Month) error {
+	s.t.Helper()
+	declaration, err := s.store.Declaration(s.t.Context(), m, "system", april.AddDate(3, 0, 0))
+	if err != nil {
+		return err
+	}
+	s.write(log, s.notary(log), declaration)
+	_, err = s.store.Retire(s.t.Context(), m, april)
+	return err
+}
+
+// TestOnlyRecordsOfAMonthGoWithIt: who owns the database has no way to have retention drop, under its own good name, what is
+// still to be kept. Afterwards nothing would show it.
+func TestOnlyRecordsOfAMonthGoWithIt(t *testing.T) {
+	for what, tampering := range map[string]string{
+		"another month":   "UPDATE plumbline_audit.records SET recorded_at = 1772366400000001 WHERE seq = 4",
+		"its bytes, too":  "UPDATE plumbline_audit.records SET recorded_at = 1772366400000001, record = replace(convert_from(record, 'UTF8'), '2026-05-', '2026-03-')::bytea WHERE seq = 4",
+		"another class":   "UPDATE plumbline_audit.records SET class = 'exchange' WHERE seq = 3",
+		"its kind, too":   "UPDATE plumbline_audit.records SET class = 'exchange', kind = 'deny' WHERE seq = 3",
+		"another's place": "UPDATE plumbline_audit.records SET recorded_at = 1772366400000001, kind = 'intent\",\"time\":\"2026-03-' WHERE seq = 4",
+	} {
+		t.Run(what, func(t *testing.T) {
+			s := newSigned(t)
+			log := openLog(t, "")
+			late := intent(2)
+			late.Time = april.AddDate(0, 1, 0)
+			admin := core.Record{Kind: core.RecordAdmin, Time: start, Exchange: "change-1", Admin: &core.Change{Actor: "root", Action: "put", Object: "user/ada"}}
+			s.write(log, s.notary(log), intent(1), outcome(1), admin, late)
+			if _, err := s.verify(); err != nil {
+				t.Fatal(err)
+			}
+			s.db.Exec(t, tampering)
+			err := s.drop(log, postgres.Month{Class: postgres.ClassExchange, Begin: start})
+			var bad *audit.BadEntryError
+			if !errors.As(err, &bad) {
+				_, found := s.verify()
+				t.Fatalf("dropped with %v; verifying afterwards finds %v", err, found)
+			}
+			if _, err := s.verify(); err == nil {
+				t.Error("verifying finds nothing")
+			}
+		})
+	}
+}
+
+// TestAMonthIsDroppedOnce: a clock that was wrong has the partition of a month made that was dropped. What is recorded in it is
+// kept: with the hashes of both drops in one place, neither declaration would be that of what is there.
+func TestAMonthIsDroppedOnce(t *testing.T) {
+	s := newSigned(t)
+	log := openLog(t, "")
+	s.write(log, s.notary(log), intent(1), outcome(1))
+	march := postgres.Month{Class: postgres.ClassExchange, Begin: start}
+	must(t, s.drop(log, march))
+	must(t, s.store.Prepare(t.Context(), start))
+	other := openLog(t, "")
+	s.write(other, s.notary(other), intent(2), outcome(2))
+	if got := months(t, s.store, postgres.ClassExchange, april); got != nil {
+		must(t, s.drop(other, march))
+		t.Errorf("%v is to be dropped again", got)
+	}
+	if report, err := s.verify(); err != nil || report.Dropped != 2 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
+// TestAClockThatWasSetBackLosesNothing: a process that starts years before makes no months of then, and what it records is not
+// dropped as if it were old.
+func TestAClockThatWasSetBackLosesNothing(t *testing.T) {
+	s := newSigned(t)
+	years := start.AddDate(-6, 0, 0)
+	must(t, s.store.Prepare(t.Context(), years))
+	log := openLog(t, "")
+	rec := intent(1)
+	rec.Time = years
+	s.write(log, s.notary(log), rec)
+	if got := months(t, s.store, postgres.ClassExchange, start); got != nil {
+		t.Errorf("%v is to be dropped", got)
+	}
+	if stray, err := s.store.Stray(t.Context()); err != nil || stray != 1 {
+		t.Errorf("%d records in no month, %v", stray, err)
+	}
+	must(t, s.store.Prepare(t.Context(), april.AddDate(0, 6, 0)))
+	if !pgproc.One[bool](t, s.db, "SELECT to_regclass('plumbline_audit.records_exchange_2026_10') IS NOT NULL") {
+		t.Error("a later month has no partition")
 	}
 }

@@ -1,5 +1,5 @@
 // Package takeover ships what other processes have left on the volume: logs whose process died and does not come back, and
-// logs that were moved aside after their disk had failed.
+// logs that were moved aside after their disk had failed. What they had not signed is signed then.
 //
 // A log belongs to whoever holds its lock, which ends with the process. So one that is in use is never touched, of several
 // that look at one that is not the first has it, and whoever comes back to it waits for a few seconds at most. What cannot be
@@ -38,8 +38,10 @@ type Options struct {
 	// Volume, if set, holds the directories of several processes, with a log of the same name in each.
 	Volume      string
 	Destination ship.Destination
-	Now         func() time.Time // time.Now if nil
-	Log         *slog.Logger     // discards if nil
+	// Sign, if set, signs checkpoints of what a log holds, all of which was shipped: whose process died had not come to it.
+	Sign func(ctx context.Context, log *audit.Log) error
+	Now  func() time.Time // time.Now if nil
+	Log  *slog.Logger     // discards if nil
 }
 
 // Sweeper takes over logs. Run is called once; Counts is safe for concurrent use.
@@ -163,6 +165,11 @@ func (s *Sweeper) drain(ctx context.Context, path string, log *audit.Log, crashe
 	s.taken.Add(shipped)
 	if shipped > 0 {
 		s.o.Log.Info("shipped audit records that another Plumbline had left", "path", path, "records", shipped, "closed", crashed)
+	}
+	if err == nil && s.o.Sign != nil {
+		if err := s.o.Sign(limited, log); err != nil {
+			return fmt.Errorf("signing checkpoints of it: %w", err)
+		}
 	}
 	switch {
 	case err == nil:

@@ -1,0 +1,28 @@
+package notary_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// TestAGapHoldsNothingUp: of a writer whose records are missing here, what comes before the gap is signed, and neither that
+// nor what comes after it keeps the log from letting go of what was shipped: a spool would fill, and calls be refused.
+func TestAGapHoldsNothingUp(t *testing.T) {
+	w := newWorld(t)
+	w.record(9)
+	w.exec("DELETE FROM entries WHERE seq = 5")
+	w.record(1)
+	if err := w.notary.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(w.logged.String(), "audit records are missing") {
+		t.Errorf("logged: %s", w.logged.String())
+	}
+	if got := w.notary.Hold(); got != 10 {
+		t.Errorf("holds what comes after %d of 10", got)
+	}
+	outside := w.evidence().Outside
+	if len(outside) != 1 || outside[0].Size != 4 {
+		t.Errorf("published %+v: want the four before the gap", outside)
+	}
+}
