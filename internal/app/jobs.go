@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/audit"
 	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
@@ -109,19 +110,18 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 // jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
 func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
 	all := []jobs.Job{{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)}}
-	if pool == nil {
-		return all
-	}
-	records := auditpg.New(pool)
-	all = append(all,
-		jobs.Job{Name: jobPartitions, Every: time.Hour, Timeout: time.Minute, Run: partitions{records, time.Now, a.log}.run},
-		jobs.Job{Name: jobRollups, Every: time.Hour, Timeout: jobs.Longest, Run: rollupCheck{records, metrics.RollupDiffers, time.Now, a.log}.run},
-	)
 	if kept := a.cfg.Audit.Retention; !kept.IsZero() {
 		r := retention{open: a.openRetention, record: a.audit.Append, kept: kept, now: time.Now, log: a.log}
 		all = append(all, jobs.Job{Name: jobRetention, Every: time.Hour, Timeout: jobs.Longest, Run: r.run})
 	}
-	return all
+	if pool == nil {
+		return all
+	}
+	records := auditpg.New(pool)
+	return append(all,
+		jobs.Job{Name: jobPartitions, Every: time.Hour, Timeout: time.Minute, Run: partitions{records, time.Now, a.log}.run},
+		jobs.Job{Name: jobRollups, Every: time.Hour, Timeout: jobs.Longest, Run: rollupCheck{records, metrics.RollupDiffers, time.Now, a.log}.run},
+	)
 }
 
 // run takes jobs from the queue until ctx ends.
@@ -145,8 +145,8 @@ func jobWords(err error) string {
 	switch {
 	case errors.As(err, &own):
 		return own.Public
-	case errors.Is(err, auditpg.ErrUndeclared):
-		return auditpg.ErrUndeclared.Error()
+	case errors.Is(err, audit.ErrUndeclared):
+		return audit.ErrUndeclared.Error()
 	case filesqlite.IsFull(err):
 		return "the disk is full: make room on it"
 	case filesqlite.IsReadOnly(err):

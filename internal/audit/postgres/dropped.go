@@ -187,7 +187,7 @@ func isDeclared(ctx context.Context, tx pgx.Tx, d audit.Drop) (ok bool, err erro
 }
 
 // digest sums up the parts that a query gives.
-func digest(ctx context.Context, tx pgx.Tx, m Month, query string, args ...any) (audit.Drop, error) {
+func digest(ctx context.Context, tx pgx.Tx, m audit.Month, query string, args ...any) (audit.Drop, error) {
 	d, sum := audit.Drop{Class: m.Class, Month: m.Name()}, audit.NewDropDigest()
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
