@@ -255,6 +255,10 @@ func TestVerifyWhileItIsDropped(t *testing.T) {
 		if report, err := r.verify(); err != nil || report.Records+report.Dropped != 4001 {
 			t.Errorf("%s: %+v, %v", when, report, err)
 		}
+		rows, err := r.local.Sum(t.Context(), read.SumQuery{Since: march(0), Until: march(32)})
+		if err != nil && !strings.Contains(err.Error(), "are being dropped") || err == nil && (len(rows) != 1 || rows[0].Ended != 2000) {
+			t.Errorf("%s: sums %+v, %v", when, rows, err)
+		}
 		looks++
 	}
 	_, end := ofMarch.Span()
