@@ -116,19 +116,18 @@ func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
 		{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)},
 		{Name: jobSamples, Every: samplesInterval, Timeout: time.Minute, Run: samples.run},
 	}
-	if pool == nil {
-		return all
-	}
-	records := auditpg.New(pool)
-	all = append(all,
-		jobs.Job{Name: jobPartitions, Every: time.Hour, Timeout: time.Minute, Run: partitions{records, time.Now, a.log}.run},
-		jobs.Job{Name: jobRollups, Every: time.Hour, Timeout: jobs.Longest, Run: rollupCheck{records, metrics.RollupDiffers, time.Now, a.log}.run},
-	)
 	if kept := a.cfg.Audit.Retention; !kept.IsZero() {
 		r := retention{open: a.openRetention, record: a.audit.Append, kept: kept, now: time.Now, log: a.log}
 		all = append(all, jobs.Job{Name: jobRetention, Every: time.Hour, Timeout: jobs.Longest, Run: r.run})
 	}
-	return all
+	if pool == nil {
+		return all
+	}
+	records := auditpg.New(pool)
+	return append(all,
+		jobs.Job{Name: jobPartitions, Every: time.Hour, Timeout: time.Minute, Run: partitions{records, time.Now, a.log}.run},
+		jobs.Job{Name: jobRollups, Every: time.Hour, Timeout: jobs.Longest, Run: rollupCheck{records, metrics.RollupDiffers, time.Now, a.log}.run},
+	)
 }
 
 // run takes jobs from the queue until ctx ends.
@@ -155,8 +154,8 @@ func jobWords(err error) string {
 		return bad.Error() + "; run plumbline audit verify"
 	case errors.As(err, &own):
 		return own.Public
-	case errors.Is(err, auditpg.ErrUndeclared):
-		return auditpg.ErrUndeclared.Error()
+	case errors.Is(err, audit.ErrUndeclared):
+		return audit.ErrUndeclared.Error()
 	case filesqlite.IsFull(err):
 		return "the disk is full: make room on it"
 	case filesqlite.IsReadOnly(err):

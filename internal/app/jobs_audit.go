@@ -8,6 +8,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/jobs"
@@ -102,12 +103,12 @@ func (c rollupCheck) run(ctx context.Context) error {
 	return nil
 }
 
-// recordedSoon is how long the record of a drop takes to Postgres, and until a checkpoint fixes it; recordedLate when that
+// recordedSoon is how long the record of a drop takes to where the audit is kept, and until a checkpoint fixes it; recordedLate when that
 // takes longer.
 const recordedSoon, recordedLate = 15 * time.Second, time.Minute
 
-// retention is the job that drops what the audit in Postgres need not keep any longer: whole months, each only after the
-// audit there has a record that declares it.
+// retention is the job that drops what the audit need not keep any longer: whole months, each only after the audit has a record
+// that declares it.
 type retention struct {
 	open   func(ctx context.Context) (retainer, func() error, error)
 	record func(ctx context.Context, r core.Record) error
@@ -116,15 +117,22 @@ type retention struct {
 	log    *slog.Logger
 }
 
-// retainer is the audit as the role sees it that may drop.
+// retainer is the audit as whoever may drop sees it.
 type retainer interface {
-	Past(ctx context.Context, class string, before time.Time) ([]auditpg.Month, error)
-	Declaration(ctx context.Context, m auditpg.Month, actor string, now time.Time) (core.Record, error)
-	Retire(ctx context.Context, m auditpg.Month, before time.Time) (int64, error)
+	Past(ctx context.Context, class string, before time.Time) ([]audit.Month, error)
+	Declaration(ctx context.Context, m audit.Month, actor string, now time.Time) (core.Record, error)
+	Retire(ctx context.Context, m audit.Month, before time.Time) (int64, error)
 }
 
-// openRetention connects as the user who may drop, with time for a large month.
+// openRetention opens the audit for dropping: in Postgres it connects as the user who may drop, with time for a large month.
 func (a *App) openRetention(ctx context.Context) (retainer, func() error, error) {
+	if a.cfg.Postgres.URL.IsZero() {
+		log, err := audit.OpenReader(ctx, AuditPath(a.cfg.DataDir))
+		if err != nil {
+			return nil, nil, err
+		}
+		return localRetainer{a.audit, read.Local{Reader: log}}, log.Close, nil
+	}
 	o := poolOptions(a.cfg.Postgres)
 	if url := a.cfg.Postgres.RetentionURL; !url.IsZero() {
 		o.URL = url.Reveal()
@@ -137,6 +145,16 @@ func (a *App) openRetention(ctx context.Context) (retainer, func() error, error)
 	return auditpg.New(pool), pool.Close, nil
 }
 
+// localRetainer is the log of a process that is its own store.
+type localRetainer struct {
+	*audit.Log
+	reader read.Local
+}
+
+func (l localRetainer) Retire(ctx context.Context, m audit.Month, before time.Time) (int64, error) {
+	return l.Log.Retire(ctx, m, before, l.reader.SumDay)
+}
+
 func (r retention) run(ctx context.Context) (err error) {
 	from, closer, err := r.open(ctx)
 	if err != nil {
@@ -147,7 +165,7 @@ func (r retention) run(ctx context.Context) (err error) {
 	for _, class := range []struct {
 		name string
 		days config.Days
-	}{{auditpg.ClassExchange, r.kept.Records}, {auditpg.ClassAdmin, r.kept.Admin}, {auditpg.ClassRollups, r.kept.Rollups}} {
+	}{{audit.ClassExchange, r.kept.Records}, {audit.ClassAdmin, r.kept.Admin}, {audit.ClassRollups, r.kept.Rollups}} {
 		if class.days == 0 {
 			continue
 		}
@@ -176,12 +194,18 @@ func (r retention) retire(ctx context.Context, from retainer, class string, befo
 	for _, m := range months {
 		gone, err := from.Retire(ctx, m, before)
 		switch {
-		case errors.Is(err, auditpg.ErrUndeclared):
+		case errors.Is(err, audit.ErrUndeclared):
 			again, err := r.declare(ctx, from, m)
+			if errors.Is(err, audit.ErrHeld) {
+				r.held(m, err)
+				continue
+			}
 			if err != nil {
 				return wait, err
 			}
 			wait = max(wait, again)
+		case errors.Is(err, audit.ErrHeld):
+			r.held(m, err)
 		case err != nil:
 			return wait, err
 		case gone > 0:
@@ -191,8 +215,13 @@ func (r retention) retire(ctx context.Context, from retainer, class string, befo
 	return wait, nil
 }
 
+// held tells of a month that stays for now. The others go.
+func (r retention) held(m audit.Month, err error) {
+	r.log.Warn("a month of the audit is due and stays; it is tried again in an hour", "class", m.Class, "month", m.Name(), "error", err)
+}
+
 // declare records that a month goes, and gives how long to wait for that.
-func (r retention) declare(ctx context.Context, from retainer, m auditpg.Month) (time.Duration, error) {
+func (r retention) declare(ctx context.Context, from retainer, m audit.Month) (time.Duration, error) {
 	declaration, err := from.Declaration(ctx, m, store.System, r.now().UTC())
 	if err != nil {
 		return 0, err

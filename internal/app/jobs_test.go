@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -102,11 +103,11 @@ func TestSweepForgetsByTheHundred(t *testing.T) {
 type fakeRetainer struct {
 	events   []string
 	declared map[string]bool
-	months   []auditpg.Month
+	months   []audit.Month
 	err      error
 }
 
-func (f *fakeRetainer) Past(_ context.Context, class string, before time.Time) (past []auditpg.Month, err error) {
+func (f *fakeRetainer) Past(_ context.Context, class string, before time.Time) (past []audit.Month, err error) {
 	f.events = append(f.events, "past "+class+" "+before.Format(time.DateOnly))
 	for _, m := range f.months {
 		if m.Class == class {
@@ -116,15 +117,15 @@ func (f *fakeRetainer) Past(_ context.Context, class string, before time.Time) (
 	return past, f.err
 }
 
-func (f *fakeRetainer) Retire(_ context.Context, m auditpg.Month, _ time.Time) (int64, error) {
+func (f *fakeRetainer) Retire(_ context.Context, m audit.Month, _ time.Time) (int64, error) {
 	if !f.declared[m.Class+m.Name()] {
-		return 0, auditpg.ErrUndeclared
+		return 0, audit.ErrUndeclared
 	}
 	f.events = append(f.events, "drop "+m.Class+" "+m.Name())
 	return 1, nil
 }
 
-func (f *fakeRetainer) Declaration(_ context.Context, m auditpg.Month, actor string, now time.Time) (core.Record, error) {
+func (f *fakeRetainer) Declaration(_ context.Context, m audit.Month, actor string, now time.Time) (core.Record, error) {
 	return core.Record{
 		Kind: core.RecordAdmin, Time: now, Exchange: m.Class + m.Name(), Admin: &core.Change{Actor: actor, Action: "drop", Object: m.Class + "/" + m.Name()},
 	}, nil
@@ -142,7 +143,7 @@ func (f *fakeRetainer) record(_ context.Context, r core.Record) error {
 // TestRetentionDeclaresFirst: nothing is dropped in the run that declares it, nor when it cannot be declared.
 func TestRetentionDeclaresFirst(t *testing.T) {
 	march := time.Date(2025, 3, 1, 0, 0, 0, 0, time.UTC)
-	f := &fakeRetainer{declared: map[string]bool{}, months: []auditpg.Month{{Class: "exchange", Begin: march}, {Class: "admin", Begin: march}, {Class: "rollups", Begin: march}}}
+	f := &fakeRetainer{declared: map[string]bool{}, months: []audit.Month{{Class: "exchange", Begin: march}, {Class: "admin", Begin: march}, {Class: "rollups", Begin: march}}}
 	closed := 0
 	r := retention{
 		open: func(context.Context) (retainer, func() error, error) {
@@ -289,6 +290,38 @@ func TestOneLookAtASchema(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestRetentionWithoutPostgres: a month that is old at the start goes after the audit has said so.
+func TestRetentionWithoutPostgres(t *testing.T) {
+	cfg := testConfig(t, nil)
+	cfg.Audit.Retention = config.Retention{Records: 100}
+	must(t, os.MkdirAll(cfg.DataDir, 0o700))
+	log, err := audit.Open(t.Context(), audit.Options{Path: AuditPath(cfg.DataDir), Durability: audit.CrashSafe, Ballast: 64 << 10, Journal: 1 << 20})
+	must(t, err)
+	old := time.Date(2025, 3, 10, 0, 0, 0, 0, time.UTC)
+	must(t, log.Append(t.Context(), core.Record{Kind: core.RecordDeny, Time: old, Exchange: "e", Reason: core.ReasonOffTask}))
+	must(t, log.Close(t.Context()))
+	_, stop := running(t, cfg)
+	defer stop()
+	r, err := audit.OpenReader(t.Context(), AuditPath(cfg.DataDir))
+	must(t, err)
+	defer r.Close()
+	eventually(t, "the month is not dropped", func() bool {
+		kept, err := r.KeptMonths(t.Context())
+		must(t, err)
+		return len(kept) == 1 && kept[0].Name() == "2025_03" && kept[0].Done
+	})
+	found, _, err := r.Search(t.Context(), audit.Query{Exchange: "e"})
+	must(t, err)
+	declared, _, err := r.Search(t.Context(), audit.Query{Kind: core.RecordAdmin, Text: "drop"})
+	must(t, err)
+	if len(found) != 0 || len(declared) != 1 || !strings.HasPrefix(declared[0].Record.Admin.Object, "records/exchange/2025_03/1/") {
+		t.Errorf("%d records are left, %+v declare it", len(found), declared)
+	}
+	await(t, "every job is done", func() bool {
+		return slices.Equal(listed(t, cfg), []string{"audit_retention completed", "objects_sweep completed", "samples_end completed"})
+	})
 }
 
 // TestRetentionInTheWhole: with two users, of whom neither can do the other's part, an old month goes after the audit in

@@ -205,6 +205,9 @@ func (l *Log) open(ctx context.Context) error {
 	if err := sqlite.Migrate(ctx, l.db, migrations.SQLiteAudit); err != nil {
 		return fmt.Errorf("audit: %s: %w", l.o.Path, err)
 	}
+	if err := l.checkWhole(ctx); err != nil {
+		return fmt.Errorf("audit: %s: %w", l.o.Path, err)
+	}
 	so.MaxConns = sideConns
 	if l.side, err = sqlite.Open(ctx, l.o.Path, so); err != nil {
 		return fmt.Errorf("audit: %w", err)
@@ -230,6 +233,24 @@ func (l *Log) open(ctx context.Context) error {
 	}
 	if err := l.room.fill(); err != nil {
 		_ = l.setTrouble(&trouble{cause: fmt.Errorf("keeping %d bytes for outcomes: %w", l.o.Ballast, err), outcomes: true})
+	}
+	return nil
+}
+
+// ErrDroppedMonths is wrapped by the error of Open on a log that is to be a spool and of which retention dropped months.
+var ErrDroppedMonths = errors.New("months of this audit were dropped, and Postgres would call their records missing: keep this data directory to be verified, and give Plumbline a new one")
+
+// checkWhole refuses to be the spool of another store where that would miss records.
+func (l *Log) checkWhole(ctx context.Context) error {
+	if l.o.MaxSize == 0 {
+		return nil
+	}
+	var dropped bool
+	if err := l.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM drops)").Scan(&dropped); err != nil {
+		return err
+	}
+	if dropped {
+		return ErrDroppedMonths
 	}
 	return nil
 }

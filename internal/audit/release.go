@@ -86,11 +86,17 @@ var releasing = []string{
 	"INSERT OR IGNORE INTO doomed SELECT id FROM entries WHERE id <= @from AND admitted < @owed",
 	`UPDATE writers SET released = g.seq FROM (SELECT writer, max(seq) AS seq FROM entries WHERE id > @from AND id <= @to GROUP BY writer) AS g
 		WHERE writers.id = g.writer`,
-	"DELETE FROM by_user WHERE (user, entry) IN (SELECT e.user, e.id FROM doomed AS d CROSS JOIN entries AS e ON e.id = d.id)",
+	deleteByUser,
 	`DELETE FROM by_exchange WHERE (exchange, kind) IN (SELECT e.exchange, e.kind FROM doomed AS d CROSS JOIN entries AS e ON e.id = d.id
 		WHERE e.kind <> 'admin')`,
 	// As many of the oldest charges as entries are gone through, so that charges do not pile up either.
 	`DELETE FROM charges WHERE entry IN (SELECT entry FROM charges WHERE entry <= @to ORDER BY entry LIMIT 2048) AND admitted < @owed`,
 	"UPDATE state SET value = @to WHERE name = 'released'",
-	"DELETE FROM entries WHERE id IN (SELECT id FROM doomed)",
+	deleteDoomed,
 }
+
+// deleteByUser and deleteDoomed delete the entries in the temporary table doomed, the former from the index of persons.
+const (
+	deleteByUser = "DELETE FROM by_user WHERE (user, entry) IN (SELECT e.user, e.id FROM doomed AS d CROSS JOIN entries AS e ON e.id = d.id)"
+	deleteDoomed = "DELETE FROM entries WHERE id IN (SELECT id FROM doomed)"
+)

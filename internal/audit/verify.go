@@ -32,7 +32,8 @@ func (e *BadEntryError) Error() string {
 // that the columns say what the record says and that the indexes hold what the columns say. The first entry that fails
 // is returned as a *BadEntryError.
 //
-// Of a log that is the spool of another store, it checks what is still here: what was let go of is checked there.
+// Of a log that is the spool of another store, it checks what is still here: what was let go of is checked there. Of months
+// that retention dropped, hashes stand in the places of the records.
 //
 // It finds what was changed or taken out of the middle. That the end of a writer's records is missing, or that a record
 // was rewritten together with its hash, shows only against hashes kept elsewhere: see package notary.
@@ -64,13 +65,17 @@ func (r *Reader) Leaves(ctx context.Context, visit Visit) (seen Walked, err erro
 		}
 		return visit(writer, seq, leaf)
 	}
+	dropped := r.walkDropped(last, &seen, visit)
 	for more := true; more; {
-		if from, err = r.walkTables(ctx, from, last, indexes, see); err != nil {
+		if from, err = r.walkTables(ctx, from, last, indexes, dropped, see); err != nil {
 			return seen, err
 		}
 		if more, err = r.walkJournal(ctx, from, last, see); err != nil {
 			return seen, err
 		}
+	}
+	if err := dropped.end(ctx); err != nil {
+		return seen, err
 	}
 	return seen, indexes.end(ctx, from)
 }

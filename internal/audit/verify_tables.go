@@ -26,6 +26,7 @@ type checked struct {
 	seq      uint64
 	leaf     [32]byte
 	problem  string // with the entry by itself
+	declares *Drop
 	// What was let go of: numbers of the writer up to the one may be gone, and entries up to the other.
 	releasedSeq uint64
 	released    Position
@@ -33,7 +34,7 @@ type checked struct {
 
 // walkTables goes through the entries after a position and gives that of the last. Pages are read and checked on all cores,
 // a few ahead, and gone through in order. One long read would keep the writer from starting its WAL over.
-func (r *Reader) walkTables(ctx context.Context, after Position, last map[string]uint64, indexes *indexCheck, see Visit) (Position, error) {
+func (r *Reader) walkTables(ctx context.Context, after Position, last map[string]uint64, indexes *indexCheck, dropped *droppedWalk, see Visit) (Position, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	var readers sync.WaitGroup
 	defer readers.Wait()
@@ -46,12 +47,18 @@ func (r *Reader) walkTables(ctx context.Context, after Position, last map[string
 		}
 		for i := range p.entries {
 			e := &p.entries[i]
+			if e.seq > max(last[e.writer], e.releasedSeq)+1 {
+				if err := dropped.fill(ctx, e.writer, e.seq); err != nil {
+					return after, err
+				}
+			}
 			if problem := e.follows(last[e.writer]); problem != "" {
 				return after, &BadEntryError{e.position, e.writer, e.seq, problem}
 			}
 			if err := see(e.writer, e.seq, e.leaf); err != nil {
 				return after, err
 			}
+			dropped.meet(e)
 			after = e.position
 		}
 		indexes.entries.join(&p.indexes)
@@ -146,6 +153,7 @@ func readChecked(ctx context.Context, tx *sql.Tx, from, to Position, x *indexer)
 		}
 		if e.problem = problem; problem == "" {
 			e.leaf = [32]byte(s.leaf)
+			e.declares = declares(&said, s.canonical)
 			x.add(s.position, &said)
 		}
 		entries = append(entries, e)

@@ -142,16 +142,16 @@ func (r Retention) check(p Postgres, problem func(setting, message string)) {
 		setting string
 		days    Days
 	}{{"audit.retention.records", r.Records}, {"audit.retention.admin", r.Admin}, {"audit.retention.rollups", r.Rollups}} {
-		switch {
-		case kept.days == 0:
-		case p.URL.IsZero():
-			problem(kept.setting, "is set, but without postgres.url nothing is deleted: the records in data_dir are kept for ever")
-		case kept.days < minRetention:
+		if kept.days != 0 && kept.days < minRetention {
 			problem(kept.setting, "must be at least 35d, or 0 for ever: limits are counted anew from the records of 33 days")
 		}
 	}
-	if !p.RetentionURL.IsZero() && r.IsZero() {
+	switch {
+	case p.RetentionURL.IsZero():
+	case r.IsZero():
 		problem("postgres.retention_url", "is set, but without audit.retention nothing would use it")
+	case p.URL.IsZero():
+		problem("postgres.retention_url", "is set, but without postgres.url nothing would use it")
 	}
 }
 

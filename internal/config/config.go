@@ -103,11 +103,11 @@ type Checkpoints struct {
 	Sink    Sink   `json:"sink" doc:"The second place that checkpoints are written to, out of reach of whoever owns the records: stdout, or file: and the path of a file that is only appended to."`
 }
 
-// Retention says how long the audit in Postgres is kept. See docs/how-to/retention.md.
+// Retention says how long the audit is kept. See docs/how-to/retention.md.
 type Retention struct {
 	Records Days `json:"records" doc:"How long records of calls are kept: a month of them is dropped once all of it is older. 0: for ever."`
 	Admin   Days `json:"admin" doc:"The same for records of changes to people, tasks, limits and credentials, and of what was dropped."`
-	Rollups Days `json:"rollups" doc:"The same for the sums of calls per hour."`
+	Rollups Days `json:"rollups" doc:"The same for the sums of calls per hour. Without postgres.url they are kept of months whose records were dropped."`
 }
 
 // IsZero reports whether everything is kept for ever.

@@ -14,12 +14,15 @@ func TestRetention(t *testing.T) {
 		env  []string
 		want string
 	}{
-		"without Postgres": {[]string{"PLUMBLINE_AUDIT_RETENTION_RECORDS=400d"}, "without postgres.url nothing is deleted"},
-		"too short":        {[]string{postgres, "PLUMBLINE_AUDIT_RETENTION_ADMIN=34d"}, "PLUMBLINE_AUDIT_RETENTION_ADMIN: must be at least 35d"},
-		"no unit":          {[]string{postgres, "PLUMBLINE_AUDIT_RETENTION_ROLLUPS=400"}, "must be a number of days, like 400d"},
-		"below zero":       {[]string{postgres, "PLUMBLINE_AUDIT_RETENTION_ROLLUPS=-40d"}, "must be a number of days, like 400d"},
+		"too short":             {[]string{"PLUMBLINE_AUDIT_RETENTION_RECORDS=34d"}, "PLUMBLINE_AUDIT_RETENTION_RECORDS: must be at least 35d"},
+		"too short in Postgres": {[]string{postgres, "PLUMBLINE_AUDIT_RETENTION_ADMIN=34d"}, "PLUMBLINE_AUDIT_RETENTION_ADMIN: must be at least 35d"},
+		"no unit":               {[]string{postgres, "PLUMBLINE_AUDIT_RETENTION_ROLLUPS=400"}, "must be a number of days, like 400d"},
+		"below zero":            {[]string{postgres, "PLUMBLINE_AUDIT_RETENTION_ROLLUPS=-40d"}, "must be a number of days, like 400d"},
 		"a user for nothing": {
 			[]string{postgres, "PLUMBLINE_POSTGRES_RETENTION_URL=postgres://h/d"}, "is set, but without audit.retention nothing would use it",
+		},
+		"a user without Postgres": {
+			[]string{"PLUMBLINE_AUDIT_RETENTION_ADMIN=35d", "PLUMBLINE_POSTGRES_RETENTION_URL=postgres://h/d"}, "is set, but without postgres.url nothing would use it",
 		},
 		"no URL": {
 			[]string{postgres, "PLUMBLINE_AUDIT_RETENTION_ADMIN=35d", "PLUMBLINE_POSTGRES_RETENTION_URL=sk-123"},
@@ -32,6 +35,9 @@ func TestRetention(t *testing.T) {
 				t.Errorf("%v, want %q", err, c.want)
 			}
 		})
+	}
+	if _, _, err := config.Load(config.LoadOptions{Env: []string{"PLUMBLINE_AUDIT_RETENTION_RECORDS=35d"}}); err != nil {
+		t.Errorf("without Postgres: %v", err)
 	}
 	got, _, err := config.Load(config.LoadOptions{Env: []string{postgres, "PLUMBLINE_AUDIT_RETENTION_RECORDS=400d", "PLUMBLINE_AUDIT_RETENTION_ADMIN=0"}})
 	if err != nil || got.Audit.Retention.Records.Duration() != 400*24*time.Hour || got.Audit.Retention.Admin != 0 || got.Audit.Retention.IsZero() {

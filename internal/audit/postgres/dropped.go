@@ -191,7 +191,7 @@ func isDeclared(ctx context.Context, tx pgx.Tx, d audit.Drop) (ok bool, err erro
 // checkMonth returns an *audit.BadEntryError when a record stands in a month and class that are not its own. Of what is dropped
 // no time is left that could be compared: who owns the database could have any record dropped with an old month, and the
 // declaration would be right. So the record's own bytes must say so, and be those of its hash.
-func checkMonth(ctx context.Context, tx pgx.Tx, m Month, begin time.Time) error {
+func checkMonth(ctx context.Context, tx pgx.Tx, m audit.Month, begin time.Time) error {
 	// A canonical record begins with its kind and its time.
 	const query = `SELECT writer, seq FROM plumbline_audit.records
 		WHERE class = $1::text AND recorded_at >= $2::bigint AND recorded_at < $3::bigint
@@ -213,7 +213,7 @@ func checkMonth(ctx context.Context, tx pgx.Tx, m Month, begin time.Time) error 
 }
 
 // digest sums up the parts that a query gives.
-func digest(ctx context.Context, tx pgx.Tx, m Month, query string, args ...any) (audit.Drop, error) {
+func digest(ctx context.Context, tx pgx.Tx, m audit.Month, query string, args ...any) (audit.Drop, error) {
 	d, sum := audit.Drop{Class: m.Class, Month: m.Name()}, audit.NewDropDigest()
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {

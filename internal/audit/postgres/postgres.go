@@ -128,7 +128,7 @@ func refused(err error) error {
 // classOf is the class by which a record is kept.
 func classOf(k core.RecordKind) string {
 	if k == core.RecordAdmin {
-		return ClassAdmin
+		return audit.ClassAdmin
 	}
-	return ClassExchange
+	return audit.ClassExchange
 }

@@ -7,39 +7,18 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/core"
 )
-
-// Classes by which the audit is kept. Each month of a class goes as a whole.
-const (
-	ClassExchange = "exchange" // of calls
-	ClassAdmin    = "admin"    // of changes
-	ClassRollups  = "rollups"  // sums
-)
-
-// ErrUndeclared is what Retire returns as long as the audit here has no record that declares what is to be dropped, as it is
-// now, or no checkpoint fixes that record: it is to be tried again a little later.
-var ErrUndeclared = errors.New("the audit does not have the record yet that declares what is to be dropped, or no checkpoint fixes it yet")
-
-// Month is what the audit has of a class in one month.
-type Month struct {
-	Class string
-	Begin time.Time
-}
-
-// Name is the month as partitions call it, such as 2026_03.
-func (m Month) Name() string { return m.Begin.Format(monthLayout) }
-
-const monthLayout = "2006_01"
 
 // Past gives the months of a class that ended before a time, the oldest first. What lies in no month's partition, as its
 // time is impossible, is in none of them, nor is a month that was dropped: a clock that was wrong can have its partition made
 // again, and what is kept of one drop and of another would together be what neither declared.
-func (s *Store) Past(ctx context.Context, class string, before time.Time) (months []Month, err error) {
+func (s *Store) Past(ctx context.Context, class string, before time.Time) (months []audit.Month, err error) {
 	query, args := `SELECT right(c.relname, 7) FROM pg_catalog.pg_inherits AS i JOIN pg_catalog.pg_class AS c ON c.oid = i.inhrelid
 		WHERE i.inhparent = to_regclass('plumbline_audit.records_' || $1::text) AND c.relname ~ '_[0-9]{4}_[0-9]{2}$'
 			AND NOT EXISTS (SELECT FROM plumbline_audit.dropped AS d WHERE d.class = $1::text AND d.month = right(c.relname, 7)) ORDER BY 1`, []any{class}
-	if class == ClassRollups {
+	if class == audit.ClassRollups {
 		query, args = `SELECT DISTINCT to_char(to_timestamp(hour / 1000000) AT TIME ZONE 'UTC', 'YYYY_MM') FROM plumbline_audit.rollups
 			WHERE hour < $1::bigint AND hour >= 0 ORDER BY 1`, []any{before.UnixMicro()}
 	}
@@ -50,9 +29,9 @@ func (s *Store) Past(ctx context.Context, class string, before time.Time) (month
 		}
 		names, err := pgx.CollectRows(rows, pgx.RowTo[string])
 		for _, name := range names {
-			begin, err := time.Parse(monthLayout, name)
-			if err == nil && !begin.AddDate(0, 1, 0).After(before) { // another name is no month of ours
-				months = append(months, Month{class, begin})
+			m, ok := audit.ParseMonth(class, name)
+			if _, end := m.Span(); ok && !end.After(before) { // another name is no month of ours
+				months = append(months, m)
 			}
 		}
 		return err
@@ -62,21 +41,18 @@ func (s *Store) Past(ctx context.Context, class string, before time.Time) (month
 
 // Declaration is the record by which the audit says, before it is done, that a month goes: of records, with a digest of the
 // numbers and hashes that will be kept. It declares nothing that is not of the month, and returns an *audit.BadEntryError then.
-func (s *Store) Declaration(ctx context.Context, m Month, actor string, now time.Time) (rec core.Record, err error) {
-	if m.Class == ClassRollups {
-		return core.Record{
-			Kind: core.RecordAdmin, Time: now, Exchange: "retention/rollups/" + m.Name() + "/all",
-			Admin: &core.Change{Actor: actor, Action: "drop", Object: "rollups/" + m.Name()},
-		}, nil
+func (s *Store) Declaration(ctx context.Context, m audit.Month, actor string, now time.Time) (rec core.Record, err error) {
+	if m.Class == audit.ClassRollups {
+		return m.SumsDeclaration(actor, now), nil
 	}
-	begin := time.Date(m.Begin.Year(), m.Begin.Month(), 1, 0, 0, 0, 0, time.UTC)
+	begin, end := m.Span()
 	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		if err := checkMonth(ctx, tx, m, begin); err != nil {
 			return err
 		}
 		d, err := digest(ctx, tx, m, `SELECT writer, seq / 100000 AS part, count(*), string_agg(int8send(seq) || leaf, '' ORDER BY seq)
 			FROM plumbline_audit.records WHERE class = $1::text AND recorded_at >= $2::bigint AND recorded_at < $3::bigint
-			GROUP BY writer, part ORDER BY writer, part`, m.Class, begin.UnixMicro(), begin.AddDate(0, 1, 0).UnixMicro())
+			GROUP BY writer, part ORDER BY writer, part`, m.Class, begin.UnixMicro(), end.UnixMicro())
 		rec = d.Record(actor, now)
 		return err
 	})
@@ -84,10 +60,10 @@ func (s *Store) Declaration(ctx context.Context, m Month, actor string, now time
 }
 
 // Retire drops what the audit has of a month, all of which is from before a time, and gives how much that was: records,
-// whose numbers and hashes stay, or sums. It refuses with ErrUndeclared before the month's Declaration is stored. A month that
+// whose numbers and hashes stay, or sums. It refuses with audit.ErrUndeclared before the month's Declaration is stored. A month that
 // is gone gives 0. The pool must be of a user with the right to it, and have time.
-func (s *Store) Retire(ctx context.Context, m Month, before time.Time) (gone int64, err error) {
-	if m.Class != ClassRollups {
+func (s *Store) Retire(ctx context.Context, m audit.Month, before time.Time) (gone int64, err error) {
+	if m.Class != audit.ClassRollups {
 		return s.retireRecords(ctx, m, before)
 	}
 	for {
@@ -103,7 +79,7 @@ func (s *Store) Retire(ctx context.Context, m Month, before time.Time) (gone int
 }
 
 // retireRecords drops first, under the lock that it takes, and comes back from it when what is kept is not what was declared.
-func (s *Store) retireRecords(ctx context.Context, m Month, before time.Time) (gone int64, err error) {
+func (s *Store) retireRecords(ctx context.Context, m audit.Month, before time.Time) (gone int64, err error) {
 	err = s.pool.Write(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
 		gone, err = retire(ctx, tx, "SELECT plumbline_audit.retire_partition($1::text, $2::text, $3::bigint)", m.Class, m.Name(), before.UnixMicro())
 		if err != nil || gone == 0 {
@@ -115,7 +91,7 @@ func (s *Store) retireRecords(ctx context.Context, m Month, before time.Time) (g
 			return err
 		}
 		if ok, err := isDeclared(ctx, tx, d); err != nil || !ok {
-			return errors.Join(err, ErrUndeclared)
+			return errors.Join(err, audit.ErrUndeclared)
 		}
 		return nil
 	})
@@ -131,7 +107,7 @@ func retire(ctx context.Context, tx pgx.Tx, statement string, args ...any) (gone
 		return 0, err
 	}
 	if n == nil {
-		return 0, ErrUndeclared
+		return 0, audit.ErrUndeclared
 	}
 	return *n, nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/audittest"
 	"github.com/plumbline/plumbline/internal/audit/postgres"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
@@ -38,7 +39,7 @@ func TestRetention(t *testing.T) {
 	appendExchanges(t, log, 0, 20)
 	must(t, newShipper(log, writer).Drain(t.Context()))
 
-	for _, class := range []string{postgres.ClassExchange, postgres.ClassAdmin, postgres.ClassRollups} {
+	for _, class := range []string{audit.ClassExchange, audit.ClassAdmin, audit.ClassRollups} {
 		if got := months(t, retention, class, april.Add(-time.Microsecond)); got != nil {
 			t.Errorf("%s: %v is past before March has ended", class, got)
 		}
@@ -46,9 +47,9 @@ func TestRetention(t *testing.T) {
 			t.Errorf("%s: %v is past when March has ended", class, got)
 		}
 	}
-	for _, class := range []string{postgres.ClassExchange, postgres.ClassRollups} {
-		march := postgres.Month{Class: class, Begin: start}
-		if _, err := retention.Retire(t.Context(), march, april); !errors.Is(err, postgres.ErrUndeclared) {
+	for _, class := range []string{audit.ClassExchange, audit.ClassRollups} {
+		march := audit.Month{Class: class, Begin: start}
+		if _, err := retention.Retire(t.Context(), march, april); !errors.Is(err, audit.ErrUndeclared) {
 			t.Fatalf("%s: not declared: %v", class, err)
 		}
 		declaration, err := retention.Declaration(t.Context(), march, "system", april.AddDate(3, 0, 0))
@@ -63,7 +64,7 @@ func TestRetention(t *testing.T) {
 		if _, err := writer.Retire(t.Context(), march, april); err == nil || !strings.Contains(err.Error(), "lacks a right") {
 			t.Errorf("%s: the writer may drop: %v", class, err)
 		}
-		if n, err := retention.Retire(t.Context(), march, april); err != nil || n < 1 || class == postgres.ClassExchange && n != 40 {
+		if n, err := retention.Retire(t.Context(), march, april); err != nil || n < 1 || class == audit.ClassExchange && n != 40 {
 			t.Errorf("%s: %d dropped, %v", class, n, err)
 		}
 		if n, err := retention.Retire(t.Context(), march, april); err != nil || n != 0 {
@@ -89,18 +90,24 @@ func TestRetention(t *testing.T) {
 	}
 }
 
-// TestRecentMonthsStay: whoever asks, with whatever bound.
-func TestRecentMonthsStay(t *testing.T) {
-	db := pgproc.Shared(t).Database(t, records)
-	store := openStore(t, db.URL)
-	now := time.Now().UTC()
-	must(t, store.Prepare(t.Context(), now))
-	for _, class := range []string{postgres.ClassExchange, postgres.ClassAdmin, postgres.ClassRollups} {
-		recent := postgres.Month{Class: class, Begin: now.AddDate(0, 0, -34)}
-		if _, err := store.Retire(t.Context(), recent, now.AddDate(10, 0, 0)); err == nil || !strings.Contains(err.Error(), "are to be kept") {
-			t.Errorf("%s of %s: %v", class, recent.Name(), err)
+// TestRetentionAsEverywhere runs the suite that every store passes, as the two roles.
+func TestRetentionAsEverywhere(t *testing.T) {
+	audittest.RunRetention(t, func(t testing.TB) *audittest.Retained {
+		s := newSigned(t)
+		retention := openStore(t, s.db.Role(t, "GRANT plumbline_retention TO %s"))
+		s.store = openStore(t, s.db.Role(t, "GRANT plumbline_writer TO %s"))
+		log := openLog(t, "")
+		n := s.notary(log)
+		return &audittest.Retained{
+			Retainer: retention, Now: time.Now().UTC(), Reader: s.store,
+			Record: func(all ...core.Record) error { s.write(log, nil, all...); return nil },
+			Fix:    func() error { return n.Finish(t.Context()) },
+			Verify: func() (audittest.Kept, error) {
+				report, err := s.verify()
+				return audittest.Kept{Records: report.Records, Dropped: report.Dropped, Fixed: int64(report.FixedOutside)}, err
+			},
 		}
-	}
+	})
 }
 
 // TestRecount: the sums equal a recount, a changed record or sum shows, and nothing is mended.
@@ -139,7 +146,7 @@ func TestRecount(t *testing.T) {
 }
 
 // drop has a month of calls declared and dropped, as the job does, or gives why not.
-func (s *signed) drop(log *audit.Log, m postgres.Month) error {
+func (s *signed) drop(log *audit.Log, m audit.Month) error {
 	s.t.Helper()
 	declaration, err := s.store.Declaration(s.t.Context(), m, "system", april.AddDate(3, 0, 0))
 	if err != nil {
@@ -171,7 +178,7 @@ func TestOnlyRecordsOfAMonthGoWithIt(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.db.Exec(t, tampering)
-			err := s.drop(log, postgres.Month{Class: postgres.ClassExchange, Begin: start})
+			err := s.drop(log, audit.Month{Class: audit.ClassExchange, Begin: start})
 			var bad *audit.BadEntryError
 			if !errors.As(err, &bad) {
 				_, found := s.verify()
@@ -190,12 +197,12 @@ func TestAMonthIsDroppedOnce(t *testing.T) {
 	s := newSigned(t)
 	log := openLog(t, "")
 	s.write(log, s.notary(log), intent(1), outcome(1))
-	march := postgres.Month{Class: postgres.ClassExchange, Begin: start}
+	march := audit.Month{Class: audit.ClassExchange, Begin: start}
 	must(t, s.drop(log, march))
 	must(t, s.store.Prepare(t.Context(), start))
 	other := openLog(t, "")
 	s.write(other, s.notary(other), intent(2), outcome(2))
-	if got := months(t, s.store, postgres.ClassExchange, april); got != nil {
+	if got := months(t, s.store, audit.ClassExchange, april); got != nil {
 		must(t, s.drop(other, march))
 		t.Errorf("%v is to be dropped again", got)
 	}
@@ -214,7 +221,7 @@ func TestAClockThatWasSetBackLosesNothing(t *testing.T) {
 	rec := intent(1)
 	rec.Time = years
 	s.write(log, s.notary(log), rec)
-	if got := months(t, s.store, postgres.ClassExchange, start); got != nil {
+	if got := months(t, s.store, audit.ClassExchange, start); got != nil {
 		t.Errorf("%v is to be dropped", got)
 	}
 	if stray, err := s.store.Stray(t.Context()); err != nil || stray != 1 {

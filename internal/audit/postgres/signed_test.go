@@ -186,18 +186,18 @@ func TestAMonthIsDroppedAsDeclared(t *testing.T) {
 	drop := func(class, month string, declared time.Month) error {
 		begin, err := time.Parse("2006_01", month)
 		must(t, err)
-		m := postgres.Month{Class: class, Begin: begin}
+		m := audit.Month{Class: class, Begin: begin}
 		retire := func() error {
 			_, err := s.store.Retire(t.Context(), m, begin.AddDate(0, 1, 0))
 			return err
 		}
-		if err := retire(); !errors.Is(err, postgres.ErrUndeclared) {
+		if err := retire(); !errors.Is(err, audit.ErrUndeclared) {
 			t.Fatalf("undeclared: %v", err)
 		}
 		rec, err := s.store.Declaration(t.Context(), m, "retention", start)
 		must(t, err)
 		s.write(log, nil, at(declared, rec))
-		if err := retire(); !errors.Is(err, postgres.ErrUndeclared) {
+		if err := retire(); !errors.Is(err, audit.ErrUndeclared) {
 			t.Fatalf("not fixed by a checkpoint: %v", err)
 		}
 		s.write(log, n)

@@ -171,7 +171,7 @@ func (p *page) take(values [][]byte) error {
 		p.writer = string(values[2])
 	}
 	r.writer = p.writer
-	r.class = ClassExchange
+	r.class = audit.ClassExchange
 	if string(values[3]) != r.class {
 		r.class = string(values[3])
 	}
