@@ -63,7 +63,7 @@ func (s *Store) Past(ctx context.Context, class string, before time.Time) (month
 func (s *Store) Declaration(ctx context.Context, m Month, actor string, now time.Time) (rec core.Record, err error) {
 	if m.Class == ClassRollups {
 		return core.Record{
-			Kind: core.RecordAdmin, Time: now, Exchange: "retention/rollups/" + m.Name() + "/all",
+			Kind: core.RecordAdmin, Time: now, Exchange: retirement + m.Name() + "/all",
 			Admin: &core.Change{Actor: actor, Action: "drop", Object: "rollups/" + m.Name()},
 		}, nil
 	}

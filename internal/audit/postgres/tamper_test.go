@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -68,9 +69,12 @@ func (s *signed) try(x tamperer, do func(tamperer, target) bool, at target, writ
 	var (
 		bad      *audit.BadEntryError
 		mismatch *chain.MismatchError
+		sum      *audit.BadSumError
 		named    string
 	)
 	switch {
+	case errors.As(err, &sum):
+		named = sum.Table
 	case errors.As(err, &bad):
 		named = bad.Writer
 	case errors.As(err, &mismatch):
@@ -123,9 +127,17 @@ func (x tamperer) rewrite(writer string, all []one) {
 		if o.rec.Kind == core.RecordAdmin {
 			class = "admin"
 		}
-		x.exec(`INSERT INTO plumbline_audit.records (class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, class, o.rec.Time.UnixMicro(), writer, i+1, leaf[:], string(o.rec.Kind),
-			o.rec.Exchange, o.rec.Principal.User, o.rec.Principal.Team, o.rec.Principal.App, action, string(o.rec.Reason), o.rec.Model, canonical)
+		task, intent, text := "", "", audit.Explanation(&o.rec)
+		if o.rec.Deviation != nil {
+			task = o.rec.Deviation.Task
+		}
+		if o.rec.Intent != nil {
+			intent = o.rec.Intent.Label
+		}
+		x.exec(`INSERT INTO plumbline_audit.records (class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record, task, intent, explanation)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`, class, o.rec.Time.UnixMicro(), writer, i+1, leaf[:], string(o.rec.Kind),
+			o.rec.Exchange, o.rec.Principal.User, o.rec.Principal.Team, o.rec.Principal.App, action, string(o.rec.Reason), o.rec.Model, canonical,
+			task, intent, audit.ExplanationID(text))
 	}
 	x.exec("UPDATE plumbline_audit.writers SET records = $2, last = $2 WHERE name = $1", writer, len(all))
 }
@@ -171,9 +183,10 @@ const thisRecord = " WHERE writer = $1 AND seq = $2"
 var columnsOfRecords = map[string]string{
 	"recorded_at": "recorded_at + 1", "writer": "writer || 'x'", "seq": "seq + 1000", "leaf": "set_byte(leaf, 3, get_byte(leaf, 3) # 1)",
 	"kind": "kind || 'x'", "exchange": "exchange || 'x'", `"user"`: `"user" || 'x'`, "team": "team || 'x'", "app": "app || 'x'",
-	"action": "action || 'x'", "reason": "reason || 'x'", "model": "model || 'x'",
-	"record": "set_byte(record, length(record) / 2, get_byte(record, length(record) / 2) # 1)",
-	"class":  "CASE class WHEN 'admin' THEN 'exchange' ELSE 'admin' END",
+	"action": "action || 'x'", "reason": "reason || 'x'", "model": "model || 'x'", "task": "task || 'x'", "intent": "intent || 'x'",
+	"explanation": "explanation + 1",
+	"record":      "set_byte(record, length(record) / 2, get_byte(record, length(record) / 2) # 1)",
+	"class":       "CASE class WHEN 'admin' THEN 'exchange' ELSE 'admin' END",
 }
 
 var tamperings = []tampering{
@@ -295,10 +308,133 @@ var tamperings = []tampering{
 		return true
 	}},
 	{"a record hidden under a second one", func(x tamperer, at target) bool {
-		x.exec(`INSERT INTO plumbline_audit.records SELECT class, recorded_at + 1, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record
+		x.exec(`INSERT INTO plumbline_audit.records SELECT class, recorded_at + 1, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record, task, intent, explanation
 			FROM plumbline_audit.records`+thisRecord, at.writer, at.seq)
 		return true
 	}},
+}
+
+type derivedTampering struct {
+	tampering
+	names string
+}
+
+// following are ways to tamper with what follows from the records, which stay as they are. Each has the name that verifying must
+// give, empty for the target's writer.
+var following = []derivedTampering{
+	{tampering{"a task hidden", func(x tamperer, at target) bool {
+		return x.exec("UPDATE plumbline_audit.records SET task = ''"+thisRecord+" AND task <> ''", at.writer, at.seq) > 0
+	}}, ""},
+	{tampering{"an intent exchanged", func(x tamperer, at target) bool {
+		return x.exec("UPDATE plumbline_audit.records SET intent = 'other'"+thisRecord, at.writer, at.seq) > 0
+	}}, ""},
+	{tampering{"an explanation hidden", func(x tamperer, at target) bool {
+		return x.exec("UPDATE plumbline_audit.records SET explanation = 0"+thisRecord+" AND explanation <> 0", at.writer, at.seq) > 0
+	}}, ""},
+	{tampering{"another's explanation", func(x tamperer, at target) bool {
+		return x.exec(`UPDATE plumbline_audit.records AS r SET explanation = (SELECT id FROM plumbline_audit.explanations AS e WHERE e.id <> r.explanation LIMIT 1)
+			WHERE writer = $1 AND seq = $2 AND EXISTS (SELECT FROM plumbline_audit.explanations AS e WHERE e.id <> r.explanation)`, at.writer, at.seq) > 0
+	}}, ""},
+	{tampering{"the text of an explanation changed", func(x tamperer, at target) bool {
+		return x.exec("UPDATE plumbline_audit.explanations SET text = text || 'x' WHERE "+itsExplanation, at.writer, at.seq) > 0
+	}}, whoever},
+	{tampering{"the reason of an explanation changed", func(x tamperer, at target) bool {
+		return x.exec("UPDATE plumbline_audit.explanations SET reason = reason || 'x' WHERE "+itsExplanation, at.writer, at.seq) > 0
+	}}, whoever},
+	{tampering{"an explanation taken out", func(x tamperer, at target) bool {
+		return x.exec("DELETE FROM plumbline_audit.explanations WHERE "+itsExplanation, at.writer, at.seq) > 0
+	}}, whoever},
+	{tampering{"the last number of a writer lowered", func(x tamperer, at target) bool {
+		return x.exec("UPDATE plumbline_audit.writers SET last = last - 1 WHERE name = $1", at.writer) > 0
+	}}, ""},
+	{tampering{"the count of a writer raised", func(x tamperer, at target) bool {
+		return x.exec("UPDATE plumbline_audit.writers SET records = records + 1 WHERE name = $1", at.writer) > 0
+	}}, ""},
+	{tampering{"a writer's counts taken out", func(x tamperer, at target) bool {
+		return x.exec("DELETE FROM plumbline_audit.writers WHERE name = $1", at.writer) > 0
+	}}, ""},
+	{tampering{"a dead letter under another time", func(x tamperer, at target) bool {
+		return x.exec(`INSERT INTO plumbline_audit.dead_letters SELECT writer, seq, leaf, recorded_at + 1, 'x', record
+			FROM plumbline_audit.records`+thisRecord, at.writer, at.seq) > 0
+	}}, ""},
+	{tampering{"a dead letter beside a record", func(x tamperer, at target) bool {
+		return x.exec(`INSERT INTO plumbline_audit.dead_letters SELECT writer, seq, '\x00', recorded_at, 'x', record
+			FROM plumbline_audit.records`+thisRecord, at.writer, at.seq) > 0
+	}}, ""},
+	{tampering{"a sum by the hour changed", sumChanged("rollups")}, "rollups"},
+	{tampering{"a sum by the day changed", sumChanged("rollups_day")}, "rollups_day"},
+	{tampering{"a person's sum by the day changed", sumChanged("rollups_day_user")}, "rollups_day_user"},
+	{tampering{"a sum by the hour taken out", sumTaken("rollups")}, "rollups"},
+	{tampering{"a sum by the day taken out", sumTaken("rollups_day")}, "rollups_day"},
+	{tampering{"a person's sum by the day taken out", sumTaken("rollups_day_user")}, "rollups_day_user"},
+	{tampering{"a sum by the hour added", sumAdded("rollups")}, "rollups"},
+	{tampering{"a sum by the day added", sumAdded("rollups_day")}, "rollups_day"},
+	{tampering{"a person's sum by the day added", sumAdded("rollups_day_user")}, "rollups_day_user"},
+}
+
+// whoever stands for whatever writer comes first.
+const whoever = "*"
+
+const itsExplanation = "id = (SELECT explanation FROM plumbline_audit.records WHERE writer = $1 AND seq = $2)"
+
+// columnsOfSums are those of a table of sums, with the expression for another value.
+var columnsOfSums = []string{
+	"hour = hour + 3600000000", `"user" = "user" || 'x'`, "team = team || 'x'", "app = app || 'x'", "model = model || 'x'", "intent = intent || 'x'",
+	"verdict = verdict || 'x'", "decided = decided + 1", "ended = ended - 1", "requests = requests + 1", "input_tokens = input_tokens - 1",
+	"output_tokens = output_tokens + 1", "cost = cost - 1", "latency[3] = latency[3] + 1", "deviation[3] = deviation[3] + 1", "latency = latency || 0::bigint",
+	"deviation = '{}'",
+}
+
+const anySum = " WHERE ctid = (SELECT ctid FROM plumbline_audit.%s ORDER BY hour, team, verdict LIMIT 1 OFFSET (SELECT $1 % count(*) FROM plumbline_audit.%s))"
+
+func sumChanged(table string) func(tamperer, target) bool {
+	return func(x tamperer, _ target) bool {
+		x.exec("UPDATE plumbline_audit."+table+" SET "+columnsOfSums[x.r.IntN(len(columnsOfSums))]+strings.ReplaceAll(anySum, "%s", table), x.r.Int64N(1000))
+		return true
+	}
+}
+
+func sumTaken(table string) func(tamperer, target) bool {
+	return func(x tamperer, _ target) bool {
+		return x.exec("DELETE FROM plumbline_audit."+table+strings.ReplaceAll(anySum, "%s", table), x.r.Int64N(1000)) > 0
+	}
+}
+
+// sumAdded adds a sum of nothing, at a time with records or without.
+func sumAdded(table string) func(tamperer, target) bool {
+	return func(x tamperer, _ target) bool {
+		return x.exec("INSERT INTO plumbline_audit."+table+` SELECT hour + $1, 'mallory', team, app, model, intent, verdict, 0, 0, 0, 0, 0, 0, latency, deviation
+			FROM plumbline_audit.`+table+" LIMIT 1", []int64{0, 86_400_000_000, -86_400_000_000}[x.r.IntN(3)]) > 0
+	}
+}
+
+// TestEachTamperingWithWhatFollowsFromRecords is found, and named.
+func TestEachTamperingWithWhatFollowsFromRecords(t *testing.T) {
+	r := mathrand.New(mathrand.NewPCG(9, 10))
+	s, targets := tamperedWorld(t, r)
+	s.begin(t, func(tx pgx.Tx) {
+		for _, how := range following {
+			done := false
+			for range 40 {
+				at := targets[r.IntN(len(targets))]
+				done = s.try(tamperer{t: t, tx: tx, r: r}, how.do, at, how.named(at), how.name) || done
+			}
+			if !done {
+				t.Errorf("%s: there was nothing to do it to", how.name)
+			}
+		}
+	})
+}
+
+// named is what verifying must name.
+func (x derivedTampering) named(at target) string {
+	switch x.names {
+	case "":
+		return at.writer
+	case whoever:
+		return ""
+	}
+	return x.names
 }
 
 // everything is what is done to all writers at once.
@@ -375,6 +511,10 @@ func TestTamperingsInPostgres(t *testing.T) {
 			for range each {
 				at := targets[r.IntN(len(targets))]
 				how, writer := tamperings[r.IntN(len(tamperings))], at.writer
+				if r.IntN(2) == 0 {
+					way := following[r.IntN(len(following))]
+					how, writer = way.tampering, way.named(at)
+				}
 				if r.IntN(20) == 0 {
 					how, writer = everything[r.IntN(len(everything))], ""
 				}
@@ -389,7 +529,7 @@ func TestTamperingsInPostgres(t *testing.T) {
 			}
 		})
 	}
-	if len(found) != len(tamperings)+len(everything) && rounds >= 1000 {
+	if len(found) != len(tamperings)+len(following)+len(everything) && rounds >= 1000 {
 		t.Errorf("only these ways were tried: %v", found)
 	}
 	t.Logf("found: %v", found)
