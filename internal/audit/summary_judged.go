@@ -42,8 +42,8 @@ type Counted struct {
 	names     map[string]string
 }
 
-// maxNames bounds the texts that are remembered: persons, teams, apps and models are fewer, or named again.
-const maxNames = 1 << 16
+// maxNames bounds the texts that are remembered, and longestName how long they are: persons, teams, apps and models are fewer.
+const maxNames, longestName = 1 << 16, 256
 
 // Set makes it the record of a summary of Summarize's.
 func (c *Counted) Set(s *Summary) {
@@ -82,6 +82,8 @@ func (c *Counted) name(text []byte) string {
 		c.names = map[string]string{}
 	}
 	name := string(text)
-	c.names[name] = name
+	if len(name) <= longestName {
+		c.names[name] = name
+	}
 	return name
 }

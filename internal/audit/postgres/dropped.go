@@ -9,6 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/ship"
 	"github.com/plumbline/plumbline/internal/core"
 )
 
@@ -83,7 +84,7 @@ func (w *walk) letter(l *letter, alone bool) error {
 	w.elsewhere[l.writer] = max(w.elsewhere[l.writer], l.seq)
 	w.found.DeadLetters++
 	if err == nil && rec.Kind == core.RecordIntent {
-		w.sums.open.buried[rec.Exchange] = admittedWith(&rec)
+		w.sums.open.buried[ship.Column(rec.Exchange)] = admittedWith(&rec)
 	}
 	return nil
 }

@@ -46,10 +46,10 @@ func (o *openings) add(rec *core.Record, exchange string) {
 
 func admittedWith(rec *core.Record) (a admitted) {
 	if rec.Intent != nil {
-		a.intent = rec.Intent.Label
+		a.intent = ship.Column(rec.Intent.Label)
 	}
 	if rec.Verdict != nil {
-		a.verdict = string(rec.Verdict.Action)
+		a.verdict = ship.Column(string(rec.Verdict.Action))
 	}
 	return a
 }
