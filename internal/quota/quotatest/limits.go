@@ -87,6 +87,23 @@ func longWindowIsExtended(t *testing.T, f *fixture) {
 	f.wantUsed(t, limits, 1)
 }
 
+// minuteOutlastsEmptyHold: a call that holds nothing in a minute counts there when it ends, whatever came and went since, be it
+// that the minute was empty before it or that all else has left it meanwhile.
+func minuteOutlastsEmptyHold(t *testing.T, f *fixture) {
+	hour := limit("hour", quota.DimensionInputTokens, quota.WindowHour, 1000)
+	limits := compile(t, limit("tpm", quota.DimensionOutputTokens, quota.WindowMinute, 1000), hour)
+	for name, since := range map[string]time.Duration{"left": 7 * time.Hour, "leaves": (quota.Buckets - 1) * quota.BucketLength} {
+		f.clock.set(f.clock.now().Truncate(time.Hour).Add(2*time.Hour - since - quota.BucketLength))
+		f.mustReserve(t, "before"+name, limits, quota.Amounts{})
+		f.clock.advance(since)
+		f.mustReserve(t, "empty"+name, limits, quota.Amounts{})
+		f.clock.advance(quota.BucketLength) // into an hour of which nothing is known yet
+		f.mustReserve(t, "after"+name, limits, tokens(0, 2))
+		f.mustSettle(t, "empty"+name, tokens(0, 25))
+		f.wantUsed(t, limits, 27, 0)
+	}
+}
+
 // atOnce calls do(0) to do(n-1) together and counts those that succeed; a failure must be a refusal.
 func atOnce(t *testing.T, n int, do func(i int) error) int64 {
 	var admitted atomic.Int64

@@ -47,6 +47,7 @@ func Run(t *testing.T, open Open) {
 		{"I1/soft and observed limits do not refuse", softLimitsCountOnly},
 		{"I1/sliding minute", minuteSlides},
 		{"I1/sliding minute bucket by bucket", minuteBucketByBucket},
+		{"I1/sliding minute outlasts a call that holds nothing", minuteOutlastsEmptyHold},
 		{"I1b", overrunIsBooked},
 		{"I2", allOrNothing},
 		{"I2/many limits", manyLimits},

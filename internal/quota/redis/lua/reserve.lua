@@ -42,6 +42,7 @@ for j = 1, k do
           restart(a, i, r, b, generation(now)) -- the clock was set back: not refuse until it has caught up
         end
         slide(a, i, r, now)
+        if b > a[i + 1] then advance(a, i, r, b) end -- also for a call that holds nothing: what is pinned is not pruned
         newest = a[i + 1]
       end
       pin = b
