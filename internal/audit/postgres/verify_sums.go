@@ -80,10 +80,10 @@ func (r *recount) add(ctx context.Context, w *walk, exchange string) error {
 		r.at, r.begun = at, true
 	}
 	s := audit.Shipment{Entry: audit.Entry{Record: *rec}}
-	switch rec.Kind {
-	case core.RecordIntent:
+	if rec.Kind == core.RecordIntent {
 		r.open.add(rec, exchange)
-	case core.RecordOutcome:
+	}
+	if rec.Kind == core.RecordOutcome {
 		opening, ok, err := r.opening(ctx, w, exchange)
 		if err != nil {
 			return err
