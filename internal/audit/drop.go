@@ -94,6 +94,10 @@ type Walked struct {
 	DeadLetters int64
 	// Dropped are the months of which hashes alone are left; those were visited too.
 	Dropped []Dropped
+	// Sums counts the sums that were held against a recount of the records. Derived is the first thing that is not as it follows
+	// from the records, which are all as they were written: a *BadSumError, or a *BadEntryError for the counts of a writer.
+	Sums    int64
+	Derived error
 	// Released counts, by writer, records that are not here because another store has them. No record of such a writer was visited.
 	Released map[string]uint64
 }

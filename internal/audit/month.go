@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -50,4 +51,12 @@ func (m Month) SumsDeclaration(actor string, now time.Time) core.Record {
 		Kind: core.RecordAdmin, Time: now, Exchange: sumsExchange + m.Name() + "/all",
 		Admin: &core.Change{Actor: actor, Action: "drop", Object: "rollups/" + m.Name()},
 	}
+}
+
+// DeclaredSums gives the name of the month whose sums a record declares to go, as SumsDeclaration does.
+func DeclaredSums(rec *core.Record) (month string, ok bool) {
+	if rec.Kind != core.RecordAdmin || rec.Admin == nil || rec.Admin.Action != "drop" || !strings.HasPrefix(rec.Exchange, sumsExchange) {
+		return "", false
+	}
+	return strings.CutPrefix(rec.Admin.Object, ClassRollups+"/")
 }

@@ -12,8 +12,14 @@ import (
 // verifies a million records needs no more. The fields are parts of those bytes.
 type Summary struct {
 	Kind, Exchange, User, Team, App, Action, Reason, Model []byte
+	// Task is the nearest task, and Intent the intent's label.
+	Task, Intent []byte
 	// Time is in microseconds since 1970.
 	Time int64
+	// The rest of what explains the verdict, and the score that is counted. See AppendExplanation and Record.
+	rule, phrase, unscored, intentUnscored, change, changed []byte
+	score                                                   float64
+	hasVerdict, hasDeviation, hasIntent                     bool
 	// settled are the numbers of an outcome's settlement, if it has one: admitted, requests, tokens in and out, cost.
 	settled    [5]int64
 	hasSettled bool
@@ -89,16 +95,19 @@ func Summarize(canonical []byte) (s Summary, ok bool) {
 			sc.members(func(name []byte) { sc.principal(&s, name) })
 		case "model":
 			s.Model = sc.text()
+		case "intent":
+			s.hasIntent = true
+			sc.members(func(name []byte) { sc.intent(&s, name) })
+		case "deviation":
+			s.hasDeviation = true
+			sc.members(func(name []byte) { sc.deviation(&s, name) })
 		case "verdict":
-			sc.members(func(name []byte) {
-				if string(name) == "action" {
-					s.Action = sc.text()
-					return
-				}
-				sc.skip()
-			})
+			s.hasVerdict = true
+			sc.members(func(name []byte) { sc.verdict(&s, name) })
+		case "admin":
+			sc.members(func(name []byte) { sc.change(&s, name) })
 		case "settled":
-			s.hasSettled = true
+			s.hasSettled, s.settled[0] = true, time.Time{}.UnixMicro()
 			sc.members(func(name []byte) { sc.charge(&s, name) })
 		case "reason":
 			s.Reason = sc.text()
@@ -118,6 +127,54 @@ func (s *scanner) principal(out *Summary, name []byte) {
 		out.Team = s.text()
 	case "app":
 		out.App = s.text()
+	default:
+		s.skip()
+	}
+}
+
+func (s *scanner) verdict(out *Summary, name []byte) {
+	switch string(name) {
+	case "action":
+		out.Action = s.text()
+	case "rule":
+		out.rule = s.text()
+	default:
+		s.skip()
+	}
+}
+
+func (s *scanner) intent(out *Summary, name []byte) {
+	switch string(name) {
+	case "label":
+		out.Intent = s.text()
+	case "unscored":
+		out.intentUnscored = s.text()
+	default:
+		s.skip()
+	}
+}
+
+func (s *scanner) deviation(out *Summary, name []byte) {
+	switch string(name) {
+	case "score":
+		out.score = s.float()
+	case "task":
+		out.Task = s.text()
+	case "phrase":
+		out.phrase = s.text()
+	case "unscored":
+		out.unscored = s.text()
+	default:
+		s.skip()
+	}
+}
+
+func (s *scanner) change(out *Summary, name []byte) {
+	switch string(name) {
+	case "action":
+		out.change = s.text()
+	case "object":
+		out.changed = s.text()
 	default:
 		s.skip()
 	}
@@ -236,6 +293,20 @@ func (s *scanner) int() int64 {
 		s.bad = true
 	}
 	return n
+}
+
+// float reads a number.
+func (s *scanner) float() float64 {
+	start := s.at
+	s.scalar()
+	if s.bad {
+		return 0
+	}
+	f, err := strconv.ParseFloat(string(s.b[start:s.at]), 64)
+	if err != nil {
+		s.bad = true
+	}
+	return f
 }
 
 // maxDepth is deeper than any record: facts are the only part whose form is not fixed.

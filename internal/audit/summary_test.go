@@ -1,6 +1,7 @@
 package audit_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -13,28 +14,60 @@ import (
 // said is a summary as it can be compared.
 type said struct {
 	Kind, Exchange, User, Team, App, Action, Reason, Model string
+	Task, Intent, Explanation                              string
 	Time                                                   int64
+	Counted                                                core.Record
 }
 
 func sayingOf(s *audit.Summary) said {
+	var counted audit.Counted
+	counted.Set(s)
 	return said{
-		string(s.Kind), string(s.Exchange), string(s.User), string(s.Team), string(s.App), string(s.Action), string(s.Reason), string(s.Model), s.Time,
+		string(s.Kind), string(s.Exchange), string(s.User), string(s.Team), string(s.App), string(s.Action), string(s.Reason), string(s.Model),
+		string(s.Task), string(s.Intent), string(s.AppendExplanation(nil)), s.Time, counted.Record,
 	}
 }
 
 func sayingOfRecord(r *core.Record) said {
 	out := said{
-		string(r.Kind), r.Exchange, r.Principal.User, r.Principal.Team, r.Principal.App, "", string(r.Reason), r.Model, r.Time.UnixMicro(),
+		Kind: string(r.Kind), Exchange: r.Exchange, User: r.Principal.User, Team: r.Principal.Team, App: r.Principal.App, Reason: string(r.Reason), Model: r.Model,
+		Explanation: audit.Explanation(r), Time: r.Time.UnixMicro(),
+	}
+	out.Counted = core.Record{
+		Kind: r.Kind, Reason: r.Reason, Time: time.UnixMicro(r.Time.UnixMicro()).UTC(), Model: r.Model,
+		Principal: core.Principal{User: r.Principal.User, Team: r.Principal.Team, App: r.Principal.App},
 	}
 	if r.Verdict != nil {
 		out.Action = string(r.Verdict.Action)
+		out.Counted.Verdict = &core.Verdict{Action: r.Verdict.Action}
+	}
+	if r.Intent != nil {
+		out.Intent = r.Intent.Label
+		out.Counted.Intent = &core.Intent{Label: r.Intent.Label}
+	}
+	if d := r.Deviation; d != nil {
+		out.Task = d.Task
+		out.Counted.Deviation = &core.Deviation{Score: d.Score, Unscored: d.Unscored}
+	}
+	if c := r.Settled; c != nil {
+		settled := *c
+		settled.Admitted = time.UnixMicro(c.Admitted.UnixMicro()).UTC()
+		out.Counted.Settled = &settled
 	}
 	return out
 }
 
 func TestSummariesSayWhatRecordsSay(t *testing.T) {
 	admin := core.Record{Kind: core.RecordAdmin, Time: time.Date(1969, 12, 31, 23, 59, 59, 1000, time.UTC), Exchange: "change-1", Admin: &core.Change{Actor: "root"}}
-	for _, rec := range []core.Record{intentRecord(0), outcomeRecord(0), admin, {Kind: core.RecordRefusals}} {
+	denied := intentRecord(1)
+	denied.Kind, denied.Reason = core.RecordDeny, core.ReasonOffTask
+	denied.Verdict = &core.Verdict{Action: core.ActionBlock, Reason: core.ReasonOffTask, Rule: "deviation.Block"}
+	denied.Deviation = &core.Deviation{Score: 0.875, Task: "Refunds", Phrase: strings.Repeat("Late Parcels ", 100), Unscored: core.UnscoredEncoded, Model: "m"}
+	denied.Intent = &core.Intent{Label: "banking", Unscored: core.UnscoredTooShort, Model: "m"}
+	free := outcomeRecord(1)
+	free.Settled = &core.Charge{Requests: 1}
+	admin.Admin.Action, admin.Admin.Object = "put", "user/Ann"
+	for _, rec := range []core.Record{intentRecord(0), outcomeRecord(0), admin, denied, free, {Kind: core.RecordRefusals}} {
 		canonical, err := audit.Canonical(rec)
 		must(t, err)
 		s, ok := audit.Summarize(canonical)
@@ -68,6 +101,7 @@ func FuzzSummarize(f *testing.F) {
 		}
 		f.Add(canonical)
 	}
+	f.Add([]byte(`{"kind":"deny","time":"2026-03-01T12:00:00Z","principal":{},"intent":{"label":"a","unscored":"x"},"deviation":{"score":0.5,"task":"T","phrase":"P"},"verdict":{"rule":"r"},"settled":{"requests":1},"admin":{"object":"a/b"}}`))
 	f.Add([]byte(`{"kind":"admin","time":"2026-03-01T12:00:00Z","principal":{},"facts":{"a":[1,{"b":"\""}]},"Model":"x"}`))
 	f.Fuzz(func(t *testing.T, canonical []byte) {
 		s, ok := audit.Summarize(canonical)

@@ -3,6 +3,7 @@ package audit
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Verified counts what Verify looked at.
@@ -26,6 +27,17 @@ func (e *BadEntryError) Error() string {
 		return fmt.Sprintf("audit: number %d of writer %s: %s", e.Seq, e.Writer, e.Problem)
 	}
 	return fmt.Sprintf("audit: entry %d (writer %s, number %d): %s", e.Position, e.Writer, e.Seq, e.Problem)
+}
+
+// BadSumError names the first time whose sums are not those of its records.
+type BadSumError struct {
+	// Table is the one that the sums are kept in, and Begin when the hour or the day begins.
+	Table string
+	Begin time.Time
+}
+
+func (e *BadSumError) Error() string {
+	return fmt.Sprintf("audit: the sums of %s in %s are not those of its records: rows were changed, added or taken out; no record was", e.Begin.UTC().Format("2006-01-02T15:04Z"), e.Table)
 }
 
 // Verify reads the whole log and checks that each writer's numbers are dense, that each leaf hash is that of its record,

@@ -33,8 +33,9 @@ func (c auditVerifyCmd) Run(s *session) error {
 	var (
 		bad      *audit.BadEntryError
 		mismatch *chain.MismatchError
+		badSum   *audit.BadSumError
 	)
-	if errors.As(err, &bad) || errors.As(err, &mismatch) || errors.Is(err, notary.ErrDropped) {
+	if errors.As(err, &bad) || errors.As(err, &mismatch) || errors.As(err, &badSum) || errors.Is(err, notary.ErrDropped) {
 		return s.problems(err)
 	}
 	if err != nil {
@@ -127,6 +128,9 @@ func readCheckpoints(s *session, path string, keys chain.Keys) ([]chain.Checkpoi
 func verdictOf(r *notary.Report, e *notary.Evidence) []string {
 	out := []string{fmt.Sprintf("%d records of %d writers: none is missing or changed", r.Records, r.Writers)}
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
+	if r.Sums > 0 {
+		say("%d sums are those of a recount", r.Sums)
+	}
 	if r.DeadLetters > 0 {
 		say("%d records are with the dead letters, as they were written", r.DeadLetters)
 	}

@@ -46,12 +46,15 @@ type Report struct {
 	DeadLetters  int64     `json:"dead_letters,omitempty"`
 	// Dropped is how many records are there as hashes alone, since their month was dropped.
 	Dropped int64 `json:"dropped,omitempty"`
+	// Sums is how many sums were held against a recount of the records.
+	Sums int64 `json:"sums,omitempty"`
 	// Released is how many records are not here because another store has them.
 	Released uint64 `json:"released,omitempty"`
 }
 
 // Verify holds records against evidence. What is wrong with the first bad one is an *audit.BadEntryError, or a
-// *chain.MismatchError where it lies between two checkpoints.
+// *chain.MismatchError where it lies between two checkpoints. What is wrong with what follows from the records comes last: see
+// audit.Walked.
 //
 // It finds whatever was done to a record that a checkpoint fixes, by anybody without the signing key. It cannot find what was
 // never recorded; nor what was done to records after the last checkpoint, if their hashes were made anew; nor, without the
@@ -91,7 +94,11 @@ func Verify(ctx context.Context, records Records, e Evidence) (Report, error) {
 		report.Dropped += d.Records
 	}
 	report.FixedOutside, report.LastOutside = reach(e.Outside)
-	return report, checkOutside(stored, e.Outside)
+	if err := checkOutside(stored, e.Outside); err != nil {
+		return report, err
+	}
+	report.Sums = walked.Sums
+	return report, walked.Derived
 }
 
 // readStored reads the checkpoints that are kept beside the records, without their notes.

@@ -11,27 +11,32 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/ship"
 	"github.com/plumbline/plumbline/internal/core"
 )
 
 // prepare reads what is kept apart from the records.
 func (w *walk) prepare(ctx context.Context) error {
 	w.elsewhere, w.parts, w.places = map[string]int64{}, map[partKey][]month{}, map[audit.Drop][]audit.Place{}
+	w.retired, w.sums.open.buried = map[string][]audit.Place{}, map[string]admitted{}
 	if err := w.readLetters(ctx); err != nil {
 		return err
 	}
 	if err := w.readDropped(ctx); err != nil {
 		return err
 	}
+	if err := w.readTexts(ctx); err != nil {
+		return err
+	}
 	return w.readEntries(ctx)
 }
 
-// readLetters reads the hashes of records that were refused. A letter in whose place a record stands is another record, and
-// counts for nothing here.
+// readLetters checks the dead letters, and reads the hashes of those that lie there alone. A letter in whose place a record
+// stands is another record, and counts for nothing more here.
 func (w *walk) readLetters(ctx context.Context) error {
 	w.letters = map[id][32]byte{}
-	const query = `SELECT l.writer, l.seq, l.leaf, l.record FROM plumbline_audit.dead_letters AS l WHERE NOT EXISTS (
-		SELECT FROM plumbline_audit.records AS r WHERE r.writer = l.writer AND r.seq = l.seq) ORDER BY l.writer, l.seq`
+	const query = `SELECT l.writer, l.seq, l.leaf, l.recorded_at, l.record, NOT EXISTS (SELECT FROM plumbline_audit.records AS r
+		WHERE r.writer = l.writer AND r.seq = l.seq) FROM plumbline_audit.dead_letters AS l ORDER BY l.writer, l.seq, l.leaf`
 	rows, err := w.tx.Query(ctx, query)
 	if err != nil {
 		return err
@@ -39,26 +44,51 @@ func (w *walk) readLetters(ctx context.Context) error {
 	defer rows.Close()
 	for rows.Next() {
 		var (
-			key          id
-			leaf, record []byte
+			l     letter
+			alone bool
 		)
-		if err := rows.Scan(&key.writer, &key.seq, &leaf, &record); err != nil {
+		if err := rows.Scan(&l.writer, &l.seq, &l.leaf, &l.at, &l.record, &alone); err != nil {
 			return err
 		}
-		bad := audit.BadEntryError{Writer: key.writer, Seq: uint64(key.seq)}
-		if want := audit.LeafHash(record, key.writer, uint64(key.seq)); !bytes.Equal(want[:], leaf) {
-			bad.Problem = "it is with the dead letters, and its hash is not that of its record"
-			return &bad
+		if err := w.letter(&l, alone); err != nil {
+			return err
 		}
-		if _, twice := w.letters[key]; twice {
-			bad.Problem = "it is with the dead letters in two forms"
-			return &bad
-		}
-		w.letters[key] = [32]byte(leaf)
-		w.elsewhere[key.writer] = max(w.elsewhere[key.writer], key.seq)
-		w.found.DeadLetters++
 	}
 	return rows.Err()
+}
+
+// letter is a dead letter as it is.
+type letter struct {
+	id
+	leaf, record []byte
+	at           int64
+}
+
+func (w *walk) letter(l *letter, alone bool) error {
+	bad := &audit.BadEntryError{Writer: l.writer, Seq: uint64(l.seq)}
+	if want := audit.LeafHash(l.record, l.writer, uint64(l.seq)); !bytes.Equal(want[:], l.leaf) {
+		bad.Problem = "it is with the dead letters, and its hash is not that of its record"
+		return bad
+	}
+	rec, err := audit.Decode(l.record)
+	if readable := err == nil; l.at != 0 && (!readable || l.at != rec.Time.UnixMicro()) {
+		bad.Problem = "it is with the dead letters, under a time that is not that of its record"
+		return bad
+	}
+	if !alone {
+		return nil
+	}
+	if _, twice := w.letters[l.id]; twice {
+		bad.Problem = "it is with the dead letters in two forms"
+		return bad
+	}
+	w.letters[l.id] = [32]byte(l.leaf)
+	w.elsewhere[l.writer] = max(w.elsewhere[l.writer], l.seq)
+	w.found.DeadLetters++
+	if err == nil && rec.Kind == core.RecordIntent {
+		w.sums.open.buried[ship.Column(rec.Exchange)] = admittedWith(&rec)
+	}
+	return nil
 }
 
 // readDropped reads what is kept of dropped months once, for their digests and for where the hashes of a writer are.
@@ -137,8 +167,11 @@ func (w *walk) readEntries(ctx context.Context) error {
 	return rows.Err()
 }
 
-// declare notes a record that declares a drop.
+// declare notes a record that declares a drop, of records or of sums.
 func (w *walk) declare(rec *core.Record, at audit.Place) {
+	if m, ok := audit.DeclaredSums(rec); ok {
+		w.retired[m] = append(w.retired[m], at)
+	}
 	if d, ok := audit.DropOf(rec); ok {
 		w.places[d] = append(w.places[d], at)
 	}

@@ -38,6 +38,10 @@ type walk struct {
 	elsewhere map[string]int64      // by writer, the highest number among letters and parts
 	byDrop    map[month]*audit.Drop // what was dropped, as it is
 	places    map[audit.Drop][]audit.Place
+	retired   map[string][]audit.Place // by month, what declares that its sums go
+	said      reading                  // the record that was read last
+	texts     explained
+	sums      recount
 }
 
 // month is a class and month that was dropped.
@@ -53,6 +57,7 @@ type partKey struct {
 type sequence struct {
 	name    string
 	next    int64 // the first number that was not visited
+	records int64 // how many there are, those of dropped months included
 	numbers intervals
 	ahead   map[int64][32]byte
 	// kept are the hashes of the part that was read last, in order.
@@ -174,6 +179,7 @@ func (w *walk) keptLeaf(ctx context.Context, f *sequence) (leaf [32]byte, ok boo
 	if i+1 < len(f.kept.leaves) && f.kept.leaves[i+1].seq == f.next {
 		return leaf, false, &audit.BadEntryError{Writer: f.name, Seq: uint64(f.next), Problem: "its number is in two months that were dropped"}
 	}
+	f.records++
 	return leaf, true, w.declareKept(f.name, f.next, leaf)
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -25,14 +27,16 @@ var ErrMoving = errors.New("records of the hour were stored while it was counted
 
 // Recounted is what a recount found.
 type Recounted struct {
-	// Records were counted; Sums is how many sums there are of them, and Wrong how many of those differ or are on one side
-	// alone.
+	// Records were counted; Sums is how many sums there are of them, those by the day included where it ended with the hour, and
+	// Wrong how many of those differ or are on one side alone.
 	Records, Sums, Wrong int64
 }
 
 // Recount sums the records of an hour anew and compares them with the sums that were kept. Nothing is locked and no
 // transaction lasts: the kept sums are read before and after, and since each record changes them in the transaction that
 // stores it, they are the same only when no record of the hour came between. It changes nothing.
+//
+// With the last hour of a day, the sums by the day are held against those by the hour, each of which is recounted in its turn.
 func (s *Store) Recount(ctx context.Context, hour time.Time) (r Recounted, err error) {
 	from := hour.UTC().Truncate(time.Hour)
 	before, err := s.sums(ctx, from)
@@ -51,7 +55,56 @@ func (s *Store) Recount(ctx context.Context, hour time.Time) (r Recounted, err e
 		return r, ErrMoving
 	}
 	r.Sums, r.Wrong = different(recount, after)
-	return r, nil
+	if day := from.Truncate(24 * time.Hour); from.Add(time.Hour).Equal(day.Add(24 * time.Hour)) {
+		err = s.recountDay(ctx, day, &r)
+	}
+	return r, err
+}
+
+// recountDay adds how many sums of a day there are, and how many are not those of its hours. One statement sees both as they
+// are at one moment: each record changes them in one transaction.
+func (s *Store) recountDay(ctx context.Context, day time.Time, r *Recounted) error {
+	for table, without := range map[string]string{"rollups_day": `"user"`, "rollups_day_user": "app, model, intent"} {
+		var all, wrong int64
+		err := s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
+			return tx.QueryRow(ctx, dayStatement(table, without), day.UnixMicro(), day.AddDate(0, 0, 1).UnixMicro()).Scan(&all, &wrong)
+		})
+		if err != nil {
+			return err
+		}
+		r.Sums, r.Wrong = r.Sums+all, r.Wrong+wrong
+	}
+	return nil
+}
+
+// dayStatement counts the sums of a table by the day, and those that are not the sums of the hours, which the table goes by
+// without some of their columns. Sums of sums are numeric: no bigint overflows where somebody wrote what he liked.
+func dayStatement(table, without string) string {
+	var (
+		size             ship.Sums
+		keys, same, sums []string
+		hours, days      = []string{"$1::bigint"}, []string{"d.hour"}
+	)
+	for _, k := range []string{`"user"`, "team", "app", "model", "intent", "verdict"} {
+		if slices.Contains(strings.Split(without, ", "), k) {
+			keys = append(keys, `''::text COLLATE "C" AS `+k)
+		} else {
+			keys = append(keys, k)
+		}
+		same = append(same, "h."+k+" = d."+k)
+	}
+	for _, c := range []string{"decided", "ended", "requests", "input_tokens", "output_tokens", "cost"} {
+		sums = append(sums, "sum("+c+") AS "+c)
+		hours, days = append(hours, "h."+c), append(days, "d."+c+"::numeric")
+	}
+	for c, n := range map[string]int{"latency": len(size.Latency), "deviation": len(size.Deviation)} {
+		sums = append(sums, totals(c, n, "numeric[]")+" AS "+c)
+		hours, days = append(hours, "h."+c), append(days, "d."+c+"::numeric[]")
+	}
+	const those = " WHERE hour >= $1::bigint AND hour < $2::bigint"
+	return "SELECT count(*), count(*) FILTER (WHERE (" + strings.Join(hours, ", ") + ") IS DISTINCT FROM (" + strings.Join(days, ", ") + ")) FROM (SELECT " +
+		strings.Join(slices.Concat(keys, sums), ", ") + " FROM plumbline_audit.rollups" + those + " GROUP BY 1, 2, 3, 4, 5, 6) AS h FULL JOIN (SELECT * FROM plumbline_audit." +
+		table + those + ") AS d ON " + strings.Join(same, " AND ")
 }
 
 // different counts all keys of two sets of sums, and those under which they differ.
@@ -72,34 +125,14 @@ func different(a, b ship.Rollup) (all, wrong int64) {
 
 // sums reads the kept sums of an hour.
 func (s *Store) sums(ctx context.Context, hour time.Time) (ship.Rollup, error) {
-	const query = `SELECT "user", team, app, model, intent, verdict, decided, ended, requests, input_tokens, output_tokens, cost,
-		latency, deviation FROM plumbline_audit.rollups WHERE hour = $1::bigint`
 	kept := ship.Rollup{}
 	err := s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, query, hour.UnixMicro())
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			var (
-				k                  = ship.Key{Hour: hour.UnixMicro()}
-				sums               ship.Sums
-				latency, deviation []int64
-			)
-			err := rows.Scan(&k.User, &k.Team, &k.App, &k.Model, &k.Intent, &k.Verdict, &sums.Decided, &sums.Ended, &sums.Requests,
-				&sums.InputTokens, &sums.OutputTokens, &sums.Cost, &latency, &deviation)
-			if err != nil {
-				return err
+		return eachSum(ctx, tx, "rollups", hour.UnixMicro(), hour.UnixMicro(), func(k ship.Key, sums *ship.Sums) {
+			if sums == nil {
+				sums = &ship.Sums{Decided: -1} // which no records have
 			}
-			if len(latency) != len(sums.Latency) || len(deviation) != len(sums.Deviation) {
-				return fmt.Errorf("a sum of %s has %d and %d counts", hour.Format(time.RFC3339), len(latency), len(deviation))
-			}
-			copy(sums.Latency[:], latency)
-			copy(sums.Deviation[:], deviation)
-			kept[k] = &sums
-		}
-		return rows.Err()
+			kept[k] = sums
+		})
 	})
 	return kept, err
 }

@@ -232,3 +232,35 @@ func TestAClockThatWasSetBackLosesNothing(t *testing.T) {
 		t.Error("a later month has no partition")
 	}
 }
+
+// TestRecountOfADay: with the last hour of a day, its sums by the day are held against those by the hour.
+func TestRecountOfADay(t *testing.T) {
+	db := pgproc.Shared(t).Database(t, records)
+	store, log := openStore(t, db.URL), openLog(t, "")
+	must(t, store.Prepare(t.Context(), start))
+	appendExchanges(t, log, 0, 40)
+	must(t, newShipper(log, store).Drain(t.Context()))
+	last := start.Truncate(24 * time.Hour).Add(23 * time.Hour)
+	if r, err := store.Recount(t.Context(), last); err != nil || r.Wrong != 0 || r.Sums < 10 {
+		t.Fatalf("untouched: %+v, %v", r, err)
+	}
+	for _, table := range []string{"rollups_day", "rollups_day_user"} {
+		for _, change := range append([]string{"hour = hour + 1"}, columnsOfSums[1:]...) {
+			old := "plumbline_audit." + table
+			db.Exec(t, "CREATE TABLE kept AS SELECT * FROM "+old)
+			db.Exec(t, "UPDATE "+old+" SET "+change+" WHERE ctid = (SELECT min(ctid) FROM "+old+")")
+			if r, err := store.Recount(t.Context(), last); err != nil || r.Wrong == 0 {
+				t.Errorf("%s, %s: %+v, %v", table, change, r, err)
+			}
+			db.Exec(t, "DELETE FROM "+old)
+			if r, err := store.Recount(t.Context(), last); err != nil || r.Wrong == 0 {
+				t.Errorf("%s is empty: %+v, %v", table, r, err)
+			}
+			db.Exec(t, "INSERT INTO "+old+" SELECT * FROM kept")
+			db.Exec(t, "DROP TABLE kept")
+		}
+	}
+	if r, err := store.Recount(t.Context(), last); err != nil || r.Wrong != 0 {
+		t.Errorf("put back: %+v, %v", r, err)
+	}
+}

@@ -94,7 +94,7 @@ func sumStatement(q *read.SumQuery) (string, args) {
 		columns = append(columns, "least(coalesce(sum("+c+"), 0), 9223372036854775807)::bigint")
 	}
 	var sums ship.Sums
-	columns = append(columns, totals("latency", len(sums.Latency)), totals("deviation", len(sums.Deviation)))
+	columns = append(columns, totals("latency", len(sums.Latency), "bigint[]"), totals("deviation", len(sums.Deviation), "bigint[]"))
 	order := "13 DESC, 8 DESC, 2, 3, 4, 5, 6, 7"
 	if q.ByTime() {
 		order = "1, 2, 3, 4, 5, 6, 7"
@@ -104,12 +104,12 @@ func sumStatement(q *read.SumQuery) (string, args) {
 }
 
 // totals adds counts up place by place.
-func totals(column string, n int) string {
+func totals(column string, n int, as string) string {
 	all := make([]string, n)
 	for i := range all {
 		all[i] = fmt.Sprintf("coalesce(sum(%s[%d]), 0)", column, i+1)
 	}
-	return "ARRAY[" + strings.Join(all, ", ") + "]::bigint[]"
+	return "ARRAY[" + strings.Join(all, ", ") + "]::" + as
 }
 
 // parts are the statements that give what is to be summed.

@@ -68,9 +68,12 @@ func (s *signed) try(x tamperer, do func(tamperer, target) bool, at target, writ
 	var (
 		bad      *audit.BadEntryError
 		mismatch *chain.MismatchError
+		sum      *audit.BadSumError
 		named    string
 	)
 	switch {
+	case errors.As(err, &sum):
+		named = sum.Table
 	case errors.As(err, &bad):
 		named = bad.Writer
 	case errors.As(err, &mismatch):
@@ -123,9 +126,17 @@ func (x tamperer) rewrite(writer string, all []one) {
 		if o.rec.Kind == core.RecordAdmin {
 			class = "admin"
 		}
-		x.exec(`INSERT INTO plumbline_audit.records (class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`, class, o.rec.Time.UnixMicro(), writer, i+1, leaf[:], string(o.rec.Kind),
-			o.rec.Exchange, o.rec.Principal.User, o.rec.Principal.Team, o.rec.Principal.App, action, string(o.rec.Reason), o.rec.Model, canonical)
+		task, intent, text := "", "", audit.Explanation(&o.rec)
+		if o.rec.Deviation != nil {
+			task = o.rec.Deviation.Task
+		}
+		if o.rec.Intent != nil {
+			intent = o.rec.Intent.Label
+		}
+		x.exec(`INSERT INTO plumbline_audit.records (class, recorded_at, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record, task, intent, explanation)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`, class, o.rec.Time.UnixMicro(), writer, i+1, leaf[:], string(o.rec.Kind),
+			o.rec.Exchange, o.rec.Principal.User, o.rec.Principal.Team, o.rec.Principal.App, action, string(o.rec.Reason), o.rec.Model, canonical,
+			task, intent, audit.ExplanationID(text))
 	}
 	x.exec("UPDATE plumbline_audit.writers SET records = $2, last = $2 WHERE name = $1", writer, len(all))
 }
@@ -171,9 +182,10 @@ const thisRecord = " WHERE writer = $1 AND seq = $2"
 var columnsOfRecords = map[string]string{
 	"recorded_at": "recorded_at + 1", "writer": "writer || 'x'", "seq": "seq + 1000", "leaf": "set_byte(leaf, 3, get_byte(leaf, 3) # 1)",
 	"kind": "kind || 'x'", "exchange": "exchange || 'x'", `"user"`: `"user" || 'x'`, "team": "team || 'x'", "app": "app || 'x'",
-	"action": "action || 'x'", "reason": "reason || 'x'", "model": "model || 'x'",
-	"record": "set_byte(record, length(record) / 2, get_byte(record, length(record) / 2) # 1)",
-	"class":  "CASE class WHEN 'admin' THEN 'exchange' ELSE 'admin' END",
+	"action": "action || 'x'", "reason": "reason || 'x'", "model": "model || 'x'", "task": "task || 'x'", "intent": "intent || 'x'",
+	"explanation": "explanation + 1",
+	"record":      "set_byte(record, length(record) / 2, get_byte(record, length(record) / 2) # 1)",
+	"class":       "CASE class WHEN 'admin' THEN 'exchange' ELSE 'admin' END",
 }
 
 var tamperings = []tampering{
@@ -295,7 +307,7 @@ var tamperings = []tampering{
 		return true
 	}},
 	{"a record hidden under a second one", func(x tamperer, at target) bool {
-		x.exec(`INSERT INTO plumbline_audit.records SELECT class, recorded_at + 1, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record
+		x.exec(`INSERT INTO plumbline_audit.records SELECT class, recorded_at + 1, writer, seq, leaf, kind, exchange, "user", team, app, action, reason, model, record, task, intent, explanation
 			FROM plumbline_audit.records`+thisRecord, at.writer, at.seq)
 		return true
 	}},
@@ -375,6 +387,10 @@ func TestTamperingsInPostgres(t *testing.T) {
 			for range each {
 				at := targets[r.IntN(len(targets))]
 				how, writer := tamperings[r.IntN(len(tamperings))], at.writer
+				if r.IntN(2) == 0 {
+					way := following[r.IntN(len(following))]
+					how, writer = way.tampering, way.named(at)
+				}
 				if r.IntN(20) == 0 {
 					how, writer = everything[r.IntN(len(everything))], ""
 				}
@@ -389,7 +405,7 @@ func TestTamperingsInPostgres(t *testing.T) {
 			}
 		})
 	}
-	if len(found) != len(tamperings)+len(everything) && rounds >= 1000 {
+	if len(found) != len(tamperings)+len(following)+len(everything) && rounds >= 1000 {
 		t.Errorf("only these ways were tried: %v", found)
 	}
 	t.Logf("found: %v", found)

