@@ -2,6 +2,7 @@ package audit
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -59,4 +60,9 @@ func DeclaredSums(rec *core.Record) (month string, ok bool) {
 		return "", false
 	}
 	return strings.CutPrefix(rec.Admin.Object, ClassRollups+"/")
+}
+
+// NotOfMonth is the problem of an entry that stands in a month and class and is not of it.
+func NotOfMonth(m Month) string {
+	return fmt.Sprintf("it stands in month %s of class %s and is not of it, or was changed: the month is not dropped", m.Name(), m.Class)
 }

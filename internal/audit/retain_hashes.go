@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+
+	"github.com/plumbline/plumbline/internal/core"
 )
 
 const (
@@ -76,9 +78,10 @@ type monthEntry struct {
 	leaf     [32]byte
 }
 
-// monthPage reads the first entries of a month after a position. It fails with ErrHeld if one of them must not go.
+// monthPage reads the first entries of a month after a position. It fails with ErrHeld if one of them must not go, and with a
+// *BadEntryError if one is not of the month.
 func (l *Log) monthPage(ctx context.Context, m Month, after Position) ([]monthEntry, error) {
-	const query = `SELECT e.id, e.writer, w.name, e.seq, e.leaf,
+	const query = `SELECT e.id, e.writer, w.name, e.seq, e.leaf, e.record,
 			coalesce(e.admitted >= @owed, 0) OR CASE e.kind
 				WHEN 'intent' THEN NOT EXISTS (SELECT 1 FROM by_exchange AS o WHERE o.exchange = e.exchange AND o.kind = 'outcome')
 				WHEN 'outcome' THEN EXISTS (SELECT 1 FROM by_exchange AS i CROSS JOIN entries AS x ON x.id = i.entry
@@ -94,22 +97,35 @@ func (l *Log) monthPage(ctx context.Context, m Month, after Position) ([]monthEn
 	}
 	defer rows.Close()
 	var (
-		page []monthEntry
-		e    monthEntry
-		held bool
-		leaf sql.RawBytes
+		page         []monthEntry
+		e            monthEntry
+		held         bool
+		leaf, record sql.RawBytes
 	)
 	for rows.Next() {
-		if err := rows.Scan(&e.position, &e.writer, &e.name, &e.seq, &leaf, &held); err != nil {
+		if err := rows.Scan(&e.position, &e.writer, &e.name, &e.seq, &leaf, &record, &held); err != nil {
 			return nil, err
 		}
 		if held {
 			return nil, ErrHeld
 		}
 		copy(e.leaf[:], leaf)
+		if len(leaf) != len(e.leaf) || !e.isOf(m, record) {
+			return nil, &BadEntryError{e.position, e.name, e.seq, NotOfMonth(m)}
+		}
 		page = append(page, e)
 	}
 	return page, rows.Err()
+}
+
+// isOf reports whether an entry is of a month and class by its own bytes, and these are those of its hash. Of what is dropped no
+// time is left that could be compared: whoever may write the file could have any record dropped with an old month, and the
+// declaration would be right.
+func (e *monthEntry) isOf(m Month, canonical []byte) bool {
+	rec, err := Decode(canonical)
+	begin, end := m.Span()
+	return err == nil && LeafHash(canonical, e.name, e.seq) == e.leaf &&
+		!rec.Time.Before(begin) && rec.Time.Before(end) && (rec.Kind == core.RecordAdmin) == (m.Class == ClassAdmin)
 }
 
 // keepHashes keeps the numbers and hashes of a month's records beside them, and gives what they are and the position of the

@@ -232,7 +232,7 @@ func checkMonth(ctx context.Context, tx pgx.Tx, m audit.Month, begin time.Time) 
 				AND starts_with(encode(substring(record FOR 100), 'escape'), '{"kind":"' || kind || '","time":"' || $4::text)
 				AND (kind = 'admin') = ($1::text = 'admin') AND strpos(kind, '"') = 0)
 		ORDER BY writer, seq LIMIT 1`
-	bad := audit.BadEntryError{Problem: fmt.Sprintf("it stands in month %s of class %s and is not of it, or was changed: the month is not dropped", m.Name(), m.Class)}
+	bad := audit.BadEntryError{Problem: audit.NotOfMonth(m)}
 	var seq int64
 	err := tx.QueryRow(ctx, query, m.Class, begin.UnixMicro(), begin.AddDate(0, 1, 0).UnixMicro(), begin.Format("2006-01-")).Scan(&bad.Writer, &seq)
 	if errors.Is(err, pgx.ErrNoRows) {

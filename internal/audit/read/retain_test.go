@@ -349,3 +349,34 @@ func TestDroppedAndTamperedWith(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyRecordsOfAMonthGoWithIt: whoever owns the file has no way to have retention drop, under its own good name, what is
+// still to be kept.
+func TestOnlyRecordsOfAMonthGoWithIt(t *testing.T) {
+	for what, tampering := range map[string]string{
+		"another month":    "UPDATE entries SET time = %[1]d WHERE exchange = 'april'",
+		"its bytes, too":   "UPDATE entries SET time = %[1]d, record = CAST(replace(CAST(record AS TEXT), '2026-04-', '2026-03-') AS BLOB) WHERE exchange = 'april'",
+		"another class":    "UPDATE entries SET kind = 'deny' WHERE exchange = 'change'",
+		"its kind, too":    "UPDATE entries SET kind = 'deny', record = CAST(replace(CAST(record AS TEXT), '\"kind\":\"admin\"', '\"kind\":\"deny\"') AS BLOB) WHERE exchange = 'change'",
+		"no hash that is":  "UPDATE entries SET leaf = x'00' WHERE kind = 'intent'",
+		"one that differs": "UPDATE entries SET leaf = zeroblob(32) WHERE kind = 'intent'",
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRetained(t)
+			must(t, r.record(append(call(1, march(5)),
+				core.Record{Kind: core.RecordAdmin, Time: march(6), Exchange: "change", Admin: &core.Change{Actor: "root", Action: "put", Object: "user/ada"}},
+				core.Record{Kind: core.RecordDeny, Time: march(5).AddDate(0, 1, 0), Exchange: "april", Reason: core.ReasonOffTask})...))
+			must(t, r.fix())
+			_, err := r.log.Declaration(t.Context(), ofMarch, "system", later)
+			must(t, err)
+			db, err := sqlite.Open(t.Context(), r.path, sqlite.Options{})
+			must(t, err)
+			_, err = db.ExecContext(t.Context(), fmt.Sprintf(tampering+"; UPDATE spans SET earliest = min(earliest, %[1]d)", march(7).UnixMicro()))
+			must(t, errors.Join(err, db.Close()))
+			var bad *audit.BadEntryError
+			if _, err := r.log.Declaration(t.Context(), ofMarch, "system", later); !errors.As(err, &bad) {
+				t.Errorf("declared: %v", err)
+			}
+		})
+	}
+}
