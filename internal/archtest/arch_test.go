@@ -24,9 +24,11 @@ const module = "github.com/plumbline/plumbline"
 var layers = [][]string{
 	{"internal/durable"},
 	{
-		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/redact",
+		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait",
 		"migrations",
 	},
+	{"internal/detect"},
+	{"internal/redact"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/seal", "internal/envoyconf", "internal/envoyproc",

@@ -1,0 +1,195 @@
+package detect
+
+import (
+	"strconv"
+	"strings"
+)
+
+// step is a part of a shape: a literal, or a run of bytes of one alphabet.
+type step struct {
+	literal     string
+	of          *set
+	least, most int
+}
+
+// parseShape reads a shape: words parted by spaces, each a quoted literal ('.') or the letter of an alphabet with the number
+// of bytes of it (h64, n20-40). Shapes are written in this package; a wrong one is a fault that the first test shows.
+func parseShape(text string) []step {
+	var steps []step
+	for _, word := range strings.Fields(text) {
+		if literal, ok := strings.CutPrefix(word, "'"); ok {
+			steps = append(steps, step{literal: literal})
+			continue
+		}
+		least, most, ranged := strings.Cut(word[1:], "-")
+		if !ranged {
+			most = least
+		}
+		from, err1 := strconv.Atoi(least)
+		to, err2 := strconv.Atoi(most)
+		if sets[word[0]] == nil || err1 != nil || err2 != nil || from > to {
+			panic("detect: wrong shape " + text)
+		}
+		steps = append(steps, step{of: sets[word[0]], least: from, most: to})
+	}
+	return steps
+}
+
+const (
+	// maxBody is how much is kept of what a shape reads, in bytes; what is longer is judged by its beginning.
+	maxBody = 512
+	// maxJoins is over how many line ends one secret may stretch, and maxJoin how much may stand between two pieces of it.
+	maxJoins = 24
+	maxJoin  = 48
+	// minPiece is how much of a secret stands before its first line end at least.
+	minPiece = 4
+)
+
+// reader reads one secret at one place of a text.
+type reader struct {
+	s     string
+	at    int
+	body  [maxBody]byte // what was read, without what joins its pieces
+	n     int
+	joins int
+	spent int // bytes looked at, over all secrets of a text
+}
+
+// begin puts the reader to a place.
+func (r *reader) begin(s string, at int) {
+	r.s, r.at, r.n, r.joins = s, at, 0, 0
+}
+
+// read goes over steps. It reports whether they fit and end where a token ends: bytes of the last run's alphabet do not go on.
+func (r *reader) read(steps []step) bool {
+	for i := range steps {
+		st := &steps[i]
+		if st.of == nil {
+			if !r.literal(st.literal) {
+				return false
+			}
+			continue
+		}
+		if n := r.run(st.of, st.least, st.most); n < st.least {
+			return false
+		}
+	}
+	last := steps[len(steps)-1].of
+	return last == nil || r.at == len(r.s) || !last[r.s[r.at]] && !alphanumeric(r.s[r.at]) || last['='] && r.s[r.at-1] == '='
+}
+
+// run reads up to most bytes of an alphabet. Beyond a line's end it goes on only as long as the run is too short to be one.
+func (r *reader) run(of *set, least, most int) (n int) {
+	for n < most {
+		switch {
+		case r.at < len(r.s) && of[r.s[r.at]]:
+			r.keep(r.s[r.at])
+			n++
+		case n < least && r.join(of):
+		default:
+			return n
+		}
+	}
+	return n
+}
+
+func (r *reader) literal(text string) bool {
+	for i := range len(text) {
+		if r.at < len(r.s) && r.s[r.at] == text[i] || r.joinTo(text[i]) {
+			r.keep(text[i])
+			continue
+		}
+		return false
+	}
+	return true
+}
+
+func (r *reader) keep(c byte) {
+	if r.n < maxBody {
+		r.body[r.n] = c
+		r.n++
+	}
+	r.at++
+	r.spent++
+}
+
+// join goes to where a secret goes on that was split: over a line's end, as text or as an escape in JSON, or over the end
+// of one string literal and the beginning of the next. It stays where it is if no byte of the alphabet follows.
+func (r *reader) join(of *set) bool {
+	next := r.joined()
+	if next == 0 || !of[r.s[next]] {
+		return false
+	}
+	r.at = next
+	r.joins++
+	return true
+}
+
+func (r *reader) joinTo(c byte) bool {
+	next := r.joined()
+	if next == 0 || r.s[next] != c {
+		return false
+	}
+	r.at = next
+	r.joins++
+	return true
+}
+
+// joined is where what may stand between two pieces of a secret ends, 0 where none stands.
+func (r *reader) joined() int {
+	if r.n < minPiece || r.joins == maxJoins {
+		return 0
+	}
+	lines, quotes := 0, 0
+	end := min(len(r.s), r.at+maxJoin)
+	for i := r.at; i < end; i++ {
+		r.spent++
+		switch c := r.s[i]; c {
+		case '\n':
+			lines++
+		case '"', '\'', '`':
+			quotes++
+		case ' ', '\t', '\r', '+', '.', '&', '>', '|', '(', ')', ',', '#', '_':
+			if (c == '_' || c == ',') && quotes == 0 { // of a continuation in Basic, of a list of arguments
+				return 0
+			}
+		case '\\':
+			if i+1 == len(r.s) {
+				return 0
+			}
+			switch r.s[i+1] {
+			case 'n', 'r':
+				lines++
+				i++
+			case 't', '\\':
+				i++
+			case '"', '\'':
+				quotes++
+				i++
+			}
+		default:
+			if lines > 0 || quotes >= 2 {
+				return i
+			}
+			return 0
+		}
+	}
+	return 0
+}
+
+// boundary reports whether a token may begin at a place: after what is no letter or digit, or after an escape that ends in
+// one (\n, %3D, \u003d).
+func boundary(s string, at int) bool {
+	if at == 0 || !alphanumeric(s[at-1]) {
+		return true
+	}
+	switch {
+	case at >= 2 && s[at-2] == '\\' && strings.IndexByte("nrtbf", s[at-1]) >= 0:
+		return true
+	case at >= 3 && s[at-3] == '%' && hexDigits[s[at-2]] && hexDigits[s[at-1]]:
+		return true
+	case at >= 6 && s[at-6] == '\\' && s[at-5] == 'u':
+		return hexDigits[s[at-4]] && hexDigits[s[at-3]] && hexDigits[s[at-2]] && hexDigits[s[at-1]]
+	}
+	return false
+}
