@@ -57,9 +57,9 @@ var phrases = [...]phrase{
 	{form: FormReveal, points: 4, steps: []part{{is: repeat}, {words, 2}, {since, 2}}},
 
 	{form: FormJailbreak, points: 4, steps: []part{{is: do}, {anything, 1}, {now, 1}}},
-	{form: FormJailbreak, points: 3, steps: []part{{is: special}, {mode, 1}, {switched, 4}}},
-	{form: FormJailbreak, points: 2, steps: []part{{is: special}, {mode, 1}}},
-	{form: FormJailbreak, points: 2, steps: []part{{is: persona}}},
+	{form: FormJailbreak, points: 2, steps: []part{{is: special}, {mode, 1}, {switched, 4}}},
+	{form: FormJailbreak, points: 1, steps: []part{{is: special}, {mode, 1}}},
+	{form: FormJailbreak, points: 1, steps: []part{{is: persona}}},
 	{form: FormJailbreak, points: 2, steps: []part{{is: jail}}},
 	{form: FormJailbreak, points: 2, steps: []part{{is: stay}, {character, 4}}},
 	{form: FormJailbreak, points: 2, even: true, steps: []part{{is: never}, {refuse, 3}}},

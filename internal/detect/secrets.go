@@ -82,7 +82,7 @@ func (r *reader) appendSecrets(found []Secret, s string, attacks *matcher) (out 
 
 // look looks at the place where the anchor of f stands.
 func (r *reader) look(f *compiled, s string, at int) (Secret, bool) {
-	r.begin(s, at+len(f.anchor))
+	r.begin(s, at+len(f.anchor), len(f.anchor))
 	secret := Secret{Kind: f.kind, From: at}
 	switch f.kind {
 	case kindPrivateKey:

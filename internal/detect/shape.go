@@ -51,13 +51,14 @@ type reader struct {
 	at    int
 	body  [maxBody]byte // what was read, without what joins its pieces
 	n     int
+	lead  int // bytes of the anchor
 	joins int
 	spent int // bytes looked at, over all secrets of a text
 }
 
-// begin puts the reader to a place.
-func (r *reader) begin(s string, at int) {
-	r.s, r.at, r.n, r.joins = s, at, 0, 0
+// begin puts the reader to the place behind an anchor of lead bytes.
+func (r *reader) begin(s string, at, lead int) {
+	r.s, r.at, r.lead, r.n, r.joins = s, at, lead, 0, 0
 }
 
 // read goes over steps. It reports whether they fit and end where a token ends: bytes of the last run's alphabet do not go on.
@@ -70,22 +71,37 @@ func (r *reader) read(steps []step) bool {
 			}
 			continue
 		}
-		if n := r.run(st.of, st.least, st.most); n < st.least {
+		until := byte(0)
+		if i+1 < len(steps) && steps[i+1].of == nil {
+			until = steps[i+1].literal[0]
+		}
+		if n := r.run(st, until); n < st.least {
 			return false
 		}
 	}
-	last := steps[len(steps)-1].of
-	return last == nil || r.at == len(r.s) || !last[r.s[r.at]] && !alphanumeric(r.s[r.at]) || last['='] && r.s[r.at-1] == '='
+	return r.ends(steps[len(steps)-1].of)
 }
 
-// run reads up to most bytes of an alphabet. Beyond a line's end it goes on only as long as the run is too short to be one.
-func (r *reader) run(of *set, least, most int) (n int) {
-	for n < most {
+// ends reports whether a token ends here whose last run is of an alphabet. The dot of a sentence is no part of it.
+func (r *reader) ends(of *set) bool {
+	if of == nil || r.at == len(r.s) {
+		return true
+	}
+	c := r.s[r.at]
+	return !alphanumeric(c) && (!of[c] || c == '.') || of['='] && r.s[r.at-1] == '='
+}
+
+// run reads up to most bytes of an alphabet. Beyond a line's end it goes on as long as the run is too short to be one, or has
+// not come to what must follow it.
+func (r *reader) run(st *step, until byte) (n int) {
+	for n < st.most {
 		switch {
-		case r.at < len(r.s) && of[r.s[r.at]]:
+		case r.at < len(r.s) && st.of[r.s[r.at]]:
 			r.keep(r.s[r.at])
 			n++
-		case n < least && r.join(of):
+		case r.at < len(r.s) && until != 0 && r.s[r.at] == until:
+			return n
+		case (n < st.least || until != 0) && r.join(st.of):
 		default:
 			return n
 		}
@@ -137,7 +153,7 @@ func (r *reader) joinTo(c byte) bool {
 
 // joined is where what may stand between two pieces of a secret ends, 0 where none stands.
 func (r *reader) joined() int {
-	if r.n < minPiece || r.joins == maxJoins {
+	if r.lead+r.n < minPiece || r.joins == maxJoins {
 		return 0
 	}
 	lines, quotes := 0, 0

@@ -19,18 +19,20 @@ const (
 	maxLabel   = 48
 	minKey     = 64       // characters in base 64: the shortest keys in use have as many
 	maxKey     = 16 << 10 // bytes of the text: an RSA key of 16,384 bits fits
-	maxHeader  = 64       // of a line that says how the key is kept
+	maxHeader  = 128      // characters in which the lines stand that say how the key is kept
 	keyEntropy = 3.5
 )
 
+// between may stand between the lines of a key, as text, in a literal or quoted.
+var between = newSet(" \t\r\n\"'`,:.>|")
+
 // privateKey reads on after "-----BEGIN ". The end of the block may be missing: it is found by what it holds.
 func (r *reader) privateKey(secret Secret) (Secret, bool) {
-	label, rest, ok := strings.Cut(r.s[r.at:min(len(r.s), r.at+maxLabel)], "-----")
+	label, _, ok := strings.Cut(r.s[r.at:min(len(r.s), r.at+maxLabel)], "-----")
 	if !ok || !strings.HasSuffix(strings.TrimSuffix(label, " BLOCK"), "PRIVATE KEY") {
 		return secret, false
 	}
 	r.at += len(label) + len("-----")
-	_ = rest
 	held := 0
 	end := min(len(r.s), r.at+maxKey)
 	for r.at < end {
@@ -48,8 +50,8 @@ func (r *reader) privateKey(secret Secret) (Secret, bool) {
 				r.body[r.n] = c
 				r.n++
 			}
-		case c == ':' || c == ',' || c == '-' && held < maxHeader*4: // Proc-Type: 4,ENCRYPTED
-		case c == '-' || c >= 0x80:
+		case between[c] || c == '-' && held < maxHeader: // Proc-Type: 4,ENCRYPTED
+		default:
 			end = r.at
 			continue
 		}
@@ -92,7 +94,7 @@ func (r *reader) jwt(secret Secret) (Secret, bool) {
 		return secret, false
 	}
 	r.at++
-	r.n, r.joins = minPiece, 0 // a signature may begin on a line of its own
+	r.joins = 0
 	n := 0
 	for n < maxClaims {
 		switch {

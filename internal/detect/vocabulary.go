@@ -184,7 +184,7 @@ var vocabularyWords = []struct {
 	{openai, "openai openais anthropic microsoft google"},
 	{without, "without no any free freed bypass bypasses ignore ignores ignoring lack lacks lacking none zero remove removed removes unbound beyond violates violate disregards disregard breaks broke broken defies"},
 	{limit, "restriction restrictions restricted filter filters filtering censorship limitation limitations limits guidelines guideline policy policies ethics boundaries constraints safeguards rules confines morals morality scruples inhibitions content"},
-	{persona, "dan stan dude aim ucar maximum basedgpt evilbot antidan betterdan jedi mongo"},
+	{persona, "dan stan dude aim ucar basedgpt evilbot antidan betterdan"},
 	{anything, "anything everything"},
 	{do, "do does answer say generate"},
 	{mode, "mode modes"},
