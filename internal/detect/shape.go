@@ -111,14 +111,23 @@ func (r *reader) run(st *step, until byte) (n int) {
 
 func (r *reader) literal(text string) bool {
 	for i := range len(text) {
-		if r.at < len(r.s) && r.s[r.at] == text[i] || r.joinTo(text[i]) {
-			r.keep(text[i])
-			continue
+		if r.at == len(r.s) || r.s[r.at] != text[i] {
+			if !r.join(&singles[text[i]]) {
+				return false
+			}
 		}
-		return false
+		r.keep(text[i])
 	}
 	return true
 }
+
+// singles are the alphabets of one byte.
+var singles = func() (out [256]set) {
+	for c := range out {
+		out[c][c] = true
+	}
+	return out
+}()
 
 func (r *reader) keep(c byte) {
 	if r.n < maxBody {
@@ -132,8 +141,8 @@ func (r *reader) keep(c byte) {
 // join goes to where a secret goes on that was split: over a line's end, as text or as an escape in JSON, or over the end
 // of one string literal and the beginning of the next. It stays where it is if no byte of the alphabet follows.
 func (r *reader) join(of *set) bool {
-	next := r.joined()
-	if next == 0 || !of[r.s[next]] {
+	next := r.joined(of)
+	if next == 0 {
 		return false
 	}
 	r.at = next
@@ -141,18 +150,11 @@ func (r *reader) join(of *set) bool {
 	return true
 }
 
-func (r *reader) joinTo(c byte) bool {
-	next := r.joined()
-	if next == 0 || r.s[next] != c {
-		return false
-	}
-	r.at = next
-	r.joins++
-	return true
-}
+// joints may stand between two pieces of a secret: what parts and joins string literals, and what quotes lines.
+var joints = newSet(" \t\r+.&>|(),#_")
 
-// joined is where what may stand between two pieces of a secret ends, 0 where none stands.
-func (r *reader) joined() int {
+// joined is where what may stand between two pieces ends and a byte of the alphabet follows, 0 where that is not so.
+func (r *reader) joined(of *set) int {
 	if r.lead+r.n < minPiece || r.joins == maxJoins {
 		return 0
 	}
@@ -160,33 +162,28 @@ func (r *reader) joined() int {
 	end := min(len(r.s), r.at+maxJoin)
 	for i := r.at; i < end; i++ {
 		r.spent++
-		switch c := r.s[i]; c {
-		case '\n':
+		c := r.s[i]
+		parted := lines > 0 && quotes == 0 || quotes >= 2
+		switch {
+		case parted && of[c]:
+			return i
+		case c == '\n':
 			lines++
-		case '"', '\'', '`':
+		case c == '"' || c == '\'' || c == '`':
 			quotes++
-		case ' ', '\t', '\r', '+', '.', '&', '>', '|', '(', ')', ',', '#', '_':
-			if (c == '_' || c == ',') && quotes == 0 { // of a continuation in Basic, of a list of arguments
-				return 0
-			}
-		case '\\':
-			if i+1 == len(r.s) {
+		case c == '\\': // an escape; one of them may be escaped again
+			if i+1 == end {
 				return 0
 			}
 			switch r.s[i+1] {
 			case 'n', 'r':
 				lines++
 				i++
-			case 't', '\\':
-				i++
-			case '"', '\'':
-				quotes++
+			case 't':
 				i++
 			}
+		case joints[c] && (c != '_' && c != ',' || quotes > 0 || lines > 0):
 		default:
-			if lines > 0 || quotes >= 2 {
-				return i
-			}
 			return 0
 		}
 	}

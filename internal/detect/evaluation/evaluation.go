@@ -111,9 +111,9 @@ const head = `# Evaluation of the rules on secrets and attacks
 What package ` + "`detect`" + ` finds in public data, one user message each. ` + "`plumbline eval attack --data ../shared/data`" + ` measures
 again, with ` + "`-o json`" + ` for programs. The data is not part of the sources; the folder's README names the origins and licences.
 
-The rules learn nothing from data. The words and phrases were chosen by hand, and what came out was looked at on the even rows
-of the in-the-wild jailbreaks only; the odd rows and the other sources of attacks were not used to choose anything. A share has
-its standard error, and where nothing or all was found the bound of the rule of three in brackets.
+The rules learn nothing from data. Words and phrases were chosen by hand before the first measurement, and not changed by what
+it showed; the beginnings of the DAN texts and of three jailbreaks in the wild had been read by then. A share has its standard
+error, and where nothing or all was found the bound of the rule of three in brackets.
 
 `
 

