@@ -9,13 +9,15 @@ import (
 
 // Bounds on what is decoded of one prompt, whatever it holds.
 const (
-	maxDepth   = 3         // encodings around one another
-	maxDecoded = 256 << 10 // bytes, all together
-	minRun     = 20        // characters of base 64 or hexadecimal that can hold a phrase
-	minLine    = 40        // of a line that goes on in the next
-	minEscapes = 6
-	minRotated = 2  // words of the vocabulary in ROT13
-	tasteSize  = 24 // characters that are decoded to see whether text comes out
+	maxDepth   = 3       // encodings around one another
+	maxDecoded = 1 << 20 // bytes, all together
+	minRun     = 20      // characters of base 64 or hexadecimal that can hold a phrase
+	minLine    = 40      // of a line that goes on in the next
+	minEscapes = 6       // of single characters, in a text
+	minStretch = 4       // of them in a stretch of it
+	minRotated = 2       // words of the vocabulary in ROT13
+	maxApart   = 24      // bytes between two escapes of one text
+	tasteSize  = 24      // characters that are decoded to see whether text comes out
 )
 
 // encodings finds what is encoded in s, decodes it and scans that. seen is what the reader of words met in it.
@@ -141,28 +143,47 @@ func texty(b []byte) bool {
 	return len(b) >= 8 && plain*10 >= len(b)*9
 }
 
-// unescape undoes escapes of single characters: %69, \x69, \u0069, &#105;, &#x69;.
+// unescape undoes escapes of single characters: %69, \x69, \u0069, &#105;, &#x69;. It takes the stretches in which there are
+// several, close to one another, with what stands around them; the rest was read as it stands.
 func (c *scan) unescape(s string, depth int) {
-	if !c.pay(len(s)) {
-		return
-	}
-	var b strings.Builder
-	b.Grow(len(s))
-	for i := 0; i < len(s); {
+	out := c.buffer[:0]
+	from, in := 0, 0      // where the stretch begins in out, and how many escapes are in it
+	last := -2 * maxApart // where the last escape ended
+	for i := 0; i < len(s) && len(out) <= maxDecoded; {
 		r, n := escape(s[i:])
 		if n == 0 {
-			b.WriteByte(s[i])
 			i++
 			continue
 		}
-		if r < utf8.RuneSelf {
-			b.WriteByte(byte(r))
+		if i < last+2*maxApart {
+			out = append(out, s[last:i]...)
 		} else {
-			b.WriteRune(r)
+			if in < minStretch {
+				out = out[:from]
+			} else {
+				out = append(out, s[last:last+maxApart]...)
+			}
+			from, in = len(out), 0
+			out = append(append(out, '\n'), s[max(0, i-maxApart):i]...)
+		}
+		if s[i] == '%' || s[i+1] == 'x' { // a byte of UTF-8
+			out = append(out, byte(r))
+		} else {
+			out = utf8.AppendRune(out, r)
 		}
 		i += n
+		last = i
+		in++
 	}
-	c.inner(b.String(), depth)
+	if in < minStretch {
+		out = out[:from]
+	} else {
+		out = append(out, s[last:min(len(s), last+maxApart)]...)
+	}
+	c.buffer = out
+	if len(out) > 0 && c.pay(len(out)) {
+		c.inner(string(out), depth)
+	}
 }
 
 // escape reads an escape that s begins with, n is 0 for none.

@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
 
@@ -59,6 +60,12 @@ const referenceTail = `
 | ` + "`deviation.on_unscored.<cause>`" + ` | unscored | yes |
 | ` + "`requests.<field>`" + `: the request asks for more than the field allows | unsupported_parameter | no |
 | the id of a limit | rate_limited, concurrency_limit, quota_exhausted, request_over_limit | no |
+
+## Kinds
+
+What may stand in ` + "`secrets.kinds`" + `: %s.
+
+What may stand in ` + "`attacks.kinds`" + `: %s. [Secrets and attacks](../explanation/detection.md) says what they are.
 
 ## Version
 
@@ -115,9 +122,12 @@ func Reference() []byte {
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", path, yamldoc.TypeName(of), value, f.Doc)
 	}
-	b.WriteString(referenceTail)
+	fmt.Fprintf(&b, referenceTail, names(detect.Kinds()), names(detect.Forms()))
 	return []byte(b.String())
 }
+
+// names lists names in Markdown.
+func names(list []string) string { return "`" + strings.Join(list, "`, `") + "`" }
 
 // Schema is the JSON Schema of the document, for editors.
 func Schema() ([]byte, error) {
