@@ -174,7 +174,7 @@ var ordinary = []string{
 	"What's the role of a dan in judo? He has the third dan.",
 	"Developer mode on Android: how do I enable it?",
 	"Family: \U0001F468\u200D\U0001F469\u200D\U0001F467 and a flag \U0001F3F4\U000E0067\U000E0062\U000E0065\U000E006E\U000E0067\U000E007F and hearts ❤️ 1️⃣ ❤️",
-	"می‌خواهم فارسی بنویسم", // with the joiner that Persian needs
+	"می\u200cخواهم فارسی بنویسم", // with the joiner that Persian needs
 	"The α-helix, β-sheets and 5 μm; Δx ≈ 2π",
 	"Это обычный русский текст и слово English рядом",
 	"a long\u00ADword with soft\u00ADhyphens and a zero\u200Bwidth space",

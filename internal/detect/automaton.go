@@ -1,14 +1,20 @@
 package detect
 
 // automaton finds every occurrence of a set of literals in one pass (Aho and Corasick, CACM 18(6), 1975), as a table from
-// state and byte to state. Bytes that occur in no literal are one class.
+// state and byte to state. Bytes that occur in no literal are one class. A state is where its row begins in the table.
 type automaton struct {
 	class  [256]uint8
 	width  int
-	next   []uint16
-	first  uint16     // states from this one on end a literal
-	ending [][]uint16 // by state less first: the literals that end there
+	next   []uint32
+	first  uint32     // states from this one on end a literal
+	ending [][]uint16 // the literals that end there, by the row less that of first
 }
+
+// step is the state after a byte.
+func (a *automaton) step(state uint32, c byte) uint32 { return a.next[state+uint32(a.class[c])] }
+
+// ends gives the literals that end in a state from first on.
+func (a *automaton) ends(state uint32) []uint16 { return a.ending[int(state-a.first)/a.width] }
 
 // newAutomaton is for literals that are not empty, and fewer than 65,000 bytes together.
 func newAutomaton(literals []string) *automaton {
@@ -32,7 +38,7 @@ func newAutomaton(literals []string) *automaton {
 
 // order numbers the states so that those that end a literal come last: the loop asks for no more than that.
 func (a *automaton) order(t *trie) {
-	number := make([]uint16, len(t.ending))
+	number := make([]uint32, len(t.ending))
 	plain := 0
 	for _, e := range t.ending {
 		if len(e) == 0 {
@@ -42,19 +48,19 @@ func (a *automaton) order(t *trie) {
 	low, high := 0, plain
 	for i, e := range t.ending {
 		if len(e) == 0 {
-			number[i] = uint16(low)
+			number[i] = uint32(low * a.width)
 			low++
 		} else {
-			number[i] = uint16(high)
+			number[i] = uint32(high * a.width)
 			high++
 			a.ending = append(a.ending, e)
 		}
 	}
-	a.first = uint16(plain)
-	a.next = make([]uint16, len(t.ending)*a.width)
+	a.first = uint32(plain * a.width)
+	a.next = make([]uint32, len(t.ending)*a.width)
 	for i := range t.ending {
 		for c := range a.width {
-			a.next[int(number[i])*a.width+c] = number[t.next[i*a.width+c]]
+			a.next[int(number[i])+c] = number[t.next[i*a.width+c]]
 		}
 	}
 }

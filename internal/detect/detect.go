@@ -119,13 +119,12 @@ func (c *scan) words(s string) (seen signs) {
 	w := &c.w
 	w.begin()
 	for i := 0; i < len(s); {
-		b := s[i]
-		if l := lowered[b]; l != 0 {
-			w.letters = w.letters || b > '9'
-			w.add(l)
-			i++
-			continue
+		if n := w.plain(s[i:]); n > 0 {
+			if i += n; i == len(s) {
+				break
+			}
 		}
+		b := s[i]
 		if b >= utf8.RuneSelf {
 			r, size, next := decode(s, i)
 			if w.rune(r, i, i+size, next) {

@@ -6,7 +6,7 @@ const maxNumber = 64
 // appendNumbers appends payment cards and bank accounts: numbers with a check digit, as their issuers write them.
 func (r *reader) appendNumbers(found []Secret, s string) []Secret {
 	for i := 0; i < len(s); {
-		if !digitSet[s[i]] {
+		if !digit(s[i]) {
 			i++
 			continue
 		}
@@ -15,18 +15,23 @@ func (r *reader) appendNumbers(found []Secret, s string) []Secret {
 			i = to
 			continue
 		}
-		if boundary(s, i) && !(i > 1 && (s[i-1] == '.' || s[i-1] == '-' || s[i-1] == '_') && alphanumeric(s[i-2])) {
+		if boundary(s, i) && !joinedTo(s, i) {
 			if to := card(s, i); to > 0 {
 				found = append(found, Secret{kindCard, i, to})
 				i = to
 				continue
 			}
 		}
-		for i < len(s) && digitSet[s[i]] { // the rest of it begins no other
+		for i < len(s) && digit(s[i]) { // the rest of it begins no other
 			i++
 		}
 	}
 	return found
+}
+
+// joinedTo reports whether a number is a part of something longer: 1.4111…, id-4111….
+func joinedTo(s string, at int) bool {
+	return at > 1 && (s[at-1] == '.' || s[at-1] == '-' || s[at-1] == '_') && alphanumeric(s[at-2])
 }
 
 // card finds a payment card at a place: 13 to 19 digits, in groups or not, of a network's range and with Luhn's check digit.

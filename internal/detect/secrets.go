@@ -49,16 +49,15 @@ func budget(n int) int { return 64<<10 + 24*n }
 func (r *reader) appendSecrets(found []Secret, s string, attacks *matcher) (out []Secret, flooded bool) {
 	most := r.spent + budget(len(s))
 	done := 0 // up to here the text belongs to what was found
-	state := 0
+	state, first := uint32(0), anchors.first
 	for i := 0; i < len(s); i++ {
-		state = int(anchors.next[state*anchors.width+int(anchors.class[s[i]])])
-		if state < int(anchors.first) {
+		if state = anchors.step(state, s[i]); state < first {
 			continue
 		}
 		if r.spent > most {
 			return found, true
 		}
-		for _, id := range anchors.ending[state-int(anchors.first)] {
+		for _, id := range anchors.ends(state) {
 			if k := int(id) - len(formats); k >= 0 {
 				if attacks != nil {
 					attacks.meet(metMark, k, marks[k].form, marks[k].points)

@@ -44,12 +44,11 @@ var sets = map[byte]*set{
 
 var (
 	alphanumerics = sets['n']
-	digitSet      = sets['d']
 	hexDigits     = sets['x']
 )
 
 func alphanumeric(c byte) bool { return alphanumerics[c] }
 
-func digit(c byte) bool { return c >= '0' && c <= '9' }
+func digit(c byte) bool { return c-'0' <= 9 }
 
 func upper(c byte) bool { return c >= 'A' && c <= 'Z' }

@@ -63,6 +63,7 @@ const (
 
 // entry is a word and what it can be.
 type entry struct {
+	hash uint32
 	word string
 	is   class
 }
@@ -75,10 +76,13 @@ type dictionary struct {
 
 var vocabulary = newDictionary(vocabularyWords)
 
-func newDictionary(of []struct {
+// row are words that can be the same.
+type row struct {
 	is    class
 	words string
-}) *dictionary {
+}
+
+func newDictionary(of []row) *dictionary {
 	all := map[string]class{}
 	for _, row := range of {
 		for _, w := range fields(row.words) {
@@ -99,7 +103,7 @@ func newDictionary(of []struct {
 		for d.entries[i].word != "" {
 			i = (i + 1) & d.mask
 		}
-		d.entries[i] = entry{w, is}
+		d.entries[i] = entry{hashOf(w), w, is}
 	}
 	return d
 }
@@ -147,7 +151,7 @@ func rot13(w string) string {
 
 func (d *dictionary) find(hash uint32, word []byte) class {
 	for i := hash & d.mask; d.entries[i].word != ""; i = (i + 1) & d.mask {
-		if d.entries[i].word == string(word) {
+		if d.entries[i].hash == hash && d.entries[i].word == string(word) {
 			return d.entries[i].is
 		}
 	}
@@ -155,10 +159,7 @@ func (d *dictionary) find(hash uint32, word []byte) class {
 }
 
 // vocabularyWords are the words that attacks are made of, by what they can be.
-var vocabularyWords = []struct {
-	is    class
-	words string
-}{
+var vocabularyWords = []row{
 	{ignore, "ignore ignoring ignores disregard disregarding forget forgetting override overriding overrule bypass bypassing discard neglect dismiss overlook abandon unlearn erase"},
 	{earlier, "previous prior preceding above earlier foregoing past initial original existing system openai openais developer developers programmed"},
 	{since, "before previously above earlier prior received given got told gave learned said until"},
@@ -179,7 +180,7 @@ var vocabularyWords = []struct {
 	{on, "on onwards forward"},
 	{act, "act acting behave roleplay play become immerse impersonate emulate respond answer speak"},
 	{pretend, "pretend imagine"},
-	{as, "as like the role of"},
+	{as, "as like role"},
 	{ai, "ai chatgpt gpt gpt3 gpt4 chatbot bot llm al assistant"},
 	{openai, "openai openais anthropic microsoft google"},
 	{without, "without no any free freed bypass bypasses ignore ignores ignoring lack lacks lacking none zero remove removed removes unbound beyond violates violate disregards disregard breaks broke broken defies"},

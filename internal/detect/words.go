@@ -137,6 +137,27 @@ func (h *hidden) spell(c byte) {
 	}
 }
 
+// plain takes the letters and digits of ASCII that s begins with, and gives how many those are.
+func (w *wordReader) plain(s string) int {
+	n, hash, letters := w.n, w.hash, w.letters
+	for i := range len(s) {
+		b := s[i]
+		c := lowered[b]
+		if c == 0 {
+			w.n, w.hash, w.letters = n, hash, letters
+			return i
+		}
+		if n < maxWord {
+			w.word[n] = c
+		}
+		n++
+		hash = hash*31 + uint32(c)
+		letters = letters || b > '9'
+	}
+	w.n, w.hash, w.letters = n, hash, letters
+	return len(s)
+}
+
 func (w *wordReader) add(c byte) {
 	if w.n < maxWord {
 		w.word[w.n] = c
