@@ -6,11 +6,6 @@ import (
 	"github.com/plumbline/plumbline/internal/detect/evaluation"
 )
 
-// evalCmd are the measurements that the pages of docs/ named evaluation hold.
-type evalCmd struct {
-	Attack evalAttackCmd `cmd:"" help:"Measure the rules on secrets and attacks: false alarms on ordinary prompts, and attacks found by source."`
-}
-
 type evalAttackCmd struct {
 	Data string `help:"Folder with intent/ and sentences/, as their README describes them." required:"" type:"existingdir" placeholder:"DIR"`
 }
