@@ -181,6 +181,11 @@ var ordinary = []string{
 	"data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==",
 	"https://example.com/?q=%E4%BD%A0%E5%A5%BD%20%E4%B8%96%E7%95%8C&x=%20%20",
 	"葛\U000E0100飾区",
+	"func (s *state) read() bool { return s.readUint16LengthPrefixed(&s.body) && s.readUint24LengthPrefixed(&s.all) }",
+	"0010  4111 1111 1111 1111 4111 1111 1111 1111  AAAA",
+	"-4111111111111111113, 4624610817391474961, 4037200794235010051",
+	"If there are earlier // +build constraints, ignore those; the existing rules override any earlier rule.",
+	"The maximal error is αx + κν for xα ≤ βρ",
 }
 
 func TestOrdinaryTextIsNoAttack(t *testing.T) {

@@ -137,10 +137,10 @@ func (c *scan) words(s string) (seen signs) {
 		switch b {
 		case '\'': // of don't
 			continue
-		case '.', '!', '?', '\n':
+		case '.', '!', '?', ';', '\n':
 			c.wordEnds(&seen)
 			c.m.sentence()
-		case ',', ';', ':':
+		case ',', ':':
 			c.wordEnds(&seen)
 			c.m.clause()
 		case '%', '&', '\\':

@@ -98,7 +98,7 @@ var formats = [...]format{
 	{kind: "terraform_token", anchor: ".atlasv1.", before: "n14", after: "u60-70", entropy: ofText},
 	{kind: "vault_token", anchor: "hvs.", after: "t90-120", entropy: ofText},
 	{kind: "vault_token", anchor: "hvb.", after: "t138-300", entropy: ofText},
-	{kind: "vault_token", anchor: "s.", after: "n24", entropy: ofText, check: mixed},
+	{kind: "vault_token", anchor: "s.", after: "n24", entropy: ofText, check: scrambled},
 	{kind: "pulumi_token", anchor: "pul-", after: "h40", entropy: ofHex},
 	{kind: "databricks_token", anchor: "dapi", after: "h32", entropy: ofHex},
 	{kind: "databricks_token", anchor: "dapi", after: "h32 '- d1", entropy: ofHex},

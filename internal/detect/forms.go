@@ -54,7 +54,7 @@ var phrases = [...]phrase{
 	{form: FormReveal, points: 4, steps: []part{{is: say}, {your, 3}, {system, 2}, {prompt, 2}}},
 	{form: FormReveal, points: 4, steps: []part{{is: say}, {your, 2}, {prompt, 1}}},
 	{form: FormReveal, points: 4, steps: []part{{is: what}, {your, 2}, {system, 2}, {prompt, 2}}},
-	{form: FormReveal, points: 4, steps: []part{{is: repeat}, {words, 2}, {since, 2}}},
+	{form: FormReveal, points: 4, steps: []part{{is: repeat}, {words, 2}, {above, 2}}},
 
 	{form: FormJailbreak, points: 4, steps: []part{{is: do}, {anything, 1}, {now, 1}}},
 	{form: FormJailbreak, points: 2, steps: []part{{is: special}, {mode, 1}, {switched, 4}}},

@@ -41,7 +41,7 @@ func (m *matcher) begin(reach int) {
 func (m *matcher) clause() { m.negated = m.at - 1000 }
 
 func (m *matcher) sentence() {
-	m.at++
+	m.at += 2
 	m.clause()
 }
 

@@ -62,10 +62,31 @@ func card(s string, at int) (to int) {
 	if i < len(s) && (alphanumeric(s[i]) || s[i] == '.' && i+1 < len(s) && digit(s[i+1]) || s[i] == '-' && i+1 < len(s) && digit(s[i+1])) {
 		return 0
 	}
+	if groups > 0 && (inRow(s, at-5) || inRow(s, i)) || groups == 0 && n == len(digits) {
+		return 0 // a dump, or a column of large numbers
+	}
 	if groups > 4 || !network(digits[:n]) || !Luhn(digits[:n]) || constant(digits[:n]) {
 		return 0
 	}
 	return i
+}
+
+// inRow reports whether a group of four digits, as of a dump, stands at a place after or before a space.
+func inRow(s string, at int) bool {
+	const group = 5
+	if at < 0 || at+group > len(s) {
+		return false
+	}
+	digits, spaces := 0, 0
+	for _, c := range []byte(s[at : at+group]) {
+		switch {
+		case hexDigits[c]:
+			digits++
+		case c == ' ':
+			spaces++
+		}
+	}
+	return digits == 4 && spaces == 1 && (s[at] == ' ' || s[at+group-1] == ' ')
 }
 
 // constant reports whether a number has next to no different digits: what somebody filled in.
@@ -109,16 +130,16 @@ func network(d []byte) bool {
 }
 
 // ibanLengths are how many letters and digits the accounts of each country have. Source: the IBAN registry (SWIFT), ISO 13616.
-var ibanLengths = map[[2]byte]int{}
-
-func init() {
+var ibanLengths = func() map[[2]byte]int {
 	const registry = "AD24AE23AL28AT20AZ28BA20BE16BG22BH22BR29BY28CH21CR22CY28CZ24DE22DK18DO28EE20EG29ES24FI18FO18FR27GB22GE22" +
 		"GI23GL18GR27GT28HR21HU28IE22IL23IQ23IS26IT27JO30KW30KZ20LB28LC32LI21LT20LU20LV21LY25MC27MD24ME22MK19MR27MT31MU30" +
 		"NL18NO15PK24PL28PS29PT25QA29RO24RS22SA24SC31SE24SI19SK24SM27ST25SV28TL23TN24TR26UA29VA22VG24XK20"
+	lengths := make(map[[2]byte]int, len(registry)/4)
 	for i := 0; i < len(registry); i += 4 {
-		ibanLengths[[2]byte{registry[i], registry[i+1]}] = int(registry[i+2]-'0')*10 + int(registry[i+3]-'0')
+		lengths[[2]byte{registry[i], registry[i+1]}] = int(registry[i+2]-'0')*10 + int(registry[i+3]-'0')
 	}
-}
+	return lengths
+}()
 
 // iban finds a bank account whose first digit stands at a place, after two letters of a country.
 func iban(s string, at int) (to, from int) {

@@ -12,6 +12,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/detect/detecttest"
+	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/testkit"
 )
 
@@ -192,6 +193,24 @@ func TestWhatIsNoSecret(t *testing.T) {
 		if got := detect.Prompt(said(text)).Secrets; len(got) > 0 {
 			t.Errorf("%q is found to hold %v", text, got)
 		}
+	}
+}
+
+// TestOwnKeys: Plumbline's app keys are told by their checksum.
+func TestOwnKeys(t *testing.T) {
+	key, _, _, err := identity.NewAppKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := kinds(detect.Prompt(said("OPENAI_API_KEY=" + key)).Secrets); !slices.Equal(got, []string{"plumbline_key"}) {
+		t.Errorf("found %v", got)
+	}
+	other := byte('0')
+	if key[20] == other {
+		other = '1'
+	}
+	if got := kinds(detect.Prompt(said(key[:20] + string(other) + key[21:])).Secrets); len(got) > 0 {
+		t.Errorf("found %v in a key that is mistyped", got)
 	}
 }
 

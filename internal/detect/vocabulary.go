@@ -8,6 +8,7 @@ const (
 	ignore      class = 1 << iota // to leave unheeded
 	earlier                       // said before
 	since                         // … after the noun: "you were given before"
+	above                         // where what was said stands
 	instruction                   // what a model was told
 	everything
 	negation
@@ -161,9 +162,10 @@ func (d *dictionary) find(hash uint32, word []byte) class {
 // vocabularyWords are the words that attacks are made of, by what they can be.
 var vocabularyWords = []row{
 	{ignore, "ignore ignoring ignores disregard disregarding forget forgetting override overriding overrule bypass bypassing discard neglect dismiss overlook abandon unlearn erase"},
-	{earlier, "previous prior preceding above earlier foregoing past initial original existing system openai openais developer developers programmed"},
+	{earlier, "previous prior preceding above earlier foregoing initial original system openai openais developer developers programmed"},
 	{since, "before previously above earlier prior received given got told gave learned said until"},
-	{instruction, "instruction instructions directive directives prompt prompts guideline guidelines rule rules programming training command commands policies policy constraints restrictions protocols"},
+	{instruction, "instruction instructions directive directives prompt prompts guideline guidelines rules programming training restrictions"},
+	{above, "above preceding"},
 	{everything, "everything anything all"},
 	{negation, "not never dont cannot cant wont neither nor shouldnt mustnt without avoid refuse"},
 	{follow, "follow obey heed adhere comply abide listen"},
@@ -190,11 +192,11 @@ var vocabularyWords = []row{
 	{do, "do does answer say generate"},
 	{mode, "mode modes"},
 	{switched, "enabled enable activated activate on output unlocked engaged"},
-	{special, "developer dan god jailbreak jailbroken dude evil opposite sudo maintenance unrestricted unfiltered chaos debug"},
+	{special, "developer dan god jailbreak jailbroken dude evil opposite unrestricted unfiltered chaos"},
 	{refuse, "refuse refuses refused refusing decline declines denies deny reject rejects apologize apologise apologizes"},
 	{never, "never not cannot cant wont always"},
 	{answer, "answer answers respond reply request requests question questions query order orders comply complies"},
-	{unbound, "unfiltered uncensored unrestricted unmoderated unlimited uninhibited unbound limitless unhinged"},
+	{unbound, "unfiltered uncensored unrestricted unmoderated uninhibited unbound unhinged"},
 	{immoral, "amoral immoral unethical evil machiavellian unscrupulous depraved villainous"},
 	{moral, "ethical moral legal morally ethically legally morality ethics legality"},
 	{law, "law laws legality"},

@@ -190,7 +190,7 @@ func latin(r rune) (c byte, script bool) {
 		return latin1[r-0xC0], false
 	case r >= 0x391 && r <= 0x3C9:
 		c = greek[r-0x391]
-		return c, c != 0
+		return c, c != 0 && (r < 0x3B1 || r == 'ο') // the others are in formulas beside Latin ones
 	case r >= 0x400 && r <= 0x4FF:
 		c = cyrillic[r-0x400]
 		return c, c != 0

@@ -111,8 +111,9 @@ const head = `# Evaluation of the rules on secrets and attacks
 What package ` + "`detect`" + ` finds in public data, one user message each. ` + "`plumbline eval attack --data ../shared/data`" + ` measures
 again, with ` + "`-o json`" + ` for programs. The data is not part of the sources; the folder's README names the origins and licences.
 
-The rules learn nothing from data. Words and phrases were chosen by hand before the first measurement, and not changed by what
-it showed; the beginnings of the DAN texts and of three jailbreaks in the wild had been read by then. A share has its standard
+The rules learn nothing from data. Words and phrases were chosen by hand before the first measurement; the beginnings of the
+DAN texts and of three jailbreaks in the wild had been read by then. Words were taken out later that gave false alarms in the
+sources of Go and of Python's packages; none was put in. A share has its standard
 error, and where nothing or all was found the bound of the rule of three in brackets.
 
 `
