@@ -183,6 +183,7 @@ func TestWhatIsNoSecret(t *testing.T) {
 		"AKIA is how an access key id begins; AIza how one of Google does",
 		"-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf\n-----END PUBLIC KEY-----",
 		"-----BEGIN RSA PRIVATE KEY-----\n...\n-----END RSA PRIVATE KEY-----",
+		"-----BEGIN PRIVATE KEY----- is how the file of a key begins, then come lines in base 64 of 64 characters each, and then its end",
 		"eyJhbGciOiJIUzI1NiJ9 is the header of a token",
 		"550e8400-e29b-41d4-a716-446655440000",
 		"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -211,6 +212,15 @@ func TestOwnKeys(t *testing.T) {
 	}
 	if got := kinds(detect.Prompt(said(key[:20] + string(other) + key[21:])).Secrets); len(got) > 0 {
 		t.Errorf("found %v in a key that is mistyped", got)
+	}
+}
+
+// TestKeysOfPGP: the lines that say how a key was made do not hide it.
+func TestKeysOfPGP(t *testing.T) {
+	key := exampleOf(t, "private_key")
+	key = strings.ReplaceAll(key, "RSA PRIVATE KEY-----\n", "PGP PRIVATE KEY BLOCK-----\nVersion: GnuPG v2 (GNU/Linux)\n\n")
+	if got := kinds(detect.Prompt(said(key)).Secrets); !slices.Equal(got, []string{"private_key"}) {
+		t.Errorf("found %v", got)
 	}
 }
 

@@ -20,11 +20,12 @@ const (
 	minKey     = 64       // characters in base 64: the shortest keys in use have as many
 	maxKey     = 16 << 10 // bytes of the text: an RSA key of 16,384 bits fits
 	maxHeader  = 128      // characters in which the lines stand that say how the key is kept
+	minKeyLine = 40       // characters in a row, of one line at least: prose about keys has none
 	keyEntropy = 3.5
 )
 
 // between may stand between the lines of a key, as text, in a literal or quoted.
-var between = newSet(" \t\r\n\"'`,:.>|")
+var between = newSet(" \t\r\n\"'`,:.>|()")
 
 // privateKey reads on after "-----BEGIN ". The end of the block may be missing: it is found by what it holds.
 func (r *reader) privateKey(secret Secret) (Secret, bool) {
@@ -33,14 +34,18 @@ func (r *reader) privateKey(secret Secret) (Secret, bool) {
 		return secret, false
 	}
 	r.at += len(label) + len("-----")
-	held := 0
+	held, row, longest := 0, 0, 0
 	end := min(len(r.s), r.at+maxKey)
 	for r.at < end {
 		c := r.s[r.at]
+		if row++; !sets['B'][c] {
+			row = 0
+		}
+		longest = max(longest, row)
 		switch {
 		case c == '-' && strings.HasPrefix(r.s[r.at:], "-----END "):
 			secret.To = r.lineEnd()
-			return secret, held >= minKey && entropy(r.body[:r.n]) >= keyEntropy
+			return secret, r.isKey(held, longest)
 		case c == '\\' && r.at+1 < end:
 			r.at++ // an escape: \n in JSON
 			r.spent++
@@ -59,7 +64,12 @@ func (r *reader) privateKey(secret Secret) (Secret, bool) {
 		r.spent++
 	}
 	secret.To = end
-	return secret, held >= minKey && entropy(r.body[:r.n]) >= keyEntropy
+	return secret, r.isKey(held, longest)
+}
+
+// isKey reports whether what was read is a key, given how many characters it has and the most of them in a row.
+func (r *reader) isKey(held, longest int) bool {
+	return held >= minKey && longest >= minKeyLine && entropy(r.body[:r.n]) >= keyEntropy
 }
 
 // lineEnd is where the line "-----END … -----" ends.
