@@ -88,7 +88,7 @@ models: ## train the shipped classifier again from ../shared/data; the same byte
 
 .PHONY: generate
 generate: ## rewrite what is generated: reference pages, envoy/, NOTICE
-	go test ./internal/config ./internal/policy ./internal/telemetry ./internal/envoyconf ./internal/cli -run 'Reference|Golden' -update
+	go test ./internal/config ./internal/policy ./internal/telemetry ./internal/envoyconf ./internal/cli ./internal/detect/evaluation -run 'Reference|Golden' -update
 	tools/notice
 
 .PHONY: check

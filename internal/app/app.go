@@ -21,6 +21,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/extproc"
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
@@ -241,7 +242,7 @@ func LoadPolicy(path string) (*policy.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...))
+	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()))
 }
 
 // LoadPrices reads the price table, or gives the built-in one for no path, with what unknown models cost.

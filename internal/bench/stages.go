@@ -13,7 +13,7 @@ import (
 // stageOf says which stage a package's CPU time belongs to. What a package calls belongs to it too, unless that is in the
 // table itself: the innermost one counts.
 var stageOf = map[string]string{
-	"openai": "wire", "identity": "identity", "intent": "intent+deviation", "deviation": "intent+deviation",
+	"openai": "wire", "detect": "detect", "identity": "identity", "intent": "intent+deviation", "deviation": "intent+deviation",
 	"policy": "policy", "quota": "ledger", "audit": "audit", "sqlite": "audit", "telemetry": "metrics",
 	"gate": "gate", "extproc": "extproc", "store": "directory",
 }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/store"
@@ -20,6 +21,7 @@ type judged struct {
 	Intent    core.Intent       `json:"intent"`
 	Deviation *core.Deviation   `json:"deviation,omitempty"`
 	Words     []core.WordWeight `json:"words,omitempty"`
+	Found     *core.Found       `json:"found,omitempty"`
 }
 
 func (c judgeCmd) Run(s *session) error {
@@ -30,6 +32,9 @@ func (c judgeCmd) Run(s *session) error {
 	prompt := core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: c.Text}}}
 	view := intent.NewView(prompt)
 	result := judged{Intent: classifier.Classify(view)}
+	if found := detect.Prompt(prompt); found.Any() {
+		result.Found = &found
+	}
 	if len(c.Task) > 0 {
 		d, err := c.score(s, view)
 		if err != nil {
@@ -75,6 +80,14 @@ func (j judged) rows() [][]string {
 	if j.Intent.Unscored != "" {
 		rows = append(rows, []string{"unscored", string(j.Intent.Unscored)})
 	}
+	if j.Found != nil {
+		for _, s := range j.Found.Secrets {
+			rows = append(rows, []string{"secret", sighting(s)})
+		}
+		for _, s := range j.Found.Attacks {
+			rows = append(rows, []string{"attack", sighting(s)})
+		}
+	}
 	if d := j.Deviation; d != nil {
 		rows = append(rows, []string{"deviation", fmt.Sprintf("%.3f (0 on task, 1 nothing in common; not calibrated)", d.Score)},
 			[]string{"nearest task", d.Task}, []string{"nearest phrase", d.Phrase})
@@ -86,4 +99,16 @@ func (j judged) rows() [][]string {
 		}
 	}
 	return rows
+}
+
+// sighting is a kind of what was found, with how often where that is not once.
+func sighting(s core.Sighting) string {
+	text := s.Kind
+	if s.Count > 1 {
+		text += fmt.Sprintf(" (%d times)", s.Count)
+	}
+	if s.Encoded {
+		text += " (encoded)"
+	}
+	return text
 }

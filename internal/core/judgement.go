@@ -54,6 +54,31 @@ type Deviation struct {
 	Model string `json:"model"`
 }
 
+// Found is what the rules on secrets and attacks found in a prompt, each kind once, in the order in which they were met. It
+// holds kinds and places and never the text.
+type Found struct {
+	// Secrets are credentials and accounts, by the kinds that package detect lists, and Attacks the forms of attacks.
+	Secrets []Sighting `json:"secrets,omitempty"`
+	Attacks []Sighting `json:"attacks,omitempty"`
+	// Rules is the version of the rules; empty where nothing was found.
+	Rules string `json:"rules,omitempty"`
+}
+
+// Any reports whether anything was found.
+func (f Found) Any() bool { return len(f.Secrets)+len(f.Attacks) > 0 }
+
+// Sighting is one kind of what was found, and where it was met first.
+type Sighting struct {
+	Kind string `json:"kind"`
+	Role Role   `json:"role"`
+	// Turn is the index of the message, -1 for what stands outside the conversation.
+	Turn int `json:"turn"`
+	// Count is how often it was met.
+	Count int `json:"count"`
+	// Encoded reports that it was met behind an encoding only.
+	Encoded bool `json:"encoded,omitempty"`
+}
+
 // WordWeight is a word of the prompt and how far it moved the deviation, positive away from the task.
 type WordWeight struct {
 	Word   string  `json:"word"`

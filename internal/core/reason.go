@@ -28,6 +28,8 @@ const (
 	ReasonModelNotAllowed      Reason = "model_not_allowed" // by policy, or without a price
 
 	// What is asked.
+	ReasonSecret          Reason = "secret_in_prompt"
+	ReasonAttack          Reason = "attack"
 	ReasonForbiddenIntent Reason = "forbidden_intent"
 	ReasonOffTask         Reason = "off_task"
 	ReasonUnscored        Reason = "unscored"
@@ -96,6 +98,8 @@ func Reasons() []ReasonDoc {
 		{ReasonBodyTooLarge, "The body is larger than the endpoint takes.", "Send less."},
 		{ReasonObjectNotFound, "The object at the provider does not exist or belongs to another: the answer is the same.", "Use objects that the same user made through Plumbline, or the same app where there was no user."},
 		{ReasonModelNotAllowed, "The policy does not give this caller the model, or it has no price.", "Use one of the models that the error names."},
+		{ReasonSecret, "The prompt holds a credential, or the number of a card or an account.", "Take it out; change a credential that was real, since it has left its place."},
+		{ReasonAttack, "The prompt has the form of an attack on a model: it asks to ignore or reveal instructions, forges roles, or hides text.", "Take out the part that the error names."},
 		{ReasonForbiddenIntent, "The policy does not allow prompts of this kind.", "Do not retry."},
 		{ReasonOffTask, "The prompt is too far from the tasks assigned to the person.", "Rephrase it in terms of that work, or ask for a task that covers it."},
 		{ReasonUnscored, "The prompt could not be judged, and the policy does not let such prompts pass.", "Write it in plain English text."},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
@@ -91,7 +92,8 @@ func (x *Exchange) read(body []byte) *core.Error {
 	return nil
 }
 
-// judge gathers the facts of the decision: what is asked, and how far it leans from the person's tasks.
+// judge gathers the facts of the decision: what the prompt holds that it should not, what is asked, and how far it leans from
+// the person's tasks.
 func (x *Exchange) judge() {
 	f := &x.judged.facts
 	f.Principal = x.principal()
@@ -109,6 +111,9 @@ func (x *Exchange) judge() {
 		return
 	}
 
+	f.Found = detect.Prompt(x.request.Prompt)
+	x.clock.lap(telemetry.StageDetect)
+
 	view := intent.NewView(x.request.Prompt)
 	f.Intent = x.gate.o.Classifier.Classify(view)
 	x.clock.lap(telemetry.StageIntent)
@@ -120,7 +125,7 @@ func (x *Exchange) judge() {
 	}
 	f.Deviation = x.gate.o.Scorer.Score(view, tasks)
 	x.clock.lap(telemetry.StageDeviation)
-	x.gate.o.Metrics.Judged(f.Intent, f.Deviation)
+	x.gate.o.Metrics.Judged(f.Intent, f.Deviation, f.Found)
 }
 
 // tasksFor is the one task that the credential is for, where it is one of those that are assigned; else all of them. A

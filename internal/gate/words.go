@@ -24,6 +24,14 @@ func (x *Exchange) explain(v core.Verdict) *core.Error {
 		e.Param = x.request.PromptParam()
 		e.Public = "This prompt could not be compared with the work assigned to " + f.Principal.Name() + " (" +
 			unscoredWords(f) + "), and the policy does not let such prompts pass."
+	case core.ReasonSecret:
+		e.Param = x.request.PromptParam()
+		e.Public = "The prompt holds what must not leave: " + sightings(f.Found.Secrets) + ". Take it out and ask again, and change " +
+			"a credential that is real (" + v.Rule + ")."
+	case core.ReasonAttack:
+		e.Param = x.request.PromptParam()
+		e.Public = "The prompt has the form of an attack on the model: " + sightings(f.Found.Attacks) + ". Take that part out; " +
+			"it may have come with a document or a page (" + v.Rule + ")."
 	case core.ReasonForbiddenIntent:
 		e.Param = x.request.PromptParam()
 		e.Public = fmt.Sprintf("Prompts of the kind %q are not allowed by the policy (%s). Do not retry.", f.Intent.Label, v.Rule)
@@ -38,6 +46,28 @@ func (x *Exchange) explain(v core.Verdict) *core.Error {
 		e.Public = "The policy does not allow this request (" + v.Rule + ")."
 	}
 	return e
+}
+
+// maxSightings is how many kinds are named to a caller.
+const maxSightings = 4
+
+// sightings says of which kinds something was found, and where.
+func sightings(found []core.Sighting) string {
+	var b strings.Builder
+	for i, s := range found {
+		switch {
+		case i == maxSightings:
+			fmt.Fprintf(&b, " and %d more", len(found)-i)
+			return b.String()
+		case i > 0:
+			b.WriteString(", ")
+		}
+		b.WriteString(s.Kind)
+		if s.Turn >= 0 {
+			fmt.Fprintf(&b, " in message %d (%s)", s.Turn, s.Role)
+		}
+	}
+	return b.String()
 }
 
 func nearest(d core.Deviation) string {

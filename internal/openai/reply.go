@@ -89,7 +89,7 @@ func shapeOf(r core.Reason) shape {
 	case core.ReasonModelNotAllowed:
 		return shape{status: http.StatusForbidden, kind: typeInvalidRequest, code: "model_not_found", param: "model"}
 
-	case core.ReasonForbiddenIntent:
+	case core.ReasonForbiddenIntent, core.ReasonSecret, core.ReasonAttack:
 		return shape{
 			status: http.StatusBadRequest, kind: typeInvalidRequest, code: "content_policy_violation", param: "messages",
 			noRetry: true, notice: true,

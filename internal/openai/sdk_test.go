@@ -37,6 +37,8 @@ func TestSDKReadsErrors(t *testing.T) {
 		{core.ReasonInvalidCredential, "invalid_api_key", false},
 		{core.ReasonUserBlocked, "user_blocked", false},
 		{core.ReasonOffTask, "task_deviation", false},
+		{core.ReasonSecret, "content_policy_violation", false},
+		{core.ReasonAttack, "content_policy_violation", false},
 		{core.ReasonForbiddenIntent, "content_policy_violation", false},
 		{core.ReasonModelNotAllowed, "model_not_found", false},
 		{core.ReasonEndpointNotAllowed, "endpoint_not_allowed", false},

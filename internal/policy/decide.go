@@ -13,17 +13,29 @@ type finding struct {
 	// observed marks the rules that the mode observe lifts.
 	observed     bool
 	uncalibrated bool
+	// own is the mode of the group of rules, where it has one.
+	own Mode
+}
+
+// mode is the one that a finding is under, given that of the document.
+func (x *finding) mode(document Mode) Mode {
+	if x.own != "" {
+		return x.own
+	}
+	return document
 }
 
 // Decide gives the verdict on the facts. It is pure, total and allocates nothing.
 //
 // Every group of rules is asked; the most severe answer wins, and among equals the one that comes first: model, intent,
-// deviation, unscored, quota. Decided is what all of them say, Action what those say that the mode lets hold. Reason and
+// deviation, unscored, quota, with secrets and attacks before the intent. Decided is what all of them say, Action what those say that the mode lets hold. Reason and
 // Rule are those behind Action, or behind Decided when Action is allow. Facts in which the ledger was not asked yet are
 // decided without it; a caller asks again with its outcome.
 func (s *Snapshot) Decide(f Facts) core.Verdict {
 	findings := [...]finding{
 		s.onModel(&f),
+		s.secrets.on(f.Found.Secrets, core.ReasonSecret),
+		s.attacks.on(f.Found.Attacks, core.ReasonAttack),
 		s.onIntent(&f.Intent),
 		s.onDeviation(&f.Deviation),
 		s.onUnscored(f.Intent.Unscored, f.Deviation.Unscored),
@@ -35,7 +47,7 @@ func (s *Snapshot) Decide(f Facts) core.Verdict {
 		if severity(x.action) > severity(decided.action) {
 			decided = *x
 		}
-		if holds := !x.observed || s.doc.Mode == ModeEnforce; holds && severity(x.action) > severity(acted.action) {
+		if holds := !x.observed || x.mode(s.doc.Mode) == ModeEnforce; holds && severity(x.action) > severity(acted.action) {
 			acted = *x
 		}
 	}
@@ -79,6 +91,21 @@ func (s *Snapshot) onModel(f *Facts) finding {
 		return nothing()
 	}
 	return finding{action: core.ActionBlock, reason: core.ReasonModelNotAllowed, rule: rule}
+}
+
+// on applies the most severe response to any of the kinds that were found.
+func (d *detection) on(found []core.Sighting, reason core.Reason) finding {
+	worst := nothing()
+	for i := range found {
+		r, listed := d.kinds[found[i].Kind]
+		if !listed {
+			r = d.rest
+		}
+		if severity(r.action) > severity(worst.action) {
+			worst = finding{action: r.action, reason: reason, rule: r.rule, observed: true, own: d.mode}
+		}
+	}
+	return worst
 }
 
 // onIntent applies the lists of intents. LabelUncertain has no confidence to speak of: whoever lists it means it.
@@ -176,7 +203,7 @@ func quotaReason(q *Quota) core.Reason {
 // be asked, or the intent to act not be recorded.
 func Gives(r core.Reason) bool {
 	switch r {
-	case core.ReasonModelNotAllowed, core.ReasonForbiddenIntent, core.ReasonOffTask, core.ReasonUnscored, core.ReasonRateLimited,
+	case core.ReasonModelNotAllowed, core.ReasonSecret, core.ReasonAttack, core.ReasonForbiddenIntent, core.ReasonOffTask, core.ReasonUnscored, core.ReasonRateLimited,
 		core.ReasonConcurrencyLimit, core.ReasonQuotaExhausted, core.ReasonRequestTooLarge:
 		return true
 	default:

@@ -60,11 +60,13 @@ func (t Threshold) reachedBy(score float64) bool { return t <= 1 && !(score < fl
 // Document is the policy as it is written. A field that is not written keeps its default.
 type Document struct {
 	Version   int       `json:"version" doc:"Version of this format: 1. Required."`
-	Mode      Mode      `json:"mode" doc:"observe: the rules on intent and deviation are recorded but change nothing. enforce: they hold."`
+	Mode      Mode      `json:"mode" doc:"observe: the rules on secrets, attacks, intent and deviation are recorded but change nothing. enforce: they hold."`
 	NoticeURL string    `json:"notice_url" doc:"Page that refusals and warnings point people to."`
 	Models    Models    `json:"models"`
 	Deviation Deviation `json:"deviation"`
 	Intents   Intents   `json:"intents"`
+	Secrets   Detection `json:"secrets"`
+	Attacks   Detection `json:"attacks"`
 	Requests  Requests  `json:"requests"`
 }
 
@@ -99,6 +101,24 @@ type Intents struct {
 	MinConfidence float64  `json:"min_confidence" doc:"Confidence, in [0, 1], below which neither list applies."`
 }
 
+// Detection says what to do about what the rules on secrets, or those on attacks, found in a prompt.
+type Detection struct {
+	Mode    DetectionMode       `json:"mode" doc:"observe or enforce for these rules alone; as_policy: what mode says."`
+	Default Response            `json:"default" doc:"What to do about a kind that is not listed in kinds."`
+	Kinds   map[string]Response `json:"kinds" doc:"What to do about one kind, by its name."`
+}
+
+// DetectionMode is the mode of one group of rules.
+type DetectionMode string
+
+// modeAsPolicy leaves a group of rules to the mode of the document.
+const modeAsPolicy DetectionMode = "as_policy"
+
+// Values lists the modes of a group.
+func (DetectionMode) Values() []string {
+	return []string{string(modeAsPolicy), string(ModeObserve), string(ModeEnforce)}
+}
+
 // defaults is the document with every default filled in.
 func defaults() Document {
 	return Document{
@@ -111,6 +131,8 @@ func defaults() Document {
 			OnUnscored: Responses{Language: "warn", Opaque: "warn", Encoded: "warn", TooShort: "warn", NoTask: "allow"},
 		},
 		Intents:  Intents{MinConfidence: 0.5},
+		Secrets:  Detection{Mode: modeAsPolicy, Default: "warn"},
+		Attacks:  Detection{Mode: modeAsPolicy, Default: "warn"},
 		Requests: defaultRequests(),
 	}
 }

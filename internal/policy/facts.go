@@ -31,7 +31,9 @@ type Facts struct {
 	Tasks     []string       `json:"tasks,omitempty"`
 	Intent    core.Intent    `json:"intent"`
 	Deviation core.Deviation `json:"deviation"`
-	Quota     Quota          `json:"quota,omitzero"`
+	// Found are secrets and attacks.
+	Found core.Found `json:"found,omitzero"`
+	Quota Quota      `json:"quota,omitzero"`
 }
 
 // Outcome is what the ledger answered.
@@ -58,11 +60,12 @@ type Quota struct {
 
 // rest is what Record.Facts holds: the facts for which a record has no field of its own.
 type rest struct {
-	Version int       `json:"v"`
-	At      time.Time `json:"at"`
-	Priced  bool      `json:"priced"`
-	Tasks   []string  `json:"tasks,omitempty"`
-	Quota   Quota     `json:"quota,omitzero"`
+	Version int        `json:"v"`
+	At      time.Time  `json:"at"`
+	Priced  bool       `json:"priced"`
+	Tasks   []string   `json:"tasks,omitempty"`
+	Found   core.Found `json:"found,omitzero"`
+	Quota   Quota      `json:"quota,omitzero"`
 }
 
 // AddTo writes the facts into rec, from which FactsOf gives them back: most into the fields of the same name, the rest as
@@ -76,7 +79,7 @@ func (f Facts) AddTo(rec *core.Record) {
 	rec.Principal, rec.Endpoint, rec.Model = f.Principal, f.Endpoint, f.Model
 	rec.PolicyVersion, rec.PriceVersion = f.PolicyVersion, f.PriceVersion
 	rec.Intent, rec.Deviation = recordedIntent(f.Intent), recordedDeviation(f.Deviation)
-	rec.Facts = rest{factsVersion, at, f.Priced, f.Tasks, f.Quota}.canonical()
+	rec.Facts = rest{factsVersion, at, f.Priced, f.Tasks, f.Found, f.Quota}.canonical()
 }
 
 // canonical is what encoding/json makes of r, in a tenth of the time. Nothing in it could fail: strings, numbers, a time
@@ -100,6 +103,7 @@ func (r rest) canonical() []byte {
 	if len(r.Tasks) > 0 {
 		b = append(b, ']')
 	}
+	b = appendFound(b, r.Found)
 	if r.Quota != (Quota{}) {
 		b = append(b, `,"quota":{"outcome":`...)
 		b = appendString(b, string(r.Quota.Outcome))
@@ -116,6 +120,45 @@ func (r rest) canonical() []byte {
 		b = append(b, '}')
 	}
 	return append(b, '}')
+}
+
+// appendFound appends the member of what was found, nothing where that is nothing.
+func appendFound(b []byte, f core.Found) []byte {
+	if !f.Any() {
+		return b
+	}
+	b = append(b, `,"found":{`...)
+	b = appendSightings(b, `"secrets":[`, f.Secrets)
+	if len(f.Secrets) > 0 && len(f.Attacks) > 0 {
+		b = append(b, ',')
+	}
+	b = appendSightings(b, `"attacks":[`, f.Attacks)
+	if f.Rules != "" {
+		b = appendString(append(b, `,"rules":`...), f.Rules)
+	}
+	return append(b, '}')
+}
+
+func appendSightings(b []byte, name string, list []core.Sighting) []byte {
+	for i, s := range list {
+		if i == 0 {
+			b = append(b, name...)
+		} else {
+			b = append(b, ',')
+		}
+		b = appendString(append(b, `{"kind":`...), s.Kind)
+		b = appendString(append(b, `,"role":`...), string(s.Role))
+		b = strconv.AppendInt(append(b, `,"turn":`...), int64(s.Turn), 10)
+		b = strconv.AppendInt(append(b, `,"count":`...), int64(s.Count), 10)
+		if s.Encoded {
+			b = append(b, `,"encoded":true`...)
+		}
+		b = append(b, '}')
+	}
+	if len(list) > 0 {
+		b = append(b, ']')
+	}
+	return b
 }
 
 // appendString appends a JSON string. Those that need escapes are left to encoding/json.
@@ -179,6 +222,7 @@ func FactsOf(rec core.Record) (Facts, error) {
 		Model:         rec.Model,
 		Priced:        r.Priced,
 		Tasks:         r.Tasks,
+		Found:         r.Found,
 		Quota:         r.Quota,
 	}
 	if rec.Intent != nil {

@@ -54,8 +54,10 @@ func checkDecision(t interface{ Fatalf(string, ...any) }, s *policy.Snapshot, f 
 	if (v.Decided == core.ActionAllow) != (v.Reason == core.ReasonNone) {
 		t.Fatalf("reason and decision disagree: %+v", v)
 	}
-	if s.Mode() == policy.ModeEnforce && v.Action != v.Decided {
-		t.Fatalf("not enforced: %+v", v)
+	without := f // the rules on what was found have a mode of their own
+	without.Found = core.Found{}
+	if w := s.Decide(without); s.Mode() == policy.ModeEnforce && w.Action != w.Decided {
+		t.Fatalf("not enforced: %+v", w)
 	}
 	modelRefused := f.Model != "" && (!f.Priced || !s.ModelAllowed(f.Principal, f.Model))
 	if mustHold := modelRefused || f.Quota.Outcome == policy.QuotaExhausted; mustHold && !v.Blocked() {
@@ -135,7 +137,7 @@ func TestObserveLiftsOnlyWhatIsAsked(t *testing.T) {
 		if a.Decided != b.Decided {
 			t.Fatalf("the mode changed what was decided: %+v, %+v", a, b)
 		}
-		f.Intent, f.Deviation = core.Intent{}, core.Deviation{}
+		f.Intent, f.Deviation, f.Found = core.Intent{}, core.Deviation{}, core.Found{}
 		if held := observe.Decide(f); held.Action != a.Action {
 			t.Fatalf("what was asked changed what was done: %+v, %+v", a, held)
 		}
@@ -226,6 +228,7 @@ func TestFactsAreWhatEncodingJSONMakes(t *testing.T) {
 		At      time.Time    `json:"at"`
 		Priced  bool         `json:"priced"`
 		Tasks   []string     `json:"tasks,omitempty"`
+		Found   core.Found   `json:"found,omitzero"`
 		Quota   policy.Quota `json:"quota,omitzero"`
 	}
 	rapid.Check(t, func(t *rapid.T) {
@@ -235,7 +238,7 @@ func TestFactsAreWhatEncodingJSONMakes(t *testing.T) {
 		if y := at.Year(); y < 0 || y > 9999 {
 			at = time.Time{}
 		}
-		want, err := json.Marshal(written{1, at, f.Priced, f.Tasks, f.Quota})
+		want, err := json.Marshal(written{1, at, f.Priced, f.Tasks, f.Found, f.Quota})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -65,7 +65,8 @@ func TestVerdicts(t *testing.T) {
 // TestProblems runs each golden case: a policy that is wrong, and all that must be said about it.
 func TestProblems(t *testing.T) {
 	eachCase(t, "testdata/problems/*.txtar", func(t *testing.T, a *txtar.Archive) {
-		_, err := policy.Parse("policy.yaml", a.Files[0].Data, policy.WithLabels("coding", "job_search", "jailbreak"))
+		_, err := policy.Parse("policy.yaml", a.Files[0].Data, policy.WithLabels("coding", "job_search", "jailbreak"),
+			policy.WithKinds([]string{"jwt", "private_key"}, []string{"hidden_text"}))
 		if err == nil {
 			t.Fatal("the policy is accepted")
 		}
@@ -125,6 +126,7 @@ func TestVersionIsTheContents(t *testing.T) {
 		"models: {teams: {a: ['*']}}", "models: {apps: {a: ['*']}}", "deviation: {warn: 0.7}", "deviation: {warn: never}",
 		"deviation: {block: 0.9}", "deviation: {enforce_uncalibrated: true}", "deviation: {on_unscored: {opaque: block}}",
 		"intents: {forbidden: [a]}", "intents: {warn: [a]}", "intents: {min_confidence: 0.6}",
+		"secrets: {mode: enforce}", "secrets: {default: block}", "secrets: {kinds: {jwt: block}}", "attacks: {kinds: {jwt: block}}",
 	} {
 		v := version("version: 1\n" + doc)
 		if other, ok := seen[v]; ok {
@@ -224,7 +226,8 @@ func TestReference(t *testing.T) {
 	if diff := cmp.Diff(string(want), string(got)); diff != "" {
 		t.Errorf("%s is out of date, run with -update: %s", page, diff)
 	}
-	if _, err := policy.Parse("example", []byte(policy.Example), policy.WithLabels("jailbreak", "job_search")); err != nil {
+	if _, err := policy.Parse("example", []byte(policy.Example), policy.WithLabels("jailbreak", "job_search"),
+		policy.WithKinds([]string{"private_key", "iban"}, []string{"hidden_text"})); err != nil {
 		t.Error(err)
 	}
 }

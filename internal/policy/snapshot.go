@@ -20,6 +20,15 @@ type Snapshot struct {
 	teams   map[string]models // by team, in place of allow
 	apps    map[string]models // by app, as well
 	intents map[string]intent
+
+	secrets, attacks detection
+}
+
+// detection is a Detection made ready: what to do by kind, and about the rest.
+type detection struct {
+	mode  Mode // empty: that of the document
+	kinds map[string]intent
+	rest  intent
 }
 
 // models is a list of patterns and its place in the document.
@@ -37,10 +46,15 @@ type intent struct {
 // Option changes how Parse checks a document.
 type Option func(*options)
 
-type options struct{ labels []string }
+type options struct{ labels, secrets, attacks []string }
 
 // WithLabels makes an intent that is not among labels an error. Without it every label is taken.
 func WithLabels(labels ...string) Option { return func(o *options) { o.labels = labels } }
+
+// WithKinds makes a kind of secret, or a form of attack, that is not among these an error. Without it every one is taken.
+func WithKinds(secrets, attacks []string) Option {
+	return func(o *options) { o.secrets, o.attacks = secrets, attacks }
+}
 
 // Parse compiles a policy document; name stands for its file in messages. All problems come in one *yamldoc.Error, each
 // with its line and column.
@@ -77,6 +91,8 @@ func compile(doc Document) (*Snapshot, error) {
 		teams:   byName("models.teams", doc.Models.Teams),
 		apps:    byName("models.apps", doc.Models.Apps),
 		intents: map[string]intent{},
+		secrets: detectionOf("secrets", doc.Secrets),
+		attacks: detectionOf("attacks", doc.Attacks),
 	}
 	for i, label := range doc.Intents.Warn {
 		s.intents[label] = intent{core.ActionWarn, yamldoc.Index("intents.warn", i)}
@@ -85,6 +101,20 @@ func compile(doc Document) (*Snapshot, error) {
 		s.intents[label] = intent{core.ActionBlock, yamldoc.Index("intents.forbidden", i)}
 	}
 	return s, nil
+}
+
+func detectionOf(path string, doc Detection) detection {
+	d := detection{
+		kinds: make(map[string]intent, len(doc.Kinds)),
+		rest:  intent{core.Action(doc.Default), path + ".default"},
+	}
+	if doc.Mode != modeAsPolicy {
+		d.mode = Mode(doc.Mode)
+	}
+	for kind, response := range doc.Kinds {
+		d.kinds[kind] = intent{core.Action(response), yamldoc.Key(path+".kinds", kind)}
+	}
+	return d
 }
 
 func byName(path string, lists map[string][]string) map[string]models {
@@ -126,9 +156,19 @@ func check(doc *Document, o options, src *yamldoc.Document) {
 	if doc.Requests.MaxToolCalls < 0 {
 		src.Problem("requests.max_tool_calls", "must not be negative")
 	}
+	checkKinds(src, "secrets.kinds", doc.Secrets.Kinds, o.secrets)
+	checkKinds(src, "attacks.kinds", doc.Attacks.Kinds, o.attacks)
 	seen := map[string]string{}
 	checkLabels(src, "intents.forbidden", doc.Intents.Forbidden, seen, o.labels)
 	checkLabels(src, "intents.warn", doc.Intents.Warn, seen, o.labels)
+}
+
+func checkKinds(src *yamldoc.Document, path string, kinds map[string]Response, known []string) {
+	for kind := range kinds {
+		if known != nil && !slices.Contains(known, kind) {
+			src.Problem(yamldoc.Key(path, kind), "not a kind that the rules know"+yamldoc.DidYouMean(kind, known))
+		}
+	}
 }
 
 func checkPatterns(src *yamldoc.Document, path string, patterns []string) {

@@ -2,11 +2,14 @@
 // such, credentials in addresses, e-mail addresses, phone numbers, bank accounts (IBAN, with its checksum), payment cards
 // (with theirs) and US social security numbers.
 //
+// What package detect finds is masked as well, with its pieces where it was split over lines: what a policy calls a secret is
+// never kept. The finders here go further, and take for a secret what only looks like one.
+//
 // Contract: each finder goes through the text once, and looks back or ahead from a place for a bounded number of bytes
 // only, so that the time is linear in the text, whatever it is. A finder rather masks too much than too little. What it
-// cannot find: what is spelt out, split, encoded, or is personal without a form, such as names and addresses.
+// cannot find: what is spelt out, encoded, or is personal without a form, such as names and addresses.
 //
-// The package imports nothing of Plumbline.
+// Of Plumbline it imports detect only.
 package redact
 
 import (
@@ -33,7 +36,7 @@ type span struct {
 }
 
 // finders each add what they find to the spans, in the order of the text.
-var finders = [...]func(s string, found []span) []span{findKeys, findTokens, findNamed, findURLs, findEmails, findNumbers}
+var finders = [...]func(s string, found []span) []span{findKeys, findFormats, findTokens, findNamed, findURLs, findEmails, findNumbers}
 
 // Text masks what it finds in s, and says how many pieces those were.
 func Text(s string) (masked string, pieces int) { return Head(s, len(s)) }

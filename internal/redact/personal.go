@@ -3,6 +3,8 @@ package redact
 import (
 	"strings"
 	"unicode/utf8"
+
+	"github.com/plumbline/plumbline/internal/detect"
 )
 
 const (
@@ -111,7 +113,7 @@ func iban(s string, at int) int {
 			}
 			plain[n] = c
 			n++
-			if last := i+1 == len(s) || !alphanumeric(s[i+1]); last && n >= 15 && mod97(plain[:n]) == 1 {
+			if last := i+1 == len(s) || !alphanumeric(s[i+1]); last && n >= 15 && detect.Mod97(plain[:n]) {
 				end = i + 1
 			}
 		case (c == ' ' || c == '-') && n > 0 && i+1 < len(s) && alphanumeric(s[i+1]):
@@ -120,18 +122,6 @@ func iban(s string, at int) int {
 		}
 	}
 	return end
-}
-
-func mod97(plain []byte) int {
-	rest := 0
-	for i := range plain {
-		if c := plain[(i+4)%len(plain)]; digit(c) {
-			rest = (rest*10 + int(c-'0')) % 97
-		} else {
-			rest = (rest*100 + int(c-'A') + 10) % 97
-		}
-	}
-	return rest
 }
 
 // card finds a payment card of 13 to 19 digits with the check digit of Luhn (ISO/IEC 7812-1).
@@ -150,7 +140,7 @@ func card(s string, at int) int {
 			}
 			digits[n] = c - '0'
 			n++
-			if last := i+1 == len(s) || !alphanumeric(s[i+1]); last && n >= 13 && luhn(digits[:n]) {
+			if last := i+1 == len(s) || !alphanumeric(s[i+1]); last && n >= 13 && detect.Luhn(digits[:n]) {
 				end = i + 1
 			}
 		case (c == ' ' || c == '-' || c == '.') && i+1 < len(s) && digit(s[i+1]):
@@ -159,20 +149,6 @@ func card(s string, at int) int {
 		}
 	}
 	return end
-}
-
-func luhn(digits []byte) bool {
-	sum := 0
-	for i, d := range digits {
-		v := int(d)
-		if (len(digits)-i)%2 == 0 {
-			if v *= 2; v > 9 {
-				v -= 9
-			}
-		}
-		sum += v
-	}
-	return sum%10 == 0
 }
 
 // ssn finds three, two and four digits, parted by dashes.

@@ -5,6 +5,8 @@ import (
 	"testing"
 	"unicode/utf8"
 
+	"github.com/plumbline/plumbline/internal/detect"
+	"github.com/plumbline/plumbline/internal/detect/detecttest"
 	"github.com/plumbline/plumbline/internal/redact"
 )
 
@@ -93,6 +95,26 @@ func unlabel(s string) string {
 		}
 		_, after, _ = strings.Cut(after, "]")
 		s = before + after
+	}
+}
+
+// TestWhatIsDetectedIsMasked: what a policy sees as a secret is not kept of a prompt.
+func TestWhatIsDetectedIsMasked(t *testing.T) {
+	for seed := range uint64(5) {
+		for _, e := range detecttest.Examples(seed) {
+			secrets := detect.Secrets(nil, e.Text)
+			if len(secrets) == 0 {
+				t.Errorf("%s is not detected in %q", e.Kind, e.Text)
+				continue
+			}
+			got, _ := redact.Text("before " + e.Text + " after")
+			if part := e.Text[secrets[0].From:secrets[0].To]; strings.Contains(got, part) || strings.Contains(got, part[len(part)/2:]) {
+				t.Errorf("%s: %q is left in %q", e.Kind, part, got)
+			}
+			if !strings.HasPrefix(got, "before ") || !strings.HasSuffix(got, " after") {
+				t.Errorf("%s: masked too much: %q", e.Kind, got)
+			}
+		}
 	}
 }
 

@@ -2,7 +2,26 @@ package redact
 
 import (
 	"strings"
+
+	"github.com/plumbline/plumbline/internal/detect"
 )
+
+// findFormats finds credentials, cards and accounts in the very forms of their issuers.
+func findFormats(s string, found []span) []span {
+	for _, secret := range detect.Secrets(nil, s) {
+		kind := kindSecret
+		switch secret.Kind {
+		case "private_key":
+			kind = kindKey
+		case "payment_card":
+			kind = kindCard
+		case "iban":
+			kind = kindIBAN
+		}
+		found = append(found, span{secret.From, secret.To, kind})
+	}
+	return found
+}
 
 // findKeys finds keys in PEM. One whose end is not there goes to the end of the text.
 func findKeys(s string, found []span) []span {
@@ -24,7 +43,8 @@ func findKeys(s string, found []span) []span {
 	}
 }
 
-// prefixes begin credentials of well-known issuers. What follows has least bytes of a token at least.
+// prefixes begin credentials of well-known issuers. What follows has least bytes of a token at least. They are masked also
+// where they are no token of that format: shortened, mistyped, from an example.
 var prefixes = [...]struct {
 	text  string
 	least int

@@ -23,6 +23,7 @@ const (
 	StageIdentity  Stage = "identity"
 	StageWire      Stage = "wire"
 	StageOwner     Stage = "owner"
+	StageDetect    Stage = "detect"
 	StageIntent    Stage = "intent"
 	StageDeviation Stage = "deviation"
 	StagePolicy    Stage = "policy"
@@ -32,7 +33,7 @@ const (
 
 // Stages lists every stage in the order of the request's way.
 func Stages() []Stage {
-	return []Stage{StageIdentity, StageWire, StageOwner, StageIntent, StageDeviation, StagePolicy, StageLedger, StageAudit}
+	return []Stage{StageIdentity, StageWire, StageOwner, StageDetect, StageIntent, StageDeviation, StagePolicy, StageLedger, StageAudit}
 }
 
 // LedgerOp is an operation of the quota ledger, as the metric's label names it.
@@ -71,6 +72,7 @@ type Metrics struct {
 	costUSD          *prometheus.CounterVec
 	intents          *prometheus.CounterVec
 	deviation        prometheus.Histogram
+	found            *prometheus.CounterVec
 	quotaRejections  *prometheus.CounterVec
 	quotaExpired     prometheus.Counter
 	quotaThresholds  *prometheus.CounterVec
@@ -128,6 +130,7 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.intents = b.counterVec("intent_total", "Prompts by intent.", "intent")
 	m.deviation = b.histogram("deviation_score", "Deviation of prompts from assigned tasks: 0 on task, 1 nothing in common.",
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1})
+	m.found = b.counterVec("found_total", "Prompts in which a kind of secret or a form of attack was found, by what and kind.", "what", "kind")
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
 	m.quotaThresholds = b.counterVec("quota_threshold_total", "Counters of limits whose use passed a threshold for the first time in their window, by threshold in percent.", "threshold", "scope", "dimension")
@@ -318,8 +321,14 @@ func (m *Metrics) RefusedAnonymous(r core.Reason) { m.refusals.WithLabelValues(s
 // StageTook records how long a stage took.
 func (m *Metrics) StageTook(s Stage, d time.Duration) { m.decisionSeconds[s].Observe(d.Seconds()) }
 
-// Judged counts a prompt's intent and deviation.
-func (m *Metrics) Judged(i core.Intent, d core.Deviation) {
+// Judged counts a prompt's intent and deviation, and what was found in it: kinds that Plumbline's own rules name.
+func (m *Metrics) Judged(i core.Intent, d core.Deviation, f core.Found) {
+	for _, s := range f.Secrets {
+		m.found.WithLabelValues("secret", s.Kind).Inc()
+	}
+	for _, s := range f.Attacks {
+		m.found.WithLabelValues("attack", s.Kind).Inc()
+	}
 	label := i.Label
 	if i.Unscored != "" {
 		label = "unscored"

@@ -58,6 +58,10 @@ func drawFacts(t *rapid.T) policy.Facts {
 			Unscored:   causes.Draw(t, "deviation unscored"),
 			Phrase:     words.Draw(t, "phrase"),
 		},
+		Found: core.Found{
+			Secrets: rapid.SliceOfN(sightings("jwt", "iban", "other"), 0, 2).Draw(t, "secrets"),
+			Attacks: rapid.SliceOfN(sightings("jailbreak", "hidden_text"), 0, 2).Draw(t, "attacks"),
+		},
 		Quota: policy.Quota{
 			Outcome: rapid.SampledFrom([]policy.Outcome{
 				policy.QuotaUnasked, policy.QuotaGranted, policy.QuotaSoft,
@@ -69,11 +73,29 @@ func drawFacts(t *rapid.T) policy.Facts {
 			Never:     rapid.Bool().Draw(t, "never"),
 		},
 	}
+	if f.Found.Any() {
+		f.Found.Rules = words.Draw(t, "rules")
+	} else {
+		f.Found = core.Found{}
+	}
 	if rapid.Bool().Draw(t, "has p") {
 		p := numbers.Draw(t, "p")
 		f.Deviation.P = &p
 	}
 	return f
+}
+
+// sightings draws what was found, of these kinds.
+func sightings(kinds ...string) *rapid.Generator[core.Sighting] {
+	return rapid.Custom(func(t *rapid.T) core.Sighting {
+		return core.Sighting{
+			Kind:    rapid.SampledFrom(kinds).Draw(t, "kind"),
+			Role:    core.Role(words.Draw(t, "role")),
+			Turn:    rapid.IntRange(-1, 100).Draw(t, "turn"),
+			Count:   rapid.IntRange(1, 9).Draw(t, "count"),
+			Encoded: rapid.Bool().Draw(t, "encoded"),
+		}
+	})
 }
 
 // Policy draws a policy that says something about each of the facts.
@@ -87,6 +109,8 @@ func drawPolicy(t *rapid.T) *policy.Snapshot {
 		"\n  " + pick("block", "block: never", "block: 0.8", "block: 0.95", "block: 1") +
 		"\n  enforce_uncalibrated: " + pick("enforce", "true", "false") +
 		"\n  on_unscored: " + pick("unscored", "{}", "{encoded: block, no_task: warn}", "{opaque: allow}") +
+		"\nsecrets: " + pick("secrets", "{}", "{mode: enforce, kinds: {jwt: block}}", "{mode: observe, default: block}", "{default: allow}") +
+		"\nattacks: " + pick("attacks", "{}", "{mode: enforce, default: block, kinds: {jailbreak: warn}}", "{kinds: {hidden_text: block}}") +
 		"\nintents: " + pick("intents", "{}", "{forbidden: [jailbreak], warn: [job_search]}", "{forbidden: [uncertain], min_confidence: 0}")
 	s, err := policy.Parse("policy.yaml", []byte(doc))
 	if err != nil {
