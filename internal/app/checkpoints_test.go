@@ -77,7 +77,7 @@ func TestABadSigningKeyIsRefused(t *testing.T) {
 	if err := os.Chmod(open, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{open: "chmod 0600", filepath.Join(dir, "missing"): "no such file"} {
+	for path, want := range map[string]string{open: "chmod o=", filepath.Join(dir, "missing"): "no such file"} {
 		cfg := testConfig(t, map[string]string{"audit.checkpoints.key_file": path})
 		if _, err := New(context.Background(), Options{Config: cfg, Log: slog.New(slog.DiscardHandler)}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)

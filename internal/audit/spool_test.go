@@ -141,7 +141,7 @@ func TestReleaseKeepsWhatIsNeeded(t *testing.T) {
 // TestBoundedSpool refuses new calls at the bound, takes outcomes of those that were admitted, and is back once what was
 // shipped is let go of.
 func TestBoundedSpool(t *testing.T) {
-	const bound = 48 << 20 // beside which the WAL is small
+	const bound = 48 << 20 // beside which outcomes, that go beyond it, and the WAL of a busy machine are small
 	wide := func(i int) core.Record {
 		rec := intentRecord(i)
 		rec.Facts = json.RawMessage(`"` + strings.Repeat("x", 64<<10) + `"`)
@@ -170,7 +170,7 @@ func TestBoundedSpool(t *testing.T) {
 		must(t, log.Append(t.Context(), outcomeRecord(i)))
 	}
 	all := shipAll(t, log, 512)
-	if spool, err := log.Spool(t.Context()); err != nil || len(all) != 2*admitted || spool.Bytes < bound/100*95 || spool.Bytes > bound || spool.Bound != bound {
+	if spool, err := log.Spool(t.Context()); err != nil || len(all) != 2*admitted || spool.Bytes < bound/100*95 || spool.Bytes > bound/100*110 || spool.Bound != bound {
 		t.Errorf("%d of %d were shipped; %+v, %v", len(all), 2*admitted, spool, err)
 	}
 	released, err := log.Release(t.Context(), all[len(all)-1].Position, start.AddDate(1, 0, 0))
