@@ -61,6 +61,7 @@ type commands struct {
 	Sign   signingKeyCmd `cmd:"" name:"signing-key" help:"The keys that sign Plumbline's tokens."`
 	Prices pricesCmd     `cmd:"" help:"Price tables."`
 	Judge  judgeCmd      `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
+	Eval   evalCmd       `cmd:"" name:"eval" help:"Measure judgement on labelled prompts."`
 	Policy policyCmd     `cmd:"" help:"Try a policy on recorded traffic."`
 	Audit  auditCmd      `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd       `cmd:"" help:"Follow the audit live."`
