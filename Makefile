@@ -87,8 +87,8 @@ models: ## train the shipped classifier again from ../shared/data; the same byte
 	go run ./internal/intent/train
 
 .PHONY: table
-table: ## train the embedding table into out/embed; half an hour for the teacher's vectors the first time
-	tools/train/run ../shared/data $(TOOLS)/train out/embed
+table: ## train the embedding table again; half an hour for the teacher's vectors the first time
+	tools/train/run ../shared/data $(TOOLS)/train internal/embed internal/deviation/generic.txt
 
 .PHONY: evaluation
 evaluation: ## measure the shipped scorer on ../shared/data and rewrite docs/evaluation.md

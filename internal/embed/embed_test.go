@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -151,37 +152,53 @@ func TestForeignAndBrokenFilesAreRefused(t *testing.T) {
 	}
 }
 
-// TestAgreesWithTraining compares with what the code that makes tables makes of the same texts (tools/train/checks.py).
+// TestAgreesWithTraining compares with what the code that makes tables (tools/train) makes of the same texts, by a small
+// table of random rows and by the one that is shipped.
 func TestAgreesWithTraining(t *testing.T) {
-	data, err := os.ReadFile("testdata/small.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var cases []struct {
-		Text   string
-		Pieces []embed.Piece
-		Vector []float64
-	}
-	if err := json.Unmarshal(data, &cases); err != nil || len(cases) == 0 {
-		t.Fatal(err, len(cases))
-	}
-	table := made(t)
-	for _, c := range cases {
-		if got := table.AppendPieces(nil, c.Text); !slices.Equal(got, c.Pieces) {
-			t.Errorf("%q: pieces %v, want %v", c.Text, got, c.Pieces)
+	for name, table := range map[string]*embed.Table{"small.json": made(t), "vectors.json": shipped(t)} {
+		data, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
 		}
-		v := table.Text(c.Text)
-		for i, want := range c.Vector {
-			if math.Abs(float64(v[i])-want) > 1e-3 {
-				t.Errorf("%q: column %d is %v, want %v", c.Text, i, v[i], want)
-				break
+		var cases []struct {
+			Text   string
+			Pieces []embed.Piece
+			Vector []float64
+		}
+		if err := json.Unmarshal(data, &cases); err != nil || len(cases) == 0 {
+			t.Fatal(err, len(cases))
+		}
+		for _, c := range cases {
+			if got := table.AppendPieces(nil, c.Text); !slices.Equal(got, c.Pieces) {
+				t.Errorf("%s: %q: pieces %v, want %v", name, c.Text, got, c.Pieces)
+			}
+			v := table.Text(c.Text)
+			for i, want := range c.Vector {
+				if math.Abs(float64(v[i])-want) > 1e-3 {
+					t.Errorf("%s: %q: column %d is %v, want %v", name, c.Text, i, v[i], want)
+					break
+				}
 			}
 		}
 	}
 }
 
+func TestLikeMeaningsAreNear(t *testing.T) {
+	table := shipped(t)
+	for _, c := range [][3]string{
+		{"how do I pay my invoice", "when is my bill due", "feed the cat"},
+		{"book a flight to Lisbon", "plane ticket to Portugal", "fix a bug in Python"},
+		{"my card was stolen", "I lost my credit card", "what is the weather today"},
+	} {
+		a, b, other := table.Text(c[0]), table.Text(c[1]), table.Text(c[2])
+		if a.Dot(b) < a.Dot(other)+0.1 {
+			t.Errorf("%q: %.2f to %q and %.2f to %q", c[0], a.Dot(b), c[1], a.Dot(other), c[2])
+		}
+	}
+}
+
 func TestNoAllocations(t *testing.T) {
-	table := made(t)
+	table := shipped(t)
 	text := strings.Repeat("Café: book a Flight to Lisbon, and explain antidisestablishmentarianism. ", 20)
 	pieces, v := make([]embed.Piece, 0, 1000), make(embed.Vector, table.Dim())
 	if n := testing.AllocsPerRun(10, func() {
@@ -247,8 +264,17 @@ func made(t testing.TB) *embed.Table {
 	return table
 }
 
+func shipped(t testing.TB) *embed.Table {
+	t.Helper()
+	table, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
 func BenchmarkText(b *testing.B) {
-	table := made(b)
+	table := shipped(b)
 	sentence := "The customer says that her invoice shows a charge which nobody explained, and asks for a refund by Friday. "
 	for _, size := range []struct {
 		name  string
@@ -266,5 +292,17 @@ func BenchmarkText(b *testing.B) {
 				v.Normalise()
 			}
 		})
+	}
+}
+
+func BenchmarkParse(b *testing.B) {
+	data, err := os.ReadFile("table.bin")
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := embed.Parse(data); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

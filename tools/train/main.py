@@ -21,7 +21,7 @@ import texts
 import tokens
 from teacher import Teacher
 
-SENTENCES = 60_000  # of the pool, in its order
+SENTENCES = 110_000  # of the pool, in its order
 HELD_OUT = 50  # one text of so many is left out of training, and tells how near the table comes to the teacher
 
 

@@ -25,7 +25,7 @@ const seeds = 10
 
 func main() {
 	data := flag.String("data", "../shared/data", "folder with intent/clinc150")
-	tasks := flag.String("tasks", "internal/intent/train/domains.json", "the tasks' own words")
+	tasks := flag.String("tasks", "internal/evaluate/publish/domains.json", "the tasks' own words")
 	out := flag.String("out", "docs/evaluation.md", "the page to write")
 	flag.Parse()
 	if err := run(*data, *tasks, *out); err != nil {
