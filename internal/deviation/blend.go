@@ -56,13 +56,14 @@ type mix struct {
 // mixes are measured; between them each number is taken by the logarithm of the number of examples. Middle and slope put
 // 3.5 % of the prompts that are on a task above a score of 0.80, and 1 % above 0.88.
 var mixes = [...]mix{
-	{examples: 5, described: 3, learnt: 0.25, middle: 8.3, slope: 0.27},
-	{examples: 20, described: 2, learnt: 0.5, middle: 7.5, slope: 0.33},
-	{examples: 100, described: 1, learnt: 1, middle: 10.3, slope: 0.27},
+	{examples: 1, described: 3, learnt: 0.25, middle: 8.1, slope: 0.245},
+	{examples: 5, described: 3, learnt: 0.25, middle: 9.3, slope: 0.25},
+	{examples: 20, described: 2, learnt: 0.5, middle: 7.8, slope: 0.33},
+	{examples: 100, described: 1, learnt: 1, middle: 10.5, slope: 0.265},
 }
 
 // described is the mix of a task without examples.
-var described = mix{described: 1, middle: 1.85, slope: 1.13}
+var described = mix{described: 1, middle: 2.05, slope: 1.1}
 
 func mixOf(examples int) mix {
 	n := float32(examples)

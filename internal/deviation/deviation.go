@@ -104,8 +104,9 @@ func nearestPhrase(q *query, t *Task) string {
 }
 
 // explain gives the words that moved the score most, the first of equals first: how much of the prompt's weight a word
-// has, times how much less alike to the task it is than the words of generic sentences are.
+// has, times how much less alike to the task it is than the words of a generic sentence that is nearer than most.
 func explain(q *query, t *Task) []core.WordWeight {
+	usual := t.usual[partAlike].mean + t.usual[partAlike].deviation
 	words := make([]core.WordWeight, 0, min(len(q.words), maxWords))
 	for i := range q.words {
 		w := &q.words[i]
@@ -113,7 +114,7 @@ func explain(q *query, t *Task) []core.WordWeight {
 			continue
 		}
 		share := float64(w.weight) / float64(q.total)
-		moved := core.WordWeight{Word: w.text, Weight: share * float64(t.usual[partAlike].mean-q.alike(t, w))}
+		moved := core.WordWeight{Word: w.text, Weight: share * float64(usual-q.alike(t, w))}
 		at := len(words)
 		for at > 0 && math.Abs(words[at-1].Weight) < math.Abs(moved.Weight) {
 			at--

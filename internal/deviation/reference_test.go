@@ -122,11 +122,12 @@ func TestExplanationAgreesWithReference(t *testing.T) {
 		if !s.prepare(q, intent.Words(strings.Join(texts.Draw(t, "text"), " "))) {
 			return
 		}
+		usual := task.usual[partAlike].mean + task.usual[partAlike].deviation
 		var want []core.WordWeight
 		for _, w := range q.words {
 			if w.content {
 				share := float64(w.weight) / float64(q.total)
-				want = append(want, core.WordWeight{Word: w.text, Weight: share * float64(task.usual[partAlike].mean-q.alike(task, &w))})
+				want = append(want, core.WordWeight{Word: w.text, Weight: share * float64(usual-q.alike(task, &w))})
 			}
 		}
 		slices.SortStableFunc(want, func(a, b core.WordWeight) int {
