@@ -136,7 +136,7 @@ func (e *evaluation) measure(ctx context.Context, o Options) (Result, error) {
 		if err := ctx.Err(); err != nil {
 			return r, err
 		}
-		random := rand.New(rand.NewPCG(uint64(seed), uint64(o.Examples)))
+		random := rand.New(rand.NewPCG(uint64(seed), uint64(o.Examples))) //nolint:gosec // a report must be the same for a seed
 		on := slices.Clone(e.on)
 		random.Shuffle(len(on), func(i, j int) { on[i], on[j] = on[j], on[i] })
 		t := e.compile(on[:o.Examples])

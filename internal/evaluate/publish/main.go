@@ -21,7 +21,7 @@ import (
 )
 
 // seeds is how often examples are drawn.
-const seeds = 10
+const seeds = 5
 
 func main() {
 	data := flag.String("data", "../shared/data", "folder with intent/clinc150")
