@@ -86,6 +86,14 @@ bench: bin/plumbline $(ENVOY) packages ## compare bare Envoy, a do-nothing serve
 models: ## train the shipped classifier again from ../shared/data; the same bytes each time
 	go run ./internal/intent/train
 
+.PHONY: table
+table: ## train the embedding table again; half an hour for the teacher's vectors the first time
+	tools/train/run ../shared/data $(TOOLS)/train internal/embed internal/deviation/generic.txt
+
+.PHONY: evaluation
+evaluation: ## measure the shipped scorer on ../shared/data and rewrite docs/evaluation.md
+	go run ./internal/evaluate/publish
+
 .PHONY: generate
 generate: ## rewrite what is generated: reference pages, envoy/, NOTICE
 	go test ./internal/config ./internal/policy ./internal/telemetry ./internal/envoyconf ./internal/cli ./internal/detect/evaluation -run 'Reference|Golden' -update

@@ -24,7 +24,7 @@ const module = "github.com/plumbline/plumbline"
 var layers = [][]string{
 	{"internal/durable", "internal/keyfile"},
 	{
-		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait",
+		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/embed",
 		"migrations",
 	},
 	{"internal/detect"},
@@ -33,7 +33,10 @@ var layers = [][]string{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/seal", "internal/envoyconf", "internal/envoyproc",
 	},
-	{"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/replay", "internal/store/layout", "internal/detect/evaluation"},
+	{
+		"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/replay", "internal/store/layout",
+		"internal/detect/evaluation", "internal/evaluate",
+	},
 	{
 		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
@@ -67,7 +70,7 @@ var siblings = map[string][]string{
 // testOnly packages serve tests and benchmarks; the program must not import them.
 var testOnly = []string{
 	"internal/testkit", "internal/detect/detecttest", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/audit/audittest", "internal/bench",
-	"internal/archtest", "internal/e2e", "internal/intent/train",
+	"internal/archtest", "internal/e2e", "internal/intent/train", "internal/evaluate/publish",
 }
 
 // homes names the packages that may import a third-party library.

@@ -1,5 +1,70 @@
 package cli
 
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/evaluate"
+)
+
 type evalCmd struct {
-	Attack evalAttackCmd `cmd:"" help:"How well secrets and attacks are found: false alarms on ordinary prompts, and attacks by source."`
+	Attack    evalAttackCmd    `cmd:"" help:"How well secrets and attacks are found: false alarms on ordinary prompts, and attacks by source."`
+	Deviation evalDeviationCmd `cmd:"" help:"How well deviation tells prompts on a task from others."`
+}
+
+type evalDeviationCmd struct {
+	Tasks    string `help:"JSON array of tasks: id, title, description, topics, set, labels of the prompts that are on it, negative_sets." required:"" placeholder:"FILE" type:"existingfile"`
+	Prompts  string `help:"Labelled prompts, a JSON object a line: set, label, text. May be packed with gzip." required:"" placeholder:"FILE" type:"existingfile"`
+	Examples int    `help:"Prompts that each task is given as examples, and that are not judged." default:"0" placeholder:"K"`
+	Seeds    int    `help:"How often examples are drawn." default:"5" placeholder:"S"`
+}
+
+func (c evalDeviationCmd) Run(s *session) error {
+	tasks, err := readFile(c.Tasks, evaluate.ReadTasks)
+	if err != nil {
+		return configError{err}
+	}
+	prompts, err := readFile(c.Prompts, evaluate.ReadPrompts)
+	if err != nil {
+		return configError{err}
+	}
+	scorer, err := deviation.Default()
+	if err != nil {
+		return err
+	}
+	report, err := evaluate.Deviation(s.ctx, scorer, tasks, prompts, evaluate.Options{Examples: c.Examples, Seeds: c.Seeds})
+	if err != nil {
+		return configError{err}
+	}
+	rows := evaluationRows(report)
+	header := []string{"TASK", "AUROC", "±", "FPR AT 95 %", "CAUGHT AT 1 %", "ON", "OFF", "UNSCORED"}
+	return s.printOne(report, header, len(rows), func(i int) []string { return rows[i] })
+}
+
+// readFile opens a file for read, which is told its name for its errors.
+func readFile[T any](name string, read func(string, io.Reader) (T, error)) (T, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	return read(name, f)
+}
+
+func evaluationRows(r *evaluate.Report) [][]string {
+	row := func(name string, f evaluate.Figures) []string {
+		return []string{
+			name, fmt.Sprintf("%.4f", f.AUROC), fmt.Sprintf("%.4f", f.AUROCSE), fmt.Sprintf("%.1f %%", 100*f.FPR95),
+			fmt.Sprintf("%.1f %%", 100*f.Caught),
+		}
+	}
+	var rows [][]string
+	for _, t := range r.Tasks {
+		rows = append(rows, append(row(t.ID, t.Figures), strconv.Itoa(t.Positives), strconv.Itoa(t.Negatives), strconv.Itoa(t.Unscored)))
+	}
+	return append(rows, append(row("macro", r.Macro), "", "", ""))
 }

@@ -39,7 +39,7 @@ const (
 	onTask     = "A customer disputes a double charge on her credit card bill. Write a polite reply that explains how the refund works."
 	onTaskSQL  = "Write a SQL query for the monthly churn rate: join the customer and subscription tables and count cancelled subscriptions by plan."
 	onTaskTrip = "Plan an itinerary for a business trip: find a flight from Berlin to Madrid and a hotel near the office."
-	aside      = "Help me plan my household budget for next month."
+	aside      = "Plan a birthday party within a small budget."
 	offTask    = "Write a cover letter for my application as a pastry chef and list the best video games of this year."
 )
 
@@ -71,7 +71,7 @@ func (r *running) stops() []stop {
 			false,
 		},
 		{
-			"billing-agent", "a household budget", ask("billing-agent", model, aside, nil),
+			"billing-agent", "a birthday party", ask("billing-agent", model, aside, nil),
 			outcome{200, core.ActionWarn, core.ReasonOffTask, core.FinishComplete, ""},
 			false,
 		},

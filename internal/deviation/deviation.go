@@ -1,39 +1,37 @@
 // Package deviation scores how far a prompt leans from the tasks its person was assigned.
 //
 // A task is compared by its own words: title, description, covered topics and examples. Each word of the prompt looks
-// for its likest word of the task, by stem, by use in a background of public sentences, or by spelling; the whole is
-// compared with each phrase and example; and how near it is to activities that anybody might ask for counts against it.
-// A logistic model makes one score of these. The score of a prompt is that of its nearest task.
+// for its likest word of the task, by stem, by meaning or by spelling; the whole is compared with the task, its phrases and
+// its examples; and how near it is to activities that anybody might ask for counts against it. Each of these is measured
+// in deviations of what generic sentences have, which makes tasks comparable with one another. With examples, two small
+// models of them count as well. The score of a prompt is that of its nearest task.
 //
 // Scores are not calibrated on the deployment's traffic: Calibrated is false and P nil. MODEL.md says how good they are.
-// Known limits: order and negation of words are not seen; a prompt that speaks of an assigned task and of something else
-// at once is near the task; words that the background does not know count only by stem and spelling.
+// Known limits: order and negation of words are hardly seen; a prompt that speaks of an assigned task and of something
+// else at once is near the task.
 //
-// Scoring is a pure function of a view, the tasks and the embedded model, with work bounded by the bounds of a view and
-// the tasks' size. It imports core and intent, and must not import policy, gate or any front or back end.
+// Scoring is a pure function of a view, the tasks and the embedded table, with work bounded by the bounds of a view and
+// the tasks' size. It imports core, embed and intent, and must not import policy, gate or any front or back end.
 package deviation
 
 import (
-	_ "embed" // the model
 	"math"
 	"sync"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
-//go:embed weights.bin
-var embedded []byte
-
 var loaded = sync.OnceValues(func() (*Scorer, error) {
-	m, err := ParseModel(embedded)
+	t, err := embed.Default()
 	if err != nil {
 		return nil, err
 	}
-	return New(m)
+	return New(t)
 })
 
-// Default gives the scorer with the embedded model.
+// Default gives the scorer with the embedded table.
 func Default() (*Scorer, error) { return loaded() }
 
 // Compile makes t ready for the default scorer, and for it alone. It takes milliseconds: it is meant for the time at
@@ -46,24 +44,13 @@ func Compile(t core.Task) *Task {
 	return s.Compile(t)
 }
 
-// Scorer scores views against tasks. It is immutable and safe for concurrent use.
-type Scorer struct {
-	m       Model
-	slots   []slot // open addressing from stem to row
-	vectors []vector
-	generic []vector
-}
-
-// Version names the model, e.g. for audit records.
-func (s *Scorer) Version() string { return s.m.Version }
-
 // maxWords is how many words an explanation shows.
 const maxWords = 8
 
 // Score says how far v is from the nearest of tasks. Where the last user turn says enough to stand alone it is scored
 // both alone and with the turns before it, and the farther counts: a switch of subject must not hide in a conversation.
 func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
-	d := core.Deviation{Model: s.m.Version, Unscored: v.Unscored}
+	d := core.Deviation{Model: s.version, Unscored: v.Unscored}
 	switch {
 	case d.Unscored != "":
 		return d
@@ -71,66 +58,44 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 		d.Unscored = core.UnscoredNoTask
 		return d
 	}
-	q := queryPool.Get().(*query)
-	defer queryPool.Put(q)
+	q := s.queries.Get().(*query)
+	defer s.queries.Put(q)
 	if !s.prepare(q, v.Pooled) {
 		d.Unscored = core.UnscoredTooShort
 		return d
 	}
-	at, score := s.nearest(q, tasks)
+	at, score := nearest(q, tasks)
 	if len(v.Last) > 0 && len(v.Last) < len(v.Pooled) {
 		s.prepare(q, v.Last)
-		if last, farther := s.nearest(q, tasks); farther > score {
+		if last, farther := nearest(q, tasks); farther > score {
 			at, score = last, farther
 		} else {
 			s.prepare(q, v.Pooled)
 		}
 	}
 	d.Score, d.Task = score, tasks[at].id
-	d.Phrase = s.nearestPhrase(q, tasks[at])
-	d.Words = s.explain(q, tasks[at])
+	d.Phrase = nearestPhrase(q, tasks[at])
+	d.Words = explain(q, tasks[at])
 	return d
 }
 
 // nearest gives the index of the nearest task and its score. The first of equals wins.
-func (s *Scorer) nearest(q *query, tasks []*Task) (at int, score float64) {
+func nearest(q *query, tasks []*Task) (at int, score float64) {
 	score = math.Inf(1)
 	for i, t := range tasks {
-		if far := s.score(s.features(q, t), t); far < score {
+		if far := t.score(q); far < score {
 			at, score = i, far
 		}
 	}
 	return at, score
 }
 
-func (s *Scorer) score(f Features, t *Task) float64 {
-	c := &s.m.Described
-	if len(t.examples) > 0 {
-		c = &s.m.Exemplified
-	}
-	sum := float64(c.Bias)
-	for i, x := range f {
-		sum += float64(c.Weights[i]) * x
-	}
-	return 1 / (1 + math.Exp(sum))
-}
-
-// Features gives the features of words against t, and false when no word has content. It serves training.
-func (s *Scorer) Features(words []intent.Word, t *Task) (Features, bool) {
-	q := queryPool.Get().(*query)
-	defer queryPool.Put(q)
-	if !s.prepare(q, words) {
-		return Features{}, false
-	}
-	return s.features(q, t), true
-}
-
 // nearestPhrase gives the piece of t's own text that is nearest to q.
-func (s *Scorer) nearestPhrase(q *query, t *Task) string {
-	best, text := math.Inf(-1), ""
+func nearestPhrase(q *query, t *Task) string {
+	best, text := float32(math.Inf(-1)), ""
 	for _, pieces := range [2][]piece{t.phrases, t.examples} {
 		for i := range pieces {
-			if near := q.vector.dot(&pieces[i].vector) + q.overlap(&pieces[i]); near > best {
+			if near := q.vector.Dot(pieces[i].vector) + q.overlap(&pieces[i]); near > best {
 				best, text = near, pieces[i].text
 			}
 		}
@@ -139,13 +104,17 @@ func (s *Scorer) nearestPhrase(q *query, t *Task) string {
 }
 
 // explain gives the words that moved the score most, the first of equals first: how much of the prompt's weight a word
-// has, times how much less alike to the task it is than the average word of text about something else.
-func (s *Scorer) explain(q *query, t *Task) []core.WordWeight {
+// has, times how much less alike to the task it is than the words of a generic sentence that is nearer than most.
+func explain(q *query, t *Task) []core.WordWeight {
+	usual := t.usual[partAlike].mean + t.usual[partAlike].deviation
 	words := make([]core.WordWeight, 0, min(len(q.words), maxWords))
 	for i := range q.words {
 		w := &q.words[i]
+		if !w.content {
+			continue
+		}
 		share := float64(w.weight) / float64(q.total)
-		moved := core.WordWeight{Word: w.text, Weight: share * (float64(s.m.Neutral) - float64(q.alike(t, w)))}
+		moved := core.WordWeight{Word: w.text, Weight: share * float64(usual-q.alike(t, w))}
 		at := len(words)
 		for at > 0 && math.Abs(words[at-1].Weight) < math.Abs(moved.Weight) {
 			at--

@@ -1,9 +1,11 @@
 package deviation_test
 
 import (
+	order "cmp"
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -115,7 +117,7 @@ func TestWordsExplain(t *testing.T) {
 		t.Errorf("zucchini: %v, want away from the task", weight["zucchini"])
 	}
 	if !slices.IsSortedFunc(d.Words, func(a, b core.WordWeight) int {
-		return -int(math.Copysign(1, math.Abs(a.Weight)-math.Abs(b.Weight)))
+		return order.Compare(math.Abs(b.Weight), math.Abs(a.Weight))
 	}) {
 		t.Errorf("not sorted by weight: %v", d.Words)
 	}
@@ -190,29 +192,31 @@ func TestScoreHolds(t *testing.T) {
 	})
 }
 
-func TestModelSurvivesEncoding(t *testing.T) {
-	m := deviation.Model{
-		Version: "v", Neutral: 0.5, Unknown: 9, Stems: []uint32{7, 8}, IDF: []float32{1, 2},
-		Vectors: make([]int8, 2*deviation.Dim),
+func TestScoringAllocatesTheExplanationAlone(t *testing.T) {
+	s, tasks, v := shipped(t), all(), intent.NewView(ordinary())
+	for range 10 {
+		s.Score(v, tasks) // the buffers grow, and each piece is compared once
 	}
-	m.Described.Bias, m.Exemplified.Weights[deviation.FeatureQuoted] = 3, -4
-	data := m.Encode()
-	got, err := deviation.ParseModel(data)
-	if diff := cmp.Diff(m, got); err != nil || diff != "" {
-		t.Error(err, diff)
+	if n := testing.AllocsPerRun(100, func() { s.Score(v, tasks) }); n > 1 {
+		t.Errorf("%v allocations", n)
 	}
-	for name, bad := range map[string][]byte{
-		"empty": nil, "cut off": data[:len(data)-1], "longer": append(slices.Clone(data), 0),
-		"too many words": append([]byte("plumbline deviation 1\nv\n"), 0xFF, 0xFF, 0xFF, 0xFF),
-	} {
-		if _, err := deviation.ParseModel(bad); err == nil {
-			t.Errorf("%s: read without an error", name)
-		}
+}
+
+// TestManyAtOnce gives several prompts to a task at once that nobody has compared yet, and the same score to each. It says
+// more under the race detector.
+func TestManyAtOnce(t *testing.T) {
+	s := shipped(t)
+	want := s.Score(view("Which visa do we need for Japan?"), all())
+	tasks := all()
+	var group sync.WaitGroup
+	for range 8 {
+		group.Go(func() {
+			if diff := cmp.Diff(want, s.Score(view("Which visa do we need for Japan?"), tasks)); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
-	m.IDF = m.IDF[1:]
-	if _, err := deviation.New(m); err == nil {
-		t.Error("a model whose parts do not fit is taken")
-	}
+	group.Wait()
 }
 
 // ordinary is a prompt of 2 kB, of many different words, with more requests than a view has room for.

@@ -77,7 +77,7 @@ func TestPersonas(t *testing.T) {
 		"Tell me a recipe for lasagna.",
 		"Who won the football match last night?",
 	}
-	s := shipped(t)
+	s, stopped := shipped(t), 0
 	for _, task := range []core.Task{support, analyst, travel} {
 		compiled := []*deviation.Task{deviation.Compile(task)}
 		for _, text := range on[task.ID] {
@@ -88,11 +88,18 @@ func TestPersonas(t *testing.T) {
 			}
 		}
 		for _, text := range off {
-			if d := s.Score(view(text), compiled); d.Score < block {
+			d := s.Score(view(text), compiled)
+			if d.Score > block {
+				stopped++
+			}
+			if d.Score < 0.70 {
 				t.Errorf("%s, off task: %.3f, phrase %q, words %v: %s", task.ID, d.Score, d.Phrase, d.Words, text)
 			} else {
 				t.Logf("%s, off task: %.3f: %.80s", task.ID, d.Score, text)
 			}
 		}
+	}
+	if all := 3 * len(off); stopped < all*5/6 {
+		t.Errorf("%d of %d prompts off task are above the threshold to block", stopped, all)
 	}
 }

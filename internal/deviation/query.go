@@ -2,77 +2,121 @@ package deviation
 
 import (
 	"math"
-	"sync"
 
+	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
 // Bounds on a prompt's side: views are bounded already, these only fit the buffers.
 const (
 	maxQueryWords = 512
-	maxStrange    = 24 // words that the background does not have and that are compared by spelling
+	maxStrange    = 24 // words that are no piece of the table and that are compared by spelling
 	querySlots    = 2048
-	// longEnough is the number of words from which the model, which learnt on short prompts, takes all prompts as equal.
-	longEnough = 12
 )
 
 // query is a view made ready for comparison with any number of tasks.
 type query struct {
-	words  []queryWord
+	words  []queryWord // distinct, by stem
+	pieces []embed.Piece
 	slots  [querySlots]uint16 // open addressing from stem to word + 1
-	total  float32            // sum of the words' weights
-	norm   float32            // length of the tf-idf vector
-	vector vector
-	near   []float64 // cosine to each generic activity
+	total  float32            // sum of the content words' weights
+	norm   float32            // length of their tf-idf vector
+	vector embed.Vector
+	near   []float32 // cosine to each generic activity
 	misses []spelling
+	grams  []uint16 // of the model of words, see examples.go
 }
 
-// queryWord is a distinct content word.
+// queryWord is a distinct word.
 type queryWord struct {
-	text    string
-	stem    uint32
-	row     int32 // of the background, -1 for none
-	weight  float32
-	strange int32 // index in misses, -1 for none
+	text     string
+	stem     uint32
+	from, to int32 // its pieces
+	weight   float32
+	strange  int32 // index in misses, -1 for none
+	content  bool
 }
-
-var queryPool = sync.Pool{New: func() any { return new(query) }}
 
 // prepare fills q from words, each counted once however often it is repeated, and reports whether any has content.
 func (s *Scorer) prepare(q *query, words []intent.Word) bool {
-	q.words, q.near, q.misses = q.words[:0], q.near[:0], q.misses[:0]
-	clear(q.slots[:])
-	q.total, q.norm, q.vector = 0, 0, vector{}
-	for _, w := range words {
-		if !w.Content || len(q.words) == maxQueryWords {
-			continue
+	s.reset(q)
+	before, turn := int32(-1), float32(0) // the last piece of the word before, in the same turn
+	for i := range words {
+		w := &words[i]
+		if w.Weight != turn {
+			before, turn = -1, w.Weight
 		}
 		at, found := q.find(w.Stem)
-		if found >= 0 {
-			continue
+		if found < 0 {
+			if len(q.words) == maxQueryWords {
+				break
+			}
+			found = len(q.words)
+			q.slots[at] = uint16(found + 1)
+			q.words = append(q.words, s.readWord(q, w, before))
 		}
-		qw := queryWord{text: w.Text, stem: w.Stem, row: s.row(w.Stem), strange: -1}
-		qw.weight = s.idf(qw.row) * w.Weight
-		if qw.row >= 0 {
-			q.vector.add(&s.vectors[qw.row], qw.weight)
-		} else if len(q.misses) < maxStrange {
-			qw.strange = int32(len(q.misses))
-			q.misses = append(q.misses, spell(w))
+		if to := q.words[found].to; to > q.words[found].from {
+			before = to - 1
 		}
-		q.words = append(q.words, qw)
-		q.slots[at] = uint16(len(q.words))
-		q.total += qw.weight
-		q.norm += qw.weight * qw.weight
 	}
-	if len(q.words) == 0 {
+	if q.total == 0 {
 		return false
 	}
 	q.norm = sqrt(q.norm)
-	q.vector.normalise()
-	for i := range s.generic {
-		q.near = append(q.near, q.vector.dot(&s.generic[i]))
+	q.vector.Normalise()
+	for i := range s.activities {
+		q.near = append(q.near, q.vector.Dot(s.activities[i]))
 	}
+	q.readGrams()
 	return true
+}
+
+func (s *Scorer) reset(q *query) {
+	q.words, q.pieces, q.near, q.misses = q.words[:0], q.pieces[:0], q.near[:0], q.misses[:0]
+	clear(q.slots[:])
+	q.total, q.norm = 0, 0
+	if q.vector == nil {
+		q.vector = make(embed.Vector, s.table.Dim())
+	}
+	clear(q.vector)
+}
+
+// readWord adds w, which is new, to q. before is the index of the piece that it follows, -1 for none.
+func (s *Scorer) readWord(q *query, w *intent.Word, before int32) queryWord {
+	word := queryWord{text: w.Text, stem: w.Stem, from: int32(len(q.pieces)), strange: -1, content: w.Content}
+	q.pieces = s.table.AppendPieces(q.pieces, w.Text)
+	word.to = int32(len(q.pieces))
+	rarity := float32(0)
+	for i := word.from; i < word.to; i++ {
+		p := q.pieces[i]
+		s.table.AddPiece(q.vector, p, w.Weight)
+		if before >= 0 {
+			s.table.AddPair(q.vector, q.pieces[before], p, w.Weight)
+		}
+		before = i
+		rarity = max(rarity, s.table.Rarity(p))
+	}
+	if !word.content {
+		return word
+	}
+	if word.to-word.from != 1 && len(q.misses) < maxStrange {
+		word.strange = int32(len(q.misses))
+		q.misses = append(q.misses, spell(*w))
+	}
+	word.weight = weigh(rarity) * w.Weight
+	q.total += word.weight
+	q.norm += word.weight * word.weight
+	return word
+}
+
+// Beyond this rarity, and for words without pieces, a word is as rare as any.
+const rarest = 8
+
+func weigh(rarity float32) float32 {
+	if rarity == 0 {
+		return rarest
+	}
+	return min(rarity, rarest)
 }
 
 // find gives the slot for stem, and its word's index or -1.
@@ -86,7 +130,7 @@ func (q *query) find(stem uint32) (at uint32, word int) {
 }
 
 // overlap is the tf-idf cosine of q and p.
-func (q *query) overlap(p *piece) float64 {
+func (q *query) overlap(p *piece) float32 {
 	sum := float32(0)
 	for _, stem := range p.stems {
 		if _, i := q.find(stem); i >= 0 {
@@ -96,45 +140,30 @@ func (q *query) overlap(p *piece) float64 {
 	if sum == 0 {
 		return 0
 	}
-	return float64(sum / (q.norm * p.norm))
+	return sum / (q.norm * p.norm)
 }
 
-// nearestOf gives the best cosine by use and the best by wording to any of pieces.
-func (q *query) nearestOf(pieces []piece) (use, wording float64) {
-	for i := range pieces {
-		use = max(use, q.vector.dot(&pieces[i].vector))
-		wording = max(wording, q.overlap(&pieces[i]))
-	}
-	return use, wording
-}
-
-func (s *Scorer) features(q *query, t *Task) (f Features) {
-	var alike, shared float32
+// likenesses gives the weighted share of the words of q that are words of t, and alike their weighted mean likeness to their
+// likest words of t.
+func (q *query) likenesses(t *Task) (shared, alike float32) {
 	for i := range q.words {
 		w := &q.words[i]
+		if !w.content {
+			continue
+		}
 		a := q.alike(t, w)
 		alike += w.weight * a
 		if a == 1 {
 			shared += w.weight
 		}
 	}
-	f[FeatureAlike] = float64(alike / q.total)
-	f[FeatureShared] = float64(shared / q.total)
-	f[FeatureWhole] = q.vector.dot(&t.whole)
-	f[FeaturePhrase], f[FeatureWording] = q.nearestOf(t.phrases)
-	f[FeatureGeneric] = q.generic(t)
-	f[FeatureLength] = math.Log1p(float64(min(len(q.words), longEnough)))
-	if len(t.examples) > 0 {
-		f[FeatureExample], f[FeatureQuoted] = q.nearestOf(t.examples)
-		f[FeatureExamples] = math.Log1p(float64(len(t.examples)))
-	}
-	return f
+	return shared / q.total, alike / q.total
 }
 
 // alike gives how alike w is to its likest word of t, in [0, 1].
 func (q *query) alike(t *Task, w *queryWord) float32 {
-	if w.row >= 0 {
-		return float32(t.alikeRow[w.row]) / same
+	if t.has(w.stem) {
+		return 1
 	}
 	best := float32(0)
 	if w.strange >= 0 {
@@ -142,13 +171,29 @@ func (q *query) alike(t *Task, w *queryWord) float32 {
 			best = max(best, q.misses[w.strange].alike(&t.spelled[i]))
 		}
 	}
-	return best
+	if w.to == w.from {
+		return best
+	}
+	sum := float32(0)
+	for _, p := range q.pieces[w.from:w.to] {
+		sum += t.likeness(p)
+	}
+	return max(best, sum/float32(w.to-w.from))
 }
 
-// generic gives the mean cosine to the three nearest activities that t is told from.
-func (q *query) generic(t *Task) float64 {
-	var first, second, third float64
-	for _, i := range t.generic {
+// meaning is how near q is to t as a whole and to its nearest phrase, less how near it is to what anybody might ask.
+func (q *query) meaning(t *Task) float32 {
+	best := float32(0)
+	for i := range t.phrases {
+		best = max(best, q.vector.Dot(t.phrases[i].vector))
+	}
+	return q.vector.Dot(t.whole) + best - contrastWeight*q.contrast(t)
+}
+
+// contrast gives the mean cosine to the three nearest activities that t is told from.
+func (q *query) contrast(t *Task) float32 {
+	var first, second, third float32
+	for _, i := range t.activities {
 		switch near := q.near[i]; {
 		case near > first:
 			first, second, third = near, first, second

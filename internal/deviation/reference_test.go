@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
@@ -70,47 +71,39 @@ func TestSignsSpareAlmostAllComparisons(t *testing.T) {
 	}
 }
 
-func TestRowsAreFound(t *testing.T) {
+// TestLikenessAgreesWithReference compares a piece with each piece of the task, one by one, and asks a second time.
+func TestLikenessAgreesWithReference(t *testing.T) {
 	s, err := Default()
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := map[uint32]int32{}
-	for row, stem := range s.m.Stems {
-		if _, known := first[stem]; !known {
-			first[stem] = int32(row)
-		}
-	}
-	for stem, row := range first {
-		if got := s.row(stem); got != row {
-			t.Errorf("stem %x: got row %d, want %d", stem, got, row)
-		}
-	}
+	task := s.Compile(core.Task{Title: "Business travel", Topics: []string{"book a flight", "hotel near the conference"}})
 	rapid.Check(t, func(t *rapid.T) {
-		stem := rapid.Uint32().Draw(t, "stem")
-		want, known := first[stem]
-		if !known {
-			want = -1
+		p := embed.Piece(rapid.IntRange(0, s.table.Len()-1).Draw(t, "piece"))
+		best := float32(0)
+		for _, own := range task.own {
+			best = max(best, s.unit(p).Dot(own))
 		}
-		if got := s.row(stem); got != want {
-			t.Fatalf("stem %x: got row %d, want %d", stem, got, want)
+		for range 2 {
+			if got := task.likeness(p); math.Abs(float64(got-best*best)) > 1.0/254 {
+				t.Fatalf("piece %d: %v, want %v", p, got, best*best)
+			}
 		}
 	})
 }
 
-// TestFullModelHasRoom holds the search for a stem to an end with as many words as a model can have, or none.
-func TestFullModelHasRoom(t *testing.T) {
-	for _, rows := range []int{0, 1, maxRows} {
-		m := Model{Stems: make([]uint32, rows), IDF: make([]float32, rows), Vectors: make([]int8, rows*Dim)}
-		for i := range m.Stems {
-			m.Stems[i] = uint32(i)
+func TestMixesMeetAtTheirEnds(t *testing.T) {
+	for _, m := range mixes {
+		if diff := cmp.Diff(m, mixOf(int(m.examples)), cmp.AllowUnexported(mix{})); diff != "" {
+			t.Error(diff)
 		}
-		s, err := New(m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := s.row(1 << 31); got != -1 {
-			t.Errorf("%d rows: an unknown stem has row %d", rows, got)
+	}
+	if mixOf(0) != described || mixOf(1) != mixes[0] || mixOf(maxExamples) != mixes[len(mixes)-1] {
+		t.Error("beyond the ends")
+	}
+	for n := 5; n < 100; n++ {
+		if a, b := mixOf(n), mixOf(n+1); b.described > a.described || b.learnt < a.learnt {
+			t.Errorf("%d examples: %+v, one more: %+v", n, a, b)
 		}
 	}
 }
@@ -129,10 +122,13 @@ func TestExplanationAgreesWithReference(t *testing.T) {
 		if !s.prepare(q, intent.Words(strings.Join(texts.Draw(t, "text"), " "))) {
 			return
 		}
+		usual := task.usual[partAlike].mean + task.usual[partAlike].deviation
 		var want []core.WordWeight
 		for _, w := range q.words {
-			share := float64(w.weight) / float64(q.total)
-			want = append(want, core.WordWeight{Word: w.text, Weight: share * (float64(s.m.Neutral) - float64(q.alike(task, &w)))})
+			if w.content {
+				share := float64(w.weight) / float64(q.total)
+				want = append(want, core.WordWeight{Word: w.text, Weight: share * float64(usual-q.alike(task, &w))})
+			}
 		}
 		slices.SortStableFunc(want, func(a, b core.WordWeight) int {
 			switch x, y := math.Abs(a.Weight), math.Abs(b.Weight); {
@@ -143,7 +139,7 @@ func TestExplanationAgreesWithReference(t *testing.T) {
 			}
 			return 0
 		})
-		if diff := cmp.Diff(want[:min(len(want), maxWords)], s.explain(q, task)); diff != "" {
+		if diff := cmp.Diff(want[:min(len(want), maxWords)], explain(q, task)); diff != "" {
 			t.Fatal(diff)
 		}
 	})

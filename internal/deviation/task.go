@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
@@ -16,18 +18,27 @@ const (
 	maxTaskWords = 512
 )
 
-// Task is a task made ready for comparison. It is immutable and safe for concurrent use.
+// Task is a task made ready for comparison. It is safe for concurrent use and gives the same scores for as long as it lives.
 type Task struct {
 	id string
-	// alikeRow is, for each word of the background, how alike it is to its likest word of the task, 255 for the same.
-	alikeRow []uint8
-	// spelled are the words of the task, each once, for words that the background does not have.
+	// stems are the content words of the task, in order.
+	stems []uint32
+	// own are the unit vectors of its pieces, and liked how alike each piece of the vocabulary is to the likest of them: four
+	// bytes a number, each 1 + 254 times the square of their cosine, or 0 where nobody has asked yet. A piece is compared once, by the
+	// prompt that first has it: most are never asked for.
+	table *embed.Table
+	own   []embed.Vector
+	liked []atomic.Uint32
+	// spelled are the words of the task, each once, for words that are no piece of the table.
 	spelled  []spelling
-	whole    vector
+	whole    embed.Vector
 	phrases  []piece
 	examples []piece
-	// generic are the activities to tell this task from: the shipped ones without those that it is like itself.
-	generic []int
+	// activities are what to tell this task from: the generic ones without those that it is like itself.
+	activities []int
+	// usual is how generic sentences score against the task, and learnt what its examples add.
+	usual  usual
+	learnt *learnt
 }
 
 // ID is the id of the task that was compiled.
@@ -36,93 +47,125 @@ func (t *Task) ID() string { return t.id }
 // piece is a piece of a task's text.
 type piece struct {
 	text   string
-	vector vector
+	vector embed.Vector
 	stems  []uint32
 	norm   float32 // length of the tf-idf vector
 }
 
-// Compile makes t ready for s.
+// Compile makes t ready for s. It takes some milliseconds, and longer with many examples.
 func (s *Scorer) Compile(t core.Task) *Task {
-	c := &Task{id: t.ID, alikeRow: make([]uint8, len(s.vectors))}
-	texts := append([]string{t.Title}, sentences(t.Description)...)
-	texts = append(texts, t.Topics...)
-	rows := map[int32]bool{}
+	c := &Task{
+		id: t.ID, table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
+	}
+	s.readText(c, t)
+	q := new(query)
+	for _, text := range t.Examples {
+		if p, ok := s.piece(q, text); ok && len(c.examples) < maxExamples {
+			c.examples = append(c.examples, p)
+		}
+	}
+	c.activities = s.others(c.whole)
+	s.measureUsual(c)
+	return c
+}
+
+// readText reads the title, the description's sentences and the topics: each is a phrase, and all are the whole.
+func (s *Scorer) readText(c *Task, t core.Task) {
+	q := new(query)
 	spelled := map[spelling]bool{}
+	own := map[embed.Piece]bool{}
 	words := 0
-	for _, text := range texts {
-		p := s.piece(text)
-		if len(p.stems) == 0 || len(c.phrases) == maxPhrases {
+	texts := append([]string{t.Title}, sentences(t.Description)...)
+	for _, text := range append(texts, t.Topics...) {
+		p, ok := s.piece(q, text)
+		if !ok || len(c.phrases) == maxPhrases {
 			continue
 		}
 		c.phrases = append(c.phrases, p)
+		s.table.AddPieces(c.whole, s.table.AppendPieces(nil, text))
 		for _, w := range intent.Words(text) {
-			row := s.row(w.Stem)
 			if !w.Content || words == maxTaskWords {
 				continue
 			}
 			words++
+			c.stems = append(c.stems, w.Stem)
 			if spelt := spell(w); !spelled[spelt] {
 				spelled[spelt] = true
 				c.spelled = append(c.spelled, spelt)
 			}
-			if row >= 0 {
-				rows[row] = true
-				c.whole.add(&s.vectors[row], s.idf(row))
+			for _, piece := range s.table.AppendPieces(nil, w.Text) {
+				if !own[piece] {
+					own[piece] = true
+					c.own = append(c.own, s.unit(piece))
+				}
 			}
 		}
 	}
-	c.whole.normalise()
-	for _, text := range t.Examples {
-		if p := s.piece(text); len(p.stems) > 0 && len(c.examples) < maxExamples {
-			c.examples = append(c.examples, p)
-		}
-	}
-	for row := range rows {
-		for other := range s.vectors {
-			if near := s.vectors[row].dot(&s.vectors[other]); near > 0 {
-				c.alikeRow[other] = max(c.alikeRow[other], uint8(min(near*near*254, 254)))
-			}
-		}
-	}
-	for row := range rows {
-		c.alikeRow[row] = same
-	}
-	c.generic = s.others(&c.whole)
-	return c
+	c.whole.Normalise()
+	slices.Sort(c.stems)
+	c.stems = slices.Compact(c.stems)
 }
 
-// same is the likeness of a word to itself.
-const same = 255
+func (s *Scorer) unit(p embed.Piece) embed.Vector {
+	v := make(embed.Vector, s.table.Dim())
+	s.table.AddPiece(v, p, 1)
+	v.Normalise()
+	return v
+}
+
+func (t *Task) has(stem uint32) bool {
+	_, found := slices.BinarySearch(t.stems, stem)
+	return found
+}
+
+// likeness gives how alike p is to the likest piece of t, in [0, 1].
+func (t *Task) likeness(p embed.Piece) float32 {
+	word, shift := &t.liked[p/4], p%4*8
+	kept := word.Load() >> shift & 0xFF
+	if kept == 0 {
+		kept = t.compare(p)
+		word.Or(kept << shift) // the same for each who compares: nobody's bits are lost or mixed
+	}
+	return float32(kept-1) / 254
+}
+
+// compare is not on the usual way: it is done once for each piece and task.
+func (t *Task) compare(p embed.Piece) uint32 {
+	var room [embed.MaxDim]float32
+	v := embed.Vector(room[:t.table.Dim()])
+	t.table.AddPiece(v, p, 1)
+	v.Normalise()
+	best := float32(0)
+	for _, own := range t.own {
+		best = max(best, v.Dot(own))
+	}
+	return 1 + uint32(min(best*best, 1)*254)
+}
 
 // others gives the generic activities without the fifth of them that is nearest to whole.
-func (s *Scorer) others(whole *vector) []int {
-	all := make([]int, len(s.generic))
+func (s *Scorer) others(whole embed.Vector) []int {
+	all := make([]int, len(s.activities))
 	for i := range all {
 		all[i] = i
 	}
 	slices.SortStableFunc(all, func(a, b int) int {
-		return cmp.Compare(whole.dot(&s.generic[a]), whole.dot(&s.generic[b]))
+		return cmp.Compare(whole.Dot(s.activities[a]), whole.Dot(s.activities[b]))
 	})
 	return all[:len(all)-len(all)/5]
 }
 
-func (s *Scorer) piece(text string) piece {
-	p := piece{text: text}
-	for _, w := range intent.Words(text) {
-		if !w.Content || slices.Contains(p.stems, w.Stem) || len(p.stems) == maxTaskWords {
-			continue
-		}
-		row := s.row(w.Stem)
-		weight := s.idf(row)
-		p.stems = append(p.stems, w.Stem)
-		p.norm += weight * weight
-		if row >= 0 {
-			p.vector.add(&s.vectors[row], weight)
+// piece reads text, and reports false when it has no word of content.
+func (s *Scorer) piece(q *query, text string) (piece, bool) {
+	if !s.prepare(q, intent.Words(text)) {
+		return piece{}, false
+	}
+	p := piece{text: text, vector: slices.Clone(q.vector), norm: q.norm}
+	for _, w := range q.words {
+		if w.content {
+			p.stems = append(p.stems, w.stem)
 		}
 	}
-	p.norm = sqrt(p.norm)
-	p.vector.normalise()
-	return p
+	return p, true
 }
 
 // sentences cuts a description into sentences.

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"compress/gzip"
-	"encoding/csv"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -26,13 +25,11 @@ type sample struct {
 type corpus struct {
 	domains          []string
 	train, val, test []sample
-	// sentences are unlabelled text for the background, none of it from the validation and test splits.
-	sentences []string
 	// elsewhere are sentences of sources that are not conversation with an assistant: what no domain covers.
 	elsewhere []string
 }
 
-// readCorpus reads CLINC150 (clinc/oos-eval), BANKING77's training split and the unlabelled sentences below data.
+// readCorpus reads CLINC150 (clinc/oos-eval) and sentences of other sources below data.
 func readCorpus(data string) (*corpus, error) {
 	c := &corpus{}
 	clinc := filepath.Join(data, "intent", "clinc150")
@@ -69,24 +66,13 @@ func readCorpus(data string) (*corpus, error) {
 			}
 		}
 	}
-	for _, s := range c.train {
-		c.sentences = append(c.sentences, s.text)
-	}
-	banking, err := readBanking(filepath.Join(data, "intent", "banking77", "train.csv"))
-	if err != nil {
-		return nil, err
-	}
-	c.sentences = append(c.sentences, banking...)
-	for _, name := range []string{"hwu", "taskmaster", "tldr", "18f", "digitalgov"} {
+	for _, name := range []string{"tldr", "digitalgov"} {
 		lines, err := readLines(filepath.Join(data, "sentences", name+".txt.gz"))
 		if err != nil {
 			return nil, err
 		}
-		c.sentences = append(c.sentences, lines...)
-		if name == "tldr" || name == "digitalgov" {
-			for i := 0; i < len(lines); i += 16 {
-				c.elsewhere = append(c.elsewhere, lines[i])
-			}
+		for i := 0; i < len(lines); i += 16 {
+			c.elsewhere = append(c.elsewhere, lines[i])
 		}
 	}
 	return c, nil
@@ -106,23 +92,6 @@ func readJSON(name string, into any) error {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
-}
-
-func readBanking(name string) ([]string, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	rows, err := csv.NewReader(f).ReadAll()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	var texts []string
-	for _, row := range rows[1:] {
-		texts = append(texts, strings.TrimSpace(row[0]))
-	}
-	return texts, nil
 }
 
 func readLines(name string) ([]string, error) {

@@ -1,5 +1,5 @@
-// Command train makes the shipped weights of packages intent and deviation from public data, and measures them on splits
-// that training does not see. It is deterministic: one goroutine, fixed seeds, sorted iteration, and no multiplication
+// Command train makes the shipped weights of package intent from public data, and measures them on splits that training
+// does not see. It is deterministic: one goroutine, fixed seeds, sorted iteration, and no multiplication
 // that an architecture might fuse with an addition. Run it at the root of the repository:
 //
 //	go run ./internal/intent/train            # train, write, measure: about 15 s on one core
@@ -15,7 +15,6 @@ import (
 	"io"
 	"os"
 
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
@@ -23,7 +22,6 @@ func main() {
 	var o options
 	flag.StringVar(&o.data, "data", "../shared/data", "folder with intent/ and sentences/")
 	flag.StringVar(&o.intent, "out", "internal/intent/weights.bin", "the classifier's weights")
-	flag.StringVar(&o.deviation, "deviation", "internal/deviation/weights.bin", "the scorer's weights")
 	flag.StringVar(&o.report, "report", "internal/intent/train/report.txt", "where the figures go besides the output")
 	flag.BoolVar(&o.measure, "measure", false, "only measure the weights that are there, and print")
 	flag.Parse()
@@ -35,8 +33,8 @@ func main() {
 
 // options are the paths of what is read and written.
 type options struct {
-	data, intent, deviation, report string
-	measure                         bool
+	data, intent, report string
+	measure              bool
 }
 
 func run(w io.Writer, o options) error {
@@ -52,13 +50,6 @@ func run(w io.Writer, o options) error {
 		return err
 	}
 	if err := write(o.intent, classes.Encode()); err != nil {
-		return err
-	}
-	scorer, err := trainDeviation(c)
-	if err != nil {
-		return err
-	}
-	if err := write(o.deviation, scorer.Encode()); err != nil {
 		return err
 	}
 	var figures bytes.Buffer
@@ -87,16 +78,5 @@ func report(w io.Writer, c *corpus, o options) error {
 		return err
 	}
 	measureClasses(w, classifier, c.test)
-	if raw, err = os.ReadFile(o.deviation); err != nil {
-		return err
-	}
-	m, err := deviation.ParseModel(raw)
-	if err != nil {
-		return err
-	}
-	scorer, err := deviation.New(m)
-	if err != nil {
-		return err
-	}
-	return measureDeviation(w, scorer, c)
+	return nil
 }

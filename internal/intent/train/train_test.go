@@ -21,14 +21,13 @@ func TestTrainingIsRepeatable(t *testing.T) {
 		t.Skip("the last bits of math.Exp differ between architectures; the weights are made on amd64")
 	}
 	data, root, dir := testkit.SharedData(t), testkit.Root(t), t.TempDir()
-	o := options{data: data, intent: filepath.Join(dir, "intent"), deviation: filepath.Join(dir, "deviation"), report: filepath.Join(dir, "report")}
+	o := options{data: data, intent: filepath.Join(dir, "intent"), report: filepath.Join(dir, "report")}
 	if err := run(io.Discard, o); err != nil {
 		t.Fatal(err)
 	}
 	for made, committed := range map[string]string{
-		o.intent:    "internal/intent/weights.bin",
-		o.deviation: "internal/deviation/weights.bin",
-		o.report:    "internal/intent/train/report.txt",
+		o.intent: "internal/intent/weights.bin",
+		o.report: "internal/intent/train/report.txt",
 	} {
 		got, err := os.ReadFile(made)
 		if err != nil {
@@ -56,22 +55,6 @@ func TestAUROC(t *testing.T) {
 	} {
 		if got := auroc(c.high, c.low); got != c.want {
 			t.Errorf("auroc(%v, %v) = %v, want %v", c.high, c.low, got, c.want)
-		}
-	}
-}
-
-func TestJacobi(t *testing.T) {
-	a := [][]float64{{2, 1, 0}, {1, 2, 1}, {0, 1, 2}}
-	values, vectors := jacobi([][]float64{{2, 1, 0}, {1, 2, 1}, {0, 1, 2}})
-	for k, lambda := range values {
-		for i := range a {
-			got := 0.0
-			for j := range a {
-				got += a[i][j] * vectors[j][k]
-			}
-			if d := got - lambda*vectors[i][k]; d > 1e-9 || d < -1e-9 {
-				t.Errorf("value %v: row %d is off by %v", lambda, i, d)
-			}
 		}
 	}
 }

@@ -1,0 +1,65 @@
+package deviation
+
+import (
+	"crypto/sha256"
+	_ "embed" // the generic sentences
+	"encoding/hex"
+	"errors"
+	"strings"
+	"sync"
+
+	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/intent"
+)
+
+// genericSentences are what anybody might write, on no task: a line each. tools/train takes them from public text.
+//
+//go:embed generic.txt
+var genericSentences string
+
+// method names how scores are made of a table. A change that changes scores has to change it.
+const method = "aligned-1"
+
+// Scorer scores views against tasks. It is immutable and safe for concurrent use.
+type Scorer struct {
+	table      *embed.Table
+	version    string
+	activities []embed.Vector
+	generic    []*query
+	queries    sync.Pool
+}
+
+// New gives a scorer with the words and meanings of table.
+func New(table *embed.Table) (*Scorer, error) {
+	s := &Scorer{table: table}
+	s.queries.New = func() any { return new(query) }
+	made := sha256.New()
+	for _, part := range []string{method, table.Version(), strings.Join(activities, "\n"), genericSentences} {
+		made.Write([]byte(part + "\n"))
+	}
+	s.version = method + "-" + hex.EncodeToString(made.Sum(nil)[:4])
+	for _, activity := range activities {
+		s.activities = append(s.activities, table.Text(activity))
+	}
+	for text := range strings.Lines(genericSentences) {
+		if q := s.query(text); q != nil {
+			s.generic = append(s.generic, q)
+		}
+	}
+	if len(s.generic) < 2 {
+		return nil, errors.New("deviation: there are no generic sentences")
+	}
+	return s, nil
+}
+
+// query reads text that is no prompt, nil when it has no word of content.
+func (s *Scorer) query(text string) *query {
+	q := new(query)
+	if !s.prepare(q, intent.Words(text)) {
+		return nil
+	}
+	return q
+}
+
+// Version names the model, e.g. for audit records: how the score is made, and of what.
+func (s *Scorer) Version() string { return s.version }

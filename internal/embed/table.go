@@ -1,0 +1,200 @@
+package embed
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+)
+
+// The format of a table, little-endian: the magic line, the version line, the numbers of columns, pieces, pairs and bytes
+// of text as uint32; the pieces, each on a line; how rare each piece is and the scale of each row as float32; the pairs, each
+// its first and second piece as uint16, in order; the rows, a signed byte a column, of the pieces and then of the pairs; and
+// the SHA-256 of all before it.
+const magic = "plumbline embedding 1\n"
+
+// Bounds on a table, so that a foreign file asks for no more memory than a table can need.
+const (
+	maxVersion = 64
+	// MaxDim is the greatest number of columns.
+	MaxDim    = 512
+	maxPieces = 1 << 16
+	maxPairs  = 1 << 18
+	// maxPiece is the length of a piece in bytes, with what marks one that goes on a word.
+	maxPiece = 64
+)
+
+// continues marks, in the file, a piece that does not begin a word.
+const continues = "##"
+
+// Piece is the number of a piece of the vocabulary.
+type Piece uint16
+
+// Table is the vocabulary and its rows. It is immutable and safe for concurrent use.
+type Table struct {
+	version string
+	dim     int
+	names   []string // of the pieces, as in the file
+	rarity  []float32
+	scales  []float32
+	rows    []byte   // signed
+	slots   []uint32 // open addressing from piece to its number + 1, at most half full
+	pairs   []pairSlot
+	shift   uint // of a hash, to give a slot of pairs
+	longest int  // bytes of the longest piece
+}
+
+// pairSlot is a place in the table of pairs, which is at most half full. Rows of pairs are never row 0.
+type pairSlot struct{ key, row uint32 }
+
+// header is the fixed part after the lines.
+type header struct{ Dim, Pieces, Pairs, Text uint32 }
+
+// Parse reads a table. It keeps data, which must not be changed any more. An error says what is wrong with the file; a table
+// that is read is whole.
+func Parse(data []byte) (*Table, error) {
+	rest, ok := bytes.CutPrefix(data, []byte(magic))
+	if !ok {
+		return nil, errors.New("embed: not a table of this format")
+	}
+	end := len(data) - sha256.Size
+	if end < len(magic) || sha256.Sum256(data[:end]) != [sha256.Size]byte(data[end:]) {
+		return nil, errors.New("embed: the table is cut off or changed: its digest is not that of its content")
+	}
+	rest = rest[:len(rest)-sha256.Size]
+	version, rest, ok := bytes.Cut(rest, []byte("\n"))
+	if !ok || len(version) == 0 || len(version) > maxVersion {
+		return nil, errors.New("embed: the table has no version")
+	}
+	var h header
+	n, err := binary.Decode(rest, binary.LittleEndian, &h)
+	if err != nil {
+		return nil, errors.New("embed: the table ends within its header")
+	}
+	rest = rest[n:]
+	if h.Dim == 0 || h.Dim > MaxDim || h.Dim%4 != 0 || h.Pieces == 0 || h.Pieces > maxPieces || h.Pairs > maxPairs {
+		return nil, fmt.Errorf("embed: a table cannot have %d columns, %d pieces and %d pairs", h.Dim, h.Pieces, h.Pairs)
+	}
+	rows := uint64(h.Pieces) + uint64(h.Pairs)
+	if want := uint64(h.Text) + 4*uint64(h.Pieces) + 4*rows + 4*uint64(h.Pairs) + rows*uint64(h.Dim); want != uint64(len(rest)) {
+		return nil, fmt.Errorf("embed: the table has %d bytes after its header and says %d", len(rest), want)
+	}
+	t := &Table{version: string(version), dim: int(h.Dim)}
+	if err := t.readPieces(rest[:h.Text], int(h.Pieces)); err != nil {
+		return nil, err
+	}
+	rest = rest[h.Text:]
+	if t.rarity, rest, err = readFloats(rest, int(h.Pieces)); err != nil {
+		return nil, err
+	}
+	if t.scales, rest, err = readFloats(rest, int(rows)); err != nil {
+		return nil, err
+	}
+	if err := t.readPairs(rest[:4*h.Pairs]); err != nil {
+		return nil, err
+	}
+	t.rows = rest[4*h.Pairs:]
+	return t, nil
+}
+
+// readPieces reads the vocabulary and makes it ready to be looked up.
+func (t *Table) readPieces(text []byte, n int) error {
+	t.slots = make([]uint32, 1<<bits.Len(uint(2*n)))
+	t.names = make([]string, 0, n+1)
+	for line := range bytes.Lines(text) {
+		name, whole := bytes.CutSuffix(line, []byte("\n"))
+		bare := bytes.TrimPrefix(name, []byte(continues))
+		if !whole || len(bare) == 0 || len(name) > maxPiece || len(t.names) == n || !plain(bare) {
+			return fmt.Errorf("embed: line %d of the table's vocabulary is no piece", len(t.names)+1)
+		}
+		inside := len(bare) < len(name)
+		if _, known := t.piece(hash(bare, inside), bare, inside); known {
+			return fmt.Errorf("embed: line %d of the table's vocabulary repeats another", len(t.names)+1)
+		}
+		t.names = append(t.names, string(name))
+		t.longest = max(t.longest, len(bare))
+		t.insert(hash(bare, inside), len(t.names)-1)
+	}
+	if len(t.names) < n {
+		return fmt.Errorf("embed: the table's vocabulary has %d of %d pieces", len(t.names), n)
+	}
+	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789") {
+		for _, inside := range [...]bool{false, true} {
+			if _, known := t.piece(hash([]byte{c}, inside), []byte{c}, inside); !known {
+				return fmt.Errorf("embed: the table's vocabulary lacks the letter or digit %q alone", c)
+			}
+		}
+	}
+	return nil
+}
+
+// plain reports a piece of lower-case ASCII letters and digits, which is all that a folded word has.
+func plain(piece []byte) bool {
+	for _, c := range piece {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+func (t *Table) readPairs(keys []byte) error {
+	n := len(keys) / 4
+	size := bits.Len(uint(2 * n))
+	t.pairs, t.shift = make([]pairSlot, 1<<size), uint(32-size)
+	last := int64(-1)
+	for i := range n {
+		a, b := Piece(binary.LittleEndian.Uint16(keys[4*i:])), Piece(binary.LittleEndian.Uint16(keys[4*i+2:]))
+		key := pairKey(a, b)
+		if int64(key) <= last || int(a) >= len(t.names) || int(b) >= len(t.names) {
+			return fmt.Errorf("embed: pair %d of the table is out of order or of pieces that it has not", i+1)
+		}
+		last = int64(key)
+		at := t.firstPair(key)
+		for t.pairs[at].row != 0 {
+			at = (at + 1) % uint32(len(t.pairs))
+		}
+		t.pairs[at] = pairSlot{key, uint32(len(t.names) + i)}
+	}
+	return nil
+}
+
+func pairKey(a, b Piece) uint32 { return uint32(a)<<16 | uint32(b) }
+
+func (t *Table) firstPair(key uint32) uint32 { return key * 0x9E3779B1 >> t.shift }
+
+// pair gives the row of the pair a b, 0 when it has none.
+func (t *Table) pair(a, b Piece) uint32 {
+	key := pairKey(a, b)
+	for at := t.firstPair(key); ; at = (at + 1) % uint32(len(t.pairs)) {
+		if s := t.pairs[at]; s.row == 0 || s.key == key {
+			return s.row
+		}
+	}
+}
+
+func readFloats(data []byte, n int) (floats []float32, rest []byte, err error) {
+	floats = make([]float32, n)
+	for i := range floats {
+		floats[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[4*i:]))
+		if f := float64(floats[i]); math.IsNaN(f) || f < 0 || f > 1e6 {
+			return nil, nil, fmt.Errorf("embed: number %d of the table's weights is none that it can have", i+1)
+		}
+	}
+	return floats, data[4*n:], nil
+}
+
+// Version names the table, e.g. for audit records.
+func (t *Table) Version() string { return t.version }
+
+// Dim is the number of columns, which is the length of every vector.
+func (t *Table) Dim() int { return t.dim }
+
+// Len is the number of pieces.
+func (t *Table) Len() int { return len(t.names) }
+
+// Rarity is the inverse document frequency of p in the texts that the table learnt from, a natural logarithm.
+func (t *Table) Rarity(p Piece) float32 { return t.rarity[p] }

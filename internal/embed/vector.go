@@ -1,0 +1,69 @@
+package embed
+
+import "math"
+
+// Vector is the place of a text among texts. Its length is the table's Dim.
+type Vector []float32
+
+// AddPiece adds weight times the row of p to v.
+func (t *Table) AddPiece(v Vector, p Piece, weight float32) { t.addRow(v, uint32(p), weight) }
+
+// AddPair adds weight times the row of the adjacent pieces a b to v, if they have one.
+func (t *Table) AddPair(v Vector, a, b Piece, weight float32) {
+	if row := t.pair(a, b); row != 0 {
+		t.addRow(v, row, weight)
+	}
+}
+
+// AddPieces adds the rows of pieces and of their pairs to v.
+func (t *Table) AddPieces(v Vector, pieces []Piece) {
+	for i, p := range pieces {
+		t.AddPiece(v, p, 1)
+		if i > 0 {
+			t.AddPair(v, pieces[i-1], p, 1)
+		}
+	}
+}
+
+func (t *Table) addRow(v Vector, row uint32, weight float32) {
+	from := int(row) * t.dim
+	columns := t.rows[from : from+t.dim]
+	v = v[:len(columns)]
+	scale := t.scales[row] * weight
+	for i := 0; i+4 <= len(columns); i += 4 {
+		v[i] += scale * float32(int8(columns[i]))
+		v[i+1] += scale * float32(int8(columns[i+1]))
+		v[i+2] += scale * float32(int8(columns[i+2]))
+		v[i+3] += scale * float32(int8(columns[i+3]))
+	}
+}
+
+// Text gives the vector of text, of length 1, or of zeros where no word of it has pieces.
+func (t *Table) Text(text string) Vector {
+	v := make(Vector, t.dim)
+	t.AddPieces(v, t.AppendPieces(nil, text))
+	v.Normalise()
+	return v
+}
+
+// Dot is the cosine of v and w where both have length 1.
+func (v Vector) Dot(w Vector) float32 {
+	var a, b, c, d float32
+	w = w[:len(v)]
+	for i := 0; i+4 <= len(v); i += 4 {
+		a += v[i] * w[i]
+		b += v[i+1] * w[i+1]
+		c += v[i+2] * w[i+2]
+		d += v[i+3] * w[i+3]
+	}
+	return a + b + c + d
+}
+
+// Normalise makes v of length 1, unless it is 0.
+func (v Vector) Normalise() {
+	if n := math.Sqrt(float64(v.Dot(v))); n > 0 {
+		for i := range v {
+			v[i] = float32(float64(v[i]) / n)
+		}
+	}
+}
