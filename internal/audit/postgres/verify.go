@@ -70,8 +70,8 @@ func (s *Snapshot) Leaves(ctx context.Context, visit audit.Visit) (audit.Walked,
 // records goes through all records. While some are checked, the server sends the next ones.
 func (w *walk) records(ctx context.Context) error {
 	free, pages, stop := make(chan *page, 2), make(chan *page), make(chan struct{})
-	free <- &page{}
-	free <- &page{}
+	free <- newPage()
+	free <- newPage()
 	go func() {
 		defer close(pages)
 		w.readAhead(ctx, free, pages, stop)
@@ -139,6 +139,9 @@ type page struct {
 	writer string // of the last row: most have the same
 	err    error
 }
+
+// newPage has room for what most pages hold: one that grows is copied again and again.
+func newPage() *page { return &page{rows: make([]row, 0, verifyAtOnce), bytes: make([]byte, 0, pageBytes/4)} }
 
 // pageBytes bounds a page, beyond its last record.
 const pageBytes = 32 << 20
