@@ -276,8 +276,13 @@ func (w *world) holdAudit() (release func()) {
 	_, err = db.ExecContext(w.t.Context(), "BEGIN IMMEDIATE")
 	must(w.t, err)
 	passed := 0
-	for w.send(w.chatCall(chatBody("gpt-4o", onTask, nil))).Status == http.StatusOK {
-		passed++
+	// One refusal may be of the moment: the journal's other half is given free once who moves records gives up on the lock.
+	for refused := 0; refused < 2; {
+		if w.send(w.chatCall(chatBody("gpt-4o", onTask, nil))).Status == http.StatusOK {
+			passed, refused = passed+1, 0
+		} else {
+			refused++
+		}
 	}
 	if passed == 0 {
 		w.t.Error("no call passed while the journal had room")
