@@ -141,7 +141,9 @@ type page struct {
 }
 
 // newPage has room for what most pages hold: one that grows is copied again and again.
-func newPage() *page { return &page{rows: make([]row, 0, verifyAtOnce), bytes: make([]byte, 0, pageBytes/4)} }
+func newPage() *page {
+	return &page{rows: make([]row, 0, verifyAtOnce), bytes: make([]byte, 0, pageBytes/4)}
+}
 
 // pageBytes bounds a page, beyond its last record.
 const pageBytes = 32 << 20
