@@ -27,22 +27,28 @@ type usual [numParts]struct{ mean, deviation float32 }
 
 func (u *usual) z(part int, x float32) float32 { return (x - u[part].mean) / u[part].deviation }
 
-// describe gives how near q is to the description of t, in no unit.
-func (t *Task) describe(q *query) float32 {
-	shared, alike := q.likenesses(t)
-	return sharedWeight*t.usual.z(partShared, shared) + t.usual.z(partAlike, alike) +
-		meaningWeight*t.usual.z(partMeaning, q.meaning(t))
+// parts are those of a description, as they are.
+type parts struct{ shared, alike, meaning float32 }
+
+func (t *Task) parts(q *query) (p parts) {
+	p.shared, p.alike = q.likenesses(t)
+	p.meaning = q.meaning(t)
+	return p
+}
+
+// described gives how near parts are to the description, in no unit.
+func (u *usual) described(p parts) float32 {
+	return sharedWeight*u.z(partShared, p.shared) + u.z(partAlike, p.alike) + meaningWeight*u.z(partMeaning, p.meaning)
 }
 
 // near gives how near q is to t, in deviations of generic sentences from their mean.
 func (t *Task) near(q *query) float32 {
-	near := t.usual.z(partDescribed, t.describe(q))
+	near := t.usual.z(partDescribed, t.usual.described(t.parts(q)))
 	if t.learnt == nil {
 		return near
 	}
-	m := mixOf(len(t.examples))
-	return m.described*near + t.usual.z(partNearest, q.nearest(t)) +
-		m.learnt*(t.usual.z(partWords, t.learnt.byWords(q))+t.usual.z(partColumns, t.learnt.byMeaning(q)))
+	return t.mix.described*near + t.usual.z(partNearest, q.nearest(t)) +
+		t.mix.learnt*(t.usual.z(partWords, t.learnt.byWords(q))+t.usual.z(partColumns, t.learnt.byMeaning(q)))
 }
 
 // mix says, for a number of examples, what the description and what the models count beside the nearest example, and
@@ -89,8 +95,7 @@ func mixOf(examples int) mix {
 
 // score gives how far q is from t, in [0, 1].
 func (t *Task) score(q *query) float64 {
-	m := mixOf(len(t.examples))
-	return 1 / (1 + math.Exp(float64(m.slope*(t.near(q)-m.middle))))
+	return 1 / (1 + math.Exp(float64(t.mix.slope*(t.near(q)-t.mix.middle))))
 }
 
 // measureUsual finds how generic sentences score against t: those of one half, where the other half trained the models of
@@ -108,10 +113,14 @@ func (s *Scorer) measureUsual(t *Task) {
 		t.learnt = learn(examples, s.generic[:half], s.table.Dim())
 	}
 	sentences := s.generic[half:]
-	measure := func(part int, of func(*query) float32) {
+	all := make([]parts, len(sentences))
+	for i, q := range sentences {
+		all[i] = t.parts(q)
+	}
+	measure := func(part int, of func(i int) float32) {
 		var sum, squares float64
-		for _, q := range sentences {
-			x := float64(of(q))
+		for i := range sentences {
+			x := float64(of(i))
 			sum += x
 			squares += float64(x * x)
 		}
@@ -122,14 +131,14 @@ func (s *Scorer) measureUsual(t *Task) {
 			t.usual[part].deviation = d
 		}
 	}
-	measure(partShared, func(q *query) float32 { shared, _ := q.likenesses(t); return shared })
-	measure(partAlike, func(q *query) float32 { _, alike := q.likenesses(t); return alike })
-	measure(partMeaning, func(q *query) float32 { return q.meaning(t) })
-	measure(partDescribed, t.describe)
+	measure(partShared, func(i int) float32 { return all[i].shared })
+	measure(partAlike, func(i int) float32 { return all[i].alike })
+	measure(partMeaning, func(i int) float32 { return all[i].meaning })
+	measure(partDescribed, func(i int) float32 { return t.usual.described(all[i]) })
 	if t.learnt != nil {
-		measure(partNearest, func(q *query) float32 { return q.nearest(t) })
-		measure(partWords, t.learnt.byWords)
-		measure(partColumns, t.learnt.byMeaning)
+		measure(partNearest, func(i int) float32 { return sentences[i].nearest(t) })
+		measure(partWords, func(i int) float32 { return t.learnt.byWords(sentences[i]) })
+		measure(partColumns, func(i int) float32 { return t.learnt.byMeaning(sentences[i]) })
 	}
 }
 

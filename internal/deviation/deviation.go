@@ -66,11 +66,11 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 	}
 	at, score := nearest(q, tasks)
 	if len(v.Last) > 0 && len(v.Last) < len(v.Pooled) {
-		s.prepare(q, v.Last)
-		if last, farther := nearest(q, tasks); farther > score {
-			at, score = last, farther
-		} else {
-			s.prepare(q, v.Pooled)
+		alone := s.queries.Get().(*query)
+		defer s.queries.Put(alone)
+		s.prepare(alone, v.Last)
+		if last, farther := nearest(alone, tasks); farther > score {
+			q, at, score = alone, last, farther
 		}
 	}
 	d.Score, d.Task = score, tasks[at].id

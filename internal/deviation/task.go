@@ -36,9 +36,10 @@ type Task struct {
 	examples []piece
 	// activities are what to tell this task from: the generic ones without those that it is like itself.
 	activities []int
-	// usual is how generic sentences score against the task, and learnt what its examples add.
+	// usual is how generic sentences score against the task, learnt what its examples add, and mix how the parts are mixed.
 	usual  usual
 	learnt *learnt
+	mix    mix
 }
 
 // ID is the id of the task that was compiled.
@@ -64,6 +65,7 @@ func (s *Scorer) Compile(t core.Task) *Task {
 			c.examples = append(c.examples, p)
 		}
 	}
+	c.mix = mixOf(len(c.examples))
 	c.activities = s.others(c.whole)
 	s.measureUsual(c)
 	return c
