@@ -3,7 +3,8 @@ package audit
 import (
 	"context"
 	"database/sql"
-	"time"
+
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 // deletedAtOnce is how many records one step deletes. It takes some milliseconds of the mover; between two steps it is left
@@ -38,21 +39,9 @@ func (l *Log) deleteMonth(ctx context.Context, m Month, last Position) (gone int
 			return gone, l.endDrop(ctx, m, last)
 		}
 		gone, after = gone+n, at
-		if err := rest(ctx, l.o.Now().Sub(started)); err != nil {
+		if err := wait.For(ctx, l.o.Now().Sub(started)); err != nil {
 			return gone, err
 		}
-	}
-}
-
-// rest waits.
-func rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

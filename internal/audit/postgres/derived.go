@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -97,18 +96,12 @@ func tables(sums ship.Rollup) iter.Seq2[string, ship.Rollup] {
 	return func(yield func(string, ship.Rollup) bool) {
 		days, people := ship.Rollup{}, ship.Rollup{}
 		for k, s := range sums {
-			k.Hour = dayOf(k.Hour)
+			k.Hour = ship.DayOf(k.Hour)
 			days.Sum(ship.Key{Hour: k.Hour, Team: k.Team, App: k.App, Model: k.Model, Intent: k.Intent, Verdict: k.Verdict}, s)
 			people.Sum(ship.Key{Hour: k.Hour, User: k.User, Team: k.Team, Verdict: k.Verdict}, s)
 		}
 		_ = yield("rollups", sums) && yield("rollups_day", days) && yield("rollups_day_user", people)
 	}
-}
-
-// dayOf is when the day begins that holds a time, both in microseconds since 1970.
-func dayOf(at int64) int64 {
-	day := (24 * time.Hour).Microseconds()
-	return at - ((at%day)+day)%day
 }
 
 // addSums adds to the sums of a table, in the order of their keys.

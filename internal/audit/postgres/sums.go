@@ -123,8 +123,8 @@ func parts(q *read.SumQuery, terms []string, a *args) (all []string) {
 	}
 	from, to := q.Hours()
 	table := dayTable(q)
-	firstDay := dayOf(from + (24 * time.Hour).Microseconds() - 1)
-	lastDay := dayOf(to)
+	firstDay := ship.DayOf(from + (24 * time.Hour).Microseconds() - 1)
+	lastDay := ship.DayOf(to)
 	if table == "" || firstDay >= lastDay {
 		part("rollups", from, to)
 		return all

@@ -72,7 +72,7 @@ func (r *recount) add(ctx context.Context, w *walk, exchange string) error {
 	default:
 		return nil
 	}
-	if at := hourOf(rec.Time.UnixMicro()); !r.begun || at != r.at {
+	if at := ship.HourOf(rec.Time.UnixMicro()); !r.begun || at != r.at {
 		if err := r.endHour(ctx, w); err != nil {
 			return err
 		}
@@ -142,9 +142,9 @@ func (r *recount) of(table string) *keptSums {
 			return k
 		}
 	}
-	k := &keptSums{table: table, period: dayOf, from: minTime, sums: ship.Rollup{}, found: &r.found}
+	k := &keptSums{table: table, period: ship.DayOf, from: minTime, sums: ship.Rollup{}, found: &r.found}
 	if table == "rollups" {
-		k.period = hourOf
+		k.period = ship.HourOf
 	}
 	r.kept = append(r.kept, k)
 	return k
@@ -170,7 +170,7 @@ func (r *recount) end(ctx context.Context, w *walk) error {
 // keptSums is one table of sums.
 type keptSums struct {
 	table   string
-	period  func(int64) int64 // hourOf or dayOf
+	period  func(int64) int64 // ship.HourOf or ship.DayOf
 	from    int64             // the first time that was not compared
 	at      int64             // when the period begins whose sums are these
 	sums    ship.Rollup
@@ -270,12 +270,6 @@ func (w *walk) endSums(ctx context.Context) error {
 }
 
 func monthOf(at int64) string { return audit.Month{Begin: time.UnixMicro(at).UTC()}.Name() }
-
-// hourOf is when the hour begins that holds a time, both in microseconds since 1970.
-func hourOf(at int64) int64 {
-	hour := time.Hour.Microseconds()
-	return at - ((at%hour)+hour)%hour
-}
 
 // eachSum calls fn for the rows of a table of sums from one time up to another, in the order of their times. Sums whose counts
 // are more or fewer than there are ranges come as nil.

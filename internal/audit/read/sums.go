@@ -31,11 +31,8 @@ func Dimensions() []Dimension {
 	return []Dimension{ByHour, ByDay, ByUser, ByTeam, ByApp, ByModel, ByIntent, ByVerdict}
 }
 
-const (
-	// defaultRows and maxRows bound how many rows are given.
-	defaultRows, maxRows = 1000, 10_000
-	day                  = 24 * time.Hour
-)
+// defaultRows and maxRows bound how many rows are given.
+const defaultRows, maxRows = 1000, 10_000
 
 // SumQuery says what to sum, and how the sums are told apart.
 type SumQuery struct {
@@ -99,17 +96,11 @@ func (q *SumQuery) ByTime() bool {
 
 // Hours are the first hour that is summed and the first that is not, in microseconds since 1970.
 func (q *SumQuery) Hours() (from, to int64) {
-	to = floor(q.Until.UnixMicro(), time.Hour)
+	to = ship.HourOf(q.Until.UnixMicro())
 	if to < q.Until.UnixMicro() {
 		to += time.Hour.Microseconds()
 	}
-	return floor(q.Since.UnixMicro(), time.Hour), to
-}
-
-// floor is the multiple of a duration at or before a time in microseconds.
-func floor(at int64, d time.Duration) int64 {
-	n := d.Microseconds()
-	return at - ((at%n)+n)%n
+	return ship.HourOf(q.Since.UnixMicro()), to
 }
 
 // Keep gives the part of a key that the query tells apart, and whether the key is one of those asked for.
@@ -137,7 +128,7 @@ func (q *SumQuery) Keep(k ship.Key) (kept ship.Key, ok bool) {
 	case slices.Contains(q.By, ByHour):
 		kept.Hour = k.Hour
 	case slices.Contains(q.By, ByDay):
-		kept.Hour = floor(k.Hour, day)
+		kept.Hour = ship.DayOf(k.Hour)
 	}
 	from, to := q.Hours()
 	return kept, from <= k.Hour && k.Hour < to

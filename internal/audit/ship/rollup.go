@@ -89,10 +89,8 @@ func (r Rollup) at(k Key) *Sums {
 }
 
 func keyOf(rec, decision *core.Record) Key {
-	hour := time.Hour.Microseconds()
-	at := rec.Time.UnixMicro()
 	k := Key{
-		Hour: at - ((at%hour)+hour)%hour,
+		Hour: HourOf(rec.Time.UnixMicro()),
 		User: Column(rec.Principal.User), Team: Column(rec.Principal.Team), App: Column(rec.Principal.App), Model: Column(rec.Model),
 	}
 	if decision.Intent != nil {
@@ -147,4 +145,16 @@ func Column(s string) string {
 		cut--
 	}
 	return s[:cut]
+}
+
+// HourOf is when the hour begins that holds a time, in UTC, both in microseconds since 1970.
+func HourOf(at int64) int64 { return floor(at, time.Hour) }
+
+// DayOf is when the day begins that holds a time, in UTC, both in microseconds since 1970.
+func DayOf(at int64) int64 { return floor(at, 24*time.Hour) }
+
+// floor is the last multiple of a duration at or before a time, which may be before 1970.
+func floor(at int64, d time.Duration) int64 {
+	n := d.Microseconds()
+	return at - ((at%n)+n)%n
 }
