@@ -102,7 +102,7 @@ func (c *scan) text(s string, depth int) {
 		return
 	}
 	if seen.spelt != "" {
-		c.inner(seen.spelt, depth)
+		c.text(seen.spelt, depth+1)
 	}
 	c.encodings(s, seen, depth)
 }
@@ -212,8 +212,6 @@ func (c *scan) addTo(found *core.Found, part *core.Part) {
 	}
 }
 
-var forms = Forms()
-
 // add counts a sighting. Each kind has one, with the place of the first; it is encoded as long as none of it stood in clear.
 func add(list *[]core.Sighting, kind string, part *core.Part, n int, encoded bool) {
 	for i := range *list {
@@ -237,7 +235,7 @@ func role(r core.Role) core.Role {
 
 // Kinds lists every kind of secret, sorted.
 func Kinds() []string {
-	kinds := []string{kindCard, kindIBAN}
+	kinds := []string{KindCard, KindIBAN}
 	for i := range formats {
 		kinds = append(kinds, formats[i].kind)
 	}

@@ -27,7 +27,7 @@ func (c *scan) encodings(s string, seen signs, depth int) {
 		c.unescape(s, depth)
 	}
 	if seen.rotated >= minRotated && c.pay(len(s)) {
-		c.inner(rot13(s), depth)
+		c.text(rot13(s), depth+1)
 	}
 }
 
@@ -38,11 +38,6 @@ func (c *scan) pay(n int) bool {
 		return false
 	}
 	return true
-}
-
-// inner scans what was decoded.
-func (c *scan) inner(s string, depth int) {
-	c.text(s, depth+1)
 }
 
 var runBytes = newSet(base62 + "+/-_")
@@ -113,11 +108,11 @@ func (c *scan) run(row string, depth int) {
 	}
 	if !letters {
 		n, _ := hex.Decode(c.buffer, c.buffer[:len(c.buffer)&^1])
-		c.inner(string(c.buffer[:n]), depth)
+		c.text(string(c.buffer[:n]), depth+1)
 		return
 	}
 	n, _ := base64.RawStdEncoding.Decode(c.buffer, c.buffer)
-	c.inner(string(c.buffer[:n]), depth)
+	c.text(string(c.buffer[:n]), depth+1)
 }
 
 // tastes reports whether text comes out of the beginning of a row: letters and what stands between them.
@@ -182,7 +177,7 @@ func (c *scan) unescape(s string, depth int) {
 	}
 	c.buffer = out
 	if len(out) > 0 && c.pay(len(out)) {
-		c.inner(string(out), depth)
+		c.text(string(out), depth+1)
 	}
 }
 

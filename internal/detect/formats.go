@@ -114,7 +114,7 @@ var formats = [...]format{
 	{kind: "harness_key", anchor: "sat.", after: "t22 '. n24 '. n20", entropy: ofText},
 	{kind: "defined_networking_token", anchor: "dnkey-", after: "u26 '- u52", entropy: ofText},
 	{kind: "age_key", anchor: "AGE-SECRET-KEY-1", after: "q58", entropy: ofText, check: bech32Age},
-	{kind: "private_key", anchor: "-----BEGIN "},
+	{kind: KindPrivateKey, anchor: "-----BEGIN "},
 
 	// Watching.
 	{kind: "grafana_token", anchor: "glsa_", after: "n32 '_ x8", entropy: ofText, check: crcGrafana},
@@ -218,7 +218,7 @@ var formats = [...]format{
 	{kind: "authress_key", anchor: ".acc_", after: "y10-32 '. B30-120", entropy: ofText},
 	{kind: "authress_key", anchor: ".acc-", after: "y10-32 '. B30-120", entropy: ofText},
 	{kind: "nuget_password", anchor: `key="ClearTextPassword" value="`, after: "s8-200"},
-	{kind: "jwt", anchor: "eyJ"},
+	{kind: KindJWT, anchor: "eyJ"},
 }
 
 // uuid is the shape of one, in small letters (RFC 9562).

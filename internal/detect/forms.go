@@ -1,5 +1,7 @@
 package detect
 
+import "slices"
+
 // The forms of attacks.
 const (
 	FormIgnore    = "ignore_instructions" // to leave unheeded what a model was told before
@@ -14,12 +16,12 @@ const (
 	FormFlood     = "flood"               // more to look at than the bounds allow; some was left unseen
 )
 
-// Forms lists every form of attack.
-func Forms() []string {
-	return []string{
-		FormIgnore, FormReveal, FormJailbreak, FormForged, FormHijack, FormHidden, FormZeroWidth, FormBidi, FormMixed, FormFlood,
-	}
+var forms = [...]string{
+	FormIgnore, FormReveal, FormJailbreak, FormForged, FormHijack, FormHidden, FormZeroWidth, FormBidi, FormMixed, FormFlood,
 }
+
+// Forms lists every form of attack.
+func Forms() []string { return slices.Clone(forms[:]) }
 
 // enough is how many points make a finding. Rules with as many are one by themselves; of the others several must meet.
 const enough = 4
@@ -113,16 +115,16 @@ var marks = [...]mark{
 	{"END SYSTEM PROMPT", FormForged, 4},
 }
 
-// formIDs are the places of the forms in Forms.
+// formIDs are the places of the forms.
 var formIDs = func() map[string]int {
 	ids := map[string]int{}
-	for i, f := range Forms() {
+	for i, f := range forms {
 		ids[f] = i
 	}
 	return ids
 }()
 
-const formCount = 10
+const formCount = len(forms)
 
 // place is a step of a phrase.
 type place struct{ phrase, step int }

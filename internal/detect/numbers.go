@@ -11,13 +11,13 @@ func (r *reader) appendNumbers(found []Secret, s string) []Secret {
 			continue
 		}
 		if to, from := iban(s, i); to > 0 {
-			found = append(found, Secret{kindIBAN, from, to})
+			found = append(found, Secret{KindIBAN, from, to})
 			i = to
 			continue
 		}
 		if boundary(s, i) && !joinedTo(s, i) {
 			if to := card(s, i); to > 0 {
-				found = append(found, Secret{kindCard, i, to})
+				found = append(found, Secret{KindCard, i, to})
 				i = to
 				continue
 			}

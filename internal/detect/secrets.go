@@ -84,9 +84,9 @@ func (r *reader) look(f *compiled, s string, at int) (Secret, bool) {
 	r.begin(s, at+len(f.anchor), len(f.anchor))
 	secret := Secret{Kind: f.kind, From: at}
 	switch f.kind {
-	case kindPrivateKey:
+	case KindPrivateKey:
 		return r.privateKey(secret)
-	case kindJWT:
+	case KindJWT:
 		return r.jwt(secret)
 	}
 	if secret.From = at - f.lookBack; secret.From < 0 || !boundaryOf(f, s, secret.From) {

@@ -8,10 +8,10 @@ import (
 
 // The kinds that have a reader of their own.
 const (
-	kindPrivateKey = "private_key"
-	kindJWT        = "jwt"
-	kindCard       = "payment_card"
-	kindIBAN       = "iban"
+	KindPrivateKey = "private_key"
+	KindJWT        = "jwt"
+	KindCard       = "payment_card"
+	KindIBAN       = "iban"
 )
 
 // A private key in PEM (RFC 7468), or in the armour of PGP (RFC 9580 §6.2).

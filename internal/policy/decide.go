@@ -27,10 +27,10 @@ func (x *finding) mode(document Mode) Mode {
 
 // Decide gives the verdict on the facts. It is pure, total and allocates nothing.
 //
-// Every group of rules is asked; the most severe answer wins, and among equals the one that comes first: model, intent,
-// deviation, unscored, quota, with secrets and attacks before the intent. Decided is what all of them say, Action what those say that the mode lets hold. Reason and
-// Rule are those behind Action, or behind Decided when Action is allow. Facts in which the ledger was not asked yet are
-// decided without it; a caller asks again with its outcome.
+// Every group of rules is asked; the most severe answer wins, and among equals the one that comes first: model, secrets,
+// attacks, intent, deviation, unscored, quota. Decided is what all of them say, Action what those say that the mode lets hold.
+// Reason and Rule are those behind Action, or behind Decided when Action is allow. Facts in which the ledger was not asked yet
+// are decided without it; a caller asks again with its outcome.
 func (s *Snapshot) Decide(f Facts) core.Verdict {
 	findings := [...]finding{
 		s.onModel(&f),

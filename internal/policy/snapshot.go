@@ -19,7 +19,7 @@ type Snapshot struct {
 	allow   models            // models.allow
 	teams   map[string]models // by team, in place of allow
 	apps    map[string]models // by app, as well
-	intents map[string]intent
+	intents map[string]ruling
 
 	secrets, attacks detection
 }
@@ -27,8 +27,8 @@ type Snapshot struct {
 // detection is a Detection made ready: what to do by kind, and about the rest.
 type detection struct {
 	mode  Mode // empty: that of the document
-	kinds map[string]intent
-	rest  intent
+	kinds map[string]ruling
+	rest  ruling
 }
 
 // models is a list of patterns and its place in the document.
@@ -37,8 +37,8 @@ type models struct {
 	rule     string
 }
 
-// intent is what to do about one label, and the place in the document that says so.
-type intent struct {
+// ruling is what to do about one label or kind, and the place in the document that says so.
+type ruling struct {
 	action core.Action
 	rule   string
 }
@@ -90,29 +90,29 @@ func compile(doc Document) (*Snapshot, error) {
 		allow:   models{doc.Models.Allow, "models.allow"},
 		teams:   byName("models.teams", doc.Models.Teams),
 		apps:    byName("models.apps", doc.Models.Apps),
-		intents: map[string]intent{},
+		intents: map[string]ruling{},
 		secrets: detectionOf("secrets", doc.Secrets),
 		attacks: detectionOf("attacks", doc.Attacks),
 	}
 	for i, label := range doc.Intents.Warn {
-		s.intents[label] = intent{core.ActionWarn, yamldoc.Index("intents.warn", i)}
+		s.intents[label] = ruling{core.ActionWarn, yamldoc.Index("intents.warn", i)}
 	}
 	for i, label := range doc.Intents.Forbidden {
-		s.intents[label] = intent{core.ActionBlock, yamldoc.Index("intents.forbidden", i)}
+		s.intents[label] = ruling{core.ActionBlock, yamldoc.Index("intents.forbidden", i)}
 	}
 	return s, nil
 }
 
 func detectionOf(path string, doc Detection) detection {
 	d := detection{
-		kinds: make(map[string]intent, len(doc.Kinds)),
-		rest:  intent{core.Action(doc.Default), path + ".default"},
+		kinds: make(map[string]ruling, len(doc.Kinds)),
+		rest:  ruling{core.Action(doc.Default), path + ".default"},
 	}
 	if doc.Mode != modeAsPolicy {
 		d.mode = Mode(doc.Mode)
 	}
 	for kind, response := range doc.Kinds {
-		d.kinds[kind] = intent{core.Action(response), yamldoc.Key(path+".kinds", kind)}
+		d.kinds[kind] = ruling{core.Action(response), yamldoc.Key(path+".kinds", kind)}
 	}
 	return d
 }

@@ -11,11 +11,11 @@ func findFormats(s string, found []span) []span {
 	for _, secret := range detect.Secrets(nil, s) {
 		kind := kindSecret
 		switch secret.Kind {
-		case "private_key":
+		case detect.KindPrivateKey:
 			kind = kindKey
-		case "payment_card":
+		case detect.KindCard:
 			kind = kindCard
-		case "iban":
+		case detect.KindIBAN:
 			kind = kindIBAN
 		}
 		found = append(found, span{secret.From, secret.To, kind})
