@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // rolling is the part of a Plumbline that fills the ledger from the audit of a directory.
@@ -208,12 +208,7 @@ func rollUntilKilled(dir string) error {
 // TestKilledWhileSumming kills a process that saves sums all the time, again and again on one directory: what the next one
 // fills its ledger with is what the records say. PLUMBLINE_KILLS sets how often.
 func TestKilledWhileSumming(t *testing.T) {
-	kills := 10
-	if s := os.Getenv("PLUMBLINE_KILLS"); s != "" {
-		var err error
-		kills, err = strconv.Atoi(s)
-		must(t, err)
-	}
+	kills, _ := testkit.Kills(t, 10)
 	self, err := os.Executable()
 	must(t, err)
 	dir := t.TempDir()

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/testkit"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
@@ -185,19 +185,13 @@ func changesIn(t *testing.T, dir string) map[string]int {
 	}
 }
 
-func trailKills() int {
-	if n, err := strconv.Atoi(os.Getenv("PLUMBLINE_KILLS")); err == nil {
-		return n
-	}
-	return 25
-}
-
 // TestKillBetweenAChangeAndItsRecord kills replicas at any moment, the one between the change and the record included. They
 // come back on their volumes: each change is in one audit, once.
 func TestKillBetweenAChangeAndItsRecord(t *testing.T) {
 	r := startTrails(t, 3, time.Minute)
 	stop := r.change()
-	for range trailKills() {
+	kills, _ := testkit.Kills(t, 25)
+	for range kills {
 		<-time.After(time.Duration(20+rand.IntN(60)) * time.Millisecond)
 		i := rand.IntN(len(r.dirs))
 		r.kill(i)
@@ -217,7 +211,7 @@ func TestKillBetweenAChangeAndItsRecord(t *testing.T) {
 	if lost > 0 || doubled > 0 || len(times) != changes {
 		t.Errorf("of %d changes %d are in no audit and %d in two", changes, lost, doubled)
 	}
-	t.Logf("%d kills, %d changes: %d lost, %d doubled", trailKills(), changes, lost, doubled)
+	t.Logf("%d kills, %d changes: %d lost, %d doubled", kills, changes, lost, doubled)
 }
 
 // TestReplicaThatNeverComesBack: what it had claimed and not recorded is taken over by another. Nothing is lost; doubled is

@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // appendUntilKilled is the child of TestKilledWriterLosesNothing. Eight callers append an intent and an outcome at a time
@@ -51,13 +52,7 @@ func appendUntilKilled(args []string) error {
 
 // TestKilledWriterLosesNothing kills a writer again and again on one log. PLUMBLINE_KILLS sets how often per mode.
 func TestKilledWriterLosesNothing(t *testing.T) {
-	kills := 10
-	if s := os.Getenv("PLUMBLINE_KILLS"); s != "" {
-		var err error
-		if kills, err = strconv.Atoi(s); err != nil {
-			t.Fatal(err)
-		}
-	}
+	kills, _ := testkit.Kills(t, 10)
 	self, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,6 @@ import (
 	"flag"
 	"fmt"
 	"math"
-	"os"
 	"reflect"
 	"testing"
 	"time"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -65,18 +65,7 @@ func TestCanonicalGolden(t *testing.T) {
 		data := fmt.Appendf(nil, "%s\n%s\n", canonical, hex.EncodeToString(leaf[:]))
 		got.Files = append(got.Files, txtar.File{Name: r.name, Data: data})
 	}
-	if *update {
-		if err := os.WriteFile(file, txtar.Format(&got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(txtar.Format(&got))); diff != "" {
-		t.Errorf("canonical bytes changed (-want +got):\n%s", diff)
-	}
+	testkit.Golden(t, file, txtar.Format(&got), *update, "canonical bytes changed, which records that were written rely on")
 }
 
 func TestCanonicalLosesNothing(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the reference pages")
@@ -26,19 +27,7 @@ const generated = "<!-- Generated: go test ./internal/cli -update -->\n\n"
 // golden compares a page with the file in docs/reference.
 func golden(t *testing.T, name, page string) {
 	t.Helper()
-	path := filepath.Join("..", "..", "docs", "reference", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(page), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	old, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(old), page); diff != "" {
-		t.Errorf("docs/reference/%s is out of date, run make generate (-file +now):\n%s", name, diff)
-	}
+	testkit.Golden(t, filepath.Join("..", "..", "docs", "reference", name), []byte(page), *update, "run make generate")
 }
 
 func TestReferenceOfCommands(t *testing.T) {

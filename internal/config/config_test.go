@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the reference page")
@@ -422,19 +422,7 @@ func TestTypesRoundTrip(t *testing.T) {
 
 func TestReference(t *testing.T) {
 	const page = "../../docs/reference/configuration.md"
-	want := config.Reference()
-	if *update {
-		if err := os.WriteFile(page, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is out of date, run with -update: %s", page, diff)
-	}
+	testkit.Golden(t, page, config.Reference(), *update, "run with -update")
 	for _, s := range config.Default().Settings() {
 		if s.Doc == "" {
 			t.Errorf("%s has no description", s.Name)

@@ -6,7 +6,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"regexp"
 	"strconv"
 	"strings"
@@ -18,17 +17,13 @@ import (
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/demo/provider"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
-// kills is how often the process is killed: 20 times, or PLUMBLINE_KILLS.
-func kills(t *testing.T) int {
+// kills is how often the process is killed.
+func kills(t testing.TB) int {
 	t.Helper()
-	s := os.Getenv("PLUMBLINE_KILLS")
-	if s == "" {
-		return 20
-	}
-	n, err := strconv.Atoi(s)
-	must(t, err)
+	n, _ := testkit.Kills(t, 20)
 	return n
 }
 
@@ -175,7 +170,7 @@ func (s *server) checkRecords(answered, received *sync.Map) (charged core.Charge
 	}
 	t.Logf("%d answered whole, %d intents, %d closed as crashed, %d received by the provider",
 		whole, len(intents), open, seen)
-	if n := kills(t.(*testing.T)); whole < n || open < n/2 || int64(seen) != s.provider.Total() {
+	if n := kills(t); whole < n || open < n/2 || int64(seen) != s.provider.Total() {
 		t.Errorf("%d whole answers and %d open exchanges in %d kills, %d of the provider's %d requests known: too few to prove anything",
 			whole, open, n, seen, s.provider.Total())
 	}

@@ -2,7 +2,6 @@ package envoyconf_test
 
 import (
 	"flag"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	"github.com/goccy/go-yaml"
-	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -50,20 +48,7 @@ var shipped = map[string]envoyconf.Options{
 
 func TestGolden(t *testing.T) {
 	for name, o := range shipped {
-		got := render(t, o)
-		file := filepath.Join(testkit.Root(t), "envoy", name)
-		if *update {
-			if err := os.WriteFile(file, got, 0o644); err != nil {
-				t.Fatal(err)
-			}
-		}
-		want, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(string(want), string(got)); diff != "" {
-			t.Errorf("envoy/%s is not what is rendered now; make generate rewrites it:\n%s", name, diff)
-		}
+		testkit.Golden(t, filepath.Join(testkit.Root(t), "envoy", name), render(t, o), *update, "make generate writes what is rendered now")
 	}
 }
 

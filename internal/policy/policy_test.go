@@ -14,6 +14,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -213,19 +214,7 @@ func TestLabelsAreFreeUnlessKnown(t *testing.T) {
 
 func TestReference(t *testing.T) {
 	const page = "../../docs/reference/policy.md"
-	want := policy.Reference()
-	if *update {
-		if err := os.WriteFile(page, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is out of date, run with -update: %s", page, diff)
-	}
+	testkit.Golden(t, page, policy.Reference(), *update, "run with -update")
 	if _, err := policy.Parse("example", []byte(policy.Example), policy.WithLabels("jailbreak", "job_search"),
 		policy.WithKinds([]string{"private_key", "iban"}, []string{"hidden_text"})); err != nil {
 		t.Error(err)

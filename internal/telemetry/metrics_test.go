@@ -3,17 +3,16 @@ package telemetry
 import (
 	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 func newTestMetrics(t *testing.T) (*prometheus.Registry, *Metrics) {
@@ -85,18 +84,7 @@ func TestReferenceOfMetrics(t *testing.T) {
 		page += fmt.Sprintf("| `%s` | %s | %s | %s |\n", f.GetName(), strings.ToLower(f.GetType().String()), strings.Join(labels, ", "), f.GetHelp())
 	}
 	path := filepath.Join("..", "..", "docs", "reference", "metrics.md")
-	if *update {
-		if err := os.WriteFile(path, []byte(page), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	old, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(old), page); diff != "" {
-		t.Errorf("docs/reference/metrics.md is out of date, run make generate (-file +now):\n%s", diff)
-	}
+	testkit.Golden(t, path, []byte(page), *update, "run make generate")
 }
 
 // A model's name is the client's own text: it must not make a new series.

@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"runtime"
 	"slices"
@@ -24,6 +23,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/export"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 var update = flag.Bool("update", false, "rewrite testdata/members.txt")
@@ -165,18 +165,8 @@ func TestOnlyListedMembersLeave(t *testing.T) {
 	paths("", line, &got)
 	slices.Sort(got)
 	text := strings.Join(slices.Compact(got), "\n") + "\n"
-	if *update {
-		if err := os.WriteFile("testdata/members.txt", []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile("testdata/members.txt")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), text); diff != "" {
-		t.Errorf("members that leave (-listed +written): may they? Nothing that is sealed may. Then go test ./internal/audit/export -update\n%s", diff)
-	}
+	testkit.Golden(t, "testdata/members.txt", []byte(text), *update,
+		"may the new members leave? Nothing that is sealed may. Then go test ./internal/audit/export -update")
 }
 
 // filled is a value of a type in which nothing is empty.

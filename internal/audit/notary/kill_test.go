@@ -9,13 +9,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"testing"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/chain"
 	"github.com/plumbline/plumbline/internal/audit/notary"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // childEnv makes the test binary play a process of its own instead of running the tests.
@@ -63,12 +63,7 @@ func signUntilKilled(dir string) error {
 // TestKillWhileSigning kills a process that signs, again and again on one log: what is at the second place holds at any moment,
 // and the next process signs what the one before it did not. PLUMBLINE_KILLS sets how often.
 func TestKillWhileSigning(t *testing.T) {
-	kills := 5
-	if s := os.Getenv("PLUMBLINE_KILLS"); s != "" {
-		var err error
-		kills, err = strconv.Atoi(s)
-		must(t, err)
-	}
+	kills, _ := testkit.Kills(t, 5)
 	w := newWorld(t)
 	must(t, w.log.Close(t.Context()))
 	self, err := os.Executable()

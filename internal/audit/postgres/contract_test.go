@@ -24,6 +24,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/takeover"
 	"github.com/plumbline/plumbline/internal/core"
 	pg "github.com/plumbline/plumbline/internal/postgres"
+	"github.com/plumbline/plumbline/internal/testkit"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
@@ -174,10 +175,11 @@ func TestContractUnderKill(t *testing.T) {
 // contractKills is how often processes are killed per durability: PLUMBLINE_KILLS, else 100 times in CI and some times elsewhere.
 func contractKills(t *testing.T) int {
 	t.Helper()
-	if os.Getenv("PLUMBLINE_KILLS") == "" && os.Getenv("CI") != "" {
-		return 100
+	usual := usualKills
+	if os.Getenv("CI") != "" {
+		usual = 100
 	}
-	n, _ := kills(t)
+	n, _ := testkit.Kills(t, usual)
 	return n
 }
 

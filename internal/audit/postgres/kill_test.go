@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -21,20 +20,12 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/postgres"
 	"github.com/plumbline/plumbline/internal/audit/ship"
 	pg "github.com/plumbline/plumbline/internal/postgres"
+	"github.com/plumbline/plumbline/internal/testkit"
 	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
-// kills is how often a campaign kills: PLUMBLINE_KILLS, or a few times.
-func kills(t *testing.T) (n int, campaign bool) {
-	t.Helper()
-	text := os.Getenv("PLUMBLINE_KILLS")
-	if text == "" {
-		return 6, false
-	}
-	n, err := strconv.Atoi(text)
-	must(t, err)
-	return n, true
-}
+// usualKills is how often is killed where no campaign says how often.
+const usualKills = 6
 
 // refusedAs runs a statement as whom a URL names and gives its error.
 func refusedAs(t *testing.T, url, statement string) error {
@@ -110,7 +101,7 @@ func TestKilledShipper(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.db")
 	self, err := os.Executable()
 	must(t, err)
-	n, _ := kills(t)
+	n, _ := testkit.Kills(t, usualKills)
 	for range n {
 		cmd := exec.CommandContext(t.Context(), self, path, db.URL)
 		cmd.Env = append(os.Environ(), childEnv+"=ship")
@@ -169,7 +160,7 @@ func (d *watched) next() {
 // shipped while the server went is there once. A campaign's server syncs its files; else the test relies on the kernel to
 // outlive the server, which is all that a kill needs.
 func TestKilledPostgres(t *testing.T) {
-	n, campaign := kills(t)
+	n, campaign := testkit.Kills(t, usualKills)
 	server := pgproc.Start(t, pgproc.Options{Fsync: campaign, Settings: []string{"synchronous_commit = on", "full_page_writes = on"}})
 	db := server.Database(t, records)
 	log := openLog(t, "")

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 	"time"
 
@@ -21,6 +20,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/testkit"
 )
 
 // childEnv makes the test binary play a process of its own instead of running the tests.
@@ -135,12 +135,7 @@ func dropAll(ctx context.Context, p process) error {
 // TestKilledWhileDropping kills a process that drops months, at any moment: what it leaves verifies, and the next goes on with
 // it until all is dropped. PLUMBLINE_KILLS sets how often.
 func TestKilledWhileDropping(t *testing.T) {
-	kills := 6
-	if s := os.Getenv("PLUMBLINE_KILLS"); s != "" {
-		var err error
-		kills, err = strconv.Atoi(s)
-		must(t, err)
-	}
+	kills, _ := testkit.Kills(t, 6)
 	self, err := os.Executable()
 	must(t, err)
 	var dir string

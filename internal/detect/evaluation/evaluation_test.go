@@ -2,11 +2,8 @@ package evaluation_test
 
 import (
 	"flag"
-	"os"
 	"path/filepath"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/plumbline/plumbline/internal/detect/evaluation"
 	"github.com/plumbline/plumbline/internal/testkit"
@@ -37,18 +34,5 @@ func TestReferenceOfEvaluation(t *testing.T) {
 			t.Errorf("%s: the default policy blocks %d", row.Source, row.Blocked)
 		}
 	}
-	page := filepath.Join(testkit.Root(t), "docs", "evaluation-attacks.md")
-	want := report.Page()
-	if *update {
-		if err := os.WriteFile(page, want, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(string(want), string(got)); diff != "" {
-		t.Errorf("%s is out of date, run with -update: %s", page, diff)
-	}
+	testkit.Golden(t, filepath.Join(testkit.Root(t), "docs", "evaluation-attacks.md"), report.Page(), *update, "run with -update")
 }
