@@ -16,7 +16,7 @@ func Golden(t testing.TB, file string, now []byte, update bool, remedy string) {
 			t.Fatal(err)
 		}
 	}
-	old, err := os.ReadFile(file) //nolint:gosec // the test says which
+	old, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
