@@ -1,0 +1,48 @@
+package core
+
+import "time"
+
+// Sample is a prompt that was drawn at random for calibration, before its verdict: how it was scored, and never its text,
+// which lies sealed in the audit for a while.
+type Sample struct {
+	Exchange string    `json:"exchange"`
+	Drawn    time.Time `json:"drawn"`
+	// Task is the nearest task and Text the version of that task's text; Model is that of the scorer.
+	Task  string  `json:"task"`
+	Text  string  `json:"text"`
+	Model string  `json:"model"`
+	Score float64 `json:"score"`
+	// Place is where the sample stands in the queue to be labelled, drawn at random: what was labelled is at any time a
+	// random part of what was drawn.
+	Place int64 `json:"-"`
+}
+
+// Label is what somebody says of a sample.
+type Label struct {
+	Sample
+	By     string    `json:"by"` // as the audit names them
+	OnTask bool      `json:"on_task"`
+	At     time.Time `json:"at"`
+	// Approved is who answers for the label, By itself for somebody who may; empty: it does not count yet.
+	Approved string `json:"approved,omitempty"`
+	// Proposal is what a judge proposed to whoever labelled, if one did.
+	Proposal string `json:"proposal,omitempty"`
+}
+
+// Calibration is one version of what labels say. It never changes but for Demoted.
+type Calibration struct {
+	ID      string    `json:"id"` // named by its content
+	Created time.Time `json:"created"`
+	Model   string    `json:"model"` // of the scorer that all of its scores are from
+	// Tasks are the tasks that it speaks of, by id.
+	Tasks []CalibratedTask `json:"tasks"`
+	// Demoted is when it was found that more is stopped than was promised. It stops nothing since.
+	Demoted time.Time `json:"demoted,omitzero"`
+}
+
+// CalibratedTask holds the scores of prompts that were nearest to one task, and on somebody's task.
+type CalibratedTask struct {
+	Task   string    `json:"task"`
+	Text   string    `json:"text"`   // the version of the task's text that they were scored against
+	Scores []float64 `json:"scores"` // rising
+}
