@@ -31,6 +31,8 @@ func (a announced) SigningKeys() Table[core.SigningKey] {
 	return tell(a, a.Store.SigningKeys())
 }
 
+func (a announced) Calibrations() Table[core.Calibration] { return tell(a, a.Store.Calibrations()) }
+
 func (a announced) Apply(ctx context.Context, o Objects) error {
 	return a.after(ctx, a.Store.Apply(ctx, o))
 }

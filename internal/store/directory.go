@@ -134,6 +134,9 @@ func (s *Snapshot) TasksFor(p core.Principal) []core.Task {
 	return tasks
 }
 
+// Calibration is the version that was made last, nil for none. It is shared and must not be changed.
+func (s *Snapshot) Calibration() *core.Calibration { return LatestCalibration(s.objects.Calibrations) }
+
 // Limits gives every limit, compiled.
 func (s *Snapshot) Limits() *quota.LimitSet { return s.limits }
 

@@ -23,6 +23,8 @@ var (
 	ErrConflict = errors.New("conflicts with another object")
 	// ErrInvalid: the object itself is not as it must be.
 	ErrInvalid = errors.New("is not valid")
+	// ErrTooMany: whoever asks has had as much of it as they may.
+	ErrTooMany = errors.New("is one too many")
 )
 
 // ObjectError says which object an error is about.
@@ -99,6 +101,10 @@ type Store interface {
 	Ownership() Ownership
 	// SubjectKeys holds the keys that content is sealed under. No request needs it in the steady state.
 	SubjectKeys() SubjectKeys
+	// Labels holds what was drawn for calibration and what people say of it, and Calibrations the versions that were made of
+	// that. The latest of those is in force.
+	Labels() Labels
+	Calibrations() Table[core.Calibration]
 
 	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
@@ -135,6 +141,8 @@ type Objects struct {
 	Keys        []core.AppKey     `json:"-"`
 	Revocations []core.Revocation `json:"-"`
 	SigningKeys []core.SigningKey `json:"-"`
+
+	Calibrations []core.Calibration `json:"-"`
 }
 
 // Change is one entry of the change feed. It names what changed, not how.
@@ -165,6 +173,11 @@ func PutAction(object any) string {
 			return "retire"
 		}
 		return "issue"
+	case core.Calibration:
+		if !o.Demoted.IsZero() {
+			return DemoteAction
+		}
+		return "put"
 	default:
 		return "put"
 	}

@@ -26,6 +26,7 @@ var Parts = []Part{
 	part(Keys, func(o *store.Objects) *[]core.AppKey { return &o.Keys }),
 	part(Revocations, func(o *store.Objects) *[]core.Revocation { return &o.Revocations }),
 	part(SigningKeys, func(o *store.Objects) *[]core.SigningKey { return &o.SigningKeys }),
+	part(Calibrations, func(o *store.Objects) *[]core.Calibration { return &o.Calibrations }),
 }
 
 func part[T any](k Kind[T], list func(*store.Objects) *[]T) Part {

@@ -156,7 +156,7 @@ func TestDialectsAgree(t *testing.T) {
 		migrate(t, upTo(t, i+1), db.URL)
 		// feed stands for SQLite's AUTOINCREMENT; a truth value is a whole number there. River's tables are its own in each.
 		inPostgres := db.Lines(t, `SELECT format('%s.%s %s', table_name, column_name,
-			CASE data_type WHEN 'bigint' THEN 'INTEGER' WHEN 'boolean' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' WHEN 'text' THEN 'TEXT' ELSE data_type END)
+			CASE data_type WHEN 'bigint' THEN 'INTEGER' WHEN 'boolean' THEN 'INTEGER' WHEN 'bytea' THEN 'BLOB' WHEN 'text' THEN 'TEXT' WHEN 'double precision' THEN 'REAL' ELSE data_type END)
 			FROM information_schema.columns WHERE table_schema = 'plumbline' AND table_name NOT IN ('feed', 'schema_version') AND table_name NOT LIKE 'river%'`)
 		slices.Sort(inPostgres)
 		if diff := cmp.Diff(inSQLite(t, i+1), inPostgres); diff != "" {

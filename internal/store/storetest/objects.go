@@ -58,6 +58,13 @@ func objects() store.Objects {
 			{ID: "2026-a", Alg: "ES256", Public: []byte{1}, Private: []byte{2}, Created: made, Retired: made.Add(time.Hour)},
 			{ID: "2026-b", Alg: "ES256", Public: []byte{1}, Created: made, Retired: made.Add(time.Hour)}, // its secret is thrown away
 		},
+		Calibrations: []core.Calibration{
+			{
+				ID: "cal-1", Model: "aligned-1", Created: made, Demoted: made.Add(time.Hour),
+				Tasks: []core.CalibratedTask{{Task: "billing", Text: "0a1b", Scores: []float64{0, 5e-324, 0.1 + 0.2, 1}}, {Task: "idle", Text: "ff", Scores: []float64{0.5}}},
+			},
+			{ID: "cal-2", Model: "aligned-1", Created: made, Tasks: []core.CalibratedTask{{Task: "idle", Text: "ff", Scores: []float64{0.25}}}},
+		},
 	}
 }
 

@@ -65,6 +65,11 @@ func RunExamples(t *testing.T, db Database) {
 		{"an erased key is gone and known to have been", erasing},
 		{"samples end with their day", samplesEnd},
 		{"keys are wrapped anew", rewrapping},
+		{"samples wait in a queue", queueing},
+		{"samples and labels that are not valid are refused", invalidSamples},
+		{"people label samples", labelling},
+		{"of a flood of labels few are kept", flooding},
+		{"calibrations are versions", calibrationVersions},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, db(t)) })
@@ -81,6 +86,7 @@ func roundTrip(t *testing.T, open func() store.Store) {
 	equal(t, "everything", want, got)
 
 	// In an order in which nothing is needed any more when it goes.
+	throughTable(t, st.Calibrations(), other.Calibrations(), want.Calibrations, calibrationID)
 	throughTable(t, st.SigningKeys(), other.SigningKeys(), want.SigningKeys, signingKeyID)
 	throughTable(t, st.Revocations(), other.Revocations(), want.Revocations, revocationID)
 	throughTable(t, st.Keys(), other.Keys(), want.Keys, keyID)

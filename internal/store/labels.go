@@ -1,0 +1,217 @@
+package store
+
+import (
+	"context"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+)
+
+// Labels holds the queue of prompts that were drawn for calibration, and what people say of them. No text of a prompt is in
+// it. Methods must be safe for concurrent use, also by several processes.
+type Labels interface {
+	// Draw must add samples to the queue; those that it has stay as they are. It is no change of control data: it must not be
+	// in the feed. It must refuse all where one is not valid (ErrInvalid).
+	Draw(ctx context.Context, samples ...core.Sample) error
+	// Queue must give the samples that match, in the order of their places, at most q.Size() of them.
+	Queue(ctx context.Context, q QueueQuery) ([]core.Sample, error)
+	// Expire must take the samples that were drawn before a time out of the queue, and say how many those were. Their labels
+	// stay. Nothing of it is in the feed.
+	Expire(ctx context.Context, before time.Time) (int64, error)
+
+	// Put must keep what l.By says of l.Exchange in place of what they said before, and fill in the sample from the queue,
+	// or from what is kept of it with another label; ErrNotFound where neither has it. An l.Approved that is not empty must be
+	// l.By. Otherwise it must refuse (ErrTooMany) where l.By has MostLabels labels of the day of l.At, in UTC, on other
+	// samples. It must be in the feed with the action LabelAction, the object "sample/<exchange>", unless it changes nothing.
+	Put(ctx context.Context, l core.Label) error
+	// Approve must note that approver answers for what by said of a sample; the same, with the action ApproveAction.
+	// ErrNotFound where by said nothing. A label that somebody answers for already must stay as it is.
+	Approve(ctx context.Context, exchange, by, approver string) error
+	// Withdraw must forget what by said of a sample; the same, with the action WithdrawAction.
+	Withdraw(ctx context.Context, exchange, by string) error
+	// List must give the labels in the bytewise order of exchange and then By, from after on, at most 1,000 of them.
+	List(ctx context.Context, after LabelKey) ([]core.Label, error)
+}
+
+// LabelKey names a label. The zero value comes before all.
+type LabelKey struct{ Exchange, By string }
+
+// QueueQuery says which samples to give.
+type QueueQuery struct {
+	// By is who asks: what they labelled is left out, and so is what somebody answers for. Empty: nothing is left out.
+	By string
+	// Model is that of the scorer, empty for any.
+	Model string
+	// After is the place of the last one seen.
+	After int64
+	// Limit is the most to give: 100 if zero, at most 1,000.
+	Limit int
+}
+
+// Size is the limit within its bounds.
+func (q QueueQuery) Size() int { return Page{Limit: q.Limit}.Size() }
+
+// MostLabels is how many labels somebody may give in a day who does not answer for them.
+const MostLabels = 5
+
+// The actions of the feed that concern labels.
+const (
+	LabelAction    = "label"
+	ApproveAction  = "approve"
+	WithdrawAction = "withdraw"
+	DemoteAction   = "demote"
+)
+
+// SampleKind is what the feed calls a sample.
+const SampleKind = "sample"
+
+// Bounds of labels and calibrations.
+const (
+	maxExchange  = 64
+	maxVersion   = 128
+	maxLabeller  = 256
+	maxProposal  = 64
+	maxScores    = 20_000
+	maxTasksMade = 10_000
+)
+
+// ValidateSample reports all that is wrong with a sample.
+func ValidateSample(s core.Sample) error {
+	var p problems
+	p.sample(s)
+	return p.err(SampleKind, s.Exchange)
+}
+
+func (p *problems) sample(s core.Sample) {
+	p.word("exchange", s.Exchange, maxExchange)
+	p.word("model", s.Model, maxVersion)
+	p.word("text", s.Text, maxVersion)
+	p.id("task", s.Task)
+	p.score("score", s.Score)
+	p.time("drawn", s.Drawn)
+	if s.Drawn.IsZero() {
+		p.add("drawn is missing")
+	}
+	if s.Place <= 0 {
+		p.add("place must be positive")
+	}
+}
+
+func (p *problems) score(what string, x float64) {
+	if !(x >= 0 && x <= 1) { // not in the other sense: NaN
+		p.add("%s must be from 0 to 1", what)
+	}
+}
+
+// word checks a text that must be there, and must be plain.
+func (p *problems) word(what, s string, most int) {
+	if s == "" {
+		p.add("%s is missing", what)
+	}
+	p.text(what, s, most, "")
+}
+
+// ValidateLabel reports all that is wrong with a label that is to be put. What it says of its sample does not count, but for
+// which it is.
+func ValidateLabel(l core.Label) error {
+	var p problems
+	p.word("exchange", l.Exchange, maxExchange)
+	p.word("by", l.By, maxLabeller)
+	p.text("proposal", l.Proposal, maxProposal, "")
+	p.time("at", l.At)
+	if l.At.IsZero() {
+		p.add("at is missing")
+	}
+	if l.Approved != "" && l.Approved != l.By {
+		p.add("only %q can approve it as it is put", l.By)
+	}
+	return p.err(SampleKind, l.Exchange)
+}
+
+// ValidateCalibration reports all that is wrong with a calibration itself.
+func ValidateCalibration(c core.Calibration) error {
+	var p problems
+	p.id("id", c.ID)
+	p.word("model", c.Model, maxVersion)
+	p.time("created", c.Created)
+	p.time("demoted", c.Demoted)
+	n := 0
+	for i, t := range c.Tasks {
+		p.id("task", t.Task)
+		p.word("text", t.Text, maxVersion)
+		for _, s := range t.Scores {
+			p.score("each score", s)
+		}
+		if !slices.IsSorted(t.Scores) || len(t.Scores) == 0 {
+			p.add("the scores of task %q must be there, in rising order", t.Task)
+		}
+		if i > 0 && strings.Compare(c.Tasks[i-1].Task, t.Task) >= 0 {
+			p.add("tasks must be in the order of their ids, each once")
+		}
+		n += len(t.Scores)
+		if len(p) > maxProblems {
+			break
+		}
+	}
+	if n == 0 || n > maxScores || len(c.Tasks) > maxTasksMade {
+		p.add("it must have from 1 to %d scores of at most %d tasks", maxScores, maxTasksMade)
+	}
+	return p.err("calibration", c.ID)
+}
+
+// NoSample says that nothing is known of a sample.
+func NoSample(exchange string) error {
+	return &ObjectError{Kind: SampleKind, ID: exchange, Detail: "it was not drawn, or its time is over", Err: ErrNotFound}
+}
+
+// NoLabel says that somebody has said nothing of a sample.
+func NoLabel(exchange, by string) error {
+	return &ObjectError{Kind: SampleKind, ID: exchange, Detail: by + " has not labelled it", Err: ErrNotFound}
+}
+
+// TooManyLabels says that somebody has labelled enough for a day.
+func TooManyLabels(exchange string) error {
+	return &ObjectError{
+		Kind: SampleKind, ID: exchange, Err: ErrTooMany,
+		Detail: "go on tomorrow, or have yourself put into calibration.admins",
+	}
+}
+
+// LabelDay gives the day of a label: from the first microsecond up to, but not including, the second.
+func LabelDay(at time.Time) (from, to int64) {
+	day := at.UTC().Truncate(24 * time.Hour)
+	return Micros(day), Micros(day.Add(24 * time.Hour))
+}
+
+// LatestCalibration is the one that was made last, nil for none. Of equals the last by id counts.
+func LatestCalibration(all []core.Calibration) *core.Calibration {
+	var latest *core.Calibration
+	for i := range all {
+		if latest == nil || !all[i].Created.Before(latest.Created) {
+			latest = &all[i]
+		}
+	}
+	return latest
+}
+
+// FirstPlace and LastPlace bound the places of a queue.
+const (
+	FirstPlace int64 = 1
+	LastPlace  int64 = math.MaxInt64
+)
+
+// Relabel is what is kept where somebody said old, nil for nothing, and says l now. changed is false where that is what they
+// said before: who answers for it stays.
+func Relabel(old *core.Label, l core.Label) (kept core.Label, changed bool) {
+	if old == nil {
+		return l, true
+	}
+	l.Sample = old.Sample
+	if old.OnTask == l.OnTask && (l.Approved == "" || l.Approved == old.Approved) {
+		return *old, false
+	}
+	return l, true
+}
