@@ -60,6 +60,7 @@ type App struct {
 	sealing    *sealing
 	issuers    *issuers
 	people     *people
+	samples    *samples
 	ledger     ledger
 	guard      *guard.Guard  // nil with the ledger in memory
 	shared     *redis.Ledger // nil with the ledger in memory
@@ -68,6 +69,9 @@ type App struct {
 	adopter    *adopter
 	thresholds *threshold.Bus
 	keeper     *keeper
+
+	calibration *calibrationCheck
+
 	background *background // nil where jobs are left to others
 	extproc    *extproc.Server
 	listener   *extproc.Listener
@@ -111,7 +115,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.sealing.open(ctx, a.cfg.Audit, metrics); err != nil {
+	a.samples = newSamples(a.store.Labels(), metrics, a.log)
+	a.calibration = &calibrationCheck{store: a.store, promise: rules.Promise, now: time.Now, log: a.log}
+	if err := a.sealing.open(ctx, a.cfg.Audit, a.samples.note, metrics); err != nil {
 		return nil, err
 	}
 	if err := a.openLedger(ctx, metrics); err != nil {
@@ -154,6 +160,8 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.bell.listen(background, a.wake)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.sealing.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.samples.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.calibration.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.records.run(background)) })
 	group.Go(func() error { return a.watchAudit(background) })
 	group.Go(func() error { return ignoreCancel(a.notary.Run(background)) })

@@ -27,6 +27,7 @@ import (
 const (
 	jobObjects    = "objects_sweep"
 	jobSamples    = "samples_end"
+	jobDemote     = "calibration_check"
 	jobPartitions = "audit_partitions"
 	jobRollups    = "audit_rollup_check"
 	jobRetention  = "audit_retention"
@@ -111,10 +112,11 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 
 // jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
 func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
-	samples := samplesEnd{a.store.SubjectKeys(), a.cfg.Audit.CalibrationKeep, time.Now, a.log}
+	samples := samplesEnd{a.store.SubjectKeys(), a.store.Labels(), a.cfg.Audit.CalibrationKeep, time.Now, a.log}
 	all := []jobs.Job{
 		{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)},
 		{Name: jobSamples, Every: samplesInterval, Timeout: time.Minute, Run: samples.run},
+		{Name: jobDemote, Every: calibrationInterval, Timeout: time.Minute, Run: a.calibration.demote},
 	}
 	if kept := a.cfg.Audit.Retention; !kept.IsZero() {
 		r := retention{open: a.openRetention, record: a.audit.Append, kept: kept, now: time.Now, log: a.log}

@@ -40,13 +40,20 @@ type samplesEnd struct {
 	keys interface {
 		EraseSamples(ctx context.Context, before time.Time) (int64, error)
 	}
+	queue interface {
+		Expire(ctx context.Context, before time.Time) (int64, error)
+	}
 	keep time.Duration
 	now  func() time.Time
 	log  *slog.Logger
 }
 
 func (s samplesEnd) run(ctx context.Context) error {
-	n, err := s.keys.EraseSamples(ctx, s.now().Add(24*time.Hour-s.keep+samplesMargin))
+	before := s.now().Add(24*time.Hour - s.keep + samplesMargin)
+	if _, err := s.queue.Expire(ctx, before.UTC().Truncate(24*time.Hour)); err != nil { // what nobody can read any more
+		return err
+	}
+	n, err := s.keys.EraseSamples(ctx, before)
 	if n > 0 {
 		s.log.Info("samples whose time is over were ended", "days", n)
 	}

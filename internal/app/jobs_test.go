@@ -64,18 +64,29 @@ func (e *erased) EraseSamples(_ context.Context, before time.Time) (int64, error
 	return e.n, e.err
 }
 
+// expired is a queue of samples, as Expire sees it.
+type expired struct{ before time.Time }
+
+func (e *expired) Expire(_ context.Context, before time.Time) (int64, error) {
+	e.before = before
+	return 1, nil
+}
+
 // TestSamplesEnd: a day's samples go before the first of them was kept for its time, though one look in between fails; a
 // failure is the job's.
 func TestSamplesEnd(t *testing.T) {
 	var log bytes.Buffer
-	keys := &erased{n: 2}
-	s := samplesEnd{keys, 30 * 24 * time.Hour, atHalfPast, slog.New(slog.NewTextHandler(&log, nil))}
+	keys, queue := &erased{n: 2}, &expired{}
+	s := samplesEnd{keys, queue, 30 * 24 * time.Hour, atHalfPast, slog.New(slog.NewTextHandler(&log, nil))}
 	if err := s.run(t.Context()); err != nil || !strings.Contains(log.String(), "days=2") {
 		t.Errorf("%v, the log: %s", err, log.String())
 	}
 	first := keys.before.Add(-24 * time.Hour) // the earliest sample of the last day that goes
 	if kept := halfPast.Sub(first); kept > s.keep-2*samplesInterval || kept < s.keep-24*time.Hour {
 		t.Errorf("samples go after %s of %s", kept, s.keep)
+	}
+	if !queue.before.Equal(keys.before.Truncate(24 * time.Hour)) {
+		t.Errorf("samples before %s are queued no more, and keys of days before %s destroyed", queue.before, keys.before)
 	}
 	keys.n, keys.err = 0, errors.New("away")
 	if err := s.run(t.Context()); !errors.Is(err, keys.err) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync/atomic"
 
+	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
@@ -22,13 +23,14 @@ type view struct {
 	snapshot *store.Snapshot
 	sources  map[string]core.Task
 	compiled map[string]*deviation.Task
+	inForce  *calibrate.InForce
 }
 
 // load takes a new snapshot and compiles the tasks whose text is new. The directory calls it, one call at a time.
 func (p *people) load(s *store.Snapshot) {
 	old := p.current.Load()
 	tasks := s.Tasks()
-	v := &view{s, make(map[string]core.Task, len(tasks)), make(map[string]*deviation.Task, len(tasks))}
+	v := &view{s, make(map[string]core.Task, len(tasks)), make(map[string]*deviation.Task, len(tasks)), nil}
 	for _, t := range tasks {
 		v.sources[t.ID] = t
 		if old != nil && sameText(old.sources[t.ID], t) {
@@ -37,6 +39,7 @@ func (p *people) load(s *store.Snapshot) {
 		}
 		v.compiled[t.ID] = deviation.Compile(t)
 	}
+	v.inForce = calibrate.Apply(s.Calibration(), calibrate.TextVersions(tasks))
 	p.current.Store(v)
 }
 
@@ -54,6 +57,8 @@ func (p *people) inForce() (gate.Directory, error) {
 }
 
 func (v *view) Limits() *quota.LimitSet { return v.snapshot.Limits() }
+
+func (v *view) Calibration() *calibrate.InForce { return v.inForce }
 
 func (v *view) Tasks(p core.Principal) []*deviation.Task {
 	assigned := v.snapshot.TasksFor(p)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/config"
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
@@ -31,8 +32,8 @@ func newSealing(st store.Store, log *slog.Logger) *sealing {
 	return &sealing{store: st, loaded: make(chan struct{}, 1), log: log}
 }
 
-// open makes the sealer. Without a file of master keys there is none, and nothing is kept that derives from prompts.
-func (s *sealing) open(ctx context.Context, c config.Audit, metrics *telemetry.Metrics) error {
+// open makes the sealer, which tells sampled of what it sampled. Without a file of master keys there is none, and nothing is kept that derives from prompts.
+func (s *sealing) open(ctx context.Context, c config.Audit, sampled func(*core.Record), metrics *telemetry.Metrics) error {
 	if c.MasterKeyFile == "" {
 		return nil
 	}
@@ -50,7 +51,7 @@ func (s *sealing) open(ctx context.Context, c config.Audit, metrics *telemetry.M
 	s.keys = keys
 	s.sealer = seal.New(seal.Options{
 		Keys: keys, Mode: seal.Mode(c.Content), Limit: int(c.ContentLimit), Sample: c.CalibrationSample.Fraction(),
-		SampleSubject: store.SampleSubject, Now: time.Now, Withheld: func() { metrics.FailedClosed("seal_key") },
+		SampleSubject: store.SampleSubject, Sampled: sampled, Now: time.Now, Withheld: func() { metrics.FailedClosed("seal_key") },
 	})
 	return nil
 }

@@ -247,6 +247,7 @@ func (a *App) gauges() telemetry.Gauges {
 		AuditHealthy:        func() bool { return a.audit.Healthy() == nil },
 		Spool:               a.records.spoolGauges(),
 		Checkpoints:         a.checkpointGauges,
+		Calibration:         func() telemetry.Calibration { return a.calibration.gauges(a.people.current.Load()) },
 		DirectoryVersion:    func() float64 { return float64(a.directory.Snapshot().Generation()) },
 		DirectoryAge:        func() float64 { return a.directory.Age().Seconds() },
 		DirectoryFailures:   func() float64 { return float64(a.directory.Failures()) },

@@ -109,3 +109,9 @@ func one(b bool) int {
 	}
 	return 0
 }
+
+// Same reports whether two prompts are the same but for case and white space: one that was trained with must not calibrate.
+func Same(a, b string) bool { return Plain(a) == Plain(b) }
+
+// Plain is a prompt without what Same does not look at.
+func Plain(prompt string) string { return strings.ToLower(strings.Join(strings.Fields(prompt), " ")) }

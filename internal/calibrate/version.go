@@ -58,13 +58,20 @@ type InForce struct {
 	byTask  map[string]Scores // of the tasks whose text is still the one that was scored against
 }
 
-// Apply gives what is in force of a version, nil for none, where tasks are the tasks as they are. A task whose text is
-// another one by now is not covered: its scores leave the pool, and its prompts are not calibrated.
-func Apply(c *core.Calibration, tasks []core.Task) *InForce {
-	f := &InForce{texts: make(map[string]string, len(tasks))}
+// TextVersions gives the versions of the texts of tasks, by task.
+func TextVersions(tasks []core.Task) map[string]string {
+	texts := make(map[string]string, len(tasks))
 	for _, t := range tasks {
-		f.texts[t.ID] = TextVersion(t)
+		texts[t.ID] = TextVersion(t)
 	}
+	return texts
+}
+
+// Apply gives what is in force of a version, nil for none, where texts are the versions of the tasks' texts as they are, which
+// must not be changed any more. A task whose text is another one by now is not covered: its scores leave the pool, and its
+// prompts are not calibrated.
+func Apply(c *core.Calibration, texts map[string]string) *InForce {
+	f := &InForce{texts: texts}
 	if c == nil {
 		return f
 	}

@@ -62,6 +62,8 @@ type commands struct {
 	Prices pricesCmd     `cmd:"" help:"Price tables."`
 	Judge  judgeCmd      `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
 	Eval   evalCmd       `cmd:"" name:"eval" help:"Measure judgement on labelled prompts."`
+	Label  labelCmd      `cmd:"" help:"Labels of prompts that were drawn for calibration."`
+	Calib  calibCmd      `cmd:"" name:"calibration" help:"What backs the promise about wrongly blocked prompts."`
 	Policy policyCmd     `cmd:"" help:"Try a policy on recorded traffic."`
 	Audit  auditCmd      `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd       `cmd:"" help:"Follow the audit live."`

@@ -23,6 +23,9 @@ type Config struct {
 	Postgres Postgres `json:"postgres"`
 	Feed     Feed     `json:"feed"`
 	Jobs     Jobs     `json:"jobs"`
+
+	Calibration Calibration `json:"calibration"`
+
 	Log      Log      `json:"log"`
 	Shutdown Shutdown `json:"shutdown"`
 }
@@ -30,6 +33,11 @@ type Config struct {
 // Policy says where the policy document is.
 type Policy struct {
 	File string `json:"file" doc:"The policy document. Empty: observe, and every model is allowed."`
+}
+
+// Calibration says who answers for what is said of prompts. See docs/how-to/calibrate.md.
+type Calibration struct {
+	Admins []string `json:"admins" doc:"Who may label prompts without limit, answer for the labels of others and put a calibration in force, as the audit names them: cli:eve is the user eve of the machine that the command runs on. Labels of others are five a day and do not count until one of these approves them."`
 }
 
 // Prices says what models cost.

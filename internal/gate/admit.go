@@ -12,6 +12,7 @@ import (
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
@@ -124,8 +125,17 @@ func (x *Exchange) judge() {
 		f.Tasks[i] = t.ID()
 	}
 	f.Deviation = x.gate.o.Scorer.Score(view, tasks)
+	x.calibrate()
 	x.clock.lap(telemetry.StageDeviation)
 	x.gate.o.Metrics.Judged(f.Intent, f.Deviation, f.Found)
+}
+
+// calibrate says how the deviation stands among prompts that people labelled: by those the policy may block, and by no others.
+func (x *Exchange) calibrate() {
+	f := &x.judged.facts
+	j := x.pinned.directory.Calibration().Judge(&f.Deviation, x.pinned.policy.Promise())
+	f.Deviation.P, f.Deviation.N, f.Deviation.Calibrated = j.P, j.N, j.P != nil
+	f.Calibration = policy.Calibration{Version: j.Version, Text: j.Text}
 }
 
 // tasksFor is the one task that the credential is for, where it is one of those that are assigned; else all of them. A

@@ -22,6 +22,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/identity"
@@ -44,6 +45,8 @@ type Authenticator interface {
 type Directory interface {
 	Tasks(core.Principal) []*deviation.Task
 	Limits() *quota.LimitSet
+	// Calibration is what labelled prompts say of scores, nil for nothing.
+	Calibration() *calibrate.InForce
 }
 
 // Classifier tells what a prompt asks for. See intent.Classifier.

@@ -117,22 +117,24 @@ func (s *Snapshot) onIntent(in *core.Intent) finding {
 	return finding{action: r.action, reason: core.ReasonForbiddenIntent, rule: r.rule, observed: true}
 }
 
-// onDeviation applies the thresholds. A score that no calibration backs warns at most, unless the document says otherwise.
+// onDeviation applies the thresholds. What blocks keeps the promise: a score that no calibration backs warns at most, unless
+// the document says otherwise.
 func (s *Snapshot) onDeviation(d *core.Deviation) finding {
 	if d.Unscored != "" {
 		return nothing()
 	}
 	rules := &s.doc.Deviation
-	block := rules.Block.reachedBy(d.Score)
+	block, own := rules.Block.reachedBy(d.Score), rules.Block != Promised
 	switch {
-	case block && (d.Calibrated || rules.EnforceUncalibrated):
+	case block && s.promised(d):
+		return finding{action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true}
+	case block && own && !s.backed(d) && rules.EnforceUncalibrated:
 		return finding{
-			action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true,
-			uncalibrated: !d.Calibrated,
+			action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true, uncalibrated: true,
 		}
 	case rules.Warn.reachedBy(d.Score):
 		return finding{action: core.ActionWarn, reason: core.ReasonOffTask, rule: "deviation.warn", observed: true}
-	case block:
+	case block && own:
 		return finding{action: core.ActionWarn, reason: core.ReasonOffTask, rule: "deviation.block", observed: true}
 	default:
 		return nothing()

@@ -29,21 +29,31 @@ type Threshold float64
 // Never is a threshold that no score reaches.
 const Never Threshold = 2
 
+// Promised leaves it to the promise alone from which score on a rule applies.
+const Promised Threshold = -1
+
 // TypeName says how a threshold is written.
-func (Threshold) TypeName() string { return "a number from 0 to 1, or never" }
+func (Threshold) TypeName() string { return "a number from 0 to 1, never, or promised" }
 
 // MarshalText writes the threshold as documents do.
 func (t Threshold) MarshalText() ([]byte, error) {
-	if t > 1 {
+	switch {
+	case t > 1:
 		return []byte("never"), nil
+	case t == Promised:
+		return []byte("promised"), nil
 	}
 	return strconv.AppendFloat(nil, float64(t), 'g', -1, 64), nil
 }
 
-// UnmarshalText reads a number from 0 to 1, or "never".
+// UnmarshalText reads a number from 0 to 1, or one of the words.
 func (t *Threshold) UnmarshalText(text []byte) error {
-	if string(text) == "never" {
+	switch string(text) {
+	case "never":
 		*t = Never
+		return nil
+	case "promised":
+		*t = Promised
 		return nil
 	}
 	x, err := strconv.ParseFloat(string(text), 64)
@@ -80,8 +90,9 @@ type Models struct {
 // Deviation says from which score on a prompt is too far from the tasks its person was assigned.
 type Deviation struct {
 	Warn                Threshold `json:"warn" doc:"Warn from this score on."`
-	Block               Threshold `json:"block" doc:"Block from this score on. Not below warn."`
-	EnforceUncalibrated bool      `json:"enforce_uncalibrated" doc:"Block also by a score that no calibration backs. Otherwise such a score warns at most."`
+	Block               Threshold `json:"block" doc:"Block from this score on, as far as promise allows. Not below warn. promised: as far as promise allows, whatever the score."`
+	Promise             Share     `json:"promise" doc:"The largest share of prompts on task that may be blocked, by a calibration of enough labelled prompts: 299 for 1%, 2995 for 0.1%."`
+	EnforceUncalibrated bool      `json:"enforce_uncalibrated" doc:"Block from the score of block on also where no calibration backs the promise, and say so in each record. Otherwise such a score warns at most."`
 	OnUnscored          Responses `json:"on_unscored"`
 }
 
@@ -128,6 +139,7 @@ func defaults() Document {
 		Deviation: Deviation{
 			Warn:       0.8,
 			Block:      Never,
+			Promise:    0.01,
 			OnUnscored: Responses{Language: "warn", Opaque: "warn", Encoded: "warn", TooShort: "warn", NoTask: "allow"},
 		},
 		Intents:  Intents{MinConfidence: 0.5},

@@ -31,9 +31,18 @@ type Facts struct {
 	Tasks     []string       `json:"tasks,omitempty"`
 	Intent    core.Intent    `json:"intent"`
 	Deviation core.Deviation `json:"deviation"`
+	// Calibration is what stands behind the deviation.
+	Calibration Calibration `json:"calibration,omitzero"`
 	// Found are secrets and attacks.
 	Found core.Found `json:"found,omitzero"`
 	Quota Quota      `json:"quota,omitzero"`
+}
+
+// Calibration names what a deviation was judged by. No verdict depends on it: it says which labels can be compared.
+type Calibration struct {
+	// Version is that of the calibration, empty for none, and Text that of the nearest task's text.
+	Version string `json:"version,omitempty"`
+	Text    string `json:"text,omitempty"`
 }
 
 // Outcome is what the ledger answered.
@@ -66,6 +75,8 @@ type rest struct {
 	Tasks   []string   `json:"tasks,omitempty"`
 	Found   core.Found `json:"found,omitzero"`
 	Quota   Quota      `json:"quota,omitzero"`
+
+	Calibration Calibration `json:"calibration,omitzero"`
 }
 
 // AddTo writes the facts into rec, from which FactsOf gives them back: most into the fields of the same name, the rest as
@@ -79,7 +90,7 @@ func (f Facts) AddTo(rec *core.Record) {
 	rec.Principal, rec.Endpoint, rec.Model = f.Principal, f.Endpoint, f.Model
 	rec.PolicyVersion, rec.PriceVersion = f.PolicyVersion, f.PriceVersion
 	rec.Intent, rec.Deviation = recordedIntent(f.Intent), recordedDeviation(f.Deviation)
-	rec.Facts = rest{factsVersion, at, f.Priced, f.Tasks, f.Found, f.Quota}.canonical()
+	rec.Facts = rest{factsVersion, at, f.Priced, f.Tasks, f.Found, f.Quota, f.Calibration}.canonical()
 }
 
 // canonical is what encoding/json makes of r, in a tenth of the time. Nothing in it could fail: strings, numbers, a time
@@ -118,6 +129,24 @@ func (r rest) canonical() []byte {
 			b = append(b, `,"never":true`...)
 		}
 		b = append(b, '}')
+	}
+	return append(appendCalibration(b, r.Calibration), '}')
+}
+
+// appendCalibration appends the member of what a deviation was judged by, nothing where that is nothing.
+func appendCalibration(b []byte, c Calibration) []byte {
+	if c == (Calibration{}) {
+		return b
+	}
+	b = append(b, `,"calibration":{`...)
+	if c.Version != "" {
+		b = appendString(append(b, `"version":`...), c.Version)
+	}
+	if c.Version != "" && c.Text != "" {
+		b = append(b, ',')
+	}
+	if c.Text != "" {
+		b = appendString(append(b, `"text":`...), c.Text)
 	}
 	return append(b, '}')
 }
@@ -222,6 +251,7 @@ func FactsOf(rec core.Record) (Facts, error) {
 		Model:         rec.Model,
 		Priced:        r.Priced,
 		Tasks:         r.Tasks,
+		Calibration:   r.Calibration,
 		Found:         r.Found,
 		Quota:         r.Quota,
 	}

@@ -244,6 +244,8 @@ func TestFactsAreWhatEncodingJSONMakes(t *testing.T) {
 		Tasks   []string     `json:"tasks,omitempty"`
 		Found   core.Found   `json:"found,omitzero"`
 		Quota   policy.Quota `json:"quota,omitzero"`
+
+		Calibration policy.Calibration `json:"calibration,omitzero"`
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		f := anyFacts.Draw(t, "facts")
@@ -252,7 +254,7 @@ func TestFactsAreWhatEncodingJSONMakes(t *testing.T) {
 		if y := at.Year(); y < 0 || y > 9999 {
 			at = time.Time{}
 		}
-		want, err := json.Marshal(written{1, at, f.Priced, f.Tasks, f.Found, f.Quota})
+		want, err := json.Marshal(written{1, at, f.Priced, f.Tasks, f.Found, f.Quota, f.Calibration})
 		if err != nil {
 			t.Fatal(err)
 		}

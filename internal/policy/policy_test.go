@@ -244,7 +244,7 @@ func TestSchemaNamesEveryField(t *testing.T) {
 	if m := s.Properties.Mode; len(m.Enum) != 2 || m.Default != "observe" {
 		t.Errorf("mode: %+v", m)
 	}
-	if d := s.Properties.Deviation; len(d.Properties) != 4 || d.AdditionalProperties == nil || *d.AdditionalProperties {
+	if d := s.Properties.Deviation; len(d.Properties) != 5 || d.AdditionalProperties == nil || *d.AdditionalProperties {
 		t.Errorf("deviation: %+v", d)
 	}
 }

@@ -40,7 +40,9 @@ const referenceTail = `
    what the rules said, ` + "`action`" + ` what was done. ` + "`reason` and `rule`" + ` explain the action, or the decision where the action is allow.
 4. A team's list of models takes the place of ` + "`models.allow`" + `. An app's list narrows what is left, whoever calls. A model
    without a price is refused whatever the lists say.
-5. A deviation score that no calibration backs warns at most. With ` + "`enforce_uncalibrated: true`" + ` it blocks as well, and
+5. A prompt is blocked for its deviation only as far as ` + "`deviation.promise`" + ` allows: by a calibration of enough labelled
+   prompts, so that at most that share of what is on task is blocked ([what that means](../explanation/promise.md)). Where
+   there is none a score warns at most. With ` + "`enforce_uncalibrated: true`" + ` it blocks by ` + "`deviation.block`" + ` as well, and
    each such verdict says ` + "`uncalibrated`" + `.
 6. A prompt whose intent or deviation could not be scored gets the more severe of the responses to the causes.
 7. Of the secrets, or attacks, that were found in a prompt the one with the most severe response decides.

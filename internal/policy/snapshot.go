@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
@@ -20,6 +21,7 @@ type Snapshot struct {
 	teams   map[string]models // by team, in place of allow
 	apps    map[string]models // by app, as well
 	intents map[string]ruling
+	enough  int // calibration prompts for the promise
 
 	secrets, attacks detection
 }
@@ -91,6 +93,7 @@ func compile(doc Document) (*Snapshot, error) {
 		teams:   byName("models.teams", doc.Models.Teams),
 		apps:    byName("models.apps", doc.Models.Apps),
 		intents: map[string]ruling{},
+		enough:  calibrate.Enough(float64(doc.Deviation.Promise)),
 		secrets: detectionOf("secrets", doc.Secrets),
 		attacks: detectionOf("attacks", doc.Attacks),
 	}
@@ -143,7 +146,10 @@ func check(doc *Document, o options, src *yamldoc.Document) {
 	for app, patterns := range doc.Models.Apps {
 		checkPatterns(src, yamldoc.Key("models.apps", app), patterns)
 	}
-	if d := doc.Deviation; d.Block < d.Warn && d.Warn != Never {
+	switch d := doc.Deviation; {
+	case d.Warn == Promised:
+		src.Problem("deviation.warn", "must be a number from 0 to 1, or never: a warning is not promised to anybody")
+	case d.Block < d.Warn && d.Warn != Never && d.Block != Promised:
 		warn, _ := d.Warn.MarshalText()
 		src.Problem("deviation.block", "must not be below deviation.warn, which is "+string(warn))
 	}

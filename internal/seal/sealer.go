@@ -48,6 +48,9 @@ type Options struct {
 	Sample        float64
 	SampleSubject func(time.Time) string
 	Now           func() time.Time
+	// Sampled, if set, is told of each record that holds a sample, before it is kept. It must not block, nor keep what it is
+	// given.
+	Sampled func(*core.Record)
 	// Withheld, if set, is told of each record that lacks what it should hold. It must not block.
 	Withheld func()
 }
@@ -100,6 +103,9 @@ func (s *Sealer) Seal(ctx context.Context, rec *core.Record, c Content) {
 		return
 	}
 	rec.Sealed = s.sealed(ctx, key, rec, c, sampled)
+	if len(rec.Sealed.Sample) > 0 && s.o.Sampled != nil {
+		s.o.Sampled(rec)
+	}
 }
 
 func (s *Sealer) withheld() {

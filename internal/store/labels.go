@@ -32,8 +32,9 @@ type Labels interface {
 	Approve(ctx context.Context, exchange, by, approver string) error
 	// Withdraw must forget what by said of a sample; the same, with the action WithdrawAction.
 	Withdraw(ctx context.Context, exchange, by string) error
-	// List must give the labels in the bytewise order of exchange and then By, from after on, at most 1,000 of them.
-	List(ctx context.Context, after LabelKey) ([]core.Label, error)
+	// List must give the labels of samples that were drawn since a time, in the bytewise order of exchange and then By, from
+	// after on, at most MostListed of them.
+	List(ctx context.Context, since time.Time, after LabelKey) ([]core.Label, error)
 }
 
 // LabelKey names a label. The zero value comes before all.
@@ -53,6 +54,9 @@ type QueueQuery struct {
 
 // Size is the limit within its bounds.
 func (q QueueQuery) Size() int { return Page{Limit: q.Limit}.Size() }
+
+// MostListed is how many labels come at once.
+const MostListed = 1000
 
 // MostLabels is how many labels somebody may give in a day who does not answer for them.
 const MostLabels = 5
@@ -202,6 +206,22 @@ const (
 	FirstPlace int64 = 1
 	LastPlace  int64 = math.MaxInt64
 )
+
+// AllLabels gives the labels of all samples that were drawn since a time.
+func AllLabels(ctx context.Context, from Labels, since time.Time) (all []core.Label, err error) {
+	for after := (LabelKey{}); ; {
+		page, err := from.List(ctx, since, after)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page...)
+		if len(page) < MostListed {
+			return all, nil
+		}
+		last := page[len(page)-1]
+		after = LabelKey{last.Exchange, last.By}
+	}
+}
 
 // Relabel is what is kept where somebody said old, nil for nothing, and says l now. changed is false where that is what they
 // said before: who answers for it stays.

@@ -88,6 +88,7 @@ type Metrics struct {
 	jobs             *prometheus.CounterVec
 	jobSeconds       *prometheus.HistogramVec
 	wrongSums        prometheus.Counter
+	samplesLost      prometheus.Counter
 }
 
 // Build describes the running program.
@@ -132,6 +133,7 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 		[]float64{.1, .2, .3, .4, .5, .6, .7, .8, .9, .95, .99, 1})
 	m.found = b.counterVec("found_total", "Prompts in which a kind of secret or a form of attack was found, by what and kind.", "what", "kind")
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
+	m.samplesLost = b.counter("calibration_samples_lost_total", "Prompts that were drawn for calibration and could not be queued to be labelled.")
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
 	m.quotaThresholds = b.counterVec("quota_threshold_total", "Counters of limits whose use passed a threshold for the first time in their window, by threshold in percent.", "threshold", "scope", "dimension")
 	m.quotaUntold = b.counter("quota_threshold_dropped_total", "Passed thresholds that a subscriber was not told of, since it was behind or too many counters were near their limits.")
@@ -203,6 +205,15 @@ type Gauges struct {
 	DirectoryFailures   func() float64 // a counter
 	Spool               func() Spool   // nil where records are not shipped
 	Checkpoints         func() Checkpoints
+	Calibration         func() Calibration
+}
+
+// Calibration is what is behind the promise about wrongly blocked prompts, and what became of it.
+type Calibration struct {
+	N        int     // labelled prompts on task behind what is in force
+	Later    int     // prompts on task that were drawn and labelled later
+	Realised float64 // the share of those that is blocked
+	Demoted  bool
 }
 
 // Checkpoints is how the signing of audit records goes.
@@ -249,6 +260,25 @@ func (m *Metrics) Watch(reg prometheus.Registerer, g Gauges) {
 	}, g.QuotaOverruns))
 	watchSpool(reg, g.Spool)
 	watchCheckpoints(reg, g.Checkpoints)
+	watchCalibration(reg, g.Calibration)
+}
+
+// watchCalibration registers the metrics of the promise.
+func watchCalibration(reg prometheus.Registerer, of func() Calibration) {
+	gauge := func(name, help string, f func(Calibration) float64) {
+		reg.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "plumbline", Name: name, Help: help},
+			func() float64 { return f(of()) }))
+	}
+	gauge("calibration_prompts", "Labelled prompts on task behind the calibration in force; 0 without one.", func(c Calibration) float64 { return float64(c.N) })
+	gauge("calibration_realised_false_block_ratio", "Of the prompts on task that were drawn and labelled since the calibration was made, the share that it blocks. Above twice deviation.promise it is demoted.",
+		func(c Calibration) float64 { return c.Realised })
+	gauge("calibration_realised_prompts", "How many prompts that is a share of.", func(c Calibration) float64 { return float64(c.Later) })
+	gauge("calibration_demoted", "1 while the calibration in force blocks nothing, since it was found to block more than was promised.", func(c Calibration) float64 {
+		if c.Demoted {
+			return 1
+		}
+		return 0
+	})
 }
 
 // watchCheckpoints registers the metrics of signing.
@@ -440,6 +470,9 @@ func (m *Metrics) JobEnded(job, result string, took time.Duration) {
 	m.jobs.WithLabelValues(job, result).Inc()
 	m.jobSeconds.WithLabelValues(job).Observe(took.Seconds())
 }
+
+// SamplesLost counts prompts drawn for calibration that nobody will be asked about.
+func (m *Metrics) SamplesLost(n int) { m.samplesLost.Add(float64(n)) }
 
 // RollupDiffers counts sums that differ from a recount.
 func (m *Metrics) RollupDiffers(sums int64) { m.wrongSums.Add(float64(sums)) }

@@ -23,7 +23,7 @@ func newTestMetrics(t *testing.T) (*prometheus.Registry, *Metrics) {
 	m.Watch(reg, Gauges{
 		QuotaReservedTokens: one, QuotaOverruns: one, StreamsOpen: one, BodyBytesInFlight: one,
 		AuditHealthy: func() bool { return true }, DirectoryVersion: one, DirectoryAge: one, DirectoryFailures: one,
-		Checkpoints: func() Checkpoints { return Checkpoints{} },
+		Checkpoints: func() Checkpoints { return Checkpoints{} }, Calibration: func() Calibration { return Calibration{} },
 	})
 	return reg, m
 }

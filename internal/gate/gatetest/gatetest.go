@@ -18,6 +18,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
@@ -59,6 +60,9 @@ type World struct {
 	Ledger *memory.Ledger
 
 	metrics *prometheus.Registry
+
+	// Calibration is what is in force, set before the first exchange.
+	Calibration *calibrate.InForce
 
 	mu       sync.Mutex
 	policy   *policy.Snapshot
@@ -129,7 +133,7 @@ func New(t testing.TB, o Options) *World {
 	}
 	options := gate.Options{
 		Identity:  authenticator{w},
-		Directory: func() (gate.Directory, error) { return &directory{tasks, w.Limits()}, nil },
+		Directory: func() (gate.Directory, error) { return &directory{tasks, w.Limits(), w.Calibration}, nil },
 		Policy: func() *policy.Snapshot {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -342,9 +346,12 @@ func (l ledger) Void(ctx context.Context, id string) error {
 }
 
 type directory struct {
-	tasks  []*deviation.Task
-	limits *quota.LimitSet
+	tasks       []*deviation.Task
+	limits      *quota.LimitSet
+	calibration *calibrate.InForce
 }
+
+func (d *directory) Calibration() *calibrate.InForce { return d.calibration }
 
 func (d *directory) Tasks(core.Principal) []*deviation.Task { return d.tasks }
 func (d *directory) Limits() *quota.LimitSet                { return d.limits }

@@ -73,6 +73,11 @@ func drawFacts(t *rapid.T) policy.Facts {
 			Never:     rapid.Bool().Draw(t, "never"),
 		},
 	}
+	if rapid.Bool().Draw(t, "with p") {
+		p := rapid.OneOf(numbers, rapid.Float64Range(0, 0.02)).Draw(t, "p")
+		f.Deviation.P = &p
+	}
+	f.Calibration = policy.Calibration{Version: words.Draw(t, "calibration"), Text: words.Draw(t, "text")}
 	if f.Found.Any() {
 		f.Found.Rules = words.Draw(t, "rules")
 	} else {
@@ -106,7 +111,7 @@ func drawPolicy(t *rapid.T) *policy.Snapshot {
 	doc := "version: 1\nmode: " + pick("mode", "observe", "enforce") +
 		"\nmodels: " + pick("models", "{}", "{teams: {billing: [gpt-*], closed: []}}", "{apps: {crm: ['*-mini']}}") +
 		"\ndeviation:\n  " + pick("warn", "warn: 0.7", "warn: never", "warn: 0", "warn: 0.8") +
-		"\n  " + pick("block", "block: never", "block: 0.8", "block: 0.95", "block: 1") +
+		"\n  " + pick("block", "block: never", "block: 0.8", "block: 0.95", "block: 1", "block: promised", "block: promised\n  promise: 5%") +
 		"\n  enforce_uncalibrated: " + pick("enforce", "true", "false") +
 		"\n  on_unscored: " + pick("unscored", "{}", "{encoded: block, no_task: warn}", "{opaque: allow}") +
 		"\nsecrets: " + pick("secrets", "{}", "{mode: enforce, kinds: {jwt: block}}", "{mode: observe, default: block}", "{default: allow}") +

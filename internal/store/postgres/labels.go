@@ -180,9 +180,10 @@ func (w labels) Withdraw(ctx context.Context, exchange, by string) error {
 }
 
 // List implements store.Labels.
-func (w labels) List(ctx context.Context, after store.LabelKey) ([]core.Label, error) {
+func (w labels) List(ctx context.Context, since time.Time, after store.LabelKey) ([]core.Label, error) {
 	if !store.Storable(after.Exchange, after.By) {
 		return nil, &store.ObjectError{Kind: store.SampleKind, ID: after.Exchange, Detail: "it is no label to go on after", Err: store.ErrInvalid}
 	}
-	return query(ctx, w.s, layout.ScanLabel, selectLabel+"WHERE (exchange, labeller) > ($1, $2) ORDER BY exchange, labeller LIMIT 1000", after.Exchange, after.By)
+	return query(ctx, w.s, layout.ScanLabel, selectLabel+"WHERE drawn >= $1 AND (exchange, labeller) > ($2, $3) ORDER BY exchange, labeller LIMIT $4",
+		store.Micros(since), after.Exchange, after.By, store.MostListed)
 }

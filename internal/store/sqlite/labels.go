@@ -169,7 +169,8 @@ func (w labels) Withdraw(ctx context.Context, exchange, by string) error {
 }
 
 // List implements store.Labels.
-func (w labels) List(ctx context.Context, after store.LabelKey) ([]core.Label, error) {
-	rows, err := w.s.read.QueryContext(ctx, selectLabel+"WHERE (exchange, labeller) > (?, ?) ORDER BY exchange, labeller LIMIT 1000", after.Exchange, after.By)
+func (w labels) List(ctx context.Context, since time.Time, after store.LabelKey) ([]core.Label, error) {
+	rows, err := w.s.read.QueryContext(ctx, selectLabel+"WHERE drawn >= ? AND (exchange, labeller) > (?, ?) ORDER BY exchange, labeller LIMIT ?",
+		store.Micros(since), after.Exchange, after.By, store.MostListed)
 	return collect(rows, err, layout.ScanLabel)
 }

@@ -130,6 +130,12 @@ func labelling(t *testing.T, open func() store.Store) {
 	ben := core.Label{Sample: s, By: "ben", OnTask: true, At: made, Approved: "ben"}
 	must(t, st.Labels().Put(ctx, core.Label{Sample: core.Sample{Exchange: "x1"}, By: "ben", OnTask: true, At: made, Approved: "ben"}))
 	list(t, other, l, ben)
+	none, err := st.Labels().List(ctx, made.Add(time.Microsecond), store.LabelKey{})
+	must(t, err)
+	rest, err := st.Labels().List(ctx, made, store.LabelKey{Exchange: "x1", By: "ann"})
+	must(t, err)
+	equal(t, "labels of what was drawn later", []core.Label(nil), none)
+	equal(t, "the next page", []core.Label{ben}, rest)
 
 	must(t, other.Labels().Withdraw(ctx, "x1", "ann"))
 	list(t, st, ben)
@@ -154,17 +160,8 @@ func labelling(t *testing.T, open func() store.Store) {
 // list checks which labels there are.
 func list(t *testing.T, st store.Store, want ...core.Label) {
 	t.Helper()
-	var all []core.Label
-	for after := (store.LabelKey{}); ; {
-		page, err := st.Labels().List(t.Context(), after)
-		must(t, err)
-		if len(page) == 0 {
-			break
-		}
-		all = append(all, page...)
-		last := page[len(page)-1]
-		after = store.LabelKey{Exchange: last.Exchange, By: last.By}
-	}
+	all, err := store.AllLabels(t.Context(), st.Labels(), time.Time{})
+	must(t, err)
 	equal(t, "labels", want, all)
 }
 

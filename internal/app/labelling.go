@@ -1,0 +1,138 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/calibrate"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/seal"
+	"github.com/plumbline/plumbline/internal/store"
+)
+
+// Labelling asks one person about samples, one after another.
+type Labelling struct {
+	store   store.Store
+	masters *seal.MasterKeys
+	records func(ctx context.Context, exchange string) ([]core.Record, error)
+	by      string
+	look    calibrationLook
+	tasks   map[string]core.Task
+	after   int64
+	page    []core.Sample
+}
+
+// Question is a sample that somebody is asked about.
+type Question struct {
+	core.Sample
+	// Assigned is the nearest task as it is assigned, and Who the person that asked.
+	Assigned core.Task      `json:"assigned"`
+	Who      core.Principal `json:"principal"`
+	Prompt   *seal.Text     `json:"prompt"`
+	// Proposal is what a judge thinks, empty for nothing.
+	Proposal string `json:"proposal,omitempty"`
+}
+
+// NewLabelling starts to ask by. records gives those of an exchange. Whoever has the master keys may look; why they do is the
+// reason of the contexts that follow.
+func NewLabelling(
+	ctx context.Context, st store.Store, masters *seal.MasterKeys, records func(context.Context, string) ([]core.Record, error), by string,
+) (*Labelling, error) {
+	look, err := lookAtCalibration(ctx, st, everything)
+	if err != nil {
+		return nil, err
+	}
+	l := &Labelling{store: st, masters: masters, records: records, by: by, look: look, tasks: map[string]core.Task{}}
+	for _, t := range look.tasks {
+		l.tasks[t.ID] = t
+	}
+	return l, nil
+}
+
+// Next gives the next sample that can be asked about, nil when there is none. That its content is looked at, by whom and why,
+// is on its way into the audit before it is opened.
+func (l *Labelling) Next(ctx context.Context) (*Question, error) {
+	for {
+		if len(l.page) == 0 {
+			page, err := l.store.Labels().Queue(ctx, store.QueueQuery{By: l.by, Model: l.look.model, After: l.after})
+			if err != nil || len(page) == 0 {
+				return nil, err
+			}
+			l.page = page
+		}
+		s := l.page[0]
+		l.page, l.after = l.page[1:], s.Place
+		task, known := l.tasks[s.Task]
+		if !known || calibrate.TextVersion(task) != s.Text {
+			continue // a label would count for nothing
+		}
+		q, err := l.ask(ctx, s)
+		if err != nil || q != nil && !isExample(task, q.Prompt) {
+			return q, err
+		}
+	}
+}
+
+// ask opens a sample, nil for one that is not there any more.
+func (l *Labelling) ask(ctx context.Context, s core.Sample) (*Question, error) {
+	records, err := l.records(ctx, s.Exchange)
+	if err != nil {
+		return nil, err
+	}
+	records = slices.DeleteFunc(records, func(r core.Record) bool { return r.Sealed == nil || len(r.Sealed.Sample) == 0 })
+	if len(records) == 0 {
+		return nil, nil // it was queued and never recorded, or its records are dropped
+	}
+	revealed, err := Reveal(ctx, l.store, l.masters, s.Exchange, records)
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range revealed {
+		if r.Sample != nil {
+			return &Question{Sample: s, Assigned: l.tasks[s.Task], Who: r.Who, Prompt: r.Sample, Proposal: l.proposal(ctx, s.Exchange)}, nil
+		}
+	}
+	return nil, nil // the person was erased, or the day of the sample is over
+}
+
+// proposal is what a judge said of a sample.
+func (l *Labelling) proposal(ctx context.Context, exchange string) string {
+	said, err := l.store.Labels().List(ctx, time.Time{}, store.LabelKey{Exchange: exchange, By: calibrate.JudgePrefix})
+	if err != nil || len(said) == 0 || said[0].Exchange != exchange || !strings.HasPrefix(said[0].By, calibrate.JudgePrefix) {
+		return "" // it is a help and no more
+	}
+	if said[0].OnTask {
+		return "on_task"
+	}
+	return "off_task"
+}
+
+// isExample reports whether a prompt is one that its task was described by: it has trained the score, and must not judge it.
+func isExample(t core.Task, prompt *seal.Text) bool {
+	for _, p := range prompt.Parts {
+		if p.Role == core.RoleUser && slices.ContainsFunc(t.Examples, func(e string) bool { return calibrate.Same(e, p.Text) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// Answer keeps what the person says of a sample. answers says whether they answer for it themselves.
+func (l *Labelling) Answer(ctx context.Context, q *Question, onTask, answers bool) error {
+	label := core.Label{Sample: q.Sample, By: l.by, OnTask: onTask, At: time.Now().UTC().Truncate(time.Microsecond), Proposal: q.Proposal}
+	if answers {
+		label.Approved = l.by
+	}
+	return l.store.Labels().Put(ctx, label)
+}
+
+// Approve has somebody answer for what another said of a sample.
+func Approve(ctx context.Context, st store.Store, exchange, by, approver string) error {
+	if strings.HasPrefix(by, calibrate.JudgePrefix) {
+		return fmt.Errorf("%s is no person: what it says is a proposal, which somebody has to confirm by a label of their own", by)
+	}
+	return st.Labels().Approve(ctx, exchange, by, approver)
+}
