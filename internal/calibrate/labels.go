@@ -70,12 +70,13 @@ type Realised struct {
 // Realise counts what c, made at the time that it says, does to samples that were drawn later.
 func Realise(f *InForce, c *core.Calibration, alpha float64, t Tally) Realised {
 	var r Realised
+	enough := Enough(alpha)
 	stops := func(s core.Sample) (stopped, counts bool) {
 		if c == nil || !s.Drawn.After(c.Created) {
 			return false, false
 		}
 		d := core.Deviation{Score: s.Score, Task: s.Task, Model: s.Model}
-		j := f.asIfTrusted().Judge(&d, alpha)
+		j := f.asIfTrusted().Judge(&d, enough)
 		return j.P != nil && Stops(alpha, *j.P, j.N), j.P != nil
 	}
 	for _, s := range t.OnTask {

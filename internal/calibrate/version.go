@@ -99,9 +99,9 @@ type Judged struct {
 	Version, Text string
 }
 
-// Judge says how the score of d stands among the calibration prompts, where alpha is what is promised: among those of its own
-// task when they are enough for it, else among all. It takes a microsecond, and one allocation where there is a p value.
-func (f *InForce) Judge(d *core.Deviation, alpha float64) Judged {
+// Judge says how the score of d stands among the calibration prompts, where enough of them are needed (Enough of what is
+// promised): among those of its own task when they are enough, else among all. It allocates where there is a p value.
+func (f *InForce) Judge(d *core.Deviation, enough int) Judged {
 	if f == nil || d.Unscored != "" || d.Task == "" {
 		return Judged{}
 	}
@@ -110,7 +110,7 @@ func (f *InForce) Judge(d *core.Deviation, alpha float64) Judged {
 	if !covered || d.Model != f.model {
 		return j
 	}
-	scores, enough := f.pooled, Enough(alpha)
+	scores := f.pooled
 	if len(own) >= enough {
 		scores = own
 	}

@@ -133,7 +133,7 @@ func (x *Exchange) judge() {
 // calibrate says how the deviation stands among prompts that people labelled: by those the policy may block, and by no others.
 func (x *Exchange) calibrate() {
 	f := &x.judged.facts
-	j := x.pinned.directory.Calibration().Judge(&f.Deviation, x.pinned.policy.Promise())
+	j := x.pinned.directory.Calibration().Judge(&f.Deviation, x.pinned.policy.Enough())
 	f.Deviation.P, f.Deviation.N, f.Deviation.Calibrated = j.P, j.N, j.P != nil
 	f.Calibration = policy.Calibration{Version: j.Version, Text: j.Text}
 }

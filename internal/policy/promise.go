@@ -34,6 +34,9 @@ func (s *Share) UnmarshalText(text []byte) error {
 // Promise is the largest share of prompts on task that may be blocked for their deviation.
 func (s *Snapshot) Promise() float64 { return float64(s.doc.Deviation.Promise) }
 
+// Enough is how many calibration prompts the promise needs.
+func (s *Snapshot) Enough() int { return s.enough }
+
 // backed reports whether a calibration stands behind d that is enough for the promise.
 func (s *Snapshot) backed(d *core.Deviation) bool {
 	return d.Calibrated && d.P != nil && d.N >= s.enough

@@ -1,0 +1,252 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/plumbline/plumbline/internal/calibrate"
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/sqlite"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+var billing = core.Task{ID: "billing", Title: "Billing", Topics: []string{"invoices"}}
+
+// labelledStore is a store with a task, and labels of eve that count.
+type labelledStore struct {
+	store.Store
+	t     *testing.T
+	model string
+	n     int
+}
+
+func newLabelledStore(t *testing.T) *labelledStore {
+	t.Helper()
+	st, err := sqlite.Open(t.Context(), filepath.Join(t.TempDir(), "plumbline.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { st.Close() })
+	if err := st.Tasks().Put(t.Context(), billing); err != nil {
+		t.Fatal(err)
+	}
+	scorer, err := deviation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &labelledStore{st, t, scorer.Version(), 0}
+}
+
+// label draws samples with these scores at a time, and labels them.
+func (s *labelledStore) label(drawn time.Time, onTask bool, scores ...float64) {
+	s.t.Helper()
+	samples := make([]core.Sample, len(scores))
+	for i, score := range scores {
+		s.n++
+		samples[i] = core.Sample{
+			Exchange: fmt.Sprint("x", s.n), Drawn: drawn, Task: billing.ID, Text: calibrate.TextVersion(billing), Model: s.model, Score: score, Place: int64(s.n),
+		}
+	}
+	if err := s.Labels().Draw(s.t.Context(), samples...); err != nil {
+		s.t.Fatal(err)
+	}
+	for _, sample := range samples {
+		l := core.Label{Sample: sample, By: "eve", Approved: "eve", OnTask: onTask, At: drawn}
+		if err := s.Labels().Put(s.t.Context(), l); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+}
+
+func (s *labelledStore) latest() *core.Calibration {
+	s.t.Helper()
+	objects, _, err := s.Load(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return store.LatestCalibration(objects.Calibrations)
+}
+
+func repeated(score float64, n int) []float64 {
+	all := make([]float64, n)
+	for i := range all {
+		all[i] = score
+	}
+	return all
+}
+
+const onePercent = 0.01
+
+// TestPromiseFromLabelsToDemotion: nothing is promised below 299 labels; then it is, until later labels say that it does not
+// hold, or a task is another one.
+func TestPromiseFromLabelsToDemotion(t *testing.T) {
+	s := newLabelledStore(t)
+	ctx := store.WithReason(store.WithActor(t.Context(), "cli:eve"), "first version")
+	at := time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC)
+	made := at.Add(time.Hour)
+
+	s.label(at, true, repeated(0.5, 298)...)
+	s.label(at, false, 0.9)
+	if _, err := MakeCalibration(ctx, s, onePercent, made); !errors.Is(err, ErrTooFewLabels) || !strings.Contains(err.Error(), "298 of 299") {
+		t.Fatalf("with 298 labels: %v", err)
+	}
+	s.label(at, true, 0.6)
+	c, err := MakeCalibration(ctx, s, onePercent, made)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := MakeCalibration(ctx, s, onePercent, made.Add(time.Hour)); err != nil || !again.Created.Equal(c.Created) {
+		t.Errorf("the same labels make another version: %+v, %v", again, err)
+	}
+	status := s.status()
+	if !status.Enforced || status.N != 299 || status.Version != c.ID || status.Labels.OffTask != 1 || !status.Tasks[0].Own {
+		t.Errorf("status %+v", status)
+	}
+
+	// Later ones: 60 near, one far, and one that is off task and is to be stopped.
+	s.label(made.Add(time.Minute), true, repeated(0.5, 60)...)
+	s.label(made.Add(time.Minute), true, 0.7)
+	s.label(made.Add(time.Minute), false, 0.95)
+	s.label(at, true, repeated(0.99, 5)...) // drawn before: they do not test it
+	check := &calibrationCheck{store: s, promise: func() float64 { return onePercent }, now: func() time.Time { return made }, log: slog.New(slog.DiscardHandler)}
+	if err := check.demote(t.Context()); err != nil || !s.latest().Demoted.IsZero() {
+		t.Errorf("one of 61 demotes: %+v, %v", s.latest().Demoted, err)
+	}
+	if got, want := s.status().Realised, (calibrate.Realised{Wrong: 1, OnTask: 61, Right: 1, OffTask: 1}); got != want {
+		t.Errorf("realised %+v, want %+v", got, want)
+	}
+	s.label(made.Add(time.Minute), true, 0.8)
+	if err := check.demote(t.Context()); err != nil || s.latest().Demoted.IsZero() {
+		t.Fatalf("two of 62 do not demote: %+v, %v", s.latest().Demoted, err)
+	}
+	changes, err := s.Changes(ctx, 0, 10_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := changes[len(changes)-1]; last.Action != store.DemoteAction || last.Actor != store.System || !strings.Contains(last.Reason, "2 of 62") {
+		t.Errorf("the feed ends with %+v", last)
+	}
+	if status := s.status(); status.Enforced || status.Realised.Wrong != 2 {
+		t.Errorf("after the demotion: %+v", status)
+	}
+	if err := check.demote(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if again, err := s.Changes(ctx, 0, 10_000); err != nil || len(again) != len(changes) {
+		t.Errorf("it is demoted again: %v", err)
+	}
+}
+
+func (s *labelledStore) status() CalibrationStatus {
+	s.t.Helper()
+	status, err := StatusOfCalibration(s.t.Context(), s, onePercent)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return status
+}
+
+// TestAnotherTextEndsThePromise: labels of a task with another text count for nothing, and few versions are kept.
+func TestAnotherTextEndsThePromise(t *testing.T) {
+	s := newLabelledStore(t)
+	ctx := t.Context()
+	at := time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC)
+	for i := range 5 {
+		s.label(at, true, repeated(0.5, 299)...)
+		if _, err := MakeCalibration(ctx, s, onePercent, at.Add(time.Duration(i)*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, err := s.Calibrations().List(ctx, store.Page{}); err != nil || len(all) != keptCalibrations {
+		t.Errorf("%d versions are kept, %v", len(all), err)
+	}
+	other := billing
+	other.Topics = append(other.Topics, "dunning")
+	if err := s.Tasks().Put(ctx, other); err != nil {
+		t.Fatal(err)
+	}
+	if status := s.status(); status.Enforced || status.N != 0 || status.Labels.OnTask != 0 || status.Labels.Stale != 5*299 {
+		t.Errorf("with another text: %+v", status)
+	}
+}
+
+// TestSamplesAreQueued: what was drawn is queued while nobody waits, also when the store was away, and what the process still
+// has when it ends.
+func TestSamplesAreQueued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		queue := &fakeQueue{err: errors.New("away")}
+		var log bytes.Buffer
+		s := newSamples(queue, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = s.run(ctx) }()
+		s.note(sampledRecord("x1", "billing", ""))
+		s.note(sampledRecord("x2", "", ""))                           // no task
+		s.note(sampledRecord("x3", "billing", core.UnscoredTooShort)) // no score
+		broken := sampledRecord("x4", "billing", "")
+		broken.Facts = []byte("{")
+		s.note(broken)
+		time.Sleep(2*samplesFlush + time.Millisecond)
+		queue.err = nil
+		time.Sleep(samplesFlush)
+		if got := fmt.Sprint(queue.exchanges); got != "[x1]" {
+			t.Errorf("queued %s, want x1 alone", got)
+		}
+		s.note(sampledRecord("x5", "billing", ""))
+		cancel()
+		<-done
+		if got := fmt.Sprint(queue.exchanges); got != "[x1 x5]" {
+			t.Errorf("queued %s at the end", got)
+		}
+	})
+}
+
+// TestSamplesAreBounded: while nothing is taken, noting neither blocks nor keeps more than it may.
+func TestSamplesAreBounded(t *testing.T) {
+	s := newSamples(&fakeQueue{}, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.DiscardHandler))
+	for range samplesInFlight + 5 {
+		s.note(sampledRecord("x", "billing", ""))
+	}
+	if n := len(s.rest(nil)); n != samplesInFlight {
+		t.Errorf("%d wait, want %d", n, samplesInFlight)
+	}
+}
+
+type fakeQueue struct {
+	store.Labels
+	err       error
+	exchanges []string
+}
+
+func (q *fakeQueue) Draw(_ context.Context, samples ...core.Sample) error {
+	if q.err != nil {
+		return q.err
+	}
+	for _, s := range samples {
+		q.exchanges = append(q.exchanges, s.Exchange)
+	}
+	return nil
+}
+
+func sampledRecord(exchange, task string, unscored core.Unscored) *core.Record {
+	f := policy.Facts{
+		At: time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC), Calibration: policy.Calibration{Text: "0a1b"},
+		Deviation: core.Deviation{Score: 0.5, Task: task, Model: "m", Unscored: unscored},
+	}
+	rec := core.Record{Kind: core.RecordIntent, Exchange: exchange, Time: f.At, Sealed: &core.Sealed{Sample: []byte("sealed")}}
+	f.AddTo(&rec)
+	return &rec
+}
