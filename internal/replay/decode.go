@@ -34,6 +34,8 @@ type members struct {
 	} `json:"intent"`
 	Deviation struct {
 		Score      float64       `json:"score"`
+		P          *float64      `json:"p"`
+		N          int           `json:"n"`
 		Calibrated bool          `json:"calibrated"`
 		Unscored   core.Unscored `json:"unscored"`
 		Model      string        `json:"model"`
@@ -62,7 +64,7 @@ func (m *members) read(canonical []byte) (*core.Record, error) {
 		Label: m.Intent.Label, Confidence: m.Intent.Confidence, Unscored: m.Intent.Unscored, Model: m.Intent.Model,
 	}
 	m.scores.deviation = core.Deviation{
-		Score: m.Deviation.Score, Calibrated: m.Deviation.Calibrated, Unscored: m.Deviation.Unscored, Model: m.Deviation.Model,
+		Score: m.Deviation.Score, P: m.Deviation.P, N: m.Deviation.N, Calibrated: m.Deviation.Calibrated, Unscored: m.Deviation.Unscored, Model: m.Deviation.Model,
 	}
 	m.record = core.Record{
 		Kind: m.Kind, Time: m.Time, Exchange: m.Exchange, Endpoint: m.Endpoint, Model: m.Model, PolicyVersion: m.PolicyVersion,

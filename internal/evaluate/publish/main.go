@@ -1,4 +1,4 @@
-// Command publish measures the shipped scorer on public prompts and writes docs/evaluation.md. Run it at the root of the
+// Command publish measures the shipped scorer on public prompts and writes docs/evaluation.md and docs/evaluation-calibration.md. Run it at the root of the
 // repository:
 //
 //	go run ./internal/evaluate/publish
@@ -26,22 +26,36 @@ const seeds = 5
 func main() {
 	data := flag.String("data", "../shared/data", "folder with intent/clinc150")
 	tasks := flag.String("tasks", "internal/evaluate/publish/domains.json", "the tasks' own words")
-	out := flag.String("out", "docs/evaluation.md", "the page to write")
+	out := flag.String("out", "docs/evaluation.md", "the page to write on deviation")
+	promise := flag.String("promise", "docs/evaluation-calibration.md", "the page to write on the promise")
 	flag.Parse()
-	if err := run(*data, *tasks, *out); err != nil {
+	if err := run(*data, *tasks, *out, *promise); err != nil {
 		fmt.Fprintln(os.Stderr, "publish:", err)
 		os.Exit(1)
 	}
 }
 
-func run(data, tasksFile, out string) error {
-	tasks, prompts, err := readCLINC(filepath.Join(data, "intent", "clinc150"), tasksFile)
+func run(data, tasksFile, out, promise string) error {
+	folder := filepath.Join(data, "intent", "clinc150")
+	tasks, prompts, err := readCLINC(folder, tasksFile, "test")
 	if err != nil {
 		return err
 	}
 	scorer, err := deviation.Default()
 	if err != nil {
 		return err
+	}
+	if promise != "" {
+		_, whole, err := readCLINC(folder, tasksFile, "train", "val", "test")
+		if err == nil {
+			err = publishCalibration(scorer, tasks, whole, promise)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if out == "" {
+		return nil
 	}
 	var reports []*evaluate.Report
 	for _, examples := range []int{0, 5, 20, 100} {
@@ -56,9 +70,9 @@ func run(data, tasksFile, out string) error {
 	return os.WriteFile(out, page.Bytes(), 0o644)
 }
 
-// readCLINC gives the ten domains of CLINC150 as tasks and the prompts of its test splits. Those out of scope are a set of
+// readCLINC gives the ten domains of CLINC150 as tasks and the prompts of some of its splits. Those out of scope are a set of
 // their own, and off every task.
-func readCLINC(folder, tasksFile string) ([]evaluate.Task, []evaluate.Prompt, error) {
+func readCLINC(folder, tasksFile string, parts ...string) ([]evaluate.Task, []evaluate.Prompt, error) {
 	var tasks []evaluate.Task
 	var intents map[string][]string
 	var splits map[string][][2]string
@@ -78,9 +92,11 @@ func readCLINC(folder, tasksFile string) ([]evaluate.Task, []evaluate.Prompt, er
 		t.Set, t.Labels, t.NegativeSets = "clinc", intents[t.ID], []string{"oos"}
 	}
 	var prompts []evaluate.Prompt
-	for _, part := range [][2]string{{"test", "clinc"}, {"oos_test", "oos"}} {
-		for _, row := range splits[part[0]] {
-			prompts = append(prompts, evaluate.Prompt{Set: part[1], Label: row[1], Text: row[0]})
+	for _, part := range parts {
+		for _, from := range [][2]string{{part, "clinc"}, {"oos_" + part, "oos"}} {
+			for _, row := range splits[from[0]] {
+				prompts = append(prompts, evaluate.Prompt{Set: from[1], Label: row[1], Text: row[0]})
+			}
 		}
 	}
 	return tasks, prompts, nil
