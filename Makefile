@@ -91,7 +91,7 @@ table: ## train the embedding table again; half an hour for the teacher's vector
 	tools/train/run ../shared/data $(TOOLS)/train internal/embed internal/deviation/generic.txt
 
 .PHONY: evaluation
-evaluation: ## measure the shipped scorer on ../shared/data and rewrite docs/evaluation.md
+evaluation: ## measure the shipped scorer on ../shared/data and rewrite docs/evaluation.md and docs/evaluation-calibration.md
 	go run ./internal/evaluate/publish
 
 .PHONY: generate
