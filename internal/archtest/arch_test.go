@@ -27,7 +27,7 @@ var layers = [][]string{
 		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/embed",
 		"migrations",
 	},
-	{"internal/detect"},
+	{"internal/detect", "internal/condition"},
 	{"internal/redact"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
@@ -82,6 +82,7 @@ var homes = map[string][]string{
 	"github.com/jackc/pgx":                      {"internal/postgres", "internal/store/postgres", "internal/audit/postgres"},
 	"github.com/prometheus/client_golang":       {"internal/telemetry", "internal/app"},
 	"github.com/alecthomas/kong":                {"internal/cli"},
+	"github.com/google/cel-go":                  {"internal/condition"},
 	"github.com/goccy/go-yaml":                  {"internal/yamldoc", "internal/envoyconf"},
 	"github.com/tiktoken-go/tokenizer":          {"internal/openai"},
 	"github.com/andybalholm/brotli":             {"internal/openai"},
