@@ -242,7 +242,8 @@ func LoadPolicy(path string) (*policy.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()))
+	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()),
+		policy.WithEndpoints(openai.EndpointNames()...))
 }
 
 // LoadPrices reads the price table, or gives the built-in one for no path, with what unknown models cost.

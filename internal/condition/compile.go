@@ -276,6 +276,9 @@ func (w *walk) call(e ast.Expr) {
 	if !slices.Contains(functions, name) && !slices.Contains(signs, name) {
 		known := append(slices.Clone(functions), "all", "exists", "exists_one", "filter", "map")
 		w.problem(e, "no function is called "+shown(name)+yamldoc.DidYouMean(name, known))
+		if last := &w.problems[len(w.problems)-1]; last.Column > utf8.RuneCountInString(name) {
+			last.Column -= utf8.RuneCountInString(name) // CEL gives the place of the parenthesis
+		}
 	}
 	if c.IsMemberFunction() {
 		w.expr(c.Target())

@@ -79,7 +79,7 @@ func (x *Exchange) read(body []byte) *core.Error {
 		return nil
 	case openai.ClassGoverned:
 	}
-	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy))
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy, x.principal()))
 	if err != nil {
 		return err
 	}
@@ -104,8 +104,12 @@ func (x *Exchange) judge() {
 	f.PriceVersion = x.pinned.prices.Version()
 	f.Model = x.model()
 	_, f.Priced = x.pinned.prices.Model(f.Model)
+	if x.request != nil {
+		f.Opaque = x.request.Unread()
+	}
 	if x.objects.upload != "" {
 		f.Intent.Unscored, f.Deviation.Unscored = core.UnscoredOpaque, core.UnscoredOpaque
+		f.Opaque = []string{openai.KnownMedia(x.objects.upload)}
 	}
 	if !x.judges() {
 		return
@@ -141,7 +145,7 @@ func tasksFor(s *identity.Session, assigned []*deviation.Task) []*deviation.Task
 
 // decide asks the policy about the facts as they are.
 func (x *Exchange) decide() *core.Error {
-	x.judged.verdict = x.pinned.policy.Decide(x.judged.facts)
+	x.judged.verdict = x.pinned.policy.DecideReporting(x.judged.facts, x.gate.o.Metrics.ConditionFailed)
 	x.clock.lap(telemetry.StagePolicy)
 	if x.judged.verdict.Blocked() {
 		return x.explain(x.judged.verdict)
@@ -184,12 +188,6 @@ func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 		return rec
 	}
 	x.judged.facts.AddTo(&rec)
-	if x.request != nil {
-		rec.Opaque = x.request.Unread()
-	}
-	if x.objects.upload != "" {
-		rec.Opaque = []string{openai.KnownMedia(x.objects.upload)}
-	}
 	verdict := x.judged.verdict
 	rec.Verdict = &verdict
 	if verdict.Action != "" {

@@ -102,7 +102,7 @@ func start(node ast.Node) *token.Token {
 func (d *Document) value(path string, node ast.Node, v reflect.Value) {
 	t := start(node)
 	if path != "" && t != nil && t.Position != nil {
-		d.at[path] = position{t.Position.Line, t.Position.Column}
+		d.at[path] = placeOf(node, t)
 	}
 	switch node.Type() {
 	case ast.AnchorType, ast.AliasType, ast.TagType, ast.DirectiveType, ast.MergeKeyType:
@@ -131,6 +131,28 @@ func (d *Document) value(path string, node ast.Node, v reflect.Value) {
 	default:
 		d.problem(path, t, "cannot be set in a document")
 	}
+}
+
+// placeOf says where a node stands, and where its text does if it is one.
+func placeOf(node ast.Node, t *token.Token) position {
+	p := position{line: t.Position.Line, column: t.Position.Column}
+	switch n := node.(type) {
+	case *ast.StringNode:
+		switch {
+		case strings.Contains(n.Token.Origin, "\\"), strings.Contains(strings.Trim(n.Token.Origin, " \n"), "\n"):
+		case t.Type == token.DoubleQuoteType, t.Type == token.SingleQuoteType:
+			p.text.line, p.text.column = p.line, p.column+1
+		default:
+			p.text.line, p.text.column = p.line, p.column
+		}
+	case *ast.LiteralNode:
+		if n.Start.Type == token.LiteralType {
+			first, _, _ := strings.Cut(n.Value.Token.Origin, "\n")
+			p.text.line, p.text.column = p.line+1, len(first)-len(strings.TrimLeft(first, " "))+1
+			p.block = true
+		}
+	}
+	return p
 }
 
 func (d *Document) fields(path string, node ast.Node, v reflect.Value) {
