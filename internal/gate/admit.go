@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/identity"
-	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/telemetry"
@@ -115,20 +113,8 @@ func (x *Exchange) judge() {
 		return
 	}
 
-	f.Found = detect.Prompt(x.request.Prompt)
-	x.clock.lap(telemetry.StageDetect)
-
-	view := intent.NewView(x.request.Prompt)
-	f.Intent = x.gate.o.Classifier.Classify(view)
-	x.clock.lap(telemetry.StageIntent)
-
-	tasks := tasksFor(x.session, x.pinned.directory.Tasks(f.Principal))
-	f.Tasks = make([]string, len(tasks))
-	for i, t := range tasks {
-		f.Tasks[i] = t.ID()
-	}
-	f.Deviation = x.gate.o.Scorer.Score(view, tasks)
-	x.clock.lap(telemetry.StageDeviation)
+	judges := Judges{x.gate.o.Classifier, x.gate.o.Scorer}
+	judges.Judge(f, x.request.Prompt, tasksFor(x.session, x.pinned.directory.Tasks(f.Principal)), x.clock.lap)
 	x.gate.o.Metrics.Judged(f.Intent, f.Deviation, f.Found)
 }
 
