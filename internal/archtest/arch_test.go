@@ -38,7 +38,7 @@ var layers = [][]string{
 		"internal/detect/evaluation", "internal/evaluate",
 	},
 	{
-		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
+		"internal/extproc", "internal/policycase", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
 		"internal/audit/takeover", "internal/audit/notary",
 		"internal/audit/read", "internal/audit/export",

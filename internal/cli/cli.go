@@ -62,7 +62,7 @@ type commands struct {
 	Prices pricesCmd     `cmd:"" help:"Price tables."`
 	Judge  judgeCmd      `cmd:"" name:"classify" help:"Show the intent of a prompt, and how far it is from tasks."`
 	Eval   evalCmd       `cmd:"" name:"eval" help:"Measure judgement on labelled prompts."`
-	Policy policyCmd     `cmd:"" help:"Try a policy on recorded traffic."`
+	Policy policyCmd     `cmd:"" help:"Write a policy, test it, try it on recorded traffic."`
 	Audit  auditCmd      `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd       `cmd:"" help:"Follow the audit live."`
 	Jobs   jobsCmd       `cmd:"" help:"Background jobs."`

@@ -19,7 +19,7 @@ type Case struct {
 	Team     string    `json:"team,omitzero" doc:"Their team."`
 	App      string    `json:"app,omitzero" doc:"The app that asks."`
 	Endpoint string    `json:"endpoint,omitzero" doc:"What is called. Default: chat.completions."`
-	Model    string    `json:"model,omitzero" doc:"The model that is asked for. Default: one that the policy allows."`
+	Model    string    `json:"model,omitzero" doc:"The model that is asked for. Default: none, and no rule on models applies."`
 	Tasks    []string  `json:"tasks,omitzero" doc:"The ids of their tasks, of case_tasks."`
 	At       time.Time `json:"at,omitzero" doc:"When, like 2026-03-02T09:30:00Z. Default: a Monday at noon, UTC."`
 

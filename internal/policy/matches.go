@@ -11,11 +11,17 @@ import (
 // Rules names the rules that the document itself writes and that can object to something, in the order in which they are asked.
 func (s *Snapshot) Rules() []string { return slices.Clone(s.written) }
 
-// Matches calls yield with the name of every rule that objects to the facts, whichever of them decides.
-func (s *Snapshot) Matches(f Facts, yield func(rule string)) {
+// Matches names every rule that objects to the facts, whichever of them decides, each once.
+func (s *Snapshot) Matches(f Facts) []string {
+	var names []string
+	add := func(rule string) {
+		if !slices.Contains(names, rule) {
+			names = append(names, rule)
+		}
+	}
 	say := func(x finding) {
 		if x.action != core.ActionAllow {
-			yield(x.rule)
+			add(x.rule)
 		}
 	}
 	say(s.onEndpoint(&f))
@@ -34,16 +40,15 @@ func (s *Snapshot) Matches(f Facts, yield func(rule string)) {
 	say(s.onIntent(&f.Intent))
 	if f.Deviation.Unscored == "" {
 		if s.doc.Deviation.Warn.reachedBy(f.Deviation.Score) {
-			yield("deviation.warn")
+			add("deviation.warn")
 		}
 		if s.doc.Deviation.Block.reachedBy(f.Deviation.Score) {
-			yield("deviation.block")
+			add("deviation.block")
 		}
 	}
 	say(s.onUnscored(f.Intent.Unscored))
-	if f.Deviation.Unscored != f.Intent.Unscored {
-		say(s.onUnscored(f.Deviation.Unscored))
-	}
+	say(s.onUnscored(f.Deviation.Unscored))
+	return names
 }
 
 // writtenIn lists the rules that a document writes.
