@@ -237,6 +237,14 @@ func TestReference(t *testing.T) {
 	}
 }
 
+func TestSchemaReference(t *testing.T) {
+	b, err := policy.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Golden(t, "../../docs/reference/policy.schema.json", append(b, '\n'), *update, "run with -update")
+}
+
 func TestSchemaNamesEveryField(t *testing.T) {
 	b, err := policy.Schema()
 	if err != nil {

@@ -56,6 +56,19 @@ func newEnv() (*condition.Env[scene], error) {
 	)
 }
 
+// ConditionFacts names what conditions can read, in the order of the reference.
+func ConditionFacts() []string {
+	env, err := newEnv()
+	if err != nil { // the declarations are fixed
+		return nil
+	}
+	names := make([]string, len(env.Variables()))
+	for i, v := range env.Variables() {
+		names[i] = v.Name()
+	}
+	return names
+}
+
 // local is the time of admission in the policy's zone, as it is recorded.
 func (s *scene) local() time.Time { return recordedTime(s.facts.At).In(s.zone) }
 

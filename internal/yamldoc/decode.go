@@ -18,6 +18,9 @@ import (
 // maxNesting bounds lists and maps within one another. The parser's time grows with the square of it.
 const maxNesting = 32
 
+// maxKeys bounds the keys of one map. The parser's time grows with the square of them.
+const maxKeys = 4096
+
 // Decode reads data into the struct that into points to and leaves fields that the document does not name as they are.
 // name stands for the file in messages. The result is never nil; whether all was well is what its Err says.
 func Decode(name string, data []byte, into any) *Document {
@@ -29,6 +32,10 @@ func Decode(name string, data []byte, into any) *Document {
 	tokens := lexer.Tokenize(string(data))
 	if t := tooDeep(tokens); t != nil {
 		d.problem("", t, "nested too deeply")
+		return d
+	}
+	if t := tooWide(tokens); t != nil {
+		d.problem("", t, "more than "+strconv.Itoa(maxKeys)+" keys in one map")
 		return d
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // duplicates are found below, all of them
@@ -77,6 +84,36 @@ func tooDeep(tokens token.Tokens) *token.Token {
 		}
 		if flow > maxNesting || inLine > maxNesting {
 			return t
+		}
+	}
+	return nil
+}
+
+// tooWide gives the token of one key too many in a map that is written line by line, nil if there is none. Keys in one column
+// are of one map unless an item of a list, or a key further left, stands between.
+func tooWide(tokens token.Tokens) *token.Token {
+	type open struct{ column, keys int }
+	var maps []open // that the token at hand can be in, from the left
+	leave := func(column int) {
+		for len(maps) > 0 && maps[len(maps)-1].column > column {
+			maps = maps[:len(maps)-1]
+		}
+	}
+	for i, t := range tokens {
+		switch {
+		case t.Type == token.SequenceEntryType:
+			leave(t.Position.Column)
+		case t.Type == token.MappingValueType && i > 0:
+			column := tokens[i-1].Position.Column
+			leave(column)
+			if len(maps) == 0 || maps[len(maps)-1].column < column {
+				maps = append(maps, open{column: column})
+			}
+			last := &maps[len(maps)-1]
+			if last.keys == maxKeys {
+				return t
+			}
+			last.keys++
 		}
 	}
 	return nil
