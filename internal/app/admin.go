@@ -67,6 +67,7 @@ type repairer struct {
 }
 
 func (r repairer) handle(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+standingsPath, answer(r.standings))
 	if r.adopter != nil {
 		mux.HandleFunc("POST "+lookPath, answer(r.look))
 		mux.HandleFunc("POST "+mendPath, answer(r.mend))

@@ -21,12 +21,9 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/extproc"
 	"github.com/plumbline/plumbline/internal/identity"
-	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
-	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota/guard"
 	"github.com/plumbline/plumbline/internal/quota/redis"
 	"github.com/plumbline/plumbline/internal/quota/threshold"
@@ -67,6 +64,7 @@ type App struct {
 	endings    *endings      // nil with a shared ledger, like the two that follow
 	roller     *roller
 	adopter    *adopter
+	policy     *policyKeeper
 	thresholds *threshold.Bus
 	keeper     *keeper
 
@@ -96,10 +94,6 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 			a.close(context.WithoutCancel(ctx))
 		}
 	}()
-	rules, err := LoadPolicy(a.cfg.Policy.File)
-	if err != nil {
-		return nil, err
-	}
 	prices, err := LoadPrices(a.cfg.Prices)
 	if err != nil {
 		return nil, err
@@ -107,7 +101,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	openai.WarmTokenizer()
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.New(registry, o.Build, prices.Names())
-	metrics.PolicyInForce(rules.Version(), string(rules.Mode()))
+	if a.policy, err = newPolicyKeeper(a.cfg.Policy.File, metrics, a.log); err != nil {
+		return nil, err
+	}
 
 	if err := a.openStore(ctx); err != nil {
 		return nil, err
@@ -116,7 +112,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.samples = newSamples(a.store.Labels(), metrics, a.log)
-	a.calibration = &calibrationCheck{store: a.store, promise: rules.Promise, now: time.Now, log: a.log}
+	a.calibration = &calibrationCheck{store: a.store, promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
 	if err := a.sealing.open(ctx, a.cfg.Audit, a.samples.note, metrics); err != nil {
 		return nil, err
 	}
@@ -131,7 +127,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	}
 	ledger, recorder := a.paired(timedLedger{a.ledger, metrics})
 	a.thresholds = threshold.New(metrics)
-	g, err := a.newGate(rules, prices, a.thresholds.Watch(ledger), recorder, metrics)
+	g, err := a.newGate(prices, a.thresholds.Watch(ledger), recorder, metrics)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +139,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.listen(ctx, registry); err != nil {
 		return nil, err
 	}
-	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), a.repairer(ledger), a.log)
+	a.local = newLocal(ctx, AdminSocket(a.cfg.DataDir), a.log, a.repairer(ledger).handle, a.policy.handle)
 	metrics.Watch(registry, a.gauges())
 	return a, nil
 }
@@ -162,6 +158,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
+	group.Go(func() error { return ignoreCancel(a.policy.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.bell.listen(background, a.wake)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.sealing.run(background)) })
@@ -239,23 +236,6 @@ func (a *App) close(ctx context.Context) {
 	if err := errors.Join(errs...); err != nil {
 		a.log.Error("stopping", "error", err)
 	}
-}
-
-// LoadPolicy reads the policy document, or gives the default one for no path. An intent that the classifier does not
-// tell is an error: a rule on it would never apply.
-func LoadPolicy(path string) (*policy.Snapshot, error) {
-	if path == "" {
-		return policy.Default(), nil
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("policy.file: %w", err)
-	}
-	classifier, err := intent.Default()
-	if err != nil {
-		return nil, err
-	}
-	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()))
 }
 
 // LoadPrices reads the price table, or gives the built-in one for no path, with what unknown models cost.

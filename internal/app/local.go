@@ -57,16 +57,17 @@ type asker struct {
 	ledger  quota.Ledger
 }
 
-// newLocal opens the admin socket. It is no part of governing: a Plumbline that cannot open it serves without.
-func newLocal(ctx context.Context, path string, r repairer, log *slog.Logger) *local {
+// newLocal opens the admin socket, behind which handlers answer. It is no part of governing: a Plumbline that cannot open it serves without.
+func newLocal(ctx context.Context, path string, log *slog.Logger, handlers ...func(*http.ServeMux)) *local {
 	lis, err := listenPrivately(ctx, path)
 	if err != nil {
 		log.Warn("commands cannot ask this process for the use of limits", "socket", path, "error", err)
 		return nil
 	}
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+standingsPath, answer(r.standings))
-	r.handle(mux)
+	for _, handle := range handlers {
+		handle(mux)
+	}
 	return &local{lis, &http.Server{Handler: mux, ReadTimeout: 10 * time.Second, WriteTimeout: time.Minute}, log}
 }
 

@@ -47,7 +47,7 @@ func shortDir(t *testing.T) string {
 // serving serves the admin socket of a folder, and gives what closes it.
 func serving(t *testing.T, dir string, a asker) func() {
 	t.Helper()
-	l := newLocal(t.Context(), AdminSocket(dir), repairer{asker: a}, slog.New(slog.DiscardHandler))
+	l := newLocal(t.Context(), AdminSocket(dir), slog.New(slog.DiscardHandler), repairer{asker: a}.handle)
 	if l == nil {
 		t.Fatal("there is no admin socket")
 	}

@@ -19,7 +19,6 @@ import (
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
-	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
 	"github.com/plumbline/plumbline/internal/store"
@@ -123,7 +122,7 @@ func (a *App) repairer(ledger quota.Ledger) repairer {
 }
 
 func (a *App) newGate(
-	rules *policy.Snapshot, prices *openai.PriceTable, ledger quota.Ledger, recorder gate.Recorder, metrics *telemetry.Metrics,
+	prices *openai.PriceTable, ledger quota.Ledger, recorder gate.Recorder, metrics *telemetry.Metrics,
 ) (*gate.Gate, error) {
 	classifier, err := intent.Default()
 	if err != nil {
@@ -140,13 +139,12 @@ func (a *App) newGate(
 	o := gate.Options{
 		Identity:   authenticator,
 		Directory:  a.people.inForce,
-		Policy:     func() *policy.Snapshot { return rules },
+		Policy:     a.policy.inForce,
 		Prices:     func() *openai.PriceTable { return prices },
 		Classifier: classifier, Scorer: scorer,
 		Owners: a.owners(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
 		Sealer: a.sealing.sealer, Addresses: recordedAddresses(a.cfg.Audit.Addresses),
 		Metrics: metrics, Log: a.log, Now: time.Now,
-		NoticeURL:    rules.NoticeURL(),
 		MaxBody:      int64(a.cfg.ExtProc.MaxBody),
 		AdmitTimeout: a.cfg.ExtProc.MessageTimeout - admitMargin, CloseTimeout: closeTimeout,
 		CutGraceTime: a.cfg.ExtProc.CutGrace, CutGraceBytes: int64(a.cfg.ExtProc.CutGraceBytes),

@@ -27,7 +27,7 @@ var layers = [][]string{
 		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/embed",
 		"migrations",
 	},
-	{"internal/detect", "internal/calibrate"},
+	{"internal/detect", "internal/calibrate", "internal/condition"},
 	{"internal/redact"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
@@ -38,7 +38,7 @@ var layers = [][]string{
 		"internal/detect/evaluation", "internal/evaluate",
 	},
 	{
-		"internal/extproc", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
+		"internal/extproc", "internal/policycase", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
 		"internal/audit/takeover", "internal/audit/notary",
 		"internal/audit/read", "internal/audit/export",
@@ -83,6 +83,7 @@ var homes = map[string][]string{
 	"github.com/prometheus/client_golang":       {"internal/telemetry", "internal/app"},
 	"github.com/alecthomas/kong":                {"internal/cli"},
 	"golang.org/x/term":                         {"internal/cli"},
+	"github.com/google/cel-go":                  {"internal/condition"},
 	"github.com/goccy/go-yaml":                  {"internal/yamldoc", "internal/envoyconf"},
 	"github.com/tiktoken-go/tokenizer":          {"internal/openai"},
 	"github.com/andybalholm/brotli":             {"internal/openai"},

@@ -17,10 +17,6 @@ import (
 	"github.com/plumbline/plumbline/internal/replay"
 )
 
-type policyCmd struct {
-	Replay policyReplayCmd `cmd:"" help:"Show what a policy would have done to recorded traffic, and to whom."`
-}
-
 type policyReplayCmd struct {
 	Policy string `help:"The policy document. Default: the policy in force, which must give every verdict that it gave; exit status 1 if not." placeholder:"FILE" type:"existingfile"`
 	Since  moment `help:"From this time on: 2026-01-31T08:00:00Z, 2026-01-31 (UTC), or 7d or 24h for how long ago." default:"7d" placeholder:"TIME"`

@@ -30,6 +30,7 @@ const (
 	// What is asked.
 	ReasonSecret          Reason = "secret_in_prompt"
 	ReasonAttack          Reason = "attack"
+	ReasonPolicyRule      Reason = "policy_rule" // a rule with a condition
 	ReasonForbiddenIntent Reason = "forbidden_intent"
 	ReasonOffTask         Reason = "off_task"
 	ReasonUnscored        Reason = "unscored"
@@ -91,7 +92,7 @@ func Reasons() []ReasonDoc {
 		{ReasonUnknownPrincipal, "The credential is good, but its user or app does not exist, its owner has none of the roles that may call, or no rule says for whom the workload calls.", "Ask an administrator."},
 		{ReasonPrincipalPending, "The person is called by a trusted issuer for the first time and is being created.", "Retry in a moment; SDKs do by themselves."},
 		{ReasonUserBlocked, "The user is blocked.", "Ask an administrator."},
-		{ReasonEndpointNotAllowed, "The endpoint cannot be governed, or the path is not in its plain form.", "Use an endpoint that is governed."},
+		{ReasonEndpointNotAllowed, "The endpoint cannot be governed, the policy does not give it to this caller, or the path is not in its plain form.", "Use an endpoint that is governed and allowed."},
 		{ReasonInvalidBody, "The body is not what the endpoint takes: not strict JSON, a field of the wrong type, cut short.", "Mend the field that the error names."},
 		{ReasonUnsupportedMediaType, "The body is not plain JSON.", "Send `Content-Type: application/json` and no encoding."},
 		{ReasonUnsupportedParameter, "A field is understood, but cannot be governed or is not allowed.", "Leave out the field that the error names."},
@@ -100,6 +101,7 @@ func Reasons() []ReasonDoc {
 		{ReasonModelNotAllowed, "The policy does not give this caller the model, or it has no price.", "Use one of the models that the error names."},
 		{ReasonSecret, "The prompt holds a credential, or the number of a card or an account.", "Take it out; change a credential that was real, since it has left its place."},
 		{ReasonAttack, "The prompt has the form of an attack on a model: it asks to ignore or reveal instructions, forges roles, or hides text.", "Take out the part that the error names."},
+		{ReasonPolicyRule, "A rule of the policy that its author made up does not allow the request.", "Read the error: it names the rule, and may say why."},
 		{ReasonForbiddenIntent, "The policy does not allow prompts of this kind.", "Do not retry."},
 		{ReasonOffTask, "The prompt is too far from the tasks assigned to the person.", "Rephrase it in terms of that work, or ask for a task that covers it."},
 		{ReasonUnscored, "The prompt could not be judged, and the policy does not let such prompts pass.", "Write it in plain English text."},

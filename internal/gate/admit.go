@@ -7,10 +7,8 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/identity"
-	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/seal"
@@ -80,7 +78,7 @@ func (x *Exchange) read(body []byte) *core.Error {
 		return nil
 	case openai.ClassGoverned:
 	}
-	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy))
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy, x.principal()))
 	if err != nil {
 		return err
 	}
@@ -105,28 +103,20 @@ func (x *Exchange) judge() {
 	f.PriceVersion = x.pinned.prices.Version()
 	f.Model = x.model()
 	_, f.Priced = x.pinned.prices.Model(f.Model)
+	if x.request != nil {
+		f.Opaque = x.request.Unread()
+	}
 	if x.objects.upload != "" {
 		f.Intent.Unscored, f.Deviation.Unscored = core.UnscoredOpaque, core.UnscoredOpaque
+		f.Opaque = []string{openai.KnownMedia(x.objects.upload)}
 	}
 	if !x.judges() {
 		return
 	}
 
-	f.Found = detect.Prompt(x.request.Prompt)
-	x.clock.lap(telemetry.StageDetect)
-
-	view := intent.NewView(x.request.Prompt)
-	f.Intent = x.gate.o.Classifier.Classify(view)
-	x.clock.lap(telemetry.StageIntent)
-
-	tasks := tasksFor(x.session, x.pinned.directory.Tasks(f.Principal))
-	f.Tasks = make([]string, len(tasks))
-	for i, t := range tasks {
-		f.Tasks[i] = t.ID()
-	}
-	f.Deviation = x.gate.o.Scorer.Score(view, tasks)
+	judges := Judges{x.gate.o.Classifier, x.gate.o.Scorer}
+	judges.Judge(f, x.request.Prompt, tasksFor(x.session, x.pinned.directory.Tasks(f.Principal)), x.clock.lap)
 	x.calibrate()
-	x.clock.lap(telemetry.StageDeviation)
 	x.gate.o.Metrics.Judged(f.Intent, f.Deviation, f.Found)
 }
 
@@ -151,7 +141,7 @@ func tasksFor(s *identity.Session, assigned []*deviation.Task) []*deviation.Task
 
 // decide asks the policy about the facts as they are.
 func (x *Exchange) decide() *core.Error {
-	x.judged.verdict = x.pinned.policy.Decide(x.judged.facts)
+	x.judged.verdict = x.pinned.policy.DecideReporting(x.judged.facts, x.gate.o.Metrics.ConditionFailed)
 	x.clock.lap(telemetry.StagePolicy)
 	if x.judged.verdict.Blocked() {
 		return x.explain(x.judged.verdict)
@@ -194,12 +184,6 @@ func (x *Exchange) judgement(kind core.RecordKind) core.Record {
 		return rec
 	}
 	x.judged.facts.AddTo(&rec)
-	if x.request != nil {
-		rec.Opaque = x.request.Unread()
-	}
-	if x.objects.upload != "" {
-		rec.Opaque = []string{openai.KnownMedia(x.objects.upload)}
-	}
 	verdict := x.judged.verdict
 	rec.Verdict = &verdict
 	if verdict.Action != "" {

@@ -94,7 +94,7 @@ func (a Addresses) of(source netip.Addr) netip.Addr {
 	return source
 }
 
-// Options are what a gate is made of. Every field is required but Sealer, Addresses, ProviderKey, NoticeURL and MaxBody.
+// Options are what a gate is made of. Every field is required but Sealer, Addresses, ProviderKey and MaxBody.
 type Options struct {
 	Identity Authenticator
 	// Directory, Policy and Prices give what is in force now.
@@ -116,8 +116,6 @@ type Options struct {
 	Addresses Addresses
 	// ProviderKey is sent to the provider in place of the caller's credential. Empty: Envoy injects the key itself.
 	ProviderKey func() string
-	// NoticeURL is where a person reads about a refusal.
-	NoticeURL string
 	// MaxBody is the largest request body in bytes where the endpoint does not take less. 0: only the endpoint says.
 	MaxBody int64
 

@@ -50,7 +50,7 @@ func (x *Exchange) readOwned(body []byte) *core.Error {
 	case x.endpoint.Form:
 		return x.readUpload(body)
 	}
-	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy))
+	request, err := openai.Read(x.endpoint, x.head.ContentType, body, x.gate.allowance(x.pinned.policy, x.principal()))
 	x.request = request
 	return err
 }
@@ -67,7 +67,7 @@ func (x *Exchange) readUpload(body []byte) *core.Error {
 
 // checkPurpose refuses a file that the policy does not take. What is in it passes unread.
 func (x *Exchange) checkPurpose(purpose string) *core.Error {
-	if slices.Contains(x.pinned.policy.Requests().FilePurposes, policy.FilePurpose(purpose)) {
+	if slices.Contains(x.pinned.policy.RequestsOf(x.principal()).FilePurposes, policy.FilePurpose(purpose)) {
 		return nil
 	}
 	e := &core.Error{Reason: core.ReasonUnsupportedParameter, Param: "purpose", Rule: "requests.file_purposes"}

@@ -63,7 +63,8 @@ func (g *Gate) RefuseUnread(source netip.Addr, h AnswerHead) *openai.Reply {
 	now := g.o.Now()
 	g.o.Refusals.Add(e.Reason, "", g.o.Addresses.of(source), now)
 	g.o.Metrics.RefusedAnonymous(e.Reason)
-	r := openai.ErrorReply(e, openai.ErrorContext{Policy: g.o.Policy().Version(), NoticeURL: g.o.NoticeURL, Now: now})
+	rules := g.o.Policy()
+	r := openai.ErrorReply(e, openai.ErrorContext{Policy: rules.Version(), NoticeURL: rules.NoticeURL(), Now: now})
 	return &r
 }
 
@@ -104,7 +105,7 @@ func (x *Exchange) render(e *core.Error) openai.Reply {
 	return openai.ErrorReply(e, openai.ErrorContext{
 		RequestID: x.id,
 		Policy:    x.pinned.policy.Version(),
-		NoticeURL: x.gate.o.NoticeURL,
+		NoticeURL: x.pinned.policy.NoticeURL(),
 		Now:       x.gate.o.Now(),
 	})
 }

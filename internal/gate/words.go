@@ -35,6 +35,14 @@ func (x *Exchange) explain(v core.Verdict) *core.Error {
 	case core.ReasonForbiddenIntent:
 		e.Param = x.request.PromptParam()
 		e.Public = fmt.Sprintf("Prompts of the kind %q are not allowed by the policy (%s). Do not retry.", f.Intent.Label, v.Rule)
+	case core.ReasonPolicyRule:
+		e.Public = "A rule of the policy does not allow this request (" + v.Rule + ")."
+		if m := x.pinned.policy.Message(v.Rule); m != "" {
+			e.Public = m + " (" + v.Rule + ")"
+		}
+	case core.ReasonEndpointNotAllowed:
+		e.Public = "The endpoint is not available to " + f.Principal.Name() + " (" + v.Rule + "). Allowed: " +
+			strings.Join(x.pinned.policy.AllowedEndpoints(f.Principal), ", ") + "."
 	case core.ReasonModelNotAllowed:
 		e.Param = "model"
 		e.Public = "The model is not available to " + f.Principal.Name() + ". Allowed: " +

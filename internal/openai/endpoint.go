@@ -104,6 +104,17 @@ type row struct {
 // routes is built once from the tables and never changes.
 var routes = buildRoutes(slices.Concat(families, ownedFamilies, storeFamilies))
 
+// EndpointNames lists the names of the endpoints that calls can reach, in the order of the tables.
+func EndpointNames() []string {
+	var names []string
+	for _, f := range slices.Concat(families, ownedFamilies, storeFamilies) {
+		if f.class != ClassDenied && !slices.Contains(names, f.name) {
+			names = append(names, f.name)
+		}
+	}
+	return names
+}
+
 func buildRoutes(families []family) *route {
 	root := &route{}
 	for _, f := range families {

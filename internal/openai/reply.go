@@ -89,6 +89,8 @@ func shapeOf(r core.Reason) shape {
 	case core.ReasonModelNotAllowed:
 		return shape{status: http.StatusForbidden, kind: typeInvalidRequest, code: "model_not_found", param: "model"}
 
+	case core.ReasonPolicyRule:
+		return shape{status: http.StatusForbidden, kind: typePermission, code: "policy_rule", noRetry: true, notice: true}
 	case core.ReasonForbiddenIntent, core.ReasonSecret, core.ReasonAttack:
 		return shape{
 			status: http.StatusBadRequest, kind: typeInvalidRequest, code: "content_policy_violation", param: "messages",

@@ -61,6 +61,7 @@ var errorTable = map[core.Reason]string{
 	core.ReasonModelNotAllowed:      "403 invalid_request_error/model_not_found param=model",
 	core.ReasonSecret:               `400 invalid_request_error/content_policy_violation param=messages link=<https://notice>; rel="help" x-should-retry=false`,
 	core.ReasonAttack:               `400 invalid_request_error/content_policy_violation param=messages link=<https://notice>; rel="help" x-should-retry=false`,
+	core.ReasonPolicyRule:           `403 permission_error/policy_rule link=<https://notice>; rel="help" x-should-retry=false`,
 	core.ReasonForbiddenIntent:      `400 invalid_request_error/content_policy_violation param=messages link=<https://notice>; rel="help" x-should-retry=false`,
 	core.ReasonOffTask:              `403 permission_error/task_deviation link=<https://notice>; rel="help" x-should-retry=false`,
 	core.ReasonUnscored:             `403 permission_error/task_deviation link=<https://notice>; rel="help" x-should-retry=false`,

@@ -25,39 +25,55 @@ func (x *finding) mode(document Mode) Mode {
 	return document
 }
 
-// Decide gives the verdict on the facts. It is pure, total and allocates nothing.
+// Decide gives the verdict on the facts. It is pure and total, and allocates nothing where the document has no rules of its own.
 //
-// Every group of rules is asked; the most severe answer wins, and among equals the one that comes first: model, secrets,
-// attacks, intent, deviation, unscored, quota. Decided is what all of them say, Action what those say that the mode lets hold.
-// Reason and Rule are those behind Action, or behind Decided when Action is allow. Facts in which the ledger was not asked yet
-// are decided without it; a caller asks again with its outcome.
-func (s *Snapshot) Decide(f Facts) core.Verdict {
-	findings := [...]finding{
-		s.onModel(&f),
-		s.secrets.on(f.Found.Secrets, core.ReasonSecret),
-		s.attacks.on(f.Found.Attacks, core.ReasonAttack),
-		s.onIntent(&f.Intent),
-		s.onDeviation(&f.Deviation),
-		s.onUnscored(f.Intent.Unscored, f.Deviation.Unscored),
-		onQuota(&f.Quota),
+// Every group of rules is asked; the most severe answer wins, and among equals the one that comes first: endpoint, model,
+// secrets, attacks, rules, intent, deviation, unscored, quota. Decided is what all of them say, Action what those say that
+// the mode lets hold. Reason and Rule are those behind Action, or behind Decided when Action is allow. Facts in which the
+// ledger was not asked yet are decided without it; a caller asks again with its outcome.
+func (s *Snapshot) Decide(f Facts) core.Verdict { return s.DecideReporting(f, nil) }
+
+// DecideReporting is Decide, and tells failed of each rule whose condition could not be answered. Such a rule says what its
+// on_error does, under the name rules.<name>.on_error.
+func (s *Snapshot) DecideReporting(f Facts, failed func(rule string)) core.Verdict {
+	t := tally{document: s.doc.Mode, acted: nothing(), decided: nothing()}
+	t.add(s.onEndpoint(&f))
+	t.add(s.onModel(&f))
+	t.add(s.secrets.on(f.Found.Secrets, core.ReasonSecret))
+	t.add(s.attacks.on(f.Found.Attacks, core.ReasonAttack))
+	if s.rules != nil {
+		t = s.rules.into(t, f, failed)
 	}
-	acted, decided := nothing(), nothing()
-	for i := range findings {
-		x := &findings[i]
-		if severity(x.action) > severity(decided.action) {
-			decided = *x
-		}
-		if holds := !x.observed || x.mode(s.doc.Mode) == ModeEnforce; holds && severity(x.action) > severity(acted.action) {
-			acted = *x
-		}
+	t.add(s.onIntent(&f.Intent))
+	t.add(s.onDeviation(&f.Deviation))
+	t.add(s.onUnscored(f.Intent.Unscored, f.Deviation.Unscored))
+	t.add(onQuota(&f.Quota))
+	return t.verdict()
+}
+
+// tally is the most severe of the findings so far: of all, and of those that the mode lets hold.
+type tally struct {
+	document       Mode
+	acted, decided finding
+}
+
+func (t *tally) add(x finding) {
+	if severity(x.action) > severity(t.decided.action) {
+		t.decided = x
 	}
-	by := &acted
-	if acted.action == core.ActionAllow {
-		by = &decided
+	if holds := !x.observed || x.mode(t.document) == ModeEnforce; holds && severity(x.action) > severity(t.acted.action) {
+		t.acted = x
+	}
+}
+
+func (t *tally) verdict() core.Verdict {
+	by := &t.acted
+	if t.acted.action == core.ActionAllow {
+		by = &t.decided
 	}
 	return core.Verdict{
-		Action:       acted.action,
-		Decided:      decided.action,
+		Action:       t.acted.action,
+		Decided:      t.decided.action,
 		Reason:       by.reason,
 		Rule:         by.rule,
 		Uncalibrated: by.uncalibrated,
@@ -83,7 +99,7 @@ func (s *Snapshot) onModel(f *Facts) finding {
 	if f.Model == "" {
 		return nothing()
 	}
-	rule := s.modelRefused(&f.Principal, f.Model)
+	rule := s.models.refused(&f.Principal, f.Model)
 	if rule == "" && !f.Priced {
 		rule = ruleUnpriced
 	}
@@ -110,11 +126,14 @@ func (d *detection) on(found []core.Sighting, reason core.Reason) finding {
 
 // onIntent applies the lists of intents. LabelUncertain has no confidence to speak of: whoever lists it means it.
 func (s *Snapshot) onIntent(in *core.Intent) finding {
-	r, listed := s.intents[in.Label]
-	if !listed || in.Label != core.LabelUncertain && in.Confidence < s.doc.Intents.MinConfidence {
+	r, listed := s.intents.named[in.Label]
+	if !listed {
+		r = s.intents.rest
+	}
+	if r.rule == "" || in.Label != core.LabelUncertain && in.Confidence < s.doc.Intents.MinConfidence {
 		return nothing()
 	}
-	return finding{action: r.action, reason: core.ReasonForbiddenIntent, rule: r.rule, observed: true}
+	return finding{action: r.action, reason: core.ReasonForbiddenIntent, rule: r.rule, observed: true, own: s.intents.mode}
 }
 
 // onDeviation applies the thresholds. What blocks keeps the promise: a score that no calibration backs warns at most, unless
@@ -130,12 +149,13 @@ func (s *Snapshot) onDeviation(d *core.Deviation) finding {
 		return finding{action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true}
 	case block && own && !s.backed(d) && rules.EnforceUncalibrated:
 		return finding{
-			action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true, uncalibrated: true,
+			action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true, own: s.deviation,
+			uncalibrated: true,
 		}
 	case rules.Warn.reachedBy(d.Score):
-		return finding{action: core.ActionWarn, reason: core.ReasonOffTask, rule: "deviation.warn", observed: true}
+		return finding{action: core.ActionWarn, reason: core.ReasonOffTask, rule: "deviation.warn", observed: true, own: s.deviation}
 	case block && own:
-		return finding{action: core.ActionWarn, reason: core.ReasonOffTask, rule: "deviation.block", observed: true}
+		return finding{action: core.ActionWarn, reason: core.ReasonOffTask, rule: "deviation.block", observed: true, own: s.deviation}
 	default:
 		return nothing()
 	}
@@ -147,7 +167,7 @@ func (s *Snapshot) onUnscored(causes ...core.Unscored) finding {
 	for _, cause := range causes {
 		response, rule := s.unscored(cause)
 		if a := core.Action(response); severity(a) > severity(worst.action) {
-			worst = finding{action: a, reason: core.ReasonUnscored, rule: rule, observed: true}
+			worst = finding{action: a, reason: core.ReasonUnscored, rule: rule, observed: true, own: s.deviation}
 		}
 	}
 	return worst
@@ -205,8 +225,8 @@ func quotaReason(q *Quota) core.Reason {
 // be asked, or the intent to act not be recorded.
 func Gives(r core.Reason) bool {
 	switch r {
-	case core.ReasonModelNotAllowed, core.ReasonSecret, core.ReasonAttack, core.ReasonForbiddenIntent, core.ReasonOffTask, core.ReasonUnscored, core.ReasonRateLimited,
-		core.ReasonConcurrencyLimit, core.ReasonQuotaExhausted, core.ReasonRequestTooLarge:
+	case core.ReasonEndpointNotAllowed, core.ReasonModelNotAllowed, core.ReasonSecret, core.ReasonAttack, core.ReasonPolicyRule,
+		core.ReasonForbiddenIntent, core.ReasonOffTask, core.ReasonUnscored, core.ReasonRateLimited, core.ReasonConcurrencyLimit, core.ReasonQuotaExhausted, core.ReasonRequestTooLarge:
 		return true
 	default:
 		return false

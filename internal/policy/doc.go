@@ -4,5 +4,5 @@
 // replayed under another document. The mode observe is applied at one exit of Decide: it lifts what the rules on intent
 // and deviation say, and nothing else; models and limits always hold.
 //
-// It imports core and yamldoc. It must not import another logic package, a front end, a back end, or read a clock.
+// It imports core, condition, detect and yamldoc. It must not import another logic package, a front end, a back end, or read a clock.
 package policy

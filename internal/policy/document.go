@@ -69,15 +69,20 @@ func (t Threshold) reachedBy(score float64) bool { return t <= 1 && !(score < fl
 
 // Document is the policy as it is written. A field that is not written keeps its default.
 type Document struct {
-	Version   int       `json:"version" doc:"Version of this format: 1. Required."`
-	Mode      Mode      `json:"mode" doc:"observe: the rules on secrets, attacks, intent and deviation are recorded but change nothing. enforce: they hold."`
-	NoticeURL string    `json:"notice_url" doc:"Page that refusals and warnings point people to."`
-	Models    Models    `json:"models"`
-	Deviation Deviation `json:"deviation"`
-	Intents   Intents   `json:"intents"`
-	Secrets   Detection `json:"secrets"`
-	Attacks   Detection `json:"attacks"`
-	Requests  Requests  `json:"requests"`
+	Version   int        `json:"version" doc:"Version of this format: 1. Required."`
+	Mode      Mode       `json:"mode" doc:"observe: the rules on secrets, attacks, intent and deviation are recorded but change nothing. enforce: they hold."`
+	NoticeURL string     `json:"notice_url" doc:"Page that refusals and warnings point people to."`
+	Timezone  string     `json:"timezone,omitzero" doc:"The time zone of time.* in conditions, like Europe/Berlin."`
+	Endpoints Endpoints  `json:"endpoints,omitzero"`
+	Models    Models     `json:"models"`
+	Deviation Deviation  `json:"deviation"`
+	Intents   Intents    `json:"intents"`
+	Secrets   Detection  `json:"secrets"`
+	Attacks   Detection  `json:"attacks"`
+	Requests  Requests   `json:"requests"`
+	Rules     []Rule     `json:"rules,omitempty" doc:"Rules of your own, see below."`
+	CaseTasks []CaseTask `json:"case_tasks,omitempty" doc:"Tasks that cases name; see below. They are for cases alone."`
+	Cases     []Case     `json:"cases,omitempty" doc:"What must become of which prompts, for plumbline policy test; see below. They change no verdict."`
 }
 
 // Models says who may call which models. In a pattern a star stands for any characters; everything else for itself.
@@ -94,6 +99,8 @@ type Deviation struct {
 	Promise             Share     `json:"promise" doc:"The largest share of prompts on task that may be blocked, by a calibration of enough labelled prompts: 299 for 1%, 2995 for 0.1%."`
 	EnforceUncalibrated bool      `json:"enforce_uncalibrated" doc:"Block from the score of block on also where no calibration backs the promise, and say so in each record. Otherwise such a score warns at most."`
 	OnUnscored          Responses `json:"on_unscored"`
+
+	Mode DetectionMode `json:"mode,omitzero" doc:"observe or enforce for the rules on deviation and unscored prompts alone; as_policy: what mode says."`
 }
 
 // Responses says what to do with a prompt that could not be scored, by cause.
@@ -109,7 +116,10 @@ type Responses struct {
 type Intents struct {
 	Forbidden     []string `json:"forbidden" doc:"Intents that are blocked."`
 	Warn          []string `json:"warn" doc:"Intents that are warned about."`
-	MinConfidence float64  `json:"min_confidence" doc:"Confidence, in [0, 1], below which neither list applies."`
+	Allowed       []string `json:"allowed,omitzero" doc:"If written: every intent that stands in none of these lists is blocked. uncertain is not, unless forbidden names it."`
+	MinConfidence float64  `json:"min_confidence" doc:"Confidence, in [0, 1], below which no list applies."`
+
+	Mode DetectionMode `json:"mode,omitzero" doc:"observe or enforce for these rules alone; as_policy: what mode says."`
 }
 
 // Detection says what to do about what the rules on secrets, or those on attacks, found in a prompt.
@@ -125,6 +135,14 @@ type DetectionMode string
 // modeAsPolicy leaves a group of rules to the mode of the document.
 const modeAsPolicy DetectionMode = "as_policy"
 
+// own is the mode of the group itself, empty for that of the document.
+func (m DetectionMode) own() Mode {
+	if m == modeAsPolicy {
+		return ""
+	}
+	return Mode(m)
+}
+
 // Values lists the modes of a group.
 func (DetectionMode) Values() []string {
 	return []string{string(modeAsPolicy), string(ModeObserve), string(ModeEnforce)}
@@ -133,16 +151,19 @@ func (DetectionMode) Values() []string {
 // defaults is the document with every default filled in.
 func defaults() Document {
 	return Document{
-		Version: 1,
-		Mode:    ModeObserve,
-		Models:  Models{Allow: []string{"*"}},
+		Version:   1,
+		Mode:      ModeObserve,
+		Timezone:  "UTC",
+		Endpoints: Endpoints{Allow: []string{"*"}},
+		Models:    Models{Allow: []string{"*"}},
 		Deviation: Deviation{
 			Warn:       0.8,
 			Block:      Never,
 			Promise:    0.01,
+			Mode:       modeAsPolicy,
 			OnUnscored: Responses{Language: "warn", Opaque: "warn", Encoded: "warn", TooShort: "warn", NoTask: "allow"},
 		},
-		Intents:  Intents{MinConfidence: 0.5},
+		Intents:  Intents{MinConfidence: 0.5, Mode: modeAsPolicy},
 		Secrets:  Detection{Mode: modeAsPolicy, Default: "warn"},
 		Attacks:  Detection{Mode: modeAsPolicy, Default: "warn"},
 		Requests: defaultRequests(),

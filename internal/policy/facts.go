@@ -35,7 +35,9 @@ type Facts struct {
 	Calibration Calibration `json:"calibration,omitzero"`
 	// Found are secrets and attacks.
 	Found core.Found `json:"found,omitzero"`
-	Quota Quota      `json:"quota,omitzero"`
+	// Opaque are the media types of what could not be read, each once.
+	Opaque []string `json:"opaque,omitempty"`
+	Quota  Quota    `json:"quota,omitzero"`
 }
 
 // Calibration names what a deviation was judged by. No verdict depends on it: it says which labels can be compared.
@@ -83,14 +85,21 @@ type rest struct {
 // canonical bytes into rec.Facts. Same facts, same record, same verdict. What JSON cannot hold is changed so that it can:
 // a number becomes 1 or -1, on the same side of every threshold, and a year of more than four digits the zero time.
 func (f Facts) AddTo(rec *core.Record) {
-	at := f.At.UTC().Truncate(time.Microsecond)
-	if y := at.Year(); y < 0 || y > 9999 {
-		at = time.Time{}
-	}
+	at := recordedTime(f.At)
 	rec.Principal, rec.Endpoint, rec.Model = f.Principal, f.Endpoint, f.Model
 	rec.PolicyVersion, rec.PriceVersion = f.PolicyVersion, f.PriceVersion
 	rec.Intent, rec.Deviation = recordedIntent(f.Intent), recordedDeviation(f.Deviation)
+	rec.Opaque = f.Opaque
 	rec.Facts = rest{factsVersion, at, f.Priced, f.Tasks, f.Found, f.Quota, f.Calibration}.canonical()
+}
+
+// recordedTime is a time as a record holds it.
+func recordedTime(t time.Time) time.Time {
+	t = t.UTC().Truncate(time.Microsecond)
+	if y := t.Year(); y < 0 || y > 9999 {
+		return time.Time{}
+	}
+	return t
 }
 
 // canonical is what encoding/json makes of r, in a tenth of the time. Nothing in it could fail: strings, numbers, a time
@@ -253,6 +262,7 @@ func FactsOf(rec core.Record) (Facts, error) {
 		Tasks:         r.Tasks,
 		Calibration:   r.Calibration,
 		Found:         r.Found,
+		Opaque:        rec.Opaque,
 		Quota:         r.Quota,
 	}
 	if rec.Intent != nil {

@@ -67,7 +67,8 @@ func TestVerdicts(t *testing.T) {
 func TestProblems(t *testing.T) {
 	eachCase(t, "testdata/problems/*.txtar", func(t *testing.T, a *txtar.Archive) {
 		_, err := policy.Parse("policy.yaml", a.Files[0].Data, policy.WithLabels("coding", "job_search", "jailbreak"),
-			policy.WithKinds([]string{"jwt", "private_key"}, []string{"hidden_text"}))
+			policy.WithKinds([]string{"jwt", "private_key"}, []string{"hidden_text"}),
+			policy.WithEndpoints("chat.completions", "embeddings"))
 		if err == nil {
 			t.Fatal("the policy is accepted")
 		}
@@ -106,6 +107,9 @@ func golden(t *testing.T, a *txtar.Archive, i int, got string) {
 	}
 }
 
+// firstVersion is that of the default policy since there is one.
+const firstVersion = "2fd1dd9aa2cb"
+
 func TestVersionIsTheContents(t *testing.T) {
 	version := func(doc string) string {
 		t.Helper()
@@ -121,8 +125,20 @@ func TestVersionIsTheContents(t *testing.T) {
 	if version("version: 1") != version("# remarks\nmode: observe\nversion: 1\nmodels: {allow: ['*']}") {
 		t.Error("the same policy in other words has another version")
 	}
+	// Documents that say nothing new keep the version under which their verdicts were recorded.
+	if got := version("version: 1"); got != firstVersion {
+		t.Errorf("the default is %s, and was %s", got, firstVersion)
+	}
+	if got := version("version: 1\ncases: [{prompt: x, verdict: allow}]\ntimezone: UTC\nintents: {mode: as_policy}\nendpoints: {allow: ['*']}"); got != firstVersion {
+		t.Errorf("what decides nothing makes another version: %s", got)
+	}
 	seen := map[string]string{}
 	for _, doc := range []string{
+		"intents: {allowed: []}", "intents: {allowed: [a]}", "intents: {mode: enforce}", "deviation: {mode: observe}", "timezone: Europe/Berlin",
+		"endpoints: {allow: []}", "endpoints: {teams: {a: ['*']}}", "requests: {teams: {a: {inline: []}}}", "requests: {teams: {a: {}}}",
+		"requests: {apps: {a: {inline: []}}}", "rules: [{name: a, when: 'priced', then: warn}]", "rules: [{name: a, when: 'priced', then: block}]",
+		"rules: [{name: a, when: '!priced', then: warn}]", "rules: [{name: a, when: priced, then: warn, on_error: warn}]",
+		"rules: [{name: a, when: priced, then: warn, mode: enforce}]", "rules: [{name: a, when: priced, then: warn, message: m}]",
 		"", "mode: enforce", "notice_url: https://a.example/", "models: {allow: []}",
 		"models: {teams: {a: ['*']}}", "models: {apps: {a: ['*']}}", "deviation: {warn: 0.7}", "deviation: {warn: never}",
 		"deviation: {block: 0.9}", "deviation: {enforce_uncalibrated: true}", "deviation: {on_unscored: {opaque: block}}",
@@ -219,6 +235,14 @@ func TestReference(t *testing.T) {
 		policy.WithKinds([]string{"private_key", "iban"}, []string{"hidden_text"})); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestSchemaReference(t *testing.T) {
+	b, err := policy.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	testkit.Golden(t, "../../docs/reference/policy.schema.json", append(b, '\n'), *update, "run with -update")
 }
 
 func TestSchemaNamesEveryField(t *testing.T) {

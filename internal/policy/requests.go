@@ -11,6 +11,9 @@ type Requests struct {
 	ServiceTiers []ServiceTier `json:"service_tiers" doc:"Tiers that may be asked for: auto, default, flex, priority. priority needs a model with a price for it."`
 	MaxChoices   int           `json:"max_choices" doc:"The most answers, candidates or pictures of one request (n, best_of), from 1 to 128."`
 	MaxEffort    Effort        `json:"max_effort" doc:"The most reasoning that may be asked for."`
+
+	Teams map[string]RequestChange `json:"teams,omitzero" doc:"By team: any of these fields, in place of the one above."`
+	Apps  map[string]RequestChange `json:"apps,omitzero" doc:"By app: any of these fields; the stricter holds, whoever calls."`
 }
 
 // Inline is a kind of data that a request can hold.

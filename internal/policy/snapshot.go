@@ -15,13 +15,16 @@ import (
 
 // Snapshot is a compiled policy document. It never changes and is safe for concurrent use.
 type Snapshot struct {
-	doc     Document
-	version string
-	allow   models            // models.allow
-	teams   map[string]models // by team, in place of allow
-	apps    map[string]models // by app, as well
-	intents map[string]ruling
-	enough  int // calibration prompts for the promise
+	doc       Document
+	version   string
+	endpoints access
+	models    access
+	requests  *requests
+	intents   intents
+	enough    int  // calibration prompts for the promise
+	deviation Mode // of the rules on deviation and unscored prompts; empty: that of the document
+	rules     *rules
+	written   []string // the rules that the document itself writes, in its order
 
 	secrets, attacks detection
 }
@@ -33,10 +36,18 @@ type detection struct {
 	rest  ruling
 }
 
-// models is a list of patterns and its place in the document.
-type models struct {
-	patterns []string
-	rule     string
+// intents is an Intents made ready.
+type intents struct {
+	mode  Mode // empty: that of the document
+	named map[string]ruling
+	// rest is for intents that have no ruling of their own: where intents.allowed is written.
+	rest ruling
+}
+
+// patterns is a list of patterns and its place in the document.
+type patterns struct {
+	list []string
+	rule string
 }
 
 // ruling is what to do about one label or kind, and the place in the document that says so.
@@ -48,7 +59,7 @@ type ruling struct {
 // Option changes how Parse checks a document.
 type Option func(*options)
 
-type options struct{ labels, secrets, attacks []string }
+type options struct{ labels, secrets, attacks, endpoints []string }
 
 // WithLabels makes an intent that is not among labels an error. Without it every label is taken.
 func WithLabels(labels ...string) Option { return func(o *options) { o.labels = labels } }
@@ -57,6 +68,9 @@ func WithLabels(labels ...string) Option { return func(o *options) { o.labels = 
 func WithKinds(secrets, attacks []string) Option {
 	return func(o *options) { o.secrets, o.attacks = secrets, attacks }
 }
+
+// WithEndpoints makes a pattern of endpoints that matches none of these an error. Without it every one is taken.
+func WithEndpoints(names ...string) Option { return func(o *options) { o.endpoints = names } }
 
 // Parse compiles a policy document; name stands for its file in messages. All problems come in one *yamldoc.Error, each
 // with its line and column.
@@ -68,10 +82,17 @@ func Parse(name string, data []byte, opts ...Option) (*Snapshot, error) {
 	doc := defaults()
 	src := yamldoc.Decode(name, data, &doc)
 	check(&doc, o, src)
+	conditions := compileRules(&doc, src)
 	if err := src.Err(); err != nil {
 		return nil, err
 	}
-	return compile(doc)
+	s, err := compile(doc)
+	if err != nil {
+		return nil, err
+	}
+	s.rules = conditions
+	s.written = s.writtenIn(src)
+	return s, nil
 }
 
 // Default is the policy where no document is given: observe, every model allowed.
@@ -81,38 +102,65 @@ func Default() *Snapshot {
 }
 
 func compile(doc Document) (*Snapshot, error) {
-	effective, err := json.Marshal(doc) // sorts the maps
+	effective, err := json.Marshal(doc.canonical()) // sorts the maps
 	if err != nil {
 		return nil, err
 	}
 	sum := sha256.Sum256(effective)
-	s := &Snapshot{
-		doc:     doc,
-		version: hex.EncodeToString(sum[:6]),
-		allow:   models{doc.Models.Allow, "models.allow"},
-		teams:   byName("models.teams", doc.Models.Teams),
-		apps:    byName("models.apps", doc.Models.Apps),
-		intents: map[string]ruling{},
-		enough:  calibrate.Enough(float64(doc.Deviation.Promise)),
-		secrets: detectionOf("secrets", doc.Secrets),
-		attacks: detectionOf("attacks", doc.Attacks),
+	return &Snapshot{
+		doc:       doc,
+		version:   hex.EncodeToString(sum[:6]),
+		endpoints: accessOf("endpoints", doc.Endpoints.Allow, doc.Endpoints.Teams, doc.Endpoints.Apps),
+		models:    accessOf("models", doc.Models.Allow, doc.Models.Teams, doc.Models.Apps),
+		requests:  requestsOf(doc.Requests),
+		intents:   intentsOf(doc.Intents),
+		enough:    calibrate.Enough(float64(doc.Deviation.Promise)),
+		deviation: doc.Deviation.Mode.own(),
+		secrets:   detectionOf("secrets", doc.Secrets),
+		attacks:   detectionOf("attacks", doc.Attacks),
+	}, nil
+}
+
+// canonical is the document with what says nothing left out, so that its version does not change with what this format can
+// say besides: cases decide nothing, and the defaults of later fields are those of before there were any.
+func (doc Document) canonical() Document {
+	doc.Cases, doc.CaseTasks = nil, nil
+	if doc.Timezone == "UTC" {
+		doc.Timezone = ""
 	}
-	for i, label := range doc.Intents.Warn {
-		s.intents[label] = ruling{core.ActionWarn, yamldoc.Index("intents.warn", i)}
+	for _, mode := range []*DetectionMode{&doc.Intents.Mode, &doc.Deviation.Mode} {
+		if *mode == modeAsPolicy {
+			*mode = ""
+		}
 	}
-	for i, label := range doc.Intents.Forbidden {
-		s.intents[label] = ruling{core.ActionBlock, yamldoc.Index("intents.forbidden", i)}
+	if e := doc.Endpoints; slices.Equal(e.Allow, []string{"*"}) && len(e.Teams)+len(e.Apps) == 0 {
+		doc.Endpoints = Endpoints{}
 	}
-	return s, nil
+	return doc
+}
+
+func intentsOf(doc Intents) intents {
+	in := intents{mode: doc.Mode.own(), named: map[string]ruling{}}
+	if doc.Allowed != nil {
+		in.rest = ruling{core.ActionBlock, "intents.allowed"}
+		for _, label := range append(slices.Clone(doc.Allowed), core.LabelUncertain, "") {
+			in.named[label] = ruling{action: core.ActionAllow}
+		}
+	}
+	for i, label := range doc.Warn {
+		in.named[label] = ruling{core.ActionWarn, yamldoc.Index("intents.warn", i)}
+	}
+	for i, label := range doc.Forbidden {
+		in.named[label] = ruling{core.ActionBlock, yamldoc.Index("intents.forbidden", i)}
+	}
+	return in
 }
 
 func detectionOf(path string, doc Detection) detection {
 	d := detection{
+		mode:  doc.Mode.own(),
 		kinds: make(map[string]ruling, len(doc.Kinds)),
 		rest:  ruling{core.Action(doc.Default), path + ".default"},
-	}
-	if doc.Mode != modeAsPolicy {
-		d.mode = Mode(doc.Mode)
 	}
 	for kind, response := range doc.Kinds {
 		d.kinds[kind] = ruling{core.Action(response), yamldoc.Key(path+".kinds", kind)}
@@ -120,10 +168,10 @@ func detectionOf(path string, doc Detection) detection {
 	return d
 }
 
-func byName(path string, lists map[string][]string) map[string]models {
-	m := make(map[string]models, len(lists))
-	for name, patterns := range lists {
-		m[name] = models{patterns, yamldoc.Key(path, name)}
+func byName(path string, lists map[string][]string) map[string]patterns {
+	m := make(map[string]patterns, len(lists))
+	for name, list := range lists {
+		m[name] = patterns{list, yamldoc.Key(path, name)}
 	}
 	return m
 }
@@ -139,13 +187,8 @@ func check(doc *Document, o options, src *yamldoc.Document) {
 		(err != nil || u.Host == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http") {
 		src.Problem("notice_url", "must be an http or https address without a user")
 	}
-	checkPatterns(src, "models.allow", doc.Models.Allow)
-	for team, patterns := range doc.Models.Teams {
-		checkPatterns(src, yamldoc.Key("models.teams", team), patterns)
-	}
-	for app, patterns := range doc.Models.Apps {
-		checkPatterns(src, yamldoc.Key("models.apps", app), patterns)
-	}
+	checkAccess(src, accessOf("endpoints", doc.Endpoints.Allow, doc.Endpoints.Teams, doc.Endpoints.Apps), endpointWords, o.endpoints)
+	checkAccess(src, accessOf("models", doc.Models.Allow, doc.Models.Teams, doc.Models.Apps), modelWords, nil)
 	switch d := doc.Deviation; {
 	case d.Warn == Promised:
 		src.Problem("deviation.warn", "must be a number from 0 to 1, or never: a warning is not promised to anybody")
@@ -156,17 +199,14 @@ func check(doc *Document, o options, src *yamldoc.Document) {
 	if c := doc.Intents.MinConfidence; c < 0 || c > 1 {
 		src.Problem("intents.min_confidence", "must be from 0 to 1")
 	}
-	if n := doc.Requests.MaxChoices; n < 1 || n > maxChoices {
-		src.Problem("requests.max_choices", "must be from 1 to 128")
-	}
-	if doc.Requests.MaxToolCalls < 0 {
-		src.Problem("requests.max_tool_calls", "must not be negative")
-	}
+	checkRequests(src, &doc.Requests)
 	checkKinds(src, "secrets.kinds", doc.Secrets.Kinds, o.secrets)
 	checkKinds(src, "attacks.kinds", doc.Attacks.Kinds, o.attacks)
 	seen := map[string]string{}
 	checkLabels(src, "intents.forbidden", doc.Intents.Forbidden, seen, o.labels)
 	checkLabels(src, "intents.warn", doc.Intents.Warn, seen, o.labels)
+	checkLabels(src, "intents.allowed", doc.Intents.Allowed, seen, o.labels)
+	checkCases(src, doc, o)
 }
 
 func checkKinds(src *yamldoc.Document, path string, kinds map[string]Response, known []string) {
@@ -177,10 +217,22 @@ func checkKinds(src *yamldoc.Document, path string, kinds map[string]Response, k
 	}
 }
 
-func checkPatterns(src *yamldoc.Document, path string, patterns []string) {
-	for i, p := range patterns {
-		if p == "" || strings.ContainsAny(p, `?[]\ `) {
-			src.Problem(yamldoc.Index(path, i), "must be a model's name in which * stands for any characters")
+// What an entry of a list of patterns must be, in words.
+const (
+	modelWords    = "must be a model's name in which * stands for any characters"
+	endpointWords = "must be an endpoint's name in which * stands for any characters"
+)
+
+// checkAccess checks every pattern of the lists. known, if set, are all names that there are.
+func checkAccess(src *yamldoc.Document, a access, words string, known []string) {
+	for list := range a.lists() {
+		for i, p := range list.list {
+			switch at := yamldoc.Index(list.rule, i); {
+			case p == "" || strings.ContainsAny(p, `?[]\ `):
+				src.Problem(at, words)
+			case known != nil && !slices.ContainsFunc(known, func(name string) bool { return glob(p, name) }):
+				src.Problem(at, "matches nothing that there is"+yamldoc.DidYouMean(p, known))
+			}
 		}
 	}
 }
@@ -210,58 +262,20 @@ func (s *Snapshot) Mode() Mode { return s.doc.Mode }
 // NoticeURL is the page that refusals and warnings point people to, empty for none.
 func (s *Snapshot) NoticeURL() string { return s.doc.NoticeURL }
 
-// Requests says what requests may ask for beyond text. Its lists must not be changed.
-func (s *Snapshot) Requests() Requests { return s.doc.Requests }
-
 // ModelAllowed reports whether p may call model, as Decide decides it. Whether the model has a price is another matter.
 func (s *Snapshot) ModelAllowed(p core.Principal, model string) bool {
-	return s.modelRefused(&p, model) == ""
+	return s.models.refused(&p, model) == ""
 }
 
-// modelRefused gives the place of the list that refuses the model, empty when it is allowed.
-func (s *Snapshot) modelRefused(p *core.Principal, model string) (rule string) {
-	if base := s.base(p); !base.match(model) {
-		return base.rule
-	}
-	if app, ok := s.apps[p.App]; ok && p.App != "" && !app.match(model) {
-		return app.rule
-	}
-	return ""
-}
+// AllowedModels gives patterns that describe the models p may call, for the words of a refusal. ModelAllowed is what decides.
+func (s *Snapshot) AllowedModels(p core.Principal) []string { return s.models.allowed(&p) }
 
-// base is the list of p's team, or the one for everyone.
-func (s *Snapshot) base(p *core.Principal) models {
-	if team, ok := s.teams[p.Team]; ok && p.Team != "" {
-		return team
-	}
-	return s.allow
-}
+// AllowedEndpoints gives the same of endpoints.
+func (s *Snapshot) AllowedEndpoints(p core.Principal) []string { return s.endpoints.allowed(&p) }
 
-// AllowedModels gives patterns that describe the models p may call, for the words of a refusal. Where two lists apply,
-// it gives the patterns of each that the other covers; ModelAllowed is what decides.
-func (s *Snapshot) AllowedModels(p core.Principal) []string {
-	base := s.base(&p)
-	app, ok := s.apps[p.App]
-	if !ok || p.App == "" {
-		return slices.Clone(base.patterns)
-	}
-	var both []string
-	for _, pattern := range base.patterns {
-		if app.match(pattern) { // a star in the pattern is matched by a star only
-			both = append(both, pattern)
-		}
-	}
-	for _, pattern := range app.patterns {
-		if base.match(pattern) && !slices.Contains(both, pattern) {
-			both = append(both, pattern)
-		}
-	}
-	return both
-}
-
-func (m models) match(model string) bool {
-	for _, p := range m.patterns {
-		if glob(p, model) {
+func (m patterns) match(name string) bool {
+	for _, p := range m.list {
+		if glob(p, name) {
 			return true
 		}
 	}

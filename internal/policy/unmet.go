@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"iter"
 	"maps"
 	"slices"
 
@@ -11,8 +12,8 @@ import (
 // that somebody knows of: rules on them may be misspelt. A list that is nil is not known, and nothing is said of it.
 func (s *Snapshot) Unmet(modelNames, teams, apps []string) []string {
 	var unmet []string
-	for _, m := range s.lists() {
-		for i, pattern := range m.patterns {
+	for m := range s.models.lists() {
+		for i, pattern := range m.list {
 			if modelNames != nil && !slices.ContainsFunc(modelNames, func(name string) bool { return glob(pattern, name) }) {
 				unmet = append(unmet, yamldoc.Index(m.rule, i)+": no model that is known matches "+pattern)
 			}
@@ -20,9 +21,12 @@ func (s *Snapshot) Unmet(modelNames, teams, apps []string) []string {
 	}
 	for _, l := range []struct {
 		kind  string
-		lists map[string]models
+		lists map[string]patterns
 		known []string
-	}{{"team", s.teams, teams}, {"app", s.apps, apps}} {
+	}{
+		{"team", s.models.teams, teams}, {"app", s.models.apps, apps},
+		{"team", s.endpoints.teams, teams}, {"app", s.endpoints.apps, apps},
+	} {
 		for _, name := range slices.Sorted(maps.Keys(l.lists)) {
 			if l.known != nil && !slices.Contains(l.known, name) {
 				unmet = append(unmet, l.lists[name].rule+": no call of this "+l.kind+" is known")
@@ -32,13 +36,18 @@ func (s *Snapshot) Unmet(modelNames, teams, apps []string) []string {
 	return unmet
 }
 
-// lists are all lists of models, in the order of the document, by name within it.
-func (s *Snapshot) lists() []models {
-	lists := []models{s.allow}
-	for _, byName := range []map[string]models{s.teams, s.apps} {
-		for _, name := range slices.Sorted(maps.Keys(byName)) {
-			lists = append(lists, byName[name])
+// lists gives all lists, in the order of the document, by name within it.
+func (a *access) lists() iter.Seq[patterns] {
+	return func(yield func(patterns) bool) {
+		if !yield(a.allow) {
+			return
+		}
+		for _, byName := range []map[string]patterns{a.teams, a.apps} {
+			for _, name := range slices.Sorted(maps.Keys(byName)) {
+				if !yield(byName[name]) {
+					return
+				}
+			}
 		}
 	}
-	return lists
 }

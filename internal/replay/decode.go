@@ -19,9 +19,10 @@ type members struct {
 	Time      time.Time       `json:"time"`
 	Exchange  string          `json:"exchange"`
 	Principal struct {
-		User string `json:"user"`
-		Team string `json:"team"`
-		App  string `json:"app"`
+		User   string      `json:"user"`
+		Team   string      `json:"team"`
+		App    string      `json:"app"`
+		Method core.Method `json:"method"`
 	} `json:"principal"`
 	Endpoint      string `json:"endpoint"`
 	Model         string `json:"model"`
@@ -38,8 +39,10 @@ type members struct {
 		N          int           `json:"n"`
 		Calibrated bool          `json:"calibrated"`
 		Unscored   core.Unscored `json:"unscored"`
+		Task       string        `json:"task"`
 		Model      string        `json:"model"`
 	} `json:"deviation"`
+	Opaque   []string        `json:"opaque"`
 	Verdict  *core.Verdict   `json:"verdict"`
 	Facts    json.RawMessage `json:"facts"`
 	Finish   core.Finish     `json:"finish"`
@@ -64,11 +67,13 @@ func (m *members) read(canonical []byte) (*core.Record, error) {
 		Label: m.Intent.Label, Confidence: m.Intent.Confidence, Unscored: m.Intent.Unscored, Model: m.Intent.Model,
 	}
 	m.scores.deviation = core.Deviation{
-		Score: m.Deviation.Score, P: m.Deviation.P, N: m.Deviation.N, Calibrated: m.Deviation.Calibrated, Unscored: m.Deviation.Unscored, Model: m.Deviation.Model,
+		Score: m.Deviation.Score, P: m.Deviation.P, N: m.Deviation.N, Calibrated: m.Deviation.Calibrated,
+		Unscored: m.Deviation.Unscored, Task: m.Deviation.Task, Model: m.Deviation.Model,
 	}
 	m.record = core.Record{
 		Kind: m.Kind, Time: m.Time, Exchange: m.Exchange, Endpoint: m.Endpoint, Model: m.Model, PolicyVersion: m.PolicyVersion,
-		Principal: core.Principal{User: m.Principal.User, Team: m.Principal.Team, App: m.Principal.App},
+		Principal: core.Principal{User: m.Principal.User, Team: m.Principal.Team, App: m.Principal.App, Method: m.Principal.Method},
+		Opaque:    m.Opaque,
 		Intent:    &m.scores.intent, Deviation: &m.scores.deviation, Verdict: m.Verdict, Facts: m.Facts,
 		Finish: m.Finish, Reason: m.Reason, Refusals: m.Refusals,
 	}

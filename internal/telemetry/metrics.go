@@ -62,33 +62,36 @@ const otherModel = "other"
 type Metrics struct {
 	known map[string]bool // models that may be a label
 
-	requests         *prometheus.CounterVec
-	decisionSeconds  map[Stage]prometheus.Observer
-	ledgerSeconds    map[LedgerOp]prometheus.Observer
-	addedSeconds     prometheus.Histogram
-	responseSeconds  prometheus.Histogram
-	firstByteSeconds prometheus.Histogram
-	tokens           *prometheus.CounterVec
-	costUSD          *prometheus.CounterVec
-	intents          *prometheus.CounterVec
-	deviation        prometheus.Histogram
-	found            *prometheus.CounterVec
-	quotaRejections  *prometheus.CounterVec
-	quotaExpired     prometheus.Counter
-	quotaThresholds  *prometheus.CounterVec
-	quotaUntold      prometheus.Counter
-	failClosed       *prometheus.CounterVec
-	failOpen         *prometheus.CounterVec
-	breaker          *prometheus.GaugeVec
-	fellBack         *prometheus.CounterVec
-	bookedLate       *prometheus.CounterVec
-	refusals         *prometheus.CounterVec
-	policyInfo       *prometheus.GaugeVec
-	keysConfirmed    *prometheus.GaugeVec
-	jobs             *prometheus.CounterVec
-	jobSeconds       *prometheus.HistogramVec
-	wrongSums        prometheus.Counter
-	samplesLost      prometheus.Counter
+	requests          *prometheus.CounterVec
+	decisionSeconds   map[Stage]prometheus.Observer
+	ledgerSeconds     map[LedgerOp]prometheus.Observer
+	addedSeconds      prometheus.Histogram
+	responseSeconds   prometheus.Histogram
+	firstByteSeconds  prometheus.Histogram
+	tokens            *prometheus.CounterVec
+	costUSD           *prometheus.CounterVec
+	intents           *prometheus.CounterVec
+	deviation         prometheus.Histogram
+	found             *prometheus.CounterVec
+	quotaRejections   *prometheus.CounterVec
+	quotaExpired      prometheus.Counter
+	quotaThresholds   *prometheus.CounterVec
+	quotaUntold       prometheus.Counter
+	failClosed        *prometheus.CounterVec
+	failOpen          *prometheus.CounterVec
+	breaker           *prometheus.GaugeVec
+	fellBack          *prometheus.CounterVec
+	bookedLate        *prometheus.CounterVec
+	refusals          *prometheus.CounterVec
+	policyInfo        *prometheus.GaugeVec
+	conditionFailures *prometheus.CounterVec
+	policyReads       *prometheus.CounterVec
+	policyStale       *prometheus.GaugeVec
+	keysConfirmed     *prometheus.GaugeVec
+	jobs              *prometheus.CounterVec
+	jobSeconds        *prometheus.HistogramVec
+	wrongSums         prometheus.Counter
+	samplesLost       prometheus.Counter
 }
 
 // Build describes the running program.
@@ -143,6 +146,10 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.fellBack = b.counterVec("ledger_fallback_total", "Decisions without the shared quota ledger, by what the limits said: closed (refused), local, open.", "mode")
 	m.bookedLate = b.counterVec("ledger_booked_late_total", "What the shared quota ledger was told late: reservations resolved, and charges booked from the records.", "kind")
 	m.refusals = b.counterVec("anonymous_refusals_total", "Requests refused before their caller was let in, by reason: unknown, revoked, expired or blocked.", "reason")
+	m.conditionFailures = b.counterVec("policy_condition_failures_total", "Conditions of the policy that could not be answered, by rule; the rule's on_error was applied.", "rule")
+	m.policyReads = b.counterVec("policy_reads_total", "Policy documents that were read, by result: good, bad.", "result")
+	m.policyStale = b.gaugeVec("policy_stale", "1 while the policy document as it is now cannot be put in force, and the last good one stays.")
+	m.policyStale.WithLabelValues().Set(0)
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
 	m.keysConfirmed = b.gaugeVec("jwks_last_success_timestamp_seconds", "When the keys of a trusted issuer were last fetched, in seconds since 1970; 0 for never.", "issuer")
 	m.jobs = b.counterVec("jobs_total", "Runs of background jobs in this process, by job and result: done, postponed (it goes on later), failed (it is tried again), discarded (it failed for the last time in its period).", "job", "result")
@@ -438,6 +445,19 @@ func (m *Metrics) LedgerFellBack(mode string) {
 func (m *Metrics) LedgerBookedLate(reservations, charges int) {
 	m.bookedLate.WithLabelValues("reservation").Add(float64(reservations))
 	m.bookedLate.WithLabelValues("charge").Add(float64(charges))
+}
+
+// ConditionFailed counts a condition of the policy that could not be answered. Rules are of the document, whose number is bounded.
+func (m *Metrics) ConditionFailed(rule string) { m.conditionFailures.WithLabelValues(rule).Inc() }
+
+// PolicyRead counts that a changed policy document was read, and states whether it could be put in force.
+func (m *Metrics) PolicyRead(good bool) {
+	result, stale := "good", 0.0
+	if !good {
+		result, stale = "bad", 1
+	}
+	m.policyReads.WithLabelValues(result).Inc()
+	m.policyStale.WithLabelValues().Set(stale)
 }
 
 // PolicyInForce states the policy in force.

@@ -39,6 +39,8 @@ func touched(t *testing.T) *prometheus.Registry {
 	m.FailedClosed("governance_unavailable")
 	m.RefusedAnonymous(core.ReasonMissingCredential)
 	m.PolicyInForce("v", "observe")
+	m.PolicyRead(true)
+	m.ConditionFailed("rules.night")
 	m.KeysConfirmed("https://idp.test", time.Time{})
 	m.LedgerBreaker("closed")
 	m.LedgerFellBack("open")

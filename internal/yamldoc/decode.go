@@ -18,6 +18,9 @@ import (
 // maxNesting bounds lists and maps within one another. The parser's time grows with the square of it.
 const maxNesting = 32
 
+// maxKeys bounds the keys of one map. The parser's time grows with the square of them.
+const maxKeys = 4096
+
 // Decode reads data into the struct that into points to and leaves fields that the document does not name as they are.
 // name stands for the file in messages. The result is never nil; whether all was well is what its Err says.
 func Decode(name string, data []byte, into any) *Document {
@@ -29,6 +32,10 @@ func Decode(name string, data []byte, into any) *Document {
 	tokens := lexer.Tokenize(string(data))
 	if t := tooDeep(tokens); t != nil {
 		d.problem("", t, "nested too deeply")
+		return d
+	}
+	if t := tooWide(tokens); t != nil {
+		d.problem("", t, "more than "+strconv.Itoa(maxKeys)+" keys in one map")
 		return d
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // duplicates are found below, all of them
@@ -82,6 +89,36 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
+// tooWide gives the token of one key too many in a map that is written line by line, nil if there is none. Keys in one column
+// are of one map unless an item of a list, or a key further left, stands between.
+func tooWide(tokens token.Tokens) *token.Token {
+	type open struct{ column, keys int }
+	var maps []open // that the token at hand can be in, from the left
+	leave := func(column int) {
+		for len(maps) > 0 && maps[len(maps)-1].column > column {
+			maps = maps[:len(maps)-1]
+		}
+	}
+	for i, t := range tokens {
+		switch {
+		case t.Type == token.SequenceEntryType:
+			leave(t.Position.Column)
+		case t.Type == token.MappingValueType && i > 0:
+			column := tokens[i-1].Position.Column
+			leave(column)
+			if len(maps) == 0 || maps[len(maps)-1].column < column {
+				maps = append(maps, open{column: column})
+			}
+			last := &maps[len(maps)-1]
+			if last.keys == maxKeys {
+				return t
+			}
+			last.keys++
+		}
+	}
+	return nil
+}
+
 func (d *Document) problem(path string, t *token.Token, message string) {
 	p := Problem{Line: 1, Column: 1, Path: path, Message: message}
 	if t != nil && t.Position != nil {
@@ -102,7 +139,7 @@ func start(node ast.Node) *token.Token {
 func (d *Document) value(path string, node ast.Node, v reflect.Value) {
 	t := start(node)
 	if path != "" && t != nil && t.Position != nil {
-		d.at[path] = position{t.Position.Line, t.Position.Column}
+		d.at[path] = placeOf(node, t)
 	}
 	switch node.Type() {
 	case ast.AnchorType, ast.AliasType, ast.TagType, ast.DirectiveType, ast.MergeKeyType:
@@ -131,6 +168,28 @@ func (d *Document) value(path string, node ast.Node, v reflect.Value) {
 	default:
 		d.problem(path, t, "cannot be set in a document")
 	}
+}
+
+// placeOf says where a node stands, and where its text does if it is one.
+func placeOf(node ast.Node, t *token.Token) position {
+	p := position{line: t.Position.Line, column: t.Position.Column}
+	switch n := node.(type) {
+	case *ast.StringNode:
+		switch {
+		case strings.Contains(n.Token.Origin, "\\"), strings.Contains(strings.Trim(n.Token.Origin, " \n"), "\n"):
+		case t.Type == token.DoubleQuoteType, t.Type == token.SingleQuoteType:
+			p.text.line, p.text.column = p.line, p.column+1
+		default:
+			p.text.line, p.text.column = p.line, p.column
+		}
+	case *ast.LiteralNode:
+		if n.Start.Type == token.LiteralType {
+			first, _, _ := strings.Cut(n.Value.Token.Origin, "\n")
+			p.text.line, p.text.column = p.line+1, len(first)-len(strings.TrimLeft(first, " "))+1
+			p.block = true
+		}
+	}
+	return p
 }
 
 func (d *Document) fields(path string, node ast.Node, v reflect.Value) {

@@ -3,6 +3,7 @@ package yamldoc_test
 import (
 	"errors"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -214,5 +215,26 @@ func TestFieldsAreInOrder(t *testing.T) {
 	want := []string{"name", "count", "ratio", "on", "wait", "since", "colour", "nested.list", "nested.deep.value", "teams", "people"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestKeysOfOneMapAreBounded(t *testing.T) {
+	write := func(n int, indent string) string {
+		var b strings.Builder
+		for i := range n {
+			fmt.Fprintf(&b, "%sk%d: 1\n", indent, i)
+		}
+		return b.String()
+	}
+	item := "- a:\n" + write(3000, "    ")
+	var into struct {
+		All []map[string]map[string]int `json:"all"`
+	}
+	if err := yamldoc.Decode("d", []byte("all:\n"+item+item+item), &into).Err(); err != nil || len(into.All) != 3 || len(into.All[2]["a"]) != 3000 {
+		t.Errorf("many maps that fit: %v", err)
+	}
+	err := yamldoc.Decode("d", []byte("all:\n- a:\n"+write(5000, "    ")), &into).Err()
+	if err == nil || !strings.Contains(err.Error(), "more than 4096 keys in one map") {
+		t.Errorf("one map that does not: %v", err)
 	}
 }

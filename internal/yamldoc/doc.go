@@ -10,6 +10,7 @@ package yamldoc
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -55,7 +56,13 @@ type Document struct {
 	problems []Problem
 }
 
-type position struct{ line, column int }
+type position struct {
+	line, column int
+	// text is where the first character of a text stands whose lines the document writes one by one; zero for others.
+	text struct{ line, column int }
+	// block reports that each line of the text is one of the document's, indented alike.
+	block bool
+}
 
 // Problem adds a problem of the value at path ("deviation.block", "intents.forbidden[2]"). A path that the document does
 // not have is located at the nearest part of it that the document has.
@@ -68,6 +75,23 @@ func (d *Document) Problem(path, message string) {
 		}
 	}
 	d.problems = append(d.problems, Problem{Line: line, Column: column, Path: path, Message: message})
+}
+
+// ProblemWithin adds a problem at a line and column, from 1, of the text at path: at that place of the document where the
+// text stands there as it is, and else at its beginning, with the place in words.
+func (d *Document) ProblemWithin(path string, line, column int, message string) {
+	at, ok := d.at[path]
+	text := at.text
+	switch {
+	case ok && text.line > 0 && line == 1:
+		d.problems = append(d.problems, Problem{Line: text.line, Column: text.column + column - 1, Path: path, Message: message})
+	case ok && text.line > 0 && at.block:
+		d.problems = append(d.problems, Problem{Line: text.line + line - 1, Column: text.column + column - 1, Path: path, Message: message})
+	case line == 1 && column == 1:
+		d.Problem(path, message)
+	default:
+		d.Problem(path, fmt.Sprintf("%s (line %d, column %d of the text)", message, line, column))
+	}
 }
 
 // Position gives the line and column of the value at path, and false when the document does not set it.

@@ -56,8 +56,10 @@ func drawFacts(t *rapid.T) policy.Facts {
 			N:          rapid.IntRange(0, 5000).Draw(t, "n"),
 			Calibrated: rapid.Bool().Draw(t, "calibrated"),
 			Unscored:   causes.Draw(t, "deviation unscored"),
+			Task:       words.Draw(t, "task"),
 			Phrase:     words.Draw(t, "phrase"),
 		},
+		Opaque: rapid.SliceOfN(rapid.SampledFrom([]string{"image/png", "audio/wav", "other"}), 0, 2).Draw(t, "opaque"),
 		Found: core.Found{
 			Secrets: rapid.SliceOfN(sightings("jwt", "iban", "other"), 0, 2).Draw(t, "secrets"),
 			Attacks: rapid.SliceOfN(sightings("jailbreak", "hidden_text"), 0, 2).Draw(t, "attacks"),
@@ -106,6 +108,20 @@ func sightings(kinds ...string) *rapid.Generator[core.Sighting] {
 // Policy draws a policy that says something about each of the facts.
 func Policy() *rapid.Generator[*policy.Snapshot] { return rapid.Custom(drawPolicy) }
 
+// Rules that read every fact there is for conditions, some of which cannot be answered for some facts.
+const (
+	someRules = `
+  - {name: a, when: 'deviation.score > 0.6 && intent.confidence < 0.9 && time.hour < 12', then: warn, mode: enforce}
+  - {name: b, when: 'tasks[1] == "coding" || secrets.exists(s, s == "jwt") || size(opaque) > 1', then: block, on_error: warn}
+  - {name: c, when: 'user == "ü\u2028<&>\u0000" || model.startsWith("gpt") && !priced', then: block}
+  - {name: d, when: 'time.date < "2001-01-01" || time.weekday in ["sunday"]', then: warn}`
+	otherRules = `
+  - {name: e, when: 'deviation.score / 0.3 > 2.0 || deviation.calibrated || deviation.task == "coding"', then: warn}
+  - {name: f, when: 'time.minute % (time.minute - 30) == 1', then: block}
+  - {name: g, when: 'team == "billing" && app != "crm" || method == "token" && endpoint.size() > 7', then: block, mode: enforce}
+  - {name: h, when: 'intent.label == deviation.task || intent.unscored == deviation.unscored || "hidden_text" in attacks || opaque[0].contains("/")', then: warn}`
+)
+
 func drawPolicy(t *rapid.T) *policy.Snapshot {
 	pick := func(name string, of ...string) string { return rapid.SampledFrom(of).Draw(t, name) }
 	doc := "version: 1\nmode: " + pick("mode", "observe", "enforce") +
@@ -116,7 +132,10 @@ func drawPolicy(t *rapid.T) *policy.Snapshot {
 		"\n  on_unscored: " + pick("unscored", "{}", "{encoded: block, no_task: warn}", "{opaque: allow}") +
 		"\nsecrets: " + pick("secrets", "{}", "{mode: enforce, kinds: {jwt: block}}", "{mode: observe, default: block}", "{default: allow}") +
 		"\nattacks: " + pick("attacks", "{}", "{mode: enforce, default: block, kinds: {jailbreak: warn}}", "{kinds: {hidden_text: block}}") +
-		"\nintents: " + pick("intents", "{}", "{forbidden: [jailbreak], warn: [job_search]}", "{forbidden: [uncertain], min_confidence: 0}")
+		"\nendpoints: " + pick("endpoints", "{}", "{allow: [coding, 'j*']}", "{teams: {billing: ['*']}, apps: {crm: [jailbreak]}}") +
+		"\ntimezone: " + pick("zone", "UTC", "Europe/Berlin", "Asia/Kolkata") +
+		"\nrules: " + pick("rules", "[]", someRules, otherRules) +
+		"\nintents: " + pick("intents", "{}", "{forbidden: [jailbreak], warn: [job_search]}", "{forbidden: [uncertain], min_confidence: 0}", "{allowed: [coding], mode: enforce}")
 	s, err := policy.Parse("policy.yaml", []byte(doc))
 	if err != nil {
 		t.Fatal(err)

@@ -1,0 +1,197 @@
+package app
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/detect"
+	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/openai"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/internal/yamldoc"
+)
+
+// policyEvery is how often the document is looked at.
+const policyEvery = time.Second
+
+// LoadPolicy reads the policy document, or gives the default one for no path. A name that the models, rules or endpoints do
+// not have is an error: a rule on it would never apply.
+func LoadPolicy(path string) (*policy.Snapshot, error) {
+	if path == "" {
+		return policy.Default(), nil
+	}
+	data, err := readPolicy(path)
+	if err != nil {
+		return nil, err
+	}
+	return parsePolicy(path, data)
+}
+
+func parsePolicy(path string, data []byte) (*policy.Snapshot, error) {
+	classifier, err := intent.Default()
+	if err != nil {
+		return nil, err
+	}
+	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()),
+		policy.WithEndpoints(openai.EndpointNames()...))
+}
+
+// readPolicy reads a regular file, up to one byte more than a document may have.
+func readPolicy(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("policy.file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, yamldoc.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("policy.file: %w", err)
+	}
+	return data, nil
+}
+
+// policyKeeper keeps the policy in force that the document says, while the process runs. A document that is broken, or gone,
+// changes nothing: the last good one stays, and what is wrong is in the log, in the metrics and in the status.
+type policyKeeper struct {
+	path    string
+	metrics *telemetry.Metrics
+	log     *slog.Logger
+	current atomic.Pointer[policy.Snapshot]
+
+	mu   sync.Mutex
+	seen [sha256.Size]byte // of the document that was looked at last
+	// readable: it could be read then. One that is back is looked at again.
+	readable bool
+	status   PolicyStatus
+}
+
+// PolicyStatus says which policy is in force, and what keeps the document from being.
+type PolicyStatus struct {
+	File    string    `json:"file,omitempty"` // empty for the default policy
+	Version string    `json:"version"`
+	Mode    string    `json:"mode"`
+	Since   time.Time `json:"since"`
+	// Problems are what is wrong with the document as it is now; since when it is. Empty: it is in force.
+	Problems []string  `json:"problems,omitempty"`
+	Broken   time.Time `json:"broken,omitzero"`
+}
+
+// newPolicyKeeper reads the document. There is no last good one yet: one that is broken is an error.
+func newPolicyKeeper(path string, metrics *telemetry.Metrics, log *slog.Logger) (*policyKeeper, error) {
+	k := &policyKeeper{path: path, metrics: metrics, log: log}
+	if path == "" {
+		k.put(policy.Default())
+		return k, nil
+	}
+	data, err := readPolicy(path)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := parsePolicy(path, data)
+	if err != nil {
+		return nil, err
+	}
+	k.seen, k.readable = sha256.Sum256(data), true
+	k.put(rules)
+	return k, nil
+}
+
+// inForce is the policy that a new exchange pins.
+func (k *policyKeeper) inForce() *policy.Snapshot { return k.current.Load() }
+
+func (k *policyKeeper) put(rules *policy.Snapshot) {
+	k.current.Store(rules)
+	k.metrics.PolicyInForce(rules.Version(), string(rules.Mode()))
+	k.status = PolicyStatus{File: k.path, Version: rules.Version(), Mode: string(rules.Mode()), Since: time.Now().UTC()}
+}
+
+// run looks at the document until ctx ends.
+func (k *policyKeeper) run(ctx context.Context) error {
+	if k.path == "" {
+		return nil
+	}
+	tick := time.NewTicker(policyEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+			k.look()
+		}
+	}
+}
+
+// look puts the document in force if it is another one than it was and is good. Whatever is wrong is told once.
+func (k *policyKeeper) look() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	data, err := readPolicy(k.path)
+	sum := sha256.Sum256(data)
+	if err == nil && sum == k.seen && k.readable {
+		return
+	}
+	k.readable = err == nil
+	var rules *policy.Snapshot
+	if err == nil {
+		rules, err = parsePolicy(k.path, data)
+	}
+	k.seen = sum
+	if err != nil {
+		k.refuse(err)
+		return
+	}
+	k.metrics.PolicyRead(true)
+	k.put(rules)
+	k.log.Info("the policy is in force", "version", rules.Version(), "mode", string(rules.Mode()))
+}
+
+// refuse notes why the document is not in force.
+func (k *policyKeeper) refuse(err error) {
+	problems := strings.Split(err.Error(), "\n")
+	if strings.Join(k.status.Problems, "\n") == err.Error() {
+		return
+	}
+	k.metrics.PolicyRead(false)
+	k.status.Problems, k.status.Broken = problems, time.Now().UTC()
+	k.log.Error("the policy document is not in force; the last good one stays", "version", k.status.Version, "problems", problems)
+}
+
+const policyPath = "/policy/status"
+
+type policyQuestion struct{}
+
+func (k *policyKeeper) handle(mux *http.ServeMux) {
+	mux.HandleFunc("POST "+policyPath, answer(k.state))
+}
+
+// state looks at the document first, so that the answer is of now.
+func (k *policyKeeper) state(context.Context, policyQuestion) (PolicyStatus, error) {
+	if k.path != "" {
+		k.look()
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.status, nil
+}
+
+// AskPolicy asks the process that serves a data directory which policy is in force.
+func AskPolicy(ctx context.Context, dataDir string) (PolicyStatus, error) {
+	var s PolicyStatus
+	err := newAdminClient(dataDir).ask(ctx, policyPath, policyQuestion{}, &s)
+	if errors.Is(err, errNotRunning) {
+		return s, fmt.Errorf("no Plumbline serves %s: start it, or name its data directory with --set data_dir=…", dataDir)
+	}
+	return s, err
+}

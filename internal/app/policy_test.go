@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/telemetry"
+)
+
+// policyFile is a document that a keeper watches, and the metrics it keeps.
+type policyFile struct {
+	t        *testing.T
+	path     string
+	registry *prometheus.Registry
+	keeper   *policyKeeper
+}
+
+func newPolicyFile(t *testing.T, document string) *policyFile {
+	f := &policyFile{t: t, path: filepath.Join(t.TempDir(), "policy.yaml"), registry: prometheus.NewRegistry()}
+	f.write(document)
+	metrics := telemetry.New(f.registry, telemetry.Build{}, nil)
+	var err error
+	if f.keeper, err = newPolicyKeeper(f.path, metrics, slog.New(slog.DiscardHandler)); err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+func (f *policyFile) write(document string) {
+	f.t.Helper()
+	if err := os.WriteFile(f.path, []byte(document), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+}
+
+func (f *policyFile) status() PolicyStatus {
+	f.t.Helper()
+	s, err := f.keeper.state(f.t.Context(), policyQuestion{})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return s
+}
+
+func (f *policyFile) wantMetrics(want string) {
+	f.t.Helper()
+	if err := testutil.GatherAndCompare(f.registry, strings.NewReader(want), "plumbline_policy_stale", "plumbline_policy_reads_total"); err != nil {
+		f.t.Error(err)
+	}
+}
+
+func TestPolicyIsReloadedAndTheLastGoodOneStays(t *testing.T) {
+	f := newPolicyFile(t, "version: 1\n")
+	first := f.keeper.inForce()
+
+	f.write("version: 1\nmode: enforce\n")
+	if s := f.status(); s.Mode != "enforce" || len(s.Problems) > 0 || f.keeper.inForce().Mode() != policy.ModeEnforce {
+		t.Fatalf("%+v", s)
+	}
+	good := f.keeper.inForce()
+
+	f.write("version: 1\nmode: enforec\n")
+	s := f.status()
+	if f.keeper.inForce() != good || s.Version != good.Version() || s.Broken.IsZero() ||
+		len(s.Problems) != 1 || !strings.Contains(s.Problems[0], `policy.yaml:2:7: mode: "enforec"`) {
+		t.Fatalf("a broken document: %+v", s)
+	}
+	f.status() // looked at again: told once
+	f.wantMetrics(`
+# HELP plumbline_policy_reads_total Policy documents that were read, by result: good, bad.
+# TYPE plumbline_policy_reads_total counter
+plumbline_policy_reads_total{result="bad"} 1
+plumbline_policy_reads_total{result="good"} 1
+# HELP plumbline_policy_stale 1 while the policy document as it is now cannot be put in force, and the last good one stays.
+# TYPE plumbline_policy_stale gauge
+plumbline_policy_stale 1
+`)
+
+	if err := os.Remove(f.path); err != nil {
+		t.Fatal(err)
+	}
+	if s := f.status(); f.keeper.inForce() != good || len(s.Problems) != 1 || !strings.Contains(s.Problems[0], "no such file") {
+		t.Fatalf("a document that is gone: %+v", s)
+	}
+
+	f.write("version: 1\nmode: enforce\n") // as it was
+	if s := f.status(); len(s.Problems) > 0 || s.Version != good.Version() {
+		t.Fatalf("a document that is back: %+v", s)
+	}
+	f.wantMetrics(`
+# HELP plumbline_policy_reads_total Policy documents that were read, by result: good, bad.
+# TYPE plumbline_policy_reads_total counter
+plumbline_policy_reads_total{result="bad"} 2
+plumbline_policy_reads_total{result="good"} 2
+# HELP plumbline_policy_stale 1 while the policy document as it is now cannot be put in force, and the last good one stays.
+# TYPE plumbline_policy_stale gauge
+plumbline_policy_stale 0
+`)
+	if first.Mode() != policy.ModeObserve {
+		t.Error("a policy that was pinned has changed")
+	}
+}
+
+func TestPolicyIsLookedAtWhileServing(t *testing.T) {
+	f := newPolicyFile(t, "version: 1\n")
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- f.keeper.run(ctx) }()
+		f.write("version: 1\nmode: enforce\n")
+		time.Sleep(policyEvery)
+		synctest.Wait()
+		if f.keeper.inForce().Mode() != policy.ModeEnforce {
+			t.Error("a changed document is not in force after a second")
+		}
+		cancel()
+		if err := <-ended; err != context.Canceled { //nolint:errorlint // as it is
+			t.Error(err)
+		}
+	})
+}
+
+func TestBrokenPolicyKeepsFromStarting(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	metrics := telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil)
+	if _, err := newPolicyKeeper(path, metrics, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a document that is not there is taken")
+	}
+	if err := os.WriteFile(path, []byte("version: 2\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newPolicyKeeper(path, metrics, slog.New(slog.DiscardHandler)); err == nil {
+		t.Error("a broken document is taken")
+	}
+}

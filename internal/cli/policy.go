@@ -1,0 +1,183 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/audit/read"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/gate"
+	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/policycase"
+	"github.com/plumbline/plumbline/internal/replay"
+)
+
+type policyCmd struct {
+	Check  checkPolicyCmd  `cmd:"" help:"Check a policy document."`
+	Test   policyCasesCmd  `cmd:"" help:"Run the cases of a policy document. Exit status 3 if one fails."`
+	Schema policySchemaCmd `cmd:"" help:"Print the JSON Schema of policy documents, for editors."`
+	Rules  policyRulesCmd  `cmd:"" help:"Show how often each rule objected to recorded traffic, and which never did."`
+	Status policyStatusCmd `cmd:"" help:"Show which policy is in force, and what is wrong with a document that is not."`
+	Replay policyReplayCmd `cmd:"" help:"Show what a policy would have done to recorded traffic, and to whom."`
+}
+
+type policyCasesCmd struct {
+	File   string `arg:"" type:"existingfile" help:"The policy document."`
+	Strict bool   `help:"Fail too where a rule of the document matches no case."`
+}
+
+func (c policyCasesCmd) Run(s *session) error {
+	rules, err := app.LoadPolicy(c.File)
+	if err != nil {
+		return s.problems(err)
+	}
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	prices, err := app.LoadPrices(cfg.Prices)
+	if err != nil {
+		return configError{err}
+	}
+	classifier, err := intent.Default()
+	if err != nil {
+		return err
+	}
+	scorer, err := deviation.Default()
+	if err != nil {
+		return err
+	}
+	report := policycase.Run(policycase.Options{
+		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer},
+		Priced: func(model string) bool { _, ok := prices.Model(model); return ok },
+	})
+	if err := c.print(s, report); err != nil {
+		return err
+	}
+	if report.Failed > 0 || c.Strict && len(report.NeverMatched) > 0 {
+		return errProblems
+	}
+	return nil
+}
+
+func (policyCasesCmd) print(s *session, r *policycase.Report) error {
+	if s.flags.Output != outputTable {
+		return s.encode(r)
+	}
+	err := s.table([]string{"CASE", "", "WANT", "GOT", "INTENT", "DEVIATION"}, len(r.Cases), func(i int) []string {
+		c := &r.Cases[i]
+		passed := "ok"
+		if !c.Passed {
+			passed = "FAILED"
+		}
+		return []string{c.Name, passed, wantWords(c.Want), verdictWords(c.Verdict), c.Intent.Label, deviationWords(c)}
+	})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.talk, "%d of %d cases passed under policy %s, mode %s\n", r.Passed, len(r.Cases), r.Policy.Version, r.Policy.Mode)
+	for _, c := range r.Cases {
+		for _, rule := range c.Unanswered {
+			fmt.Fprintf(s.talk, "the condition of %s could not be answered for %s\n", rule, c.Name)
+		}
+	}
+	for _, rule := range r.NeverMatched {
+		fmt.Fprintln(s.talk, "no case is matched by", rule)
+	}
+	return nil
+}
+
+func wantWords(e policycase.Expected) string {
+	words := string(e.Verdict)
+	if e.Action != "" && e.Action != e.Verdict {
+		words = string(e.Action) + " (decided: " + words + ")"
+	}
+	return strings.TrimSpace(words + " " + e.Rule)
+}
+
+func deviationWords(c *policycase.Result) string {
+	if u := c.Deviation.Unscored; u != "" {
+		return string(u)
+	}
+	return fmt.Sprintf("%.3f %s", c.Deviation.Score, c.Deviation.Task)
+}
+
+type policySchemaCmd struct{}
+
+func (policySchemaCmd) Run(s *session) error {
+	schema, err := policy.Schema()
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.out, "%s\n", schema)
+	return err
+}
+
+type policyRulesCmd struct {
+	Policy string `help:"The policy document. Default: the one of the configuration." placeholder:"FILE" type:"existingfile"`
+	Since  moment `help:"From this time on, or how long ago: 7d, 24h." default:"7d" placeholder:"TIME"`
+	Until  moment `help:"Up to this time. Default: now." placeholder:"TIME"`
+}
+
+func (c policyRulesCmd) Run(s *session) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	path := c.Policy
+	if path == "" {
+		path = cfg.Policy.File
+	}
+	rules, err := app.LoadPolicy(path)
+	if err != nil {
+		return s.problems(err)
+	}
+	var m *replay.Matches
+	err = s.withRecords(func(r read.Reader) error {
+		m, err = replay.CountMatches(s.ctx, r, rules, time.Time(c.Since), time.Time(c.Until))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.printOne(m, []string{"RULE", "CALLS", "LAST"}, len(m.Rules), func(i int) []string {
+		r := m.Rules[i]
+		last := "never"
+		if r.Calls > 0 {
+			last = when(r.Last)
+		}
+		return []string{r.Rule, count(r.Calls), last}
+	}); err != nil {
+		return err
+	}
+	fmt.Fprintf(s.talk, "%d decisions looked at, %d without facts\n", m.Decisions, m.Skipped)
+	return nil
+}
+
+type policyStatusCmd struct{}
+
+func (policyStatusCmd) Run(s *session) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	status, err := app.AskPolicy(s.ctx, cfg.DataDir)
+	if err != nil {
+		return err
+	}
+	file := status.File
+	if file == "" {
+		file = "(default)"
+	}
+	err = s.printOne(status, []string{"POLICY", "MODE", "SINCE", "FILE"}, 1, func(int) []string {
+		return []string{status.Version, status.Mode, when(status.Since), file}
+	})
+	if err != nil || len(status.Problems) == 0 {
+		return err
+	}
+	fmt.Fprintf(s.talk, "since %s the document cannot be put in force, and this one stays:\n%s\n", when(status.Broken), strings.Join(status.Problems, "\n"))
+	return errProblems
+}

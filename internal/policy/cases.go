@@ -1,0 +1,121 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/yamldoc"
+)
+
+// Case says what must become of one prompt. Cases are run by `plumbline policy test`, and change no verdict.
+type Case struct {
+	Name     string    `json:"name" doc:"What the report calls the case. Default: its place."`
+	Prompt   string    `json:"prompt" doc:"What is asked."`
+	System   string    `json:"system,omitzero" doc:"What the app tells the model before."`
+	User     string    `json:"user,omitzero" doc:"Who asks. Default: case."`
+	Team     string    `json:"team,omitzero" doc:"Their team."`
+	App      string    `json:"app,omitzero" doc:"The app that asks."`
+	Endpoint string    `json:"endpoint,omitzero" doc:"What is called. Default: chat.completions."`
+	Model    string    `json:"model,omitzero" doc:"The model that is asked for. Default: none, and no rule on models applies."`
+	Tasks    []string  `json:"tasks,omitzero" doc:"The ids of their tasks, of case_tasks."`
+	At       time.Time `json:"at,omitzero" doc:"When, like 2026-03-02T09:30:00Z. Default: a Monday at noon, UTC."`
+
+	Verdict CaseVerdict `json:"verdict" doc:"What must be decided, whatever the mode. Required."`
+	Action  CaseVerdict `json:"action,omitzero" doc:"What must be done under the mode."`
+	Rule    string      `json:"rule,omitzero" doc:"The rule that must decide, e.g. deviation.block."`
+}
+
+// CaseVerdict is what a case expects, in the words of core.Action.
+type CaseVerdict string
+
+// Values lists the verdicts.
+func (CaseVerdict) Values() []string { return []string{"allow", "warn", "block"} }
+
+// CaseTask is a task that cases name.
+type CaseTask struct {
+	ID          string   `json:"id" doc:"What cases call it."`
+	Title       string   `json:"title" doc:"What the work is called."`
+	Description string   `json:"description,omitzero" doc:"What it is, in a few sentences."`
+	Topics      []string `json:"topics,omitzero" doc:"Topics that it covers."`
+	Examples    []string `json:"examples,omitzero" doc:"Prompts that belong to it."`
+}
+
+// Bounds of the cases of one document.
+const (
+	maxCases     = 1000
+	maxCaseTasks = 100
+)
+
+// Where a case says nothing.
+const (
+	CaseUser     = "case"
+	CaseEndpoint = "chat.completions"
+)
+
+// CaseTime is when a case happens that does not say when: a Monday at noon.
+var CaseTime = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
+
+// Cases are those of the document. They must not be changed.
+func (s *Snapshot) Cases() []Case { return s.doc.Cases }
+
+// CaseTasks are the tasks that they name. They must not be changed.
+func (s *Snapshot) CaseTasks() []core.Task {
+	tasks := make([]core.Task, len(s.doc.CaseTasks))
+	for i, t := range s.doc.CaseTasks {
+		tasks[i] = core.Task{ID: t.ID, Title: t.Title, Description: t.Description, Topics: t.Topics, Examples: t.Examples}
+	}
+	return tasks
+}
+
+func checkCases(src *yamldoc.Document, doc *Document, o options) {
+	if n := len(doc.Cases); n > maxCases {
+		src.Problem("cases", fmt.Sprintf("has %d cases; at most %d are allowed", n, maxCases))
+		return
+	}
+	if n := len(doc.CaseTasks); n > maxCaseTasks {
+		src.Problem("case_tasks", fmt.Sprintf("has %d tasks; at most %d are allowed", n, maxCaseTasks))
+		return
+	}
+	ids := checkCaseTasks(src, doc.CaseTasks)
+	for i := range doc.Cases {
+		checkCase(src, yamldoc.Index("cases", i), &doc.Cases[i], ids, o.endpoints)
+	}
+}
+
+// checkCaseTasks gives the ids of the tasks.
+func checkCaseTasks(src *yamldoc.Document, tasks []CaseTask) []string {
+	var ids []string
+	for i, t := range tasks {
+		at := yamldoc.Index("case_tasks", i)
+		switch {
+		case t.ID == "":
+			src.Problem(at+".id", "is missing; give the task an id")
+		case slices.Contains(ids, t.ID):
+			src.Problem(at+".id", "the same id as that of a task before")
+		case strings.TrimSpace(t.Title) == "":
+			src.Problem(at+".title", "is missing; say what the work is called")
+		}
+		ids = append(ids, t.ID)
+	}
+	return ids
+}
+
+func checkCase(src *yamldoc.Document, at string, c *Case, tasks, endpoints []string) {
+	if !written(src, at+".prompt") {
+		src.Problem(at+".prompt", "is missing; say what is asked")
+	}
+	if !written(src, at+".verdict") {
+		src.Problem(at+".verdict", "is missing; write allow, warn or block")
+	}
+	for i, id := range c.Tasks {
+		if !slices.Contains(tasks, id) {
+			src.Problem(yamldoc.Index(at+".tasks", i), "stands not in case_tasks"+yamldoc.DidYouMean(id, tasks))
+		}
+	}
+	if c.Endpoint != "" && endpoints != nil && !slices.Contains(endpoints, c.Endpoint) {
+		src.Problem(at+".endpoint", "is no endpoint"+yamldoc.DidYouMean(c.Endpoint, endpoints))
+	}
+}
