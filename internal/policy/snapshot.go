@@ -275,7 +275,7 @@ func (s *Snapshot) AllowedEndpoints(p core.Principal) []string { return s.endpoi
 
 func (m patterns) match(name string) bool {
 	for _, p := range m.list {
-		if glob(p, name) {
+		if p == "*" || glob(p, name) {
 			return true
 		}
 	}
