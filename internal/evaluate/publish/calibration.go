@@ -13,7 +13,7 @@ import (
 )
 
 // draws is how often what calibrates is drawn anew.
-const draws = 200
+const draws = 2000
 
 // promises are what is tried: with a third more prompts of a task than it takes, and with three times as many of all.
 var promises = []evaluate.PromiseOptions{{Alpha: 0.01, Pooled: 1000, PerTask: 400}, {Alpha: 0.05, Pooled: 200, PerTask: 80}}
