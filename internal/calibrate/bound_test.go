@@ -52,8 +52,18 @@ func TestEnough(t *testing.T) {
 		alpha float64
 		want  int
 	}{
-		{0.5, 5}, {0.1, 29}, {0.05, 59}, {0.02, 149}, {0.01, 299}, {0.001, 2995},
-		{0, math.MaxInt}, {-1, math.MaxInt}, {0.51, math.MaxInt}, {math.NaN(), math.MaxInt}, {1e-300, math.MaxInt}, {math.Inf(1), math.MaxInt},
+		{0.5, 5},
+		{0.1, 29},
+		{0.05, 59},
+		{0.02, 149},
+		{0.01, 299},
+		{0.001, 2995},
+		{0, math.MaxInt},
+		{-1, math.MaxInt},
+		{0.51, math.MaxInt},
+		{math.NaN(), math.MaxInt},
+		{1e-300, math.MaxInt},
+		{math.Inf(1), math.MaxInt},
 	} {
 		n := Enough(tt.alpha)
 		if n != tt.want {
@@ -71,8 +81,21 @@ func TestMost(t *testing.T) {
 		alpha   float64
 		n, want int
 	}{
-		{0.01, 298, 0}, {0.01, 299, 1}, {0.01, 472, 1}, {0.01, 473, 2}, {0.01, 1000, 5}, {0.05, 58, 0}, {0.05, 59, 1}, {0.05, 1000, 39},
-		{0.001, 2994, 0}, {0.001, 2995, 1}, {0.5, 1, 0}, {0.01, 0, 0}, {0.01, -1, 0}, {0, 1000, 0}, {math.NaN(), 1000, 0},
+		{0.01, 298, 0},
+		{0.01, 299, 1},
+		{0.01, 472, 1},
+		{0.01, 473, 2},
+		{0.01, 1000, 5},
+		{0.05, 58, 0},
+		{0.05, 59, 1},
+		{0.05, 1000, 39},
+		{0.001, 2994, 0},
+		{0.001, 2995, 1},
+		{0.5, 1, 0},
+		{0.01, 0, 0},
+		{0.01, -1, 0},
+		{0, 1000, 0},
+		{math.NaN(), 1000, 0},
 	} {
 		k := Most(tt.alpha, tt.n)
 		if k != tt.want {
@@ -140,7 +163,7 @@ func TestOverrun(t *testing.T) {
 // binomial: more than the bound come by chance in one of a million runs, and the seed is fixed.
 func TestCoverage(t *testing.T) {
 	const draws = 2000
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same draws in each run
+	random := rand.New(rand.NewPCG(1, 2))
 	allowed := 0
 	for 1-tail(1-Confidence, allowed+1, draws) < 1-1e-6 {
 		allowed++

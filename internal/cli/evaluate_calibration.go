@@ -14,7 +14,7 @@ type evalCalibrationCmd struct {
 	Prompts  string    `help:"Labelled prompts, as eval deviation takes them." required:"" placeholder:"FILE" type:"existingfile"`
 	Trained  string    `help:"Prompts in the same form that something was trained with. One that is on a task ends the trial." placeholder:"FILE" type:"existingfile"`
 	Promise  []float64 `help:"Shares of prompts on task that may be blocked, in percent." default:"1,5" placeholder:"PERCENT"`
-	Draws    int       `help:"How often prompts are drawn anew." default:"200" placeholder:"N"`
+	Draws    int       `help:"How often prompts are drawn anew. With few, a promise that holds can seem not to by chance." default:"2000" placeholder:"N"`
 	Pooled   []int     `help:"Prompts of all tasks that calibrate, for each of the promises." default:"1000,200" placeholder:"N"`
 	PerTask  []int     `help:"Prompts of one task that calibrate, for each of the promises." default:"400,80" placeholder:"N"`
 	Examples int       `help:"Prompts that each task is given as examples." default:"0" placeholder:"K"`

@@ -116,11 +116,7 @@ func (c labelNextCmd) ask(s *session, st store.Store, l *app.Labelling) error {
 		if err := s.question(st, q); err != nil {
 			return err
 		}
-		key, err := s.answer(keys)
-		if err != nil {
-			return err
-		}
-		switch key {
+		switch key := s.answer(keys); key {
 		case keyOn, keyOff:
 			if err := l.Answer(s.ctx, q, key == keyOn, answers); err != nil {
 				return err
@@ -161,7 +157,7 @@ func (s *session) question(st store.Store, q *app.Question) error {
 func (s *session) keys() func() (rune, error) {
 	lines := bufio.NewReader(s.in)
 	f, ok := s.in.(*os.File)
-	if !ok || !term.IsTerminal(int(f.Fd())) { //nolint:gosec // a descriptor fits
+	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return func() (rune, error) {
 			line, err := lines.ReadString('\n')
 			if line = strings.TrimSpace(line); line != "" {
@@ -171,7 +167,7 @@ func (s *session) keys() func() (rune, error) {
 		}
 	}
 	return func() (rune, error) {
-		fd := int(f.Fd()) //nolint:gosec // a descriptor fits
+		fd := int(f.Fd())
 		was, err := term.MakeRaw(fd)
 		if err != nil {
 			return 0, err
@@ -189,16 +185,16 @@ func (s *session) keys() func() (rune, error) {
 }
 
 // answer waits for a key that says something. The end of the input is to quit.
-func (s *session) answer(keys func() (rune, error)) (rune, error) {
+func (s *session) answer(keys func() (rune, error)) rune {
 	for {
 		fmt.Fprint(s.talk, "On their task? [y]es, [n]o, [s]kip, [q]uit ")
 		key, err := keys()
 		fmt.Fprintln(s.talk)
 		switch {
 		case err != nil:
-			return keyQuit, nil
+			return keyQuit
 		case slices.Contains([]rune{keyOn, keyOff, keySkip, keyQuit}, key):
-			return key, nil
+			return key
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // invented are prompts about invoices and about the weather, of which many are alike and none is there twice.
 func invented(n int) ([]Task, []Prompt) {
 	words := []string{"invoice", "payment", "reminder", "customer", "refund", "account", "paris", "tennis", "kitchen", "letter"}
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // the same prompts in each run
+	random := rand.New(rand.NewPCG(7, 7))
 	tasks := []Task{{ID: "billing", Title: "Invoices and payments", Set: "s", Labels: []string{"billing"}}}
 	var prompts []Prompt
 	for i := range n {

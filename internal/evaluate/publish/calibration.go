@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/deviation"
@@ -12,7 +13,7 @@ import (
 )
 
 // draws is how often what calibrates is drawn anew.
-const draws = 200
+const draws = 2000
 
 // promises are what is tried: with a third more prompts of a task than it takes, and with three times as many of all.
 var promises = []evaluate.PromiseOptions{{Alpha: 0.01, Pooled: 1000, PerTask: 400}, {Alpha: 0.05, Pooled: 200, PerTask: 80}}
@@ -21,7 +22,7 @@ const calibrationHead = `# Whether the promise holds
 
 Written by ` + "`go run ./internal/evaluate/publish`" + `; the same command gives the same page. What is promised, and what is not: [The promise](explanation/promise.md).
 
-Model ` + "`%s`" + `. The ten domains of CLINC150 (CC BY 3.0) are tasks, and what is on them are the prompts of all of its splits, none of which has trained anything; those that a task's own words hold are left out (%d). %d times some are drawn to calibrate, and the others are stopped or not by what those allow. *Held* is the share of draws in which at most the promised share of them was stopped; *expected* what that share is on average over all draws there are. A promise says 95 %% and rests on ranks: it is kept with some room, as a rank is a whole number.
+Model ` + "`%s`" + `. The ten domains of CLINC150 (CC BY 3.0) are tasks, and what is on them are the prompts of all of its splits. None has trained the scorer, whose few weights were chosen on the training split; those that are among its generic sentences or a task's own words are left out (%d). %d times some are drawn to calibrate, and the others are stopped or not by what those allow. *Held* is the share of draws in which at most the promised share of them was stopped; *expected* what that share is on average over all draws there are. A promise says 95 %% and rests on ranks: it is kept with some room, as a rank is a whole number.
 
 | examples a task | promise | | calibrating | testing | held in | expected | stopped on task, mean | worst draw | stopped off task |
 |---|---|---|---|---|---|---|---|---|---|
@@ -29,7 +30,11 @@ Model ` + "`%s`" + `. The ten domains of CLINC150 (CC BY 3.0) are tasks, and wha
 
 // publishCalibration tries the promises without examples and with some, and writes the page. One that does not hold is an error.
 func publishCalibration(s *deviation.Scorer, tasks []evaluate.Task, prompts []evaluate.Prompt, out string) error {
-	trained := describing(tasks)
+	generic, err := os.ReadFile("internal/deviation/generic.txt")
+	if err != nil {
+		return err
+	}
+	trained := append(describing(tasks), strings.Split(string(generic), "\n")...)
 	prompts, left := without(prompts, trained)
 	var page bytes.Buffer
 	fmt.Fprintf(&page, calibrationHead, s.Version(), left, draws)

@@ -53,9 +53,10 @@ func (w labels) Draw(ctx context.Context, samples ...core.Sample) error {
 
 // Queue implements store.Labels.
 func (w labels) Queue(ctx context.Context, q store.QueueQuery) ([]core.Sample, error) {
-	rows, err := w.s.read.QueryContext(ctx, "SELECT "+layout.SampleColumns+` FROM samples WHERE place > ?1 AND (?2 = '' OR model = ?2)
+	const waiting = "SELECT " + layout.SampleColumns + ` FROM samples WHERE place > ?1 AND (?2 = '' OR model = ?2)
 		AND (?3 = '' OR NOT EXISTS (SELECT 1 FROM labels l WHERE l.exchange = samples.exchange AND (l.labeller = ?3 OR l.approved <> '')))
-		ORDER BY place LIMIT ?4`, q.After, q.Model, q.By, q.Size())
+		ORDER BY place LIMIT ?4`
+	rows, err := w.s.read.QueryContext(ctx, waiting, q.After, q.Model, q.By, q.Size())
 	return collect(rows, err, layout.ScanSample)
 }
 

@@ -93,7 +93,9 @@ func invalidSamples(t *testing.T, open func() store.Store) {
 	equal(t, "what is left", []core.Sample(nil), left)
 	must(t, st.Labels().Draw(t.Context(), sampled("x1", 1)))
 	for _, wrong := range []core.Label{
-		{}, labelled("", "ann", true), labelled("x1", "", true), {Sample: sampled("x1", 1), By: "ann"},
+		{},
+		labelled("", "ann", true), labelled("x1", "", true),
+		{Sample: sampled("x1", 1), By: "ann"},
 		{Sample: sampled("x1", 1), By: "ann", At: made, Approved: "eve"},
 	} {
 		names(t, st.Labels().Put(t.Context(), wrong), store.ErrInvalid)
