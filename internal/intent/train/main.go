@@ -1,82 +1,74 @@
-// Command train makes the shipped weights of package intent from public data, and measures them on splits that training
-// does not see. It is deterministic: one goroutine, fixed seeds, sorted iteration, and no multiplication
-// that an architecture might fuse with an addition. Run it at the root of the repository:
-//
-//	go run ./internal/intent/train            # train, write, measure: about 15 s on one core
-//	go run ./internal/intent/train -measure   # measure what is written
-//
-// It serves development only; the program must not import it.
 package main
 
 import (
-	"bytes"
-	"flag"
 	"fmt"
-	"io"
 	"os"
+	"strconv"
 
 	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/intent/fit"
 )
 
 func main() {
-	var o options
-	flag.StringVar(&o.data, "data", "../shared/data", "folder with intent/ and sentences/")
-	flag.StringVar(&o.intent, "out", "internal/intent/weights.bin", "the classifier's weights")
-	flag.StringVar(&o.report, "report", "internal/intent/train/report.txt", "where the figures go besides the output")
-	flag.BoolVar(&o.measure, "measure", false, "only measure the weights that are there, and print")
-	flag.Parse()
-	if err := run(os.Stdout, o); err != nil {
-		fmt.Fprintln(os.Stderr, "train:", err)
-		os.Exit(1)
+	c, err := readCorpus("/work/shared/data")
+	if err != nil {
+		panic(err)
+	}
+	n := map[string]int{}
+	for _, e := range c.train {
+		n[c.labels[e.Class]]++
+	}
+	fmt.Println(len(c.train), n)
+	k := len(c.labels)
+	s := fit.NewSoftmax(c.train, fit.SoftmaxOptions{Classes: k, Epochs: 20, Decay: 1e-5, Seed: 1})
+	for _, cost := range []float64{0.1, 0.3, 1} {
+		l := fit.NewLinear(c.train, fit.LinearOptions{Rows: intent.Rows, Classes: k, Cost: cost, Epochs: 8, Seed: 1})
+		for _, mix := range []float32{0, 0.1, 0.2, 0.4, 0.8, 100} {
+			acc, f1, conf := eval(c.validation, l, s, mix, k)
+			fmt.Printf("cost %g mix %g acc %.3f f1 %.3f\n", cost, mix, acc, f1)
+			if len(os.Args) > 1 && strconv.Itoa(int(mix*10)) == os.Args[1] && cost == 0.3 {
+				for a := range conf {
+					fmt.Println(c.labels[a], conf[a])
+				}
+			}
+		}
 	}
 }
 
-// options are the paths of what is read and written.
-type options struct {
-	data, intent, report string
-	measure              bool
-}
-
-func run(w io.Writer, o options) error {
-	c, err := readCorpus(o.data)
-	if err != nil {
-		return err
+func eval(set []fit.Example, l *fit.Linear, s *fit.Softmax, mix float32, k int) (acc, f1 float64, conf [][]int) {
+	conf = make([][]int, k)
+	for i := range conf {
+		conf[i] = make([]int, k)
 	}
-	if o.measure {
-		return report(w, c, o)
+	m, p := make([]float32, k), make([]float32, k)
+	for _, e := range set {
+		if e.Class == k-1 {
+			continue
+		}
+		l.Margins(m, e.Rows)
+		s.LogProbabilities(p, e.Vector)
+		b := 0
+		for j := range k - 1 {
+			m[j] += mix * p[j]
+			if m[j] > m[b] {
+				b = j
+			}
+		}
+		conf[e.Class][b]++
 	}
-	classes, err := trainClasses(c)
-	if err != nil {
-		return err
+	n, r, classes := 0, 0, 0
+	for i := range k {
+		t, g := 0, 0
+		for j := range k {
+			t += conf[i][j]
+			g += conf[j][i]
+		}
+		n += t
+		r += conf[i][i]
+		if t > 0 {
+			classes++
+			f1 += 2 * float64(conf[i][i]) / float64(t+g)
+		}
 	}
-	if err := write(o.intent, classes.Encode()); err != nil {
-		return err
-	}
-	var figures bytes.Buffer
-	if err := report(io.MultiWriter(w, &figures), c, o); err != nil {
-		return err
-	}
-	return write(o.report, figures.Bytes())
-}
-
-func write(name string, data []byte) error {
-	return os.WriteFile(name, data, 0o644)
-}
-
-// report measures the weights as they stand in their files, as the program will read them.
-func report(w io.Writer, c *corpus, o options) error {
-	raw, err := os.ReadFile(o.intent)
-	if err != nil {
-		return err
-	}
-	classes, err := intent.ParseModel(raw)
-	if err != nil {
-		return err
-	}
-	classifier, err := intent.New(classes)
-	if err != nil {
-		return err
-	}
-	measureClasses(w, classifier, c.test)
-	return nil
+	return float64(r) / float64(n), f1 / float64(classes), conf
 }
