@@ -22,10 +22,16 @@ import (
 // seed makes the prompts and the order in which they are learnt.
 const seed = 1
 
+// realWeight is how much a prompt counts that a person wrote for a purpose of their own.
+const realWeight = 3
+
 // corpus is what is learnt from, and what models are chosen and calibrated by.
 type corpus struct {
 	labels            []string
+	table             string // the version of the embedding table
 	train, validation []fit.Example
+	// real are prompts of people that are labelled by hand: what is learnt last, when all numbers are fitted.
+	real []fit.Example
 }
 
 // readCorpus writes the prompts of each class, and reads those of the labelled sets below data.
@@ -34,12 +40,7 @@ func readCorpus(data string) (*corpus, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &corpus{}
-	for _, class := range intent.Taxonomy() {
-		c.labels = append(c.labels, class.Label)
-	}
-	c.labels = append(c.labels, core.LabelUncertain)
-
+	c := &corpus{labels: labels(), table: table.Version()}
 	train, err := learnt(data, c.labels)
 	if err != nil {
 		return nil, err
@@ -50,7 +51,20 @@ func readCorpus(data string) (*corpus, error) {
 	}
 	e := encoder{intent.NewEncoder(table), table.Dim(), c.labels}
 	c.train, c.validation = e.examples(train), e.examples(validation)
+	c.real = slices.Clone(c.validation)
+	for i := range c.real {
+		c.real[i].Weight = realWeight
+	}
 	return c, nil
+}
+
+// labels gives the classes in the order of the model's.
+func labels() []string {
+	var all []string
+	for _, class := range intent.Taxonomy() {
+		all = append(all, class.Label)
+	}
+	return append(all, core.LabelUncertain)
 }
 
 // learnt gives the prompts to learn from, own ones first.
@@ -69,7 +83,11 @@ func learnt(data string, labels []string) ([]labelled, error) {
 		if err != nil {
 			return nil, err
 		}
-		texts, err := w.write(s)
+		n := filled
+		if label == "information_seeking" {
+			n = filledMost
+		}
+		texts, err := w.write(s, n)
 		if err != nil {
 			return nil, err
 		}
@@ -78,7 +96,11 @@ func learnt(data string, labels []string) ([]labelled, error) {
 		}
 	}
 	others, err := mapped(data, rand.New(rand.NewPCG(seed, 8)))
-	return append(all, others...), err
+	if err != nil {
+		return nil, err
+	}
+	outOfScope, err := readOutOfScope(data)
+	return append(append(all, others...), outOfScope...), err
 }
 
 // readSentences gives texts of any subject, which stand for what people paste.
@@ -92,6 +114,35 @@ func readSentences(data string) ([]string, error) {
 		for i := 0; i < len(lines); i += 8 {
 			all = append(all, lines[i])
 		}
+	}
+	return all, nil
+}
+
+// readOutOfScope gives the prompts of CLINC150 that belong to none of its intents, of the split for training, by the labels
+// of outofscope.txt. Those that it does not name are information_seeking.
+func readOutOfScope(data string) ([]labelled, error) {
+	raw, err := files.ReadFile("prompts/outofscope.txt")
+	if err != nil {
+		return nil, err
+	}
+	var splits map[string][][2]string
+	if err := readJSON(filepath.Join(data, "intent", "clinc150", "data_full.json"), &splits); err != nil {
+		return nil, err
+	}
+	var all []labelled
+	for _, row := range splits["oos_train"] {
+		all = append(all, labelled{row[0], "information_seeking"})
+	}
+	for line := range strings.Lines(string(raw)) {
+		var i int
+		var label string
+		if line[0] == '#' {
+			continue
+		}
+		if _, err := fmt.Sscan(line, &i, &label); err != nil || i >= len(all) {
+			return nil, fmt.Errorf("outofscope.txt: %q is no number of a prompt and label", line)
+		}
+		all[i].label = label
 	}
 	return all, nil
 }

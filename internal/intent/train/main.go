@@ -1,74 +1,77 @@
+// Command train makes the shipped weights of package intent, of prompts that are written and generated for it and of public
+// data. It is deterministic: one goroutine, fixed seeds, sorted iteration, and no multiplication that an architecture might
+// fuse with an addition. Run it at the root of the repository:
+//
+//	go run ./internal/intent/train                    # train, write, report: about a minute on one core
+//	go run ./internal/intent/train -prompts all.jsonl # only write the prompts that it learns from
+//
+// It serves development only; the program must not import it.
 package main
 
 import (
+	"flag"
 	"fmt"
+	"io"
 	"os"
-	"strconv"
 
-	"github.com/plumbline/plumbline/internal/intent"
-	"github.com/plumbline/plumbline/internal/intent/fit"
+	"github.com/go-json-experiment/json"
+
+	"github.com/plumbline/plumbline/internal/evaluate"
 )
 
 func main() {
-	c, err := readCorpus("/work/shared/data")
-	if err != nil {
-		panic(err)
-	}
-	n := map[string]int{}
-	for _, e := range c.train {
-		n[c.labels[e.Class]]++
-	}
-	fmt.Println(len(c.train), n)
-	k := len(c.labels)
-	s := fit.NewSoftmax(c.train, fit.SoftmaxOptions{Classes: k, Epochs: 20, Decay: 1e-5, Seed: 1})
-	for _, cost := range []float64{0.1, 0.3, 1} {
-		l := fit.NewLinear(c.train, fit.LinearOptions{Rows: intent.Rows, Classes: k, Cost: cost, Epochs: 8, Seed: 1})
-		for _, mix := range []float32{0, 0.1, 0.2, 0.4, 0.8, 100} {
-			acc, f1, conf := eval(c.validation, l, s, mix, k)
-			fmt.Printf("cost %g mix %g acc %.3f f1 %.3f\n", cost, mix, acc, f1)
-			if len(os.Args) > 1 && strconv.Itoa(int(mix*10)) == os.Args[1] && cost == 0.3 {
-				for a := range conf {
-					fmt.Println(c.labels[a], conf[a])
-				}
-			}
-		}
+	var o options
+	flag.StringVar(&o.data, "data", "../shared/data", "folder with intent/ and sentences/")
+	flag.StringVar(&o.weights, "out", "internal/intent/weights.bin", "the classifier's weights")
+	flag.StringVar(&o.report, "report", "internal/intent/train/report.txt", "where the figures of training go")
+	flag.StringVar(&o.prompts, "prompts", "", "only write the prompts to learn from into this file, a JSON object a line")
+	flag.Parse()
+	if err := run(os.Stdout, o); err != nil {
+		fmt.Fprintln(os.Stderr, "train:", err)
+		os.Exit(1)
 	}
 }
 
-func eval(set []fit.Example, l *fit.Linear, s *fit.Softmax, mix float32, k int) (acc, f1 float64, conf [][]int) {
-	conf = make([][]int, k)
-	for i := range conf {
-		conf[i] = make([]int, k)
+// options are the paths of what is read and written.
+type options struct{ data, weights, report, prompts string }
+
+func run(w io.Writer, o options) error {
+	if o.prompts != "" {
+		return writePrompts(o)
 	}
-	m, p := make([]float32, k), make([]float32, k)
-	for _, e := range set {
-		if e.Class == k-1 {
-			continue
-		}
-		l.Margins(m, e.Rows)
-		s.LogProbabilities(p, e.Vector)
-		b := 0
-		for j := range k - 1 {
-			m[j] += mix * p[j]
-			if m[j] > m[b] {
-				b = j
-			}
-		}
-		conf[e.Class][b]++
+	c, err := readCorpus(o.data)
+	if err != nil {
+		return err
 	}
-	n, r, classes := 0, 0, 0
-	for i := range k {
-		t, g := 0, 0
-		for j := range k {
-			t += conf[i][j]
-			g += conf[j][i]
+	m, report, err := trainClasses(c)
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(w, report)
+	if err := os.WriteFile(o.weights, m.Encode(), 0o644); err != nil {
+		return err
+	}
+	return os.WriteFile(o.report, []byte(report), 0o644)
+}
+
+// writePrompts writes what is learnt from in the form that plumbline eval reads.
+func writePrompts(o options) error {
+	f, err := os.Create(o.prompts)
+	if err != nil {
+		return err
+	}
+	prompts, err := learnt(o.data, labels())
+	if err != nil {
+		return err
+	}
+	for _, p := range prompts {
+		line, err := json.Marshal(evaluate.Prompt{Set: "train", Label: p.label, Text: p.text})
+		if err != nil {
+			return err
 		}
-		n += t
-		r += conf[i][i]
-		if t > 0 {
-			classes++
-			f1 += 2 * float64(conf[i][i]) / float64(t+g)
+		if _, err := f.Write(append(line, '\n')); err != nil {
+			return err
 		}
 	}
-	return float64(r) / float64(n), f1 / float64(classes), conf
+	return f.Close()
 }

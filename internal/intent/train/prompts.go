@@ -3,6 +3,7 @@ package main
 import (
 	"embed"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 )
@@ -19,9 +20,10 @@ type source struct{ prompts, templates []string }
 // writer makes prompts of sources. What it makes depends on its seed alone.
 type writer struct {
 	lexicon map[string][]string
-	// sentences are what stands for {sentence}: pasted text of any subject.
-	sentences []string
-	rand      *rand.Rand
+	// sentences are what stands for {sentence}: pasted text of any subject. Their nouns stand for {noun}, so that a class is
+	// told by how it asks and not by what about.
+	sentences, nouns []string
+	rand             *rand.Rand
 }
 
 func newWriter(sentences []string, seed uint64) (*writer, error) {
@@ -29,7 +31,7 @@ func newWriter(sentences []string, seed uint64) (*writer, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{lexicon: map[string][]string{"sentence": nil}, sentences: sentences, rand: rand.New(rand.NewPCG(seed, 7))}
+	w := &writer{lexicon: map[string][]string{"sentence": nil, "noun": nil}, sentences: sentences, nouns: nouns(sentences), rand: rand.New(rand.NewPCG(seed, 7))}
 	for line := range strings.Lines(string(raw)) {
 		line = strings.TrimSuffix(line, "\n")
 		if line == "" || line[0] == '#' {
@@ -46,6 +48,32 @@ func newWriter(sentences []string, seed uint64) (*writer, error) {
 		w.lexicon[name] = append(w.lexicon[name], strings.Split(values, " | ")...)
 	}
 	return w, nil
+}
+
+// nouns gives the words that stand often between an article and the end of a phrase, in order.
+func nouns(sentences []string) []string {
+	const often = 3
+	times := map[string]int{}
+	for _, s := range sentences {
+		words := strings.Fields(strings.ToLower(s))
+		for i := 1; i+1 < len(words); i++ {
+			word := strings.Trim(words[i], ".,;:!?")
+			if articles[words[i-1]] && (word != words[i] || ends[words[i+1]]) && len(word) > 2 && onlyLetters(word) {
+				times[word]++
+			}
+		}
+	}
+	maps.DeleteFunc(times, func(_ string, n int) bool { return n < often })
+	return sortedKeys(times)
+}
+
+var (
+	articles = map[string]bool{"a": true, "an": true, "the": true, "your": true, "this": true}
+	ends     = map[string]bool{"of": true, "is": true, "in": true, "and": true, "for": true, "to": true, "on": true, "with": true, "was": true, "that": true}
+)
+
+func onlyLetters(word string) bool {
+	return strings.IndexFunc(word, func(r rune) bool { return r < 'a' || r > 'z' }) < 0
 }
 
 // readSource reads the prompts and templates of a class.
@@ -74,12 +102,12 @@ func readSource(label string) (source, error) {
 const (
 	// variants is how often each prompt that was written whole stands, once as it is and else dressed.
 	variants = 5
-	// filled is how many are made of templates.
-	filled = 700
+	// filled is how many are made of templates, filledMost of those of the class that people ask for most.
+	filled, filledMost = 1200, 3000
 )
 
 // write gives the prompts of one class, none of them twice.
-func (w *writer) write(s source) ([]string, error) {
+func (w *writer) write(s source, filled int) ([]string, error) {
 	seen := map[string]bool{}
 	var all []string
 	add := func(text string) {
@@ -152,8 +180,11 @@ func (w *writer) choose(text string) (chosen, after string, ok bool) {
 	if !closed || !known {
 		return "", "", false
 	}
-	if name == "sentence" {
+	switch name {
+	case "sentence":
 		values = w.sentences
+	case "noun":
+		values = w.nouns
 	}
 	return pick(w.rand, values), after, true
 }
