@@ -13,6 +13,7 @@ import (
 type evalCmd struct {
 	Attack    evalAttackCmd    `cmd:"" help:"How well secrets and attacks are found: false alarms on ordinary prompts, and attacks by source."`
 	Deviation evalDeviationCmd `cmd:"" help:"How well deviation tells prompts on a task from others."`
+	Intent    evalIntentCmd    `cmd:"" help:"How well the classifier tells what prompts are for."`
 }
 
 type evalDeviationCmd struct {

@@ -12,7 +12,7 @@ import (
 )
 
 //go:embed weights.bin
-var shipped []byte
+var shippedWeights []byte
 
 // topClasses is how many classes an Intent lists.
 const topClasses = 3
@@ -36,7 +36,7 @@ func Default() (*Classifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := ParseModel(shipped)
+	m, err := ParseModel(shippedWeights)
 	if err != nil {
 		return nil, err
 	}

@@ -196,6 +196,9 @@ func (w *writer) chance(n int) bool { return w.rand.IntN(n) == 0 }
 
 // dress gives text some of what people put around a request: who they are, courtesy, haste, mistakes.
 func (w *writer) dress(text string) string {
+	if w.chance(3) {
+		text = w.replace(text)
+	}
 	if w.chance(4) {
 		text = w.mistype(text)
 	}
@@ -215,6 +218,17 @@ func (w *writer) dress(text string) string {
 		text += "\n\n" + pick(w.rand, w.sentences)
 	}
 	return text
+}
+
+// replace puts a noun in the place of a long word that is not among the first, which say what is asked.
+func (w *writer) replace(text string) string {
+	words := strings.Split(text, " ")
+	i := w.rand.IntN(len(words))
+	if i < 3 || len(words[i]) < 5 || !onlyLetters(words[i]) {
+		return text
+	}
+	words[i] = pick(w.rand, w.nouns)
+	return strings.Join(words, " ")
 }
 
 // mistype swaps, drops or doubles a letter.
