@@ -1,4 +1,5 @@
-// Command publish measures the shipped scorer on public prompts and writes docs/evaluation.md. Run it at the root of the
+// Command publish measures the shipped scorer and classifier on public prompts and writes docs/evaluation.md and
+// docs/evaluation-intent.md. Run it at the root of the
 // repository:
 //
 //	go run ./internal/evaluate/publish
@@ -26,12 +27,25 @@ const seeds = 5
 func main() {
 	data := flag.String("data", "../shared/data", "folder with intent/clinc150")
 	tasks := flag.String("tasks", "internal/evaluate/publish/domains.json", "the tasks' own words")
-	out := flag.String("out", "docs/evaluation.md", "the page to write")
+	out := flag.String("out", "docs/evaluation.md", "the page on deviation to write, none where empty")
+	intents := flag.String("intent", "docs/evaluation-intent.md", "the page on intents to write, none where empty")
 	flag.Parse()
-	if err := run(*data, *tasks, *out); err != nil {
+	if err := publish(*data, *tasks, *out, *intents); err != nil {
 		fmt.Fprintln(os.Stderr, "publish:", err)
 		os.Exit(1)
 	}
+}
+
+func publish(data, tasksFile, out, intents string) error {
+	if intents != "" {
+		if err := publishIntent(data, intents); err != nil {
+			return err
+		}
+	}
+	if out == "" {
+		return nil
+	}
+	return run(data, tasksFile, out)
 }
 
 func run(data, tasksFile, out string) error {
