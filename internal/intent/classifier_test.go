@@ -274,11 +274,17 @@ func BenchmarkNewView(b *testing.B) {
 	}
 }
 
+// BenchmarkClassify is what both heads and the nearest prototype take, beyond making the view.
 func BenchmarkClassify(b *testing.B) {
-	c, v := shipped(b), NewView(ordinary)
-	b.ReportAllocs()
-	for b.Loop() {
-		c.Classify(v)
+	short := asked("Summarise this ticket and draft a reply that explains the refund. " + strings.Repeat("Which of our rules applies here? ", 10))
+	for name, prompt := range map[string]core.Prompt{"400B": short, "2kB": ordinary} {
+		b.Run(name, func(b *testing.B) {
+			c, v := shipped(b), NewView(prompt)
+			b.ReportAllocs()
+			for b.Loop() {
+				c.Classify(v)
+			}
+		})
 	}
 }
 
