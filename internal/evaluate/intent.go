@@ -228,27 +228,27 @@ func share(is func(judged) bool) func([]judged) float64 {
 }
 
 // f1 is that of class k, and whether it has prompts.
-func f1(js []judged, k int) (f float64, any bool) {
-	hits, given, wanted := 0, 0, 0
+func f1(js []judged, k int) (f float64, wanted bool) {
+	hits, given, own := 0, 0, 0
 	for _, j := range js {
 		if j.got == k {
 			given++
 		}
 		if j.want == k {
-			wanted++
+			own++
 			if j.got == k {
 				hits++
 			}
 		}
 	}
-	return 2 * float64(hits) / float64(max(given+wanted, 1)), wanted > 0
+	return 2 * float64(hits) / float64(max(given+own, 1)), own > 0
 }
 
 // macroF1 is the mean of F1 over the classes that have prompts, and that among says, if it is there.
 func macroF1(js []judged, classes int, among []bool) float64 {
 	sum, n := 0.0, 0
 	for k := range classes {
-		if f, any := f1(js, k); any && (among == nil || among[k]) {
+		if f, wanted := f1(js, k); wanted && (among == nil || among[k]) {
 			sum += f
 			n++
 		}
@@ -279,7 +279,7 @@ func estimate(js []judged, figure func([]judged) float64) Estimate {
 	if len(js) == 0 {
 		return Estimate{}
 	}
-	random := rand.New(rand.NewPCG(1, 4))
+	random := rand.New(rand.NewPCG(1, 4)) //nolint:gosec // a report must be the same each time
 	drawn := make([]judged, len(js))
 	sum, squares := 0.0, 0.0
 	for range draws {

@@ -55,7 +55,7 @@ func NewLinear(examples []Example, o LinearOptions) *Linear {
 	for i := range order {
 		order[i] = i
 	}
-	shuffle := rand.New(rand.NewPCG(o.Seed, 1))
+	shuffle := rand.New(rand.NewPCG(o.Seed, 1)) //nolint:gosec // the same heads for a seed
 	for range o.Epochs {
 		shuffle.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 		for _, i := range order {

@@ -12,7 +12,7 @@ func Prototypes(examples []Example, classes, n int, seed uint64) []float32 {
 	for _, e := range examples {
 		byClass[e.Class] = append(byClass[e.Class], e.Vector)
 	}
-	random := rand.New(rand.NewPCG(seed, 3))
+	random := rand.New(rand.NewPCG(seed, 3)) //nolint:gosec // the same prototypes for a seed
 	var all []float32
 	for _, of := range byClass {
 		for _, center := range means(of, n, random) {

@@ -35,7 +35,7 @@ func NewSoftmax(examples []Example, o SoftmaxOptions) *Softmax {
 	}
 	p := make([]float32, o.Classes)
 	decay := float32(o.Decay)
-	shuffle := rand.New(rand.NewPCG(o.Seed, 2))
+	shuffle := rand.New(rand.NewPCG(o.Seed, 2)) //nolint:gosec // the same heads for a seed
 	for epoch := range o.Epochs {
 		rate := float32(0.3 * (1 - float64(epoch)/float64(o.Epochs)))
 		shuffle.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })

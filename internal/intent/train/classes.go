@@ -56,7 +56,7 @@ func (h heads) sums(e fit.Example) []float64 {
 }
 
 // trainClasses learns both heads, and fits the numbers that say how sure they are.
-func trainClasses(c *corpus) (intent.Model, string, error) {
+func trainClasses(c *corpus) (intent.Model, string) {
 	var report strings.Builder
 	n := len(c.labels)
 	apart := slices.DeleteFunc(slices.Clone(c.train), func(e fit.Example) bool {
@@ -64,10 +64,7 @@ func trainClasses(c *corpus) (intent.Model, string, error) {
 	})
 	fmt.Fprintf(&report, "learnt from %d prompts, %d of them unlike the validation prompts\n", len(c.train), len(apart))
 	near := fit.Prototypes(apart, n, prototypes, seed)
-	numbers, err := calibrate(&report, learn(apart, n), near, c)
-	if err != nil {
-		return intent.Model{}, "", err
-	}
+	numbers := calibrate(&report, learn(apart, n), near, c)
 	h := learn(append(slices.Clone(c.train), c.real...), n)
 	m := intent.Model{
 		Table: c.table, Labels: c.labels, Numbers: numbers, Bias: h.linear.Bias,
@@ -76,7 +73,7 @@ func trainClasses(c *corpus) (intent.Model, string, error) {
 	m.Rows, m.Scale = quantise(h.linear.Weights)
 	m.Version = "intent-" + digest(m.Encode())
 	fmt.Fprintf(&report, "%s\n", m.Version)
-	return m, report.String(), nil
+	return m, report.String()
 }
 
 // quantise gives weights as signed bytes and what one unit of them is worth.
@@ -104,7 +101,7 @@ func accuracy(h heads, examples []fit.Example) float64 {
 }
 
 // calibrate fits temperature and floors on the validation prompts.
-func calibrate(report *strings.Builder, h heads, near []float32, c *corpus) (intent.Numbers, error) {
+func calibrate(report *strings.Builder, h heads, near []float32, c *corpus) intent.Numbers {
 	n := intent.Numbers{Mix: mix}
 	var sums [][]float64
 	var most, cosines []float64
@@ -143,7 +140,7 @@ func calibrate(report *strings.Builder, h heads, near []float32, c *corpus) (int
 	n.Floor = floor(sums, float64(n.Temperature), c.validation)
 	fmt.Fprintf(report, "validation, those alike not learnt: accuracy %.3f, log-loss %.3f, temperature %.3f, floor %.3f, scope %.3f\n",
 		accuracy(h, c.validation), best/float64(len(sums)), n.Temperature, n.Floor, n.ScopeFloor)
-	return n, nil
+	return n
 }
 
 // floor is the least probability at and above which as many classes are right as must be.

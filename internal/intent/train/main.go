@@ -43,10 +43,7 @@ func run(w io.Writer, o options) error {
 	if err != nil {
 		return err
 	}
-	m, report, err := trainClasses(c)
-	if err != nil {
-		return err
-	}
+	m, report := trainClasses(c)
 	fmt.Fprint(w, report)
 	if err := os.WriteFile(o.weights, m.Encode(), 0o644); err != nil {
 		return err
