@@ -83,7 +83,7 @@ bench: bin/plumbline $(ENVOY) packages ## compare bare Envoy, a do-nothing serve
 	go run ./internal/bench $(ARGS)
 
 .PHONY: models
-models: ## train the shipped classifier again from ../shared/data; the same bytes each time
+models: ## train the shipped classifier of intents again from ../shared/data, in a minute; the same bytes each time
 	go run ./internal/intent/train
 
 .PHONY: table
@@ -91,7 +91,7 @@ table: ## train the embedding table again; half an hour for the teacher's vector
 	tools/train/run ../shared/data $(TOOLS)/train internal/embed internal/deviation/generic.txt
 
 .PHONY: evaluation
-evaluation: ## measure the shipped scorer on ../shared/data and rewrite docs/evaluation.md and docs/evaluation-calibration.md
+evaluation: ## measure the shipped models on ../shared/data and rewrite docs/evaluation.md, -calibration.md and -intent.md
 	go run ./internal/evaluate/publish
 
 .PHONY: generate

@@ -25,6 +25,7 @@ var layers = [][]string{
 	{"internal/durable", "internal/keyfile"},
 	{
 		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/embed",
+		"internal/intent/fit", "internal/intent/testset",
 		"migrations",
 	},
 	{"internal/detect", "internal/calibrate", "internal/condition"},

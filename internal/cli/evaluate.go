@@ -14,6 +14,7 @@ type evalCmd struct {
 	Attack      evalAttackCmd      `cmd:"" help:"How well secrets and attacks are found: false alarms on ordinary prompts, and attacks by source."`
 	Deviation   evalDeviationCmd   `cmd:"" help:"How well deviation tells prompts on a task from others."`
 	Calibration evalCalibrationCmd `cmd:"" help:"Whether the promise about wrongly blocked prompts holds over many draws of what calibrates."`
+	Intent      evalIntentCmd      `cmd:"" help:"How well the classifier tells what prompts are for."`
 }
 
 type evalDeviationCmd struct {

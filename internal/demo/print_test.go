@@ -16,7 +16,7 @@ func TestPrinter(t *testing.T) {
 	var out bytes.Buffer
 	p := newPrinter(&out)
 	p.line(stop{who: "ann", what: "a question"}, reply{Status: 200}, []core.Record{
-		{Kind: core.RecordIntent, Verdict: allow, Intent: &core.Intent{Label: "work"}, Deviation: &core.Deviation{Score: 0.126}},
+		{Kind: core.RecordIntent, Verdict: allow, Intent: &core.Intent{Label: "writing"}, Deviation: &core.Deviation{Score: 0.126}},
 		{
 			Kind: core.RecordOutcome, Status: 200, Usage: &core.Usage{InputTokens: 20, OutputTokens: 52}, Settled: &core.Charge{Cost: 33},
 			WorkedMicros: 1690, Finish: core.FinishComplete,
@@ -32,7 +32,7 @@ func TestPrinter(t *testing.T) {
 	p.line(stop{who: "carl", what: "no answer at all"}, reply{}, nil, []string{"the audit has no record"})
 	want := `
 WHO            ASKED                              DOES   REASON                STATUS  TOKENS       COST INTENT               DEV    ADDED  ENDED
-ann            a question                         allow  none                     200      72  $0.000033 work                0.13   1.69ms  complete
+ann            a question                         allow  none                     200      72  $0.000033 writing             0.13   1.69ms  complete
 ben            without a task                     block  off_task                 403                                           -
     FAILED: the status is 403, not 200
 nobody         without a credential               block  missing_credential       401

@@ -29,7 +29,7 @@ limits:
 const sdkPolicy = `version: 1
 mode: enforce
 models: {allow: ["gpt-4*", "standin-*"]}
-intents: {forbidden: [travel], min_confidence: 0.3}
+intents: {forbidden: [personal], min_confidence: 0.3}
 deviation: {warn: 0.8, block: 0.9, enforce_uncalibrated: true}
 `
 

@@ -303,7 +303,7 @@ func TestBadPolicy(t *testing.T) {
 		"unknown value":  {"version: 1\nmode: enforc\n", "policy.yaml:2:7"},
 		"duplicate key":  {"version: 1\nmode: enforce\nmode: observe\n", "policy.yaml:3:1"},
 		"no version":     {"mode: enforce\n", "policy.yaml:1:1"},
-		"unknown intent": {"version: 1\nintents:\n  forbidden: [gossip, bannking]\n", "policy.yaml:3:15"},
+		"unknown intent": {"version: 1\nintents:\n  forbidden: [gossip, codding]\n", "policy.yaml:3:15"},
 		"wrong type":     {"version: 1\ndeviation:\n  warn: much\n", "policy.yaml:3:9"},
 		"empty":          {" ", "policy.yaml"},
 	} {

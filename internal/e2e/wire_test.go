@@ -162,12 +162,12 @@ func TestTaskDeviation(t *testing.T) {
 
 func TestForbiddenIntent(t *testing.T) {
 	t.Parallel()
-	w := start(t, setup{policy: "version: 1\nmode: enforce\nnotice_url: " + noticePage + "\nintents:\n  forbidden: [travel]\n  min_confidence: 0.3\n"})
+	w := start(t, setup{policy: "version: 1\nmode: enforce\nnotice_url: " + noticePage + "\nintents:\n  forbidden: [personal]\n  min_confidence: 0.3\n"})
 	e, rec := w.refused(w.chatCall(chatBody("gpt-4o", "Book me a flight from Berlin to Madrid and a hotel near the beach for my vacation.", nil)), refusal{
 		400, "invalid_request_error", "content_policy_violation", "messages", core.ReasonForbiddenIntent,
 		map[string]string{"x-should-retry": "false", "link": "<" + noticePage + `>; rel="help"`},
 	})
-	if rec.Intent == nil || rec.Intent.Label != "travel" || !strings.Contains(e.Error.Message, `"travel"`) {
+	if rec.Intent == nil || rec.Intent.Label != "personal" || !strings.Contains(e.Error.Message, `"personal"`) {
 		t.Errorf("intent %+v: %s", rec.Intent, e.Error.Message)
 	}
 }

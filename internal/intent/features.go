@@ -13,18 +13,24 @@ func AppendFeatures(rows []uint32, words []Word) []uint32 {
 		wordSeed = offset32 ^ 'w'
 		pairSeed = 0x9E3779B1
 		runSeed  = offset32 ^ 'c'
+		// startSeed stands for the word before the first: how a request begins says much of what it is.
+		startSeed = offset32 ^ '^'
 	)
-	previous := uint32(0)
+	previous := uint32(startSeed)
 	for _, w := range words {
 		h := uint32(wordSeed)
 		for i := range len(w.Text) {
-			h = mix(h, w.Text[i])
+			h = mix(h, shape[w.Text[i]])
 		}
 		rows = append(rows, fold(h), fold((previous*pairSeed)^h))
 		previous = h
 
 		var marked [maxWord + utf8Slack + 2]byte
-		n := 1 + copy(marked[1:len(marked)-1], w.Text)
+		n := 1
+		for i := range len(w.Text) {
+			marked[n] = shape[w.Text[i]]
+			n++
+		}
 		marked[0], marked[n] = '<', '>'
 		runs := marked[:n+1]
 		for ; len(runs) >= 5; runs = runs[1:] {
@@ -41,6 +47,17 @@ func AppendFeatures(rows []uint32, words []Word) []uint32 {
 	}
 	return rows
 }
+
+// shape is each byte as features see it: one digit is like another.
+var shape = func() (s [256]byte) {
+	for i := range s {
+		s[i] = byte(i)
+	}
+	for c := '0'; c <= '9'; c++ {
+		s[c] = '0'
+	}
+	return s
+}()
 
 // mix adds c to the hash h, as FNV-1a does.
 func mix(h uint32, c byte) uint32 { return (h ^ uint32(c)) * prime32 }

@@ -2,6 +2,7 @@ package intent
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/embed"
 )
 
 // The reference implementations say in the plainest way what the ones that requests meet say fast. The weights were
@@ -158,13 +160,15 @@ func referenceWords(text string, weight float32) (words []Word) {
 }
 
 func referenceFeatures(words []Word) []uint32 {
+	digit := regexp.MustCompile(`[0-9]`)
 	hash := func(seed uint32, s string) uint32 {
+		s = digit.ReplaceAllString(s, "0")
 		for i := range len(s) {
 			seed = (seed ^ uint32(s[i])) * prime32
 		}
 		return seed
 	}
-	rows, previous := []uint32(nil), uint32(0)
+	rows, previous := []uint32(nil), uint32(offset32^'^')
 	for _, w := range words {
 		h := hash(offset32^'w', w.Text)
 		rows = append(rows, fold(h), fold(previous*0x9E3779B1^h))
@@ -182,7 +186,7 @@ func referenceFeatures(words []Word) []uint32 {
 func referenceSum(m Model, features []uint32) (sum [maxClasses]int32) {
 	for _, f := range features {
 		for k := range m.Labels {
-			sum[k] += int32(m.Weights[int(f)*len(m.Labels)+k])
+			sum[k] += int32(m.Rows[int(f)*len(m.Labels)+k])
 		}
 	}
 	return sum
@@ -318,17 +322,24 @@ func TestFeaturesAgreeWithReference(t *testing.T) {
 }
 
 func TestSumsAgreeWithReference(t *testing.T) {
-	m, err := ParseModel(embedded)
+	m, err := ParseModel(shippedWeights)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := embed.Default()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// As many equal extremes as a lane can hold and one more, in all classes that there may be.
-	extreme := Model{Labels: make([]string, maxClasses), Bias: make([]float32, maxClasses), Weights: make([]int8, maxClasses*Rows)}
-	for i := range extreme.Weights {
-		extreme.Weights[i] = [...]int8{127, -128, 1, 0, -1}[i/maxClasses%5]
+	extreme := Model{
+		Table: table.Version(), Labels: make([]string, maxClasses), Bias: make([]float32, maxClasses), Rows: make([]int8, maxClasses*Rows),
+		MeaningBias: make([]float32, maxClasses), Meaning: make([]float32, maxClasses*table.Dim()), Prototypes: make([]float32, table.Dim()),
+	}
+	for i := range extreme.Rows {
+		extreme.Rows[i] = [...]int8{127, -128, 1, 0, -1}[i/maxClasses%5]
 	}
 	for _, m := range []Model{m, extreme} {
-		c, err := New(m)
+		c, err := New(m, table)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -46,7 +46,7 @@ func touched(t *testing.T) *prometheus.Registry {
 	m.LedgerFellBack("open")
 	m.LedgerBookedLate(1, 1)
 	m.JobEnded("objects_sweep", "done", time.Second)
-	m.Judged(core.Intent{Label: "work"}, core.Deviation{Score: .5}, core.Found{
+	m.Judged(core.Intent{Label: "writing"}, core.Deviation{Score: .5}, core.Found{
 		Secrets: []core.Sighting{{Kind: "jwt"}}, Attacks: []core.Sighting{{Kind: "jailbreak"}},
 	})
 	return reg

