@@ -73,7 +73,7 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 			q, at, score = alone, last, farther
 		}
 	}
-	d.Score, d.Task = score, tasks[at].id
+	d.Score, d.Task, d.Model = score, tasks[at].id, tasks[at].version
 	d.Phrase = nearestPhrase(q, tasks[at])
 	d.Words = explain(q, tasks[at])
 	return d
