@@ -9,7 +9,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -24,8 +23,8 @@ import (
 const seeds = 5
 
 func main() {
-	data := flag.String("data", "../shared/data", "folder with intent/clinc150")
-	tasks := flag.String("tasks", "internal/evaluate/publish/domains.json", "the tasks' own words")
+	data := flag.String("data", "../shared/data", "folder with intent/")
+	tasks := flag.String("tasks", "internal/evaluate/publish", "folder with the tasks' own words")
 	out := flag.String("out", "docs/evaluation.md", "the page to write")
 	flag.Parse()
 	if err := run(*data, *tasks, *out); err != nil {
@@ -34,83 +33,91 @@ func main() {
 	}
 }
 
-func run(data, tasksFile, out string) error {
-	tasks, prompts, err := readCLINC(filepath.Join(data, "intent", "clinc150"), tasksFile)
-	if err != nil {
-		return err
-	}
+// figures are those of one set of tasks: by the number of examples, beside generic sentences and beside traffic.
+type figures struct {
+	alone, beside []*evaluate.Report
+}
+
+func run(data, tasks, out string) error {
 	scorer, err := deviation.Default()
 	if err != nil {
 		return err
 	}
-	var reports []*evaluate.Report
-	for _, examples := range []int{0, 5, 20, 100} {
-		r, err := evaluate.Deviation(context.Background(), scorer, tasks, prompts, evaluate.Options{Examples: examples, Seeds: seeds})
+	var page bytes.Buffer
+	fmt.Fprintf(&page, head, scorer.Version(), seeds, evaluate.MaxTraffic)
+	for _, section := range []struct {
+		text, file string
+		read       func(data string, tasks []evaluate.Task) (*corpus, error)
+	}{{clincText, "domains.json", readCLINC}, {officeText, "office.json", readOffice}} {
+		set, err := readTasks(filepath.Join(tasks, section.file))
 		if err != nil {
 			return err
 		}
-		reports = append(reports, r)
+		c, err := section.read(filepath.Join(data, "intent"), set)
+		if err != nil {
+			return err
+		}
+		f, err := measure(scorer, c)
+		if err != nil {
+			return err
+		}
+		page.WriteString(section.text)
+		write(&page, f)
 	}
-	var page bytes.Buffer
-	write(&page, reports)
 	return os.WriteFile(out, page.Bytes(), 0o644)
 }
 
-// readCLINC gives the ten domains of CLINC150 as tasks and the prompts of its test splits. Those out of scope are a set of
-// their own, and off every task.
-func readCLINC(folder, tasksFile string) ([]evaluate.Task, []evaluate.Prompt, error) {
-	var tasks []evaluate.Task
-	var intents map[string][]string
-	var splits map[string][][2]string
-	for name, into := range map[string]any{
-		tasksFile: &tasks, filepath.Join(folder, "domains.json"): &intents, filepath.Join(folder, "data_full.json"): &splits,
-	} {
-		raw, err := os.ReadFile(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := json.Unmarshal(raw, into); err != nil {
-			return nil, nil, fmt.Errorf("%s: %w", name, err)
+func measure(scorer *deviation.Scorer, c *corpus) (f figures, err error) {
+	for _, examples := range []int{0, 5, 20, 100} {
+		for _, into := range []struct {
+			reports *[]*evaluate.Report
+			traffic []string
+		}{{&f.alone, nil}, {&f.beside, c.traffic}} {
+			o := evaluate.Options{Examples: examples, Seeds: seeds, Traffic: into.traffic}
+			r, err := evaluate.Deviation(context.Background(), scorer, c.tasks, c.prompts, o)
+			if err != nil {
+				return f, err
+			}
+			*into.reports = append(*into.reports, r)
 		}
 	}
-	for i := range tasks {
-		t := &tasks[i]
-		t.Set, t.Labels, t.NegativeSets = "clinc", intents[t.ID], []string{"oos"}
-	}
-	var prompts []evaluate.Prompt
-	for _, part := range [][2]string{{"test", "clinc"}, {"oos_test", "oos"}} {
-		for _, row := range splits[part[0]] {
-			prompts = append(prompts, evaluate.Prompt{Set: part[1], Label: row[1], Text: row[0]})
-		}
-	}
-	return tasks, prompts, nil
+	return f, nil
 }
 
 const head = `# How good the judgement is
 
 Written by ` + "`go run ./internal/evaluate/publish`" + `; the same command gives the same page. What the figures mean, and how to measure prompts of your own: [Measure deviation](how-to/evaluate.md).
 
-## Deviation: the domains of CLINC150 as tasks
-Model ` + "`%s`" + `. The ten domains of CLINC150 (CC BY 3.0) are tasks, described in words of our own with eight topics each. Prompts are those of its test splits, the out-of-scope ones among those that are off every task. Examples are drawn %d times from the prompts that are on a task, and are not judged in that round.
-
-| examples a task | AUROC | passes at 95 %% right | caught at 1 %% wrong |
-|---|---|---|---|
+Model ` + "`%s`" + `. Examples are drawn %d times from the prompts that are on a task, and are not judged in that round. *Beside traffic*: the models of a task are trained beside %d prompts without labels, drawn from the parts of the sets that are not judged, as they would be beside a deployment's own traffic. *Alone*: beside generic sentences, as they are where no traffic is sampled.
 `
 
-func write(w io.Writer, reports []*evaluate.Report) {
-	fmt.Fprintf(w, head, reports[0].Model, seeds)
-	for _, r := range reports {
-		m := r.Macro
-		fmt.Fprintf(w, "| %d | %.3f ± %.3f | %.1f %% | %.1f %% |\n", r.Examples, m.AUROC, m.AUROCSE, 100*m.FPR95, 100*m.Caught)
+const clincText = `
+## Deviation: the domains of CLINC150 as tasks
+The ten domains of CLINC150 (CC BY 3.0) are tasks, described in words of our own with eight topics each. Prompts are those of its test splits, the out-of-scope ones among those that are off every task; traffic is its training split.
+
+`
+
+const officeText = `
+## Deviation: eight tasks at a company
+Tasks of our own with eight topics each, of which public sets hold prompts: BANKING77 (CC BY 4.0) for two that are near one another, CLINC150 for four, HumanEval (MIT) and GSM8K (MIT). All prompts of these, of self-instruct (Apache-2.0) and of MT-bench (Apache-2.0) that are not on a task are off it. Traffic is of the training splits of BANKING77 and CLINC150, of the seed tasks of self-instruct and of the part of GSM8K that is not judged.
+
+`
+
+func write(w io.Writer, f figures) {
+	fmt.Fprint(w, "| examples a task | AUROC alone | AUROC beside traffic | passes at 95 % right | caught at 1 % wrong |\n|---|---|---|---|---|\n")
+	for i, r := range f.alone {
+		a, b := r.Macro, f.beside[i].Macro
+		fmt.Fprintf(w, "| %d | %.3f ± %.3f | %.3f ± %.3f | %.1f → %.1f %% | %.1f → %.1f %% |\n", r.Examples,
+			a.AUROC, a.AUROCSE, b.AUROC, b.AUROCSE, 100*a.FPR95, 100*b.FPR95, 100*a.Caught, 100*b.Caught)
 	}
-	fmt.Fprint(w, "\nThe standard error is over the ten tasks. Of each task, AUROC with the standard error over its prompts and examples:\n\n| task |")
-	for _, r := range reports {
+	fmt.Fprint(w, "\nThe standard error is over the tasks; an arrow leads from alone to beside traffic. Of each task, AUROC beside traffic with the standard error over its prompts and examples:\n\n| task |")
+	for _, r := range f.beside {
 		fmt.Fprintf(w, " %d |", r.Examples)
 	}
 	fmt.Fprint(w, "\n|---|---|---|---|---|\n")
-	for i, t := range reports[0].Tasks {
+	for i, t := range f.beside[0].Tasks {
 		fmt.Fprintf(w, "| %s |", t.ID)
-		for _, r := range reports {
+		for _, r := range f.beside {
 			fmt.Fprintf(w, " %.3f ± %.3f |", r.Tasks[i].AUROC, r.Tasks[i].AUROCSE)
 		}
 		fmt.Fprintln(w)
