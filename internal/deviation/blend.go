@@ -72,15 +72,15 @@ var (
 	mixes     = []mix{
 		{examples: 1, described: 3, nearest: 1, learnt: 0.25, middle: 8.1, slope: 0.245},
 		{examples: 5, described: 3, nearest: 1, learnt: 0.25, middle: 9.3, slope: 0.25},
-		{examples: 20, described: 2, nearest: 1, learnt: 0.5, middle: 7.8, slope: 0.33},
-		{examples: 100, described: 1, nearest: 1, learnt: 1, middle: 10.5, slope: 0.265},
+		{examples: 20, described: 2, nearest: 1, learnt: 0.5, middle: 9.1, slope: 0.265},
+		{examples: 100, described: 1, nearest: 1, learnt: 1, middle: 12, slope: 0.22},
 	}
-	describedBeside = mix{described: 1, learnt: 0.5, taught: 0.5, middle: 2.05, slope: 1.1}
+	describedBeside = mix{described: 1, learnt: 0.5, taught: 0.5, middle: 4, slope: 0.54}
 	mixesBeside     = []mix{
-		{examples: 1, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.4, middle: 8.1, slope: 0.245},
-		{examples: 5, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.3, middle: 9.3, slope: 0.25},
-		{examples: 20, described: 1, nearest: 0.35, learnt: 0.75, taught: 0.05, middle: 7.8, slope: 0.33},
-		{examples: 100, described: 1, nearest: 1, learnt: 1.25, middle: 10.5, slope: 0.265},
+		{examples: 1, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.4, middle: 4.5, slope: 0.475},
+		{examples: 5, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.3, middle: 4.75, slope: 0.46},
+		{examples: 20, described: 1, nearest: 0.35, learnt: 0.75, taught: 0.05, middle: 5.7, slope: 0.37},
+		{examples: 100, described: 1, nearest: 1, learnt: 1.25, middle: 11.25, slope: 0.22},
 	}
 )
 
