@@ -10,27 +10,25 @@ import (
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
-// wanted is how many topics describe a task well: with a bare title prompts are hardly told apart, and more than a dozen
-// add nothing.
+// wanted is how many topics a draft may make together with those that are there. About eight describe a task well; a field
+// of work has eight, and a person strikes out some.
 const wanted = 12
 
 // Bounds on what is drafted from, and on a drafted topic.
 const (
 	maxSources    = 64
 	maxTopicWords = 12
-	// shares is how many topics of one kind of source there are at most, so that one long description is not all.
+	// How many topics of one kind of source there are at most, so that one long description is not all.
 	fromDescription = 5
 	fromExamples    = 5
 )
 
-// How near a field of work must be to the task for its topics to be drafted, and how much farther than the nearest one
-// another may be.
+// How near a field of work must be to the task for its topics to be drafted, how much farther than the nearest the second
+// may be for half of its topics to follow, and from which cosine on two topics say the same.
 const (
 	nearField  = 0.25
 	sameFields = 0.2
-	maxFields  = 2
-	// alike is the cosine from which on two topics say the same.
-	alike = 0.8
+	alike      = 0.8
 )
 
 // field is a field of work, and what people do in it.
@@ -44,7 +42,7 @@ type phrase struct {
 	vector embed.Vector
 }
 
-// Draft gives topics that t might cover beside its own, about eight together: of its description's clauses, of its examples,
+// Draft gives topics that t might cover beside its own, about a dozen together: of its description's clauses, of its examples,
 // and of the field of work that its words are nearest to. They are for a person to choose from. It gives none where nothing
 // that t says has a meaning to go by.
 func (e *Editor) Draft(t core.Task) []string {

@@ -13,9 +13,9 @@ import (
 
 // Bounds on a compiled task, so that one task's text cannot make every request slow. What is beyond is not compared.
 const (
-	maxPhrases   = 64
-	maxExamples  = 256
-	maxTaskWords = 512
+	MaxPhrases   = 64
+	MaxExamples  = 256
+	MaxTaskWords = 512
 )
 
 // Task is a task made ready for comparison. It is safe for concurrent use and gives the same scores for as long as it lives.
@@ -67,7 +67,7 @@ func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 	s.readText(c, t)
 	q := new(query)
 	for _, text := range t.Examples {
-		if p, ok := s.piece(q, text); ok && len(c.examples) < maxExamples {
+		if p, ok := s.piece(q, text); ok && len(c.examples) < MaxExamples {
 			c.examples = append(c.examples, p)
 		}
 	}
@@ -86,13 +86,13 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 	texts := append([]string{t.Title}, sentences(t.Description)...)
 	for _, text := range append(texts, t.Topics...) {
 		p, ok := s.piece(q, text)
-		if !ok || len(c.phrases) == maxPhrases {
+		if !ok || len(c.phrases) == MaxPhrases {
 			continue
 		}
 		c.phrases = append(c.phrases, p)
 		s.table.AddPieces(c.whole, s.table.AppendPieces(nil, text))
 		for _, w := range intent.Words(text) {
-			if !w.Content || words == maxTaskWords {
+			if !w.Content || words == MaxTaskWords {
 				continue
 			}
 			words++
