@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
 )
@@ -46,7 +47,7 @@ type phrase struct {
 // and of the field of work that its words are nearest to. They are for a person to choose from. It gives none where nothing
 // that t says has a meaning to go by.
 func (e *Editor) Draft(t core.Task) []string {
-	whole := e.vector(e.text(t))
+	whole := e.sum(texts(t))
 	var has []phrase
 	for _, topic := range t.Topics {
 		has = append(has, e.phrase(topic))
@@ -75,15 +76,18 @@ func (p phrase) says(q phrase) bool {
 	return strings.EqualFold(p.text, q.text) || p.vector.Dot(q.vector) > alike
 }
 
-// text is all that t says of itself.
-func (e *Editor) text(t core.Task) string {
-	parts := append([]string{t.Title, t.Description}, t.Topics[:min(len(t.Topics), maxSources)]...)
-	return strings.Join(append(parts, t.Examples[:min(len(t.Examples), maxSources)]...), ". ")
+// texts is all that t says of itself.
+func texts(t core.Task) []string {
+	all := []string{t.Title, t.Description}
+	for _, more := range [2][]string{t.Topics, t.Examples} {
+		all = append(all, more[:min(len(more), maxSources)]...)
+	}
+	return all
 }
 
 // clauses gives the parts of a description that have two words of content at least.
 func (e *Editor) clauses(description string) []phrase {
-	parts := strings.FieldsFunc(description, func(r rune) bool { return strings.ContainsRune(".;:!?,\n", r) })
+	parts := strings.FieldsFunc(clip(description), func(r rune) bool { return strings.ContainsRune(".;:!?,\n", r) })
 	var all []phrase
 	for _, part := range parts[:min(len(parts), maxSources)] {
 		if contents(part) >= 2 {
@@ -142,21 +146,31 @@ func (e *Editor) phrase(text string) phrase {
 	return phrase{text, e.vector(text)}
 }
 
-func (e *Editor) vector(text string) embed.Vector {
+func (e *Editor) vector(text string) embed.Vector { return e.sum([]string{text}) }
+
+// sum gives the vector of the words of content of texts.
+func (e *Editor) sum(texts []string) embed.Vector {
 	v := make(embed.Vector, e.table.Dim())
-	for _, w := range intent.Words(text) {
-		if w.Content {
-			e.table.AddPieces(v, e.table.AppendPieces(nil, w.Text))
+	for _, text := range texts {
+		for _, w := range intent.Words(clip(text)) {
+			if w.Content {
+				e.table.AddPieces(v, e.table.AppendPieces(nil, w.Text))
+			}
 		}
 	}
 	v.Normalise()
 	return v
 }
 
+// clip cuts text to what a task is compared by.
+func clip(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), deviation.MaxText)], "")
+}
+
 // contents is the number of words that carry meaning.
 func contents(text string) int {
 	n := 0
-	for _, w := range intent.Words(text) {
+	for _, w := range intent.Words(clip(text)) {
 		if w.Content {
 			n++
 		}
@@ -166,6 +180,6 @@ func contents(text string) int {
 
 // shorten cuts text to the words that a topic may have.
 func shorten(text string) string {
-	words := strings.Fields(text)
+	words := strings.Fields(clip(text))
 	return strings.Join(words[:min(len(words), maxTopicWords)], " ")
 }

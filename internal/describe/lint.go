@@ -5,6 +5,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
@@ -46,12 +47,16 @@ const (
 
 // Lint says what the descriptions of tasks lack, in order of tasks. Each is compared with those of all, which it is among.
 func (e *Editor) Lint(tasks, all []core.Task) []Problem {
+	said := make([]embed.Vector, len(all))
+	for i, t := range all {
+		said[i] = e.said(t)
+	}
 	var found []Problem
 	for _, t := range tasks {
 		l := linter{Editor: e, task: t}
 		l.text()
 		l.examples()
-		l.others(all)
+		l.others(all, said)
 		found = append(found, l.found[:min(len(l.found), maxProblems)]...)
 	}
 	return found
@@ -105,7 +110,7 @@ func (l *linter) text() {
 
 // language tells of text that cannot be compared with English prompts, and reports whether there was any.
 func (l *linter) language(where, text string) bool {
-	v := view(text)
+	v := view(clip(text))
 	if text == "" || v.Unscored != core.UnscoredLanguage && v.Unscored != core.UnscoredEncoded {
 		return false
 	}
@@ -133,7 +138,7 @@ func (l *linter) examples() {
 		if l.language(where, text) {
 			continue
 		}
-		switch d := l.scorer.Score(view(text), compiled); {
+		switch d := l.scorer.Score(view(clip(text)), compiled); {
 		case d.Unscored != "":
 			l.tell(where, TooShort, "has no word that carries a meaning")
 		case d.Score >= offTask:
@@ -143,23 +148,20 @@ func (l *linter) examples() {
 	}
 }
 
-// others looks for tasks that say the same.
-func (l *linter) others(all []core.Task) {
-	own := l.vector(l.said(l.task))
-	for _, other := range all {
-		if other.ID == l.task.ID {
-			continue
-		}
-		if own.Dot(l.vector(l.said(other))) >= duplicate {
+// others looks for tasks that say the same: said is what each of all says.
+func (l *linter) others(all []core.Task, said []embed.Vector) {
+	own := l.said(l.task)
+	for i, other := range all {
+		if other.ID != l.task.ID && own.Dot(said[i]) >= duplicate {
 			l.tell("title", NearDuplicate, fmt.Sprintf("says nearly the same as task %s: which of the two is nearest is then by chance", other.ID))
 		}
 	}
 }
 
 // said is what a task says without its examples.
-func (e *Editor) said(t core.Task) string {
+func (e *Editor) said(t core.Task) embed.Vector {
 	t.Examples = nil
-	return e.text(t)
+	return e.sum(texts(t))
 }
 
 func view(text string) *intent.View {

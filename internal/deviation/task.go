@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/embed"
@@ -16,6 +17,8 @@ const (
 	MaxPhrases   = 64
 	MaxExamples  = 256
 	MaxTaskWords = 512
+	// MaxText is how many bytes are read of a description, a topic or an example.
+	MaxText = 8 << 10
 )
 
 // Task is a task made ready for comparison. It is safe for concurrent use and gives the same scores for as long as it lives.
@@ -47,6 +50,12 @@ type Task struct {
 // ID is the id of the task that was compiled.
 func (t *Task) ID() string { return t.id }
 
+// Beside is the version of the background that the task was compiled beside, empty for none.
+func (t *Task) Beside() string {
+	_, background, _ := strings.Cut(t.version, "+")
+	return background
+}
+
 // piece is a piece of a task's text.
 type piece struct {
 	text   string
@@ -67,7 +76,10 @@ func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 	s.readText(c, t)
 	q := new(query)
 	for _, text := range t.Examples {
-		if p, ok := s.piece(q, text); ok && len(c.examples) < MaxExamples {
+		if len(c.examples) == MaxExamples {
+			break
+		}
+		if p, ok := s.piece(q, clip(text)); ok {
 			c.examples = append(c.examples, p)
 		}
 	}
@@ -83,10 +95,14 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 	spelled := map[spelling]bool{}
 	own := map[embed.Piece]bool{}
 	words := 0
-	texts := append([]string{t.Title}, sentences(t.Description)...)
+	texts := append([]string{t.Title}, sentences(clip(t.Description))...)
 	for _, text := range append(texts, t.Topics...) {
+		text = clip(text)
+		if len(c.phrases) == MaxPhrases {
+			break
+		}
 		p, ok := s.piece(q, text)
-		if !ok || len(c.phrases) == MaxPhrases {
+		if !ok {
 			continue
 		}
 		c.phrases = append(c.phrases, p)
@@ -174,6 +190,18 @@ func (s *Scorer) piece(q *query, text string) (piece, bool) {
 		}
 	}
 	return p, true
+}
+
+// clip cuts text to MaxText, between two characters.
+func clip(text string) string {
+	if len(text) <= MaxText {
+		return text
+	}
+	end := MaxText
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
 // sentences cuts a description into sentences.

@@ -1,7 +1,7 @@
 // Package evaluate measures how well deviation tells prompts that are on a task from others, on labelled prompts.
 //
 // It scores as the request path does: the same view of a prompt, the same scorer. A report is a pure function of tasks,
-// prompts and options. It imports core, intent and deviation, and must not import gate, policy or any front or back end.
+// prompts and options. It imports core, intent, deviation and describe, and must not import gate, policy or any front or back end.
 package evaluate
 
 import (
@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/describe"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/intent"
 )
@@ -25,6 +26,8 @@ type Options struct {
 	// Traffic are prompts without labels that tasks are compiled beside, as a deployment's own: [MaxTraffic] of them, drawn
 	// at random. Prompts that are judged are left out of it. Empty: tasks are compiled beside generic sentences.
 	Traffic []string
+	// Draft judges tasks by their titles, with topics that are drafted from them (package describe).
+	Draft *describe.Editor
 }
 
 // MaxTraffic is how many prompts of the traffic are drawn: as many as a deployment keeps by default.
@@ -78,6 +81,9 @@ func Deviation(ctx context.Context, s *deviation.Scorer, tasks []Task, prompts [
 		views[i] = viewOf(p.Text)
 	}
 	background := drawTraffic(s, prompts, o.Traffic)
+	if o.Draft != nil {
+		tasks = drafted(tasks, o.Draft)
+	}
 	r := &Report{Model: s.Version(), Examples: o.Examples, Seeds: o.Seeds, Traffic: background.Len()}
 	for _, t := range tasks {
 		on, off, err := t.part(prompts, o.Examples)
@@ -93,6 +99,15 @@ func Deviation(ctx context.Context, s *deviation.Scorer, tasks []Task, prompts [
 	}
 	r.Macro = macro(r.Tasks)
 	return r, nil
+}
+
+// drafted gives tasks as they are when only their titles were written.
+func drafted(tasks []Task, e *describe.Editor) []Task {
+	all := slices.Clone(tasks)
+	for i := range all {
+		all[i].Description, all[i].Topics = "", e.Draft(core.Task{Title: all[i].Title})
+	}
+	return all
 }
 
 func viewOf(text string) *intent.View {

@@ -124,6 +124,9 @@ func (x *Exchange) judge() {
 		f.Tasks[i] = t.ID()
 	}
 	f.Deviation = x.gate.o.Scorer.Score(view, tasks)
+	if !f.Found.Any() { // neither a secret nor who attacks is to be learnt from
+		x.gate.o.Traffic.Note(f.Principal.Subject(), view)
+	}
 	x.clock.lap(telemetry.StageDeviation)
 	x.gate.o.Metrics.Judged(f.Intent, f.Deviation, f.Found)
 }

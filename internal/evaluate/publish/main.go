@@ -14,7 +14,9 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
+	"github.com/plumbline/plumbline/internal/describe"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/evaluate"
 )
@@ -36,6 +38,8 @@ func main() {
 // figures are those of one set of tasks: by the number of examples, beside generic sentences and beside traffic.
 type figures struct {
 	alone, beside []*evaluate.Report
+	// bare are the tasks by their titles alone, drafted those with topics drafted from them, without examples.
+	bare, drafted, draftedBeside *evaluate.Report
 }
 
 func run(data, tasks, out string) error {
@@ -81,6 +85,25 @@ func measure(scorer *deviation.Scorer, c *corpus) (f figures, err error) {
 			*into.reports = append(*into.reports, r)
 		}
 	}
+	editor, err := describe.Default()
+	if err != nil {
+		return f, err
+	}
+	titles := slices.Clone(c.tasks)
+	for i := range titles {
+		titles[i].Description, titles[i].Topics = "", nil
+	}
+	for _, t := range []struct {
+		into    **evaluate.Report
+		tasks   []evaluate.Task
+		draft   *describe.Editor
+		traffic []string
+	}{{&f.bare, titles, nil, nil}, {&f.drafted, titles, editor, nil}, {&f.draftedBeside, titles, editor, c.traffic}} {
+		o := evaluate.Options{Seeds: 1, Draft: t.draft, Traffic: t.traffic}
+		if *t.into, err = evaluate.Deviation(context.Background(), scorer, t.tasks, c.prompts, o); err != nil {
+			return f, err
+		}
+	}
 	return f, nil
 }
 
@@ -110,6 +133,9 @@ func write(w io.Writer, f figures) {
 		fmt.Fprintf(w, "| %d | %.3f ± %.3f | %.3f ± %.3f | %.1f → %.1f %% | %.1f → %.1f %% |\n", r.Examples,
 			a.AUROC, a.AUROCSE, b.AUROC, b.AUROCSE, 100*a.FPR95, 100*b.FPR95, 100*a.Caught, 100*b.Caught)
 	}
+	a, b, c := f.bare.Macro, f.drafted.Macro, f.draftedBeside.Macro
+	fmt.Fprintf(w, "\nWith bare titles and no examples: AUROC %.3f ± %.3f; with topics that `plumbline task lint --draft` drafts from the titles %.3f ± %.3f, beside traffic %.3f ± %.3f.\n",
+		a.AUROC, a.AUROCSE, b.AUROC, b.AUROCSE, c.AUROC, c.AUROCSE)
 	fmt.Fprint(w, "\nThe standard error is over the tasks; an arrow leads from alone to beside traffic. Of each task, AUROC beside traffic with the standard error over its prompts and examples:\n\n| task |")
 	for _, r := range f.beside {
 		fmt.Fprintf(w, " %d |", r.Examples)
