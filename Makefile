@@ -61,8 +61,8 @@ chaos: $(ENVOY) packages ## the long campaigns: kills, faults and random sequenc
 	PLUMBLINE_KILLS=200 go test -timeout 1h -run 'KilledShipper|KilledPostgres' -v ./internal/audit/postgres
 	PLUMBLINE_CUTS=300 go test -timeout 3h -run PowerLoss -v ./internal/audit
 	PLUMBLINE_OUTAGE=30m go test -timeout 1h -run PostgresAway -v ./internal/audit/postgres
-	go test -timeout 1h -run 'WhateverIsRecorded|ChangedSpool' -rapid.checks=3000 ./internal/audit/postgres
-	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' -rapid.checks=10000 ./internal/gate
+	go test -timeout 1h -run 'WhateverIsRecorded|ChangedSpool' ./internal/audit/postgres -rapid.checks=3000
+	PLUMBLINE_LONG=1 go test -timeout 1h -run 'RoomForOne|ModelOfQuotas' ./internal/gate -rapid.checks=10000
 	PLUMBLINE_TAMPERINGS=10000 go test -timeout 1h -run Tamperings -v ./internal/audit/postgres
 	go test -timeout 10m -run '^$$' -bench RedisAway -benchtime 40x ./internal/app
 	PLUMBLINE_HISTORIES=1000 go test -timeout 1h -run Histories -v ./internal/quota/redis

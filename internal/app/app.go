@@ -145,7 +145,12 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 
 // Run serves until ctx ends.
 func (a *App) Run(ctx context.Context) error {
-	defer a.close(context.WithoutCancel(ctx))
+	defer func() {
+		a.close(context.WithoutCancel(ctx))
+		a.log.Info("stopped")
+	}()
+	told := context.AfterFunc(ctx, func() { a.log.Info("stopping; calls in flight may end", "grace", a.cfg.Shutdown.Grace) })
+	defer told()
 	group, ctx := errgroup.WithContext(ctx)
 	// What requests rely on outlives the listeners: it ends when they are done.
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))

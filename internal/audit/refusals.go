@@ -151,7 +151,8 @@ func network(a netip.Addr) string {
 	return netip.PrefixFrom(a, bits).Masked().String()
 }
 
-// Flush records every sum. Those that cannot be recorded are kept for the next time.
+// Flush records every sum. Those that cannot be recorded are kept for the next time; where ctx ends while the log has one, it
+// can be recorded again by a later Flush.
 func (r *Refusals) Flush(ctx context.Context) error {
 	r.mu.Lock()
 	sums := r.sums
@@ -194,11 +195,11 @@ func (r *Refusals) run() {
 			return
 		case <-tick.C:
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), r.o.Every)
-		if err := r.Flush(ctx); err != nil {
+		// Without a deadline: a record that waits for the disk when its time is over is written all the same, and would be
+		// again with the next sum.
+		if err := r.Flush(context.Background()); err != nil {
 			r.o.Logger.Error("refusals could not be recorded; they are kept and tried again", "error", err)
 		}
-		cancel()
 	}
 }
 

@@ -134,3 +134,42 @@ func TestRefusalsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// stalled is a log whose disk answers after a time: a record that it has taken is written, whether or not its caller waits.
+type stalled struct {
+	memory
+	takes time.Duration
+}
+
+func (s *stalled) Append(ctx context.Context, rec core.Record) error {
+	written := make(chan error, 1)
+	go func() {
+		time.Sleep(s.takes)
+		written <- s.memory.Append(ctx, rec)
+	}()
+	select {
+	case err := <-written:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func TestRefusalsAreSummedOnceOverAStalledDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &stalled{takes: 25 * time.Second}
+		r := audit.NewRefusals(log, audit.RefusalOptions{})
+		r.Add(core.ReasonMissingCredential, "", netip.MustParseAddr("192.0.2.7"), time.Now())
+		time.Sleep(2 * time.Minute)
+		if err := r.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		sum := 0
+		for _, rec := range log.records {
+			sum += int(rec.Refusals.Count)
+		}
+		if sum != 1 {
+			t.Errorf("1 refusal is in the records %d times", sum)
+		}
+	})
+}

@@ -119,10 +119,14 @@ func (c *scan) words(s string) (seen signs) {
 	w := &c.w
 	w.begin()
 	for i := 0; i < len(s); {
-		if n := w.plain(s[i:]); n > 0 {
-			if i += n; i == len(s) {
-				break
-			}
+		if n := ordinary(s[i:]); n > 0 && w.n == 0 {
+			c.m.word(0)
+			i += n
+		} else {
+			i += w.plain(s[i:])
+		}
+		if i == len(s) {
+			break
 		}
 		b := s[i]
 		if b >= utf8.RuneSelf {

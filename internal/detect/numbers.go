@@ -5,11 +5,7 @@ const maxNumber = 64
 
 // appendNumbers appends payment cards and bank accounts: numbers with a check digit, as their issuers write them.
 func (r *reader) appendNumbers(found []Secret, s string) []Secret {
-	for i := 0; i < len(s); {
-		if !digit(s[i]) {
-			i++
-			continue
-		}
+	for i := nextDigit(s, 0); i < len(s); i = nextDigit(s, i) {
 		if to, from := iban(s, i); to > 0 {
 			found = append(found, Secret{KindIBAN, from, to})
 			i = to
@@ -27,6 +23,25 @@ func (r *reader) appendNumbers(found []Secret, s string) []Secret {
 		}
 	}
 	return found
+}
+
+// nextDigit gives the place of the first digit from i on, len(s) where there is none.
+func nextDigit(s string, i int) int {
+	for ; i+8 <= len(s); i += 8 {
+		// Of eight bytes at once: a digit becomes 0 to 9 by the first step, and is the only byte that has no upper bit after the
+		// second. The upper bits are kept out of the sum, so that nothing is carried from one byte into the next.
+		eight := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		const low, every = 0x7F7F7F7F7F7F7F7F, 0x0101010101010101
+		x := eight ^ '0'*every
+		if above := (x&low + (0x7F-9)*every) | x; above&(0x80*every) != 0x80*every {
+			break
+		}
+	}
+	for i < len(s) && !digit(s[i]) {
+		i++
+	}
+	return i
 }
 
 // joinedTo reports whether a number is a part of something longer: 1.4111…, id-4111….

@@ -73,6 +73,7 @@ type entry struct {
 type dictionary struct {
 	entries []entry
 	mask    uint32
+	shapes  [maxWord + 1][32]uint32 // by length and first letter, the last letters of its words as bits
 }
 
 var vocabulary = newDictionary(vocabularyWords)
@@ -105,6 +106,7 @@ func newDictionary(of []row) *dictionary {
 			i = (i + 1) & d.mask
 		}
 		d.entries[i] = entry{hashOf(w), w, is}
+		d.shapes[len(w)][w[0]&31] |= 1 << (w[len(w)-1] & 31)
 	}
 	return d
 }

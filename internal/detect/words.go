@@ -137,6 +137,22 @@ func (h *hidden) spell(c byte) {
 	}
 }
 
+// ordinary gives the length of the word that s begins with where all of it is ASCII and no word of the vocabulary has its
+// length, first and last letter, else 0. Most words of most texts are so, and need not be read.
+func ordinary(s string) int {
+	n := 0
+	for n < len(s) && lowered[s[n]] != 0 {
+		n++
+	}
+	if n == 0 || n < len(s) && (s[n] >= utf8.RuneSelf || s[n] == '\'') {
+		return 0
+	}
+	if n <= maxWord && vocabulary.shapes[n][lowered[s[0]]&31]>>(lowered[s[n-1]]&31)&1 != 0 {
+		return 0
+	}
+	return n
+}
+
 // plain takes the letters and digits of ASCII that s begins with, and gives how many those are.
 func (w *wordReader) plain(s string) int {
 	n, hash, letters := w.n, w.hash, w.letters

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -96,6 +97,9 @@ func TestShutdownWaitsForStreams(t *testing.T) {
 	}
 	if err := s.process.wait(); err != nil {
 		t.Errorf("it ended with %v:\n%s", err, s.log)
+	}
+	if log := fmt.Sprint(s.log); !strings.Contains(log, "stopping;") || !strings.HasSuffix(strings.TrimSpace(log), `"msg":"stopped"}`) {
+		t.Errorf("its log does not say that it stops and has stopped:\n%s", log)
 	}
 	_, outcome := s.outcome(open.exchange)
 	if outcome.Finish != core.FinishComplete || outcome.Usage.Estimated || outcome.Usage.OutputTokens != 6 {

@@ -13,47 +13,63 @@ const maxWord = 40
 // AppendPieces appends the pieces of text to dst: lower-case letters and digits without their accents make words, all else
 // divides them, and a word is cut into the longest pieces from its start on. Letters of other scripts have no pieces.
 func (t *Table) AppendPieces(dst []Piece, text string) []Piece {
-	var word [maxWord]byte
-	n := 0
-	letter := func(c byte) {
-		if n == maxWord {
-			dst, n = t.appendWord(dst, word[:n]), 0
-		}
-		word[n] = c
-		n++
-	}
-	divide := func() { dst, n = t.appendWord(dst, word[:n]), 0 }
+	c := cutter{table: t, dst: dst}
 	for i := 0; i < len(text); {
-		if c := text[i]; c < utf8.RuneSelf {
-			fold(c, letter, divide)
-			i++
+		b := text[i]
+		if b >= utf8.RuneSelf {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			c.wide(text[i:i+size], r)
+			i += size
 			continue
 		}
-		r, size := utf8.DecodeRuneInString(text[i:])
-		foldWide(text[i:i+size], r, letter, divide)
-		i += size
+		i++
+		if b = folded[b]; b != 0 && c.n < maxWord {
+			c.word[c.n] = b
+			c.n++
+			continue
+		}
+		c.add(b)
 	}
-	return t.appendWord(dst, word[:n])
+	c.divide()
+	return c.dst
 }
 
-// fold gives an ASCII character to letter in lower case, or divides.
-func fold(c byte, letter func(byte), divide func()) {
-	switch {
-	case 'a' <= c && c <= 'z', '0' <= c && c <= '9':
-		letter(c)
-	case 'A' <= c && c <= 'Z':
-		letter(c + 'a' - 'A')
-	default:
-		divide()
+// folded gives what an ASCII character is within a word: itself, in lower case; 0 divides words.
+var folded = func() (t [utf8.RuneSelf]byte) {
+	for c := byte('a'); c <= 'z'; c++ {
+		t[c], t[c-'a'+'A'] = c, c
+	}
+	for c := byte('0'); c <= '9'; c++ {
+		t[c] = c
+	}
+	return t
+}()
+
+// cutter gathers a word and cuts it into pieces.
+type cutter struct {
+	table *Table
+	dst   []Piece
+	word  [maxWord]byte
+	n     int
+}
+
+// add takes a folded character.
+func (c *cutter) add(b byte) {
+	if b == 0 || c.n == maxWord {
+		c.divide()
+	}
+	if b != 0 {
+		c.word[c.n] = b
+		c.n++
 	}
 }
 
-// foldWide does so for a character that may be taken apart into ASCII and marks, which are left out.
-func foldWide(char string, r rune, letter func(byte), divide func()) {
+// wide takes a character that may be taken apart into ASCII and marks, which are left out.
+func (c *cutter) wide(char string, r rune) {
 	parts := norm.NFKD.PropertiesString(char).Decomposition()
 	if parts == nil {
 		if !unicode.Is(unicode.Mn, r) {
-			divide()
+			c.divide()
 		}
 		return
 	}
@@ -61,27 +77,28 @@ func foldWide(char string, r rune, letter func(byte), divide func()) {
 		r, size := utf8.DecodeRune(parts)
 		switch {
 		case r < utf8.RuneSelf:
-			fold(byte(r), letter, divide)
+			c.add(folded[r])
 		case !unicode.Is(unicode.Mn, r):
-			divide()
+			c.divide()
 		}
 		parts = parts[size:]
 	}
 }
 
-// appendWord appends the pieces of word, which holds only what plain accepts.
-func (t *Table) appendWord(dst []Piece, word []byte) []Piece {
+// divide ends the word and appends its pieces.
+func (c *cutter) divide() {
+	word := c.word[:c.n]
 	for inside := false; len(word) > 0; inside = true {
-		p, n := t.longestPiece(word, inside)
-		dst, word = append(dst, p), word[n:]
+		p, n := c.table.longestPiece(word, inside)
+		c.dst, word = append(c.dst, p), word[n:]
 	}
-	return dst
+	c.n = 0
 }
 
 // longestPiece gives the longest piece that word begins with, and its length. There always is one: each letter and digit
 // is a piece.
 func (t *Table) longestPiece(word []byte, inside bool) (Piece, int) {
-	var hashes [maxWord + 1]uint32
+	var hashes [maxWord + 1]uint64
 	most := min(len(word), t.longest)
 	h := seed(inside)
 	for i := range most {
@@ -89,51 +106,55 @@ func (t *Table) longestPiece(word []byte, inside bool) (Piece, int) {
 		hashes[i+1] = h
 	}
 	for n := most; n > 0; n-- {
-		if p, ok := t.piece(hashes[n], word[:n], inside); ok {
+		if p, ok := t.piece(hashes[n]); ok {
 			return p, n
 		}
 	}
 	return 0, len(word)
 }
 
-// piece looks a piece up by its hash. The first slot of the table that is 0 ends the search: slots hold number + 1.
-func (t *Table) piece(h uint32, name []byte, inside bool) (Piece, bool) {
-	mask := uint32(len(t.slots) - 1)
+// A slot holds the upper bits of a piece's hash and, in the lower ones, its number + 1; 0 is a free slot. The lower bits of
+// the hash say where the search for it begins, so that next to all of it is compared. That stands for comparing the name,
+// which would be two more reads of memory far apart: a foreign word that meets a piece's 64 bits counts as that piece,
+// which whoever made it could have written as well.
+const slotPiece = 1<<16 - 1
+
+// piece looks a piece up by its hash. The first free slot ends the search.
+func (t *Table) piece(h uint64) (Piece, bool) {
+	mask := uint64(len(t.slots) - 1)
 	for at := h & mask; t.slots[at] != 0; at = (at + 1) & mask {
-		i := t.slots[at] - 1
-		if full := t.names[i]; inside && len(full) == len(name)+len(continues) && full[:len(continues)] == continues &&
-			full[len(continues):] == string(name) || !inside && full == string(name) {
-			return Piece(i), true
+		if slot := t.slots[at]; slot&^slotPiece == h&^slotPiece {
+			return Piece(slot&slotPiece - 1), true
 		}
 	}
 	return 0, false
 }
 
-func (t *Table) insert(h uint32, i int) {
-	mask := uint32(len(t.slots) - 1)
+func (t *Table) insert(h uint64, i int) {
+	mask := uint64(len(t.slots) - 1)
 	at := h & mask
 	for t.slots[at] != 0 {
 		at = (at + 1) & mask
 	}
-	t.slots[at] = uint32(i + 1)
+	t.slots[at] = h&^slotPiece | uint64(i+1)
 }
 
 // FNV-1a, from its authors' specification (RFC 9923), begun with a letter more for pieces that go on a word.
 const (
-	offset32 = 2166136261
-	prime32  = 16777619
+	offset64 = 0xcbf29ce484222325
+	prime64  = 0x100000001b3
 )
 
-func mix(h uint32, c byte) uint32 { return (h ^ uint32(c)) * prime32 }
+func mix(h uint64, c byte) uint64 { return (h ^ uint64(c)) * prime64 }
 
-func seed(inside bool) uint32 {
+func seed(inside bool) uint64 {
 	if inside {
-		return mix(offset32, '#')
+		return mix(offset64, '#')
 	}
-	return offset32
+	return offset64
 }
 
-func hash(name []byte, inside bool) uint32 {
+func hash(name []byte, inside bool) uint64 {
 	h := seed(inside)
 	for _, c := range name {
 		h = mix(h, c)

@@ -21,7 +21,7 @@ const (
 	maxVersion = 64
 	// MaxDim is the greatest number of columns.
 	MaxDim    = 512
-	maxPieces = 1 << 16
+	maxPieces = slotPiece
 	maxPairs  = 1 << 18
 	// maxPiece is the length of a piece in bytes, with what marks one that goes on a word.
 	maxPiece = 64
@@ -37,11 +37,10 @@ type Piece uint16
 type Table struct {
 	version string
 	dim     int
-	names   []string // of the pieces, as in the file
-	rarity  []float32
-	scales  []float32
-	rows    []byte   // signed
-	slots   []uint32 // open addressing from piece to its number + 1, at most half full
+	rarity  []float32 // of the pieces
+	scales  []float32 // of the rows
+	rows    []byte    // signed
+	slots   []uint64  // open addressing from hash to piece, at most half full
 	pairs   []pairSlot
 	shift   uint // of a hash, to give a slot of pairs
 	longest int  // bytes of the longest piece
@@ -93,7 +92,7 @@ func Parse(data []byte) (*Table, error) {
 	if t.scales, rest, err = readFloats(rest, int(rows)); err != nil {
 		return nil, err
 	}
-	if err := t.readPairs(rest[:4*h.Pairs]); err != nil {
+	if err := t.readPairs(rest[:4*h.Pairs], int(h.Pieces)); err != nil {
 		return nil, err
 	}
 	t.rows = rest[4*h.Pairs:]
@@ -102,28 +101,28 @@ func Parse(data []byte) (*Table, error) {
 
 // readPieces reads the vocabulary and makes it ready to be looked up.
 func (t *Table) readPieces(text []byte, n int) error {
-	t.slots = make([]uint32, 1<<bits.Len(uint(2*n)))
-	t.names = make([]string, 0, n+1)
+	t.slots = make([]uint64, 1<<bits.Len(uint(2*n)))
+	read := 0
 	for line := range bytes.Lines(text) {
 		name, whole := bytes.CutSuffix(line, []byte("\n"))
-		bare := bytes.TrimPrefix(name, []byte(continues))
-		if !whole || len(bare) == 0 || len(name) > maxPiece || len(t.names) == n || !plain(bare) {
-			return fmt.Errorf("embed: line %d of the table's vocabulary is no piece", len(t.names)+1)
+		bare, inside := bytes.CutPrefix(name, []byte(continues))
+		if !whole || len(bare) == 0 || len(name) > maxPiece || read == n || !plain(bare) {
+			return fmt.Errorf("embed: line %d of the table's vocabulary is no piece", read+1)
 		}
-		inside := len(bare) < len(name)
-		if _, known := t.piece(hash(bare, inside), bare, inside); known {
-			return fmt.Errorf("embed: line %d of the table's vocabulary repeats another", len(t.names)+1)
+		h := hash(bare, inside)
+		if _, known := t.piece(h); known {
+			return fmt.Errorf("embed: line %d of the table's vocabulary repeats another", read+1)
 		}
-		t.names = append(t.names, string(name))
+		t.insert(h, read)
 		t.longest = max(t.longest, len(bare))
-		t.insert(hash(bare, inside), len(t.names)-1)
+		read++
 	}
-	if len(t.names) < n {
-		return fmt.Errorf("embed: the table's vocabulary has %d of %d pieces", len(t.names), n)
+	if read < n {
+		return fmt.Errorf("embed: the table's vocabulary has %d of %d pieces", read, n)
 	}
 	for _, c := range []byte("abcdefghijklmnopqrstuvwxyz0123456789") {
 		for _, inside := range [...]bool{false, true} {
-			if _, known := t.piece(hash([]byte{c}, inside), []byte{c}, inside); !known {
+			if _, known := t.piece(hash([]byte{c}, inside)); !known {
 				return fmt.Errorf("embed: the table's vocabulary lacks the letter or digit %q alone", c)
 			}
 		}
@@ -141,7 +140,7 @@ func plain(piece []byte) bool {
 	return true
 }
 
-func (t *Table) readPairs(keys []byte) error {
+func (t *Table) readPairs(keys []byte, pieces int) error {
 	n := len(keys) / 4
 	size := bits.Len(uint(2 * n))
 	t.pairs, t.shift = make([]pairSlot, 1<<size), uint(32-size)
@@ -149,7 +148,7 @@ func (t *Table) readPairs(keys []byte) error {
 	for i := range n {
 		a, b := Piece(binary.LittleEndian.Uint16(keys[4*i:])), Piece(binary.LittleEndian.Uint16(keys[4*i+2:]))
 		key := pairKey(a, b)
-		if int64(key) <= last || int(a) >= len(t.names) || int(b) >= len(t.names) {
+		if int64(key) <= last || int(a) >= pieces || int(b) >= pieces {
 			return fmt.Errorf("embed: pair %d of the table is out of order or of pieces that it has not", i+1)
 		}
 		last = int64(key)
@@ -157,7 +156,7 @@ func (t *Table) readPairs(keys []byte) error {
 		for t.pairs[at].row != 0 {
 			at = (at + 1) % uint32(len(t.pairs))
 		}
-		t.pairs[at] = pairSlot{key, uint32(len(t.names) + i)}
+		t.pairs[at] = pairSlot{key, uint32(pieces + i)}
 	}
 	return nil
 }
@@ -194,7 +193,7 @@ func (t *Table) Version() string { return t.version }
 func (t *Table) Dim() int { return t.dim }
 
 // Len is the number of pieces.
-func (t *Table) Len() int { return len(t.names) }
+func (t *Table) Len() int { return len(t.rarity) }
 
 // Rarity is the inverse document frequency of p in the texts that the table learnt from, a natural logarithm.
 func (t *Table) Rarity(p Piece) float32 { return t.rarity[p] }

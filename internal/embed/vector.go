@@ -27,15 +27,7 @@ func (t *Table) AddPieces(v Vector, pieces []Piece) {
 
 func (t *Table) addRow(v Vector, row uint32, weight float32) {
 	from := int(row) * t.dim
-	columns := t.rows[from : from+t.dim]
-	v = v[:len(columns)]
-	scale := t.scales[row] * weight
-	for i := 0; i+4 <= len(columns); i += 4 {
-		v[i] += scale * float32(int8(columns[i]))
-		v[i+1] += scale * float32(int8(columns[i+1]))
-		v[i+2] += scale * float32(int8(columns[i+2]))
-		v[i+3] += scale * float32(int8(columns[i+3]))
-	}
+	addScaled(v[:t.dim], t.rows[from:from+t.dim], t.scales[row]*weight)
 }
 
 // Text gives the vector of text, of length 1, or of zeros where no word of it has pieces.
@@ -47,17 +39,7 @@ func (t *Table) Text(text string) Vector {
 }
 
 // Dot is the cosine of v and w where both have length 1.
-func (v Vector) Dot(w Vector) float32 {
-	var a, b, c, d float32
-	w = w[:len(v)]
-	for i := 0; i+4 <= len(v); i += 4 {
-		a += v[i] * w[i]
-		b += v[i+1] * w[i+1]
-		c += v[i+2] * w[i+2]
-		d += v[i+3] * w[i+3]
-	}
-	return a + b + c + d
-}
+func (v Vector) Dot(w Vector) float32 { return dot(v, w[:len(v)]) }
 
 // Normalise makes v of length 1, unless it is 0.
 func (v Vector) Normalise() {

@@ -8,13 +8,16 @@
 package postgres
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -23,6 +26,9 @@ const connectTimeout = 5 * time.Second
 
 // describedStatements bounds the descriptions that a connection keeps.
 const describedStatements = 128
+
+// readAtOnce is how much of an answer is read from the server in one call. The driver's own 8 kB are seven records.
+const readAtOnce = 64 << 10
 
 // closeTimeout bounds the end of a pool. The driver alone would wait 15 s for a server that does not answer.
 const closeTimeout = time.Second
@@ -75,6 +81,9 @@ func Open(ctx context.Context, o Options) (*Pool, error) {
 	c.MaxConnIdleTime, c.HealthCheckPeriod = 5*time.Minute, 30*time.Second
 	c.ConnConfig.ConnectTimeout = connectTimeout
 	c.ConnConfig.Tracer = o.Tracer
+	c.ConnConfig.BuildFrontend = func(r io.Reader, w io.Writer) *pgproto3.Frontend {
+		return pgproto3.NewFrontend(bufio.NewReaderSize(r, readAtOnce), w)
+	}
 	if o.Warn != nil {
 		c.ConnConfig.OnNotice = func(_ *pgconn.PgConn, n *pgconn.Notice) {
 			if n.SeverityUnlocalized == "WARNING" {

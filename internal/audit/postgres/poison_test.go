@@ -57,7 +57,7 @@ func hostile(t *rapid.T, exchange string) core.Record {
 // TestWhateverIsRecordedArrives records anything: what the log takes is stored or with the dead letters, byte for byte, and
 // nothing waits for it.
 func TestWhateverIsRecordedArrives(t *testing.T) {
-	db := pgproc.Shared(t).Database(t, records)
+	db := foundByBytes(t)
 	pool := openPool(t, db.URL)
 	store, log := postgres.New(pool), openLog(t, "")
 	must(t, store.Prepare(t.Context(), start))
@@ -84,6 +84,15 @@ func TestWhateverIsRecordedArrives(t *testing.T) {
 	if missing, err := store.Missing(t.Context()); missing != 0 || err != nil || taken == 0 {
 		t.Errorf("%d missing of %d, %v", missing, taken, err)
 	}
+}
+
+// foundByBytes is a database in which records and dead letters are found by their bytes: thousands of checks look for theirs.
+func foundByBytes(t *testing.T) *pgproc.Database {
+	t.Helper()
+	db := pgproc.Shared(t).Database(t, records)
+	db.Exec(t, "CREATE INDEX ON plumbline_audit.records USING hash (record)")
+	db.Exec(t, "CREATE INDEX ON plumbline_audit.dead_letters USING hash (record)")
+	return db
 }
 
 // arrived checks that the bytes of each entry are stored, or with the dead letters.
@@ -119,7 +128,7 @@ func (c *changed) Spool(context.Context) (audit.Spool, error) { return audit.Spo
 
 // TestAChangedSpoolBlocksNothing ships entries with names and numbers at their bounds and beyond, and some with faults.
 func TestAChangedSpoolBlocksNothing(t *testing.T) {
-	db := pgproc.Shared(t).Database(t, records)
+	db := foundByBytes(t)
 	pool := openPool(t, db.URL)
 	store, source := postgres.New(pool), new(changed)
 	s := newShipper(source, store)
