@@ -282,7 +282,7 @@ func BenchmarkJudgeExamples(b *testing.B) {
 	}{{"alone", nil}, {"beside", s.NewBackground(everyday())}} {
 		tasks := hundred(b, beside.Background)
 		for _, size := range []int{400, 2000} {
-			v := view(ordinary().Parts[1].Text[:size])
+			v := view((ordinary().Parts[1].Text + " " + ordinary().Parts[1].Text)[:size])
 			b.Run(fmt.Sprintf("%s/%dB", beside.name, size), func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {
