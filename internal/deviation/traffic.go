@@ -10,9 +10,8 @@ import (
 
 // Bounds on what is kept of the traffic.
 const (
-	// MinTraffic is the number of prompts below which nothing is learnt from them, and MaxTraffic the most that are kept: at
-	// about 2 kB each, and at most 12.
-	MinTraffic, MaxTraffic = 500, 10_000
+	// MinTraffic is the number of prompts below which nothing is learnt from them.
+	MinTraffic = 500
 	// ofOne is the share of the sample that one person's prompts may be, at most: nobody's alone teach the models.
 	ofOne = 20
 )
@@ -20,7 +19,7 @@ const (
 // TrafficOptions are what a Traffic is made of. All are required.
 type TrafficOptions struct {
 	Scorer *Scorer
-	// Size is how many prompts are kept in each half of Life, from MinTraffic to MaxTraffic.
+	// Size is how many prompts are kept in each half of Life, at about 2 kB each and at most 12; MinTraffic or more.
 	Size int
 	// Life is how long at most anything of a prompt is kept.
 	Life time.Duration

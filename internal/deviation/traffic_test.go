@@ -5,7 +5,6 @@ import (
 	"math"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -63,26 +62,27 @@ func TestNobodyIsMoreThanTheirShareOfTraffic(t *testing.T) {
 }
 
 func TestTrafficIsBoundedAndEnds(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		traffic := sampling(t, 500)
-		note(traffic, 50, 100)
-		if n := traffic.Background().Len(); n != 500 {
-			t.Fatalf("%d prompts are kept, want 500", n)
-		}
-		time.Sleep(life / 2)
-		note(traffic, 50, 100)
-		if n := traffic.Background().Len(); n != 1000 {
-			t.Errorf("%d prompts of two periods, want 1000", n)
-		}
-		time.Sleep(life / 2)
-		if n := traffic.Background().Len(); n != 500 {
-			t.Errorf("%d prompts when the first period is over, want 500", n)
-		}
-		time.Sleep(life)
-		if b := traffic.Background(); b != nil {
-			t.Errorf("%d prompts are kept when their time is over", b.Len())
-		}
+	now := time.Unix(0, 0)
+	traffic := deviation.NewTraffic(deviation.TrafficOptions{
+		Scorer: shipped(t), Size: 500, Life: life, Now: func() time.Time { return now },
 	})
+	note(traffic, 50, 100)
+	if n := traffic.Background().Len(); n != 500 {
+		t.Fatalf("%d prompts are kept, want 500", n)
+	}
+	now = now.Add(life / 2)
+	note(traffic, 50, 100)
+	if n := traffic.Background().Len(); n != 1000 {
+		t.Errorf("%d prompts of two periods, want 1000", n)
+	}
+	now = now.Add(life / 2)
+	if n := traffic.Background().Len(); n != 500 {
+		t.Errorf("%d prompts when the first period is over, want 500", n)
+	}
+	now = now.Add(life)
+	if b := traffic.Background(); b != nil {
+		t.Errorf("%d prompts are kept when their time is over", b.Len())
+	}
 }
 
 // everyday are prompts of people at work, of which some are on a task about travel.
