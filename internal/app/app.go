@@ -58,6 +58,7 @@ type App struct {
 	issuers    *issuers
 	people     *people
 	samples    *samples
+	learner    *learner
 	ledger     ledger
 	guard      *guard.Guard  // nil with the ledger in memory
 	shared     *redis.Ledger // nil with the ledger in memory
@@ -170,6 +171,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.keeper.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
 	group.Go(func() error { return ignoreCancel(a.background.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.learner.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.thresholds.Log(background, a.log)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error { return a.local.serve(background) })

@@ -2,6 +2,7 @@ package app
 
 import (
 	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/plumbline/plumbline/internal/calibrate"
@@ -16,6 +17,7 @@ import (
 type people struct {
 	fresh   func() error // reports a directory that is too old to be trusted
 	current atomic.Pointer[view]
+	making  sync.Mutex // held while a new view is made of the current one
 }
 
 // view is one snapshot of the directory with its tasks compiled. It never changes.
@@ -28,6 +30,8 @@ type view struct {
 
 // load takes a new snapshot and compiles the tasks whose text is new. The directory calls it, one call at a time.
 func (p *people) load(s *store.Snapshot) {
+	p.making.Lock()
+	defer p.making.Unlock()
 	old := p.current.Load()
 	tasks := s.Tasks()
 	v := &view{s, make(map[string]core.Task, len(tasks)), make(map[string]*deviation.Task, len(tasks)), nil}

@@ -25,6 +25,7 @@ type sealing struct {
 	sealer *seal.Sealer
 	loaded chan struct{} // holds a token when the control data was loaded anew
 	after  uint64        // the last change that was looked at
+	forget func(subject string)
 	log    *slog.Logger
 }
 
@@ -113,6 +114,7 @@ func (s *sealing) follow(ctx context.Context) error {
 		for _, c := range changes {
 			if subject, ok := strings.CutPrefix(c.Object, store.SubjectKeyKind+"/"); ok && c.Action == store.EraseAction {
 				s.keys.Drop(subject)
+				s.forget(subject)
 			}
 			s.after = c.Version
 		}

@@ -132,6 +132,8 @@ func (a *App) newGate(
 	if err != nil {
 		return nil, err
 	}
+	a.learner = newLearner(a.cfg.Deviation, scorer, a.people, a.log)
+	a.sealing.forget = a.learner.forget
 	authenticator, err := a.newAuthenticator()
 	if err != nil {
 		return nil, err
@@ -141,7 +143,7 @@ func (a *App) newGate(
 		Directory:  a.people.inForce,
 		Policy:     a.policy.inForce,
 		Prices:     func() *openai.PriceTable { return prices },
-		Classifier: classifier, Scorer: scorer,
+		Classifier: classifier, Scorer: scorer, Traffic: a.learner.traffic,
 		Owners: a.owners(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
 		Sealer: a.sealing.sealer, Addresses: recordedAddresses(a.cfg.Audit.Addresses),
 		Metrics: metrics, Log: a.log, Now: time.Now,

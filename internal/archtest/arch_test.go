@@ -36,7 +36,7 @@ var layers = [][]string{
 	},
 	{
 		"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/replay", "internal/store/layout",
-		"internal/detect/evaluation", "internal/evaluate",
+		"internal/detect/evaluation", "internal/describe", "internal/evaluate",
 	},
 	{
 		"internal/extproc", "internal/policycase", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
@@ -55,9 +55,10 @@ var layers = [][]string{
 
 // siblings are imports within one layer, each with its reason.
 var siblings = map[string][]string{
-	"internal/deviation": {"internal/intent"}, // scores the same view of a prompt
-	"internal/store":     {"internal/quota"},  // limits are objects of the store
-	"internal/sqlite":    {"internal/schema"}, // the order of migrations is the same in both
+	"internal/evaluate":  {"internal/describe"}, // measures what drafted topics are worth
+	"internal/deviation": {"internal/intent"},   // scores the same view of a prompt
+	"internal/store":     {"internal/quota"},    // limits are objects of the store
+	"internal/sqlite":    {"internal/schema"},   // the order of migrations is the same in both
 	"internal/postgres":  {"internal/schema"},
 	// is the store that the shipper ships to
 	"internal/audit/postgres": {"internal/audit/ship", "internal/audit/read"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strconv"
 
+	"github.com/plumbline/plumbline/internal/describe"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/evaluate"
 )
@@ -22,6 +23,8 @@ type evalDeviationCmd struct {
 	Prompts  string `help:"Labelled prompts, a JSON object a line: set, label, text. May be packed with gzip." required:"" placeholder:"FILE" type:"existingfile"`
 	Examples int    `help:"Prompts that each task is given as examples, and that are not judged." default:"0" placeholder:"K"`
 	Seeds    int    `help:"How often examples are drawn." default:"5" placeholder:"S"`
+	Traffic  string `help:"Prompts without labels that tasks are trained beside, in the form of the others. Those that are judged are left out." placeholder:"FILE" type:"existingfile"`
+	Titles   bool   `help:"Judge the tasks by their titles alone, with topics drafted from them."`
 }
 
 func (c evalDeviationCmd) Run(s *session) error {
@@ -37,7 +40,18 @@ func (c evalDeviationCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	report, err := evaluate.Deviation(s.ctx, scorer, tasks, prompts, evaluate.Options{Examples: c.Examples, Seeds: c.Seeds})
+	o := evaluate.Options{Examples: c.Examples, Seeds: c.Seeds}
+	if c.Traffic != "" {
+		if o.Traffic, err = readFile(c.Traffic, evaluate.ReadTraffic); err != nil {
+			return configError{err}
+		}
+	}
+	if c.Titles {
+		if o.Draft, err = describe.Default(); err != nil {
+			return err
+		}
+	}
+	report, err := evaluate.Deviation(s.ctx, scorer, tasks, prompts, o)
 	if err != nil {
 		return configError{err}
 	}

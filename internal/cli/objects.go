@@ -232,7 +232,11 @@ func (c appPutCmd) Run(s *session) error {
 	return apps.put(s, core.App{ID: c.ID, Name: c.Name, Team: c.Team, Created: time.Now()})
 }
 
-type taskCmd struct{ objectCmds[taskPutCmd] }
+type taskCmd struct {
+	objectCmds[taskPutCmd]
+	Lint taskLintCmd `cmd:"" help:"Say what the descriptions of tasks lack, and draft topics."`
+	Try  taskTryCmd  `cmd:"" help:"Show how a prompt compares with tasks, why, and what the policy would do."`
+}
 
 func (taskCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, tasks) }
 

@@ -24,6 +24,12 @@ const (
 	minSpool Bytes = 64 << 20
 )
 
+// minTraffic tells a task from what else is asked; maxTraffic bounds memory and the time of training.
+const (
+	minTraffic, maxTraffic = 500, 10_000
+	minTrainEvery          = time.Hour
+)
+
 // check reports what is wrong with the settings, each at the name of the setting.
 func (c *Config) check(problem func(setting, message string)) {
 	if c.DataDir == "" {
@@ -60,6 +66,12 @@ func (c *Config) check(problem func(setting, message string)) {
 	c.Postgres.check(problem)
 	if m := c.Feed.MaxStaleness; m < minStaleness || m > maxStaleness {
 		problem("feed.max_staleness", "must be from 2s to 1h")
+	}
+	if n := c.Deviation.Traffic; n != 0 && (n < minTraffic || n > maxTraffic) {
+		problem("deviation.traffic", "must be 0 or from 500 to 10000")
+	}
+	if c.Deviation.TrainEvery < minTrainEvery {
+		problem("deviation.train_every", "must be at least 1h")
 	}
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")

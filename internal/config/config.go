@@ -10,24 +10,23 @@ import "time"
 
 // Config is every setting. The group of a setting is the first part of its name.
 type Config struct {
-	DataDir  string   `json:"data_dir" doc:"Directory of the files audit.db and, without postgres.url, plumbline.db. Created when it does not exist."`
-	Policy   Policy   `json:"policy"`
-	Prices   Prices   `json:"prices"`
-	ExtProc  ExtProc  `json:"extproc"`
-	Ops      Ops      `json:"ops"`
-	Identity Identity `json:"identity"`
-	Provider Provider `json:"provider"`
-	Audit    Audit    `json:"audit"`
-	Quota    Quota    `json:"quota"`
-	Redis    Redis    `json:"redis"`
-	Postgres Postgres `json:"postgres"`
-	Feed     Feed     `json:"feed"`
-	Jobs     Jobs     `json:"jobs"`
-
+	DataDir     string      `json:"data_dir" doc:"Directory of the files audit.db and, without postgres.url, plumbline.db. Created when it does not exist."`
+	Policy      Policy      `json:"policy"`
+	Prices      Prices      `json:"prices"`
+	ExtProc     ExtProc     `json:"extproc"`
+	Ops         Ops         `json:"ops"`
+	Identity    Identity    `json:"identity"`
+	Provider    Provider    `json:"provider"`
+	Audit       Audit       `json:"audit"`
+	Quota       Quota       `json:"quota"`
+	Redis       Redis       `json:"redis"`
+	Postgres    Postgres    `json:"postgres"`
+	Feed        Feed        `json:"feed"`
+	Deviation   Deviation   `json:"deviation"`
 	Calibration Calibration `json:"calibration"`
-
-	Log      Log      `json:"log"`
-	Shutdown Shutdown `json:"shutdown"`
+	Jobs        Jobs        `json:"jobs"`
+	Log         Log         `json:"log"`
+	Shutdown    Shutdown    `json:"shutdown"`
 }
 
 // Policy says where the policy document is.
@@ -152,6 +151,12 @@ type Jobs struct {
 	Run bool `json:"run" doc:"This process takes background jobs from the queue. false: it leaves them to others, as sidecars do; one that runs them must be there."`
 }
 
+// Deviation says what the models of tasks are trained beside. See docs/explanation/deviation.md.
+type Deviation struct {
+	Traffic    int           `json:"traffic" doc:"How many prompts of its own traffic a replica keeps features of, without text, in memory alone and for two days at most, to train the models of tasks beside: 500 to 10000, or 0 for none. Every training is a new version of the scores."`
+	TrainEvery time.Duration `json:"train_every" doc:"How long models stay that were trained beside traffic. Tasks that change are trained within a minute."`
+}
+
 // Feed says how changes to people, tasks, limits and credentials reach a replica.
 type Feed struct {
 	MaxStaleness time.Duration `json:"max_staleness" doc:"How long the last look at them may be past. Beyond, calls are refused with 503: a block or a revocation may have been missed. Looks are 500ms apart."`
@@ -192,12 +197,13 @@ func Default() Config {
 			Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30, Checkpoints: Checkpoints{Sink: SinkStdout},
 			Content: ContentNone, ContentLimit: 32 << 10, CalibrationKeep: 30 * 24 * time.Hour, Addresses: AddressesFull,
 		},
-		Quota:    Quota{Ledger: LedgerMemory},
-		Redis:    Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
-		Postgres: Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
-		Feed:     Feed{MaxStaleness: time.Minute},
-		Jobs:     Jobs{Run: true},
-		Log:      Log{Level: LevelInfo, Format: FormatJSON},
-		Shutdown: Shutdown{Grace: 10 * time.Minute},
+		Quota:     Quota{Ledger: LedgerMemory},
+		Redis:     Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
+		Postgres:  Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
+		Feed:      Feed{MaxStaleness: time.Minute},
+		Jobs:      Jobs{Run: true},
+		Deviation: Deviation{TrainEvery: 7 * 24 * time.Hour},
+		Log:       Log{Level: LevelInfo, Format: FormatJSON},
+		Shutdown:  Shutdown{Grace: 10 * time.Minute},
 	}
 }

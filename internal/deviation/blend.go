@@ -23,7 +23,9 @@ const (
 )
 
 // usual is how generic sentences score against a task.
-type usual [numParts]struct{ mean, deviation float32 }
+type usual [numParts]moments
+
+type moments struct{ mean, deviation float32 }
 
 func (u *usual) z(part int, x float32) float32 { return (x - u[part].mean) / u[part].deviation }
 
@@ -43,53 +45,71 @@ func (u *usual) described(p parts) float32 {
 
 // near gives how near q is to t, in deviations of generic sentences from their mean.
 func (t *Task) near(q *query) float32 {
-	near := t.usual.z(partDescribed, t.usual.described(t.parts(q)))
-	if t.learnt == nil {
-		return near
+	near := t.mix.described * t.usual.z(partDescribed, t.usual.described(t.parts(q)))
+	if t.mix.nearest > 0 {
+		near += t.mix.nearest * t.usual.z(partNearest, q.nearest(t))
 	}
-	return t.mix.described*near + t.usual.z(partNearest, q.nearest(t)) +
-		t.mix.learnt*(t.usual.z(partWords, t.learnt.byWords(q))+t.usual.z(partColumns, t.learnt.byMeaning(q)))
+	if t.learnt != nil {
+		near += t.mix.learnt * (t.usual.z(partWords, t.learnt.byWords(q)) + t.usual.z(partColumns, t.learnt.byMeaning(q)))
+	}
+	return near
 }
 
-// mix says, for a number of examples, what the description and what the models count beside the nearest example, and
-// which nearness is how far: the log-odds of a score are slope times (middle - nearness).
+// mix says, for a number of examples, what the description, the nearest example and the models count, and which nearness is
+// how far: the log-odds of a score are slope times (middle - nearness).
 type mix struct {
-	examples          float32
-	described, learnt float32
-	middle, slope     float32
+	examples                   float32
+	described, nearest, learnt float32
+	// taught is how far what the description says of traffic is believed, when the models are trained beside it.
+	taught        float32
+	middle, slope float32
 }
 
-// mixes are measured; between them each number is taken by the logarithm of the number of examples. Middle and slope put
-// 3.5 % of the prompts that are on a task above a score of 0.80, and 1 % above 0.88.
-var mixes = [...]mix{
-	{examples: 1, described: 3, learnt: 0.25, middle: 8.1, slope: 0.245},
-	{examples: 5, described: 3, learnt: 0.25, middle: 9.3, slope: 0.25},
-	{examples: 20, described: 2, learnt: 0.5, middle: 7.8, slope: 0.33},
-	{examples: 100, described: 1, learnt: 1, middle: 10.5, slope: 0.265},
-}
+// mixes are measured, by the number of examples: beside generic sentences alone, and beside traffic. Middle and slope put
+// 3.5 % of the prompts that are on a task above a score of 0.80, and 1 % above 0.88. See MODEL.md.
+var (
+	described = mix{described: 1, middle: 2.05, slope: 1.1}
+	mixes     = []mix{
+		{examples: 1, described: 3, nearest: 1, learnt: 0.25, middle: 8.1, slope: 0.245},
+		{examples: 5, described: 3, nearest: 1, learnt: 0.25, middle: 9.3, slope: 0.25},
+		{examples: 20, described: 2, nearest: 1, learnt: 0.5, middle: 9.1, slope: 0.265},
+		{examples: 100, described: 1, nearest: 1, learnt: 1, middle: 12, slope: 0.22},
+	}
+	describedBeside = mix{described: 1, learnt: 0.5, taught: 0.5, middle: 4, slope: 0.54}
+	mixesBeside     = []mix{
+		{examples: 1, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.4, middle: 4.5, slope: 0.475},
+		{examples: 5, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.3, middle: 4.75, slope: 0.46},
+		{examples: 20, described: 1, nearest: 0.35, learnt: 0.75, taught: 0.05, middle: 5.7, slope: 0.37},
+		{examples: 100, described: 1, nearest: 1, learnt: 1.25, middle: 11.25, slope: 0.22},
+	}
+)
 
-// described is the mix of a task without examples.
-var described = mix{described: 1, middle: 2.05, slope: 1.1}
-
-func mixOf(examples int) mix {
+// mixOf gives the mix for a number of examples. Between two that are measured each weight goes by the logarithm of it.
+func mixOf(examples int, b *Background) mix {
+	none, some := described, mixes
+	if b != nil {
+		none, some = describedBeside, mixesBeside
+	}
 	n := float32(examples)
-	switch last := mixes[len(mixes)-1]; {
+	switch last := some[len(some)-1]; {
 	case examples == 0:
-		return described
-	case n <= mixes[0].examples:
-		return mixes[0]
+		return none
+	case n <= some[0].examples:
+		return some[0]
 	case n >= last.examples:
 		return last
 	}
 	i := 1
-	for n > mixes[i].examples {
+	for n > some[i].examples {
 		i++
 	}
-	a, b := mixes[i-1], mixes[i]
-	at := float32(math.Log(float64(n/a.examples)) / math.Log(float64(b.examples/a.examples)))
+	from, to := some[i-1], some[i]
+	at := float32(math.Log(float64(n/from.examples)) / math.Log(float64(to.examples/from.examples)))
 	between := func(x, y float32) float32 { return x + at*(y-x) }
 	return mix{
-		n, between(a.described, b.described), between(a.learnt, b.learnt), between(a.middle, b.middle), between(a.slope, b.slope),
+		examples: n, described: between(from.described, to.described), nearest: between(from.nearest, to.nearest),
+		learnt: between(from.learnt, to.learnt), taught: between(from.taught, to.taught),
+		middle: between(from.middle, to.middle), slope: between(from.slope, to.slope),
 	}
 }
 
@@ -98,48 +118,67 @@ func (t *Task) score(q *query) float64 {
 	return 1 / (1 + math.Exp(float64(t.mix.slope*(t.near(q)-t.mix.middle))))
 }
 
-// measureUsual finds how generic sentences score against t: those of one half, where the other half trained the models of
-// its examples.
-func (s *Scorer) measureUsual(t *Task) {
-	for i := range t.usual {
-		t.usual[i].deviation = 1
-	}
+// measureUsual finds how generic sentences score against t, and trains its models. Sentences that the models are trained
+// beside are not among those that measure them.
+func (s *Scorer) measureUsual(t *Task, b *Background) {
 	half := len(s.generic) / 2
-	if len(t.examples) > 0 {
-		examples := make([]*query, len(t.examples))
-		for i, p := range t.examples {
-			examples[i] = s.query(p.text)
-		}
-		t.learnt = learn(examples, s.generic[:half], s.table.Dim())
-	}
 	sentences := s.generic[half:]
+	t.measureDescribed(sentences)
+	if t.mix.nearest > 0 {
+		t.usual.measure(partNearest, sentences, func(q *query) float32 { return q.nearest(t) })
+	}
+	switch {
+	case b != nil:
+		t.learnt = learn(lessons(s.read(t.examples), b.samples, t.taught(b.samples)), s.table.Dim())
+	case len(t.examples) > 0:
+		t.learnt = learn(lessons(s.read(t.examples), s.generic[:half], nil), s.table.Dim())
+	default:
+		return
+	}
+	t.usual.measure(partWords, sentences, t.learnt.byWords)
+	t.usual.measure(partColumns, sentences, t.learnt.byMeaning)
+}
+
+// read gives the examples as texts to learn from.
+func (s *Scorer) read(examples []piece) []*query {
+	all := make([]*query, len(examples))
+	for i, p := range examples {
+		all[i] = s.query(p.text)
+	}
+	return all
+}
+
+// measureDescribed compares sentences with the description of t.
+func (t *Task) measureDescribed(sentences []*query) {
 	all := make([]parts, len(sentences))
 	for i, q := range sentences {
 		all[i] = t.parts(q)
 	}
-	measure := func(part int, of func(i int) float32) {
-		var sum, squares float64
-		for i := range sentences {
-			x := float64(of(i))
-			sum += x
-			squares += float64(x * x)
-		}
-		n := float64(len(sentences))
-		mean := sum / n
-		t.usual[part].mean = float32(mean)
-		if d := float32(math.Sqrt(max(squares/n-mean*mean, 0))); d > least {
-			t.usual[part].deviation = d
-		}
+	u := &t.usual
+	u[partShared] = measured(len(all), func(i int) float32 { return all[i].shared })
+	u[partAlike] = measured(len(all), func(i int) float32 { return all[i].alike })
+	u[partMeaning] = measured(len(all), func(i int) float32 { return all[i].meaning })
+	u[partDescribed] = measured(len(all), func(i int) float32 { return u.described(all[i]) })
+}
+
+func (u *usual) measure(part int, sentences []*query, of func(*query) float32) {
+	u[part] = measured(len(sentences), func(i int) float32 { return of(sentences[i]) })
+}
+
+// measured gives the mean and the deviation of n numbers.
+func measured(n int, of func(i int) float32) moments {
+	var sum, squares float64
+	for i := range n {
+		x := float64(of(i))
+		sum += x
+		squares += float64(x * x)
 	}
-	measure(partShared, func(i int) float32 { return all[i].shared })
-	measure(partAlike, func(i int) float32 { return all[i].alike })
-	measure(partMeaning, func(i int) float32 { return all[i].meaning })
-	measure(partDescribed, func(i int) float32 { return t.usual.described(all[i]) })
-	if t.learnt != nil {
-		measure(partNearest, func(i int) float32 { return sentences[i].nearest(t) })
-		measure(partWords, func(i int) float32 { return t.learnt.byWords(sentences[i]) })
-		measure(partColumns, func(i int) float32 { return t.learnt.byMeaning(sentences[i]) })
+	mean := sum / float64(n)
+	m := moments{mean: float32(mean), deviation: 1}
+	if d := float32(math.Sqrt(max(squares/float64(n)-mean*mean, 0))); d > least {
+		m.deviation = d
 	}
+	return m
 }
 
 // least is the deviation below which generic sentences tell nothing, as where none has a word of the task.

@@ -73,7 +73,7 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 			q, at, score = alone, last, farther
 		}
 	}
-	d.Score, d.Task = score, tasks[at].id
+	d.Score, d.Task, d.Model = score, tasks[at].id, tasks[at].version
 	d.Phrase = nearestPhrase(q, tasks[at])
 	d.Words = explain(q, tasks[at])
 	return d
@@ -92,15 +92,35 @@ func nearest(q *query, tasks []*Task) (at int, score float64) {
 
 // nearestPhrase gives the piece of t's own text that is nearest to q.
 func nearestPhrase(q *query, t *Task) string {
-	best, text := float32(math.Inf(-1)), ""
-	for _, pieces := range [2][]piece{t.phrases, t.examples} {
-		for i := range pieces {
-			if near := q.vector.Dot(pieces[i].vector) + q.overlap(&pieces[i]); near > best {
-				best, text = near, pieces[i].text
-			}
-		}
+	near, text := q.likest(t.phrases)
+	if by, example := q.likest(t.examples); by > near {
+		return example
 	}
 	return text
+}
+
+// Match says which phrase of t's text, and which of its examples, v is nearest to; empty where there is none, or nothing of v to
+// go by. An example is what somebody once asked: it is for who may read the task, and not for records.
+func (s *Scorer) Match(v *intent.View, t *Task) (phrase, example string) {
+	q := s.queries.Get().(*query)
+	defer s.queries.Put(q)
+	if v.Unscored != "" || !s.prepare(q, v.Pooled) {
+		return "", ""
+	}
+	_, phrase = q.likest(t.phrases)
+	_, example = q.likest(t.examples)
+	return phrase, example
+}
+
+// likest gives the piece that is nearest to q by meaning and wording, and how near; none has an empty text.
+func (q *query) likest(pieces []piece) (near float32, text string) {
+	near = float32(math.Inf(-1))
+	for i := range pieces {
+		if n := q.vector.Dot(pieces[i].vector) + q.overlap(&pieces[i]); n > near {
+			near, text = n, pieces[i].text
+		}
+	}
+	return near, text
 }
 
 // explain gives the words that moved the score most, the first of equals first: how much of the prompt's weight a word

@@ -2,6 +2,7 @@ package deviation_test
 
 import (
 	order "cmp"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -252,6 +253,51 @@ func BenchmarkScore100Examples(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s.Score(v, tasks)
+	}
+}
+
+// hundred are three tasks with a hundred examples each, all different.
+func hundred(b *testing.B, beside *deviation.Background) []*deviation.Task {
+	var tasks []*deviation.Task
+	for i, task := range []core.Task{support, analyst, travel} {
+		for j := range 100 {
+			about := task.Topics[j%len(task.Topics)]
+			task.Examples = append(task.Examples, strings.Join(office[(i+7*j)%60:(i+7*j)%60+8], " ")+" "+about)
+		}
+		tasks = append(tasks, shipped(b).CompileBeside(task, beside))
+	}
+	return tasks
+}
+
+// BenchmarkJudgeExamples classifies and scores a view, against tasks with examples: beside generic sentences and beside traffic.
+func BenchmarkJudgeExamples(b *testing.B) {
+	c, err := intent.Default()
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := shipped(b)
+	for _, beside := range []struct {
+		name string
+		*deviation.Background
+	}{{"alone", nil}, {"beside", s.NewBackground(everyday())}} {
+		tasks := hundred(b, beside.Background)
+		for _, size := range []int{400, 2000} {
+			v := view((ordinary().Parts[1].Text + " " + ordinary().Parts[1].Text)[:size])
+			b.Run(fmt.Sprintf("%s/%dB", beside.name, size), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					c.Classify(v)
+					s.Score(v, tasks)
+				}
+			})
+		}
+	}
+}
+
+func BenchmarkCompileBeside(b *testing.B) {
+	beside := shipped(b).NewBackground(slices.Repeat(everyday(), 5))
+	for b.Loop() {
+		shipped(b).CompileBeside(support, beside)
 	}
 }
 

@@ -20,9 +20,9 @@ func (q *query) nearest(t *Task) float32 {
 }
 
 // gramSlots is the number of weights of the model of words.
-const gramSlots = 1 << 12
+const gramSlots = 1 << 13
 
-// learnt are two logistic models that tell a task's examples from generic sentences.
+// learnt are two logistic models that tell what is on a task from what is not.
 type learnt struct {
 	grams     []float32 // one a slot
 	gramsBias float32
@@ -58,51 +58,77 @@ func (q *query) readGrams() {
 	}
 }
 
-func gram(h uint32) uint16 { return uint16(h * 0x9E3779B1 >> 20) }
+func gram(h uint32) uint16 { return uint16(h * 0x9E3779B1 >> 19) }
 
-// Training of the two models: passes over the examples and as many generic sentences, the rate of the first, and how much of
-// each weight a pass takes back.
+// Training of the two models: steps down the gradient of all texts, their size, and how much of each weight a step takes back.
 const (
-	passes = 30
-	rate   = 0.5
-	decay  = 0.002
+	steps = 60
+	rate  = 8
+	decay = 0.002
 )
 
-// learn trains on the examples of a task against generic sentences, both sides weighted alike. It is deterministic.
-func learn(examples, others []*query, dim int) *learnt {
+// lesson is a text to learn from: what is true of it, 1 for on the task, and what it counts.
+type lesson struct {
+	*query
+	truth, weight float32
+}
+
+// lessons weighs both sides alike. Of what is not an example, alike says how far it is taken for one; nil: not at all.
+func lessons(examples, others []*query, alike []float32) []lesson {
+	on, off := float32(len(examples)), float32(len(others))
+	for _, a := range alike {
+		on, off = on+a, off-a
+	}
+	all := make([]lesson, 0, len(examples)+len(others))
+	for _, q := range examples {
+		all = append(all, lesson{q, 1, 0.5 / on})
+	}
+	for i, q := range others {
+		l := lesson{q, 0, 0.5 / off}
+		if alike != nil {
+			yes, no := alike[i]*0.5/on, (1-alike[i])*0.5/off
+			l.truth, l.weight = yes/(yes+no), yes+no
+		}
+		all = append(all, l)
+	}
+	return all
+}
+
+// learn trains both models, by steps down the whole gradient: the same lessons give the same models.
+func learn(all []lesson, dim int) *learnt {
 	l := &learnt{grams: make([]float32, gramSlots), columns: make(embed.Vector, dim)}
-	for pass := range passes {
-		step := float32(rate) * (1 - float32(pass)/passes)
-		// Generic sentences are many: the examples are gone through again and again beside them.
-		share := float32(1)
-		if len(examples) < len(others) {
-			share = float32(len(examples)) / float32(len(others))
+	grams, columns := make([]float32, gramSlots), make(embed.Vector, dim)
+	for range steps {
+		clear(grams)
+		clear(columns)
+		gramsBias, bias := float32(0), float32(0)
+		for _, q := range all {
+			off := q.weight * (q.truth - logistic(l.byWords(q.query)))
+			gramsBias += off
+			off *= gramScale(len(q.grams))
+			for _, g := range q.grams {
+				grams[g] += off
+			}
+			off = q.weight * (q.truth - logistic(l.byMeaning(q.query)))
+			bias += off
+			add(columns, q.vector, off*spread)
 		}
-		for i, other := range others {
-			l.step(other, 0, step*max(share, 0.1))
-			l.step(examples[i%len(examples)], 1, step*max(share, 0.1))
+		l.gramsBias += rate * gramsBias
+		l.bias += rate * bias
+		for i, g := range grams {
+			l.grams[i] += rate * (g - decay*l.grams[i])
 		}
-		for i := range l.grams {
-			l.grams[i] *= 1 - decay
-		}
-		for i := range l.columns {
-			l.columns[i] *= 1 - decay
+		for i, g := range columns {
+			l.columns[i] += rate * (g - decay*l.columns[i])
 		}
 	}
 	return l
 }
 
-// step moves both models towards what is true of q, 1 for an example.
-func (l *learnt) step(q *query, truth, step float32) {
-	off := step * (truth - logistic(l.byWords(q)))
-	l.gramsBias += off
-	for _, g := range q.grams {
-		l.grams[g] += off * gramScale(len(q.grams))
-	}
-	off = step * (truth - logistic(l.byMeaning(q)))
-	l.bias += off
-	for i, x := range q.vector {
-		l.columns[i] += off * spread * x
+func add(to, v embed.Vector, weight float32) {
+	v = v[:len(to)]
+	for i := range to {
+		to[i] += weight * v[i]
 	}
 }
 

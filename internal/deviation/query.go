@@ -2,6 +2,8 @@ package deviation
 
 import (
 	"math"
+	"math/bits"
+	"slices"
 
 	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
@@ -11,16 +13,17 @@ import (
 const (
 	maxQueryWords = 512
 	maxStrange    = 24 // words that are no piece of the table and that are compared by spelling
-	querySlots    = 2048
+	minSlots      = 64
 )
 
 // query is a view made ready for comparison with any number of tasks.
 type query struct {
 	words  []queryWord // distinct, by stem
 	pieces []embed.Piece
-	slots  [querySlots]uint16 // open addressing from stem to word + 1
-	total  float32            // sum of the content words' weights
-	norm   float32            // length of their tf-idf vector
+	slots  []uint16 // open addressing from stem to word + 1, at least twice as many as words
+	shift  uint8    // from a stem's hash to its slot
+	total  float32  // sum of the content words' weights
+	norm   float32  // length of their tf-idf vector
 	vector embed.Vector
 	near   []float32 // cosine to each generic activity
 	misses []spelling
@@ -40,6 +43,7 @@ type queryWord struct {
 // prepare fills q from words, each counted once however often it is repeated, and reports whether any has content.
 func (s *Scorer) prepare(q *query, words []intent.Word) bool {
 	s.reset(q)
+	q.makeSlots(min(len(words), maxQueryWords))
 	before, turn := int32(-1), float32(0) // the last piece of the word before, in the same turn
 	for i := range words {
 		w := &words[i]
@@ -73,12 +77,42 @@ func (s *Scorer) prepare(q *query, words []intent.Word) bool {
 
 func (s *Scorer) reset(q *query) {
 	q.words, q.pieces, q.near, q.misses = q.words[:0], q.pieces[:0], q.near[:0], q.misses[:0]
-	clear(q.slots[:])
 	q.total, q.norm = 0, 0
 	if q.vector == nil {
 		q.vector = make(embed.Vector, s.table.Dim())
 	}
 	clear(q.vector)
+}
+
+// makeSlots gives q empty slots for n words.
+func (q *query) makeSlots(n int) {
+	size := minSlots
+	for size < 2*n {
+		size *= 2
+	}
+	if cap(q.slots) < size {
+		q.slots = make([]uint16, size)
+	}
+	q.slots = q.slots[:size]
+	clear(q.slots)
+	q.shift = uint8(33 - bits.Len(uint(size)))
+}
+
+// features gives a copy of q to be kept: what is compared of it by stems and pieces, in as little room as it takes, without
+// its text and the spelling of strange words.
+func (q *query) features() *query {
+	kept := &query{
+		words: slices.Clone(q.words), pieces: slices.Clone(q.pieces), total: q.total, norm: q.norm,
+		vector: slices.Clone(q.vector), near: slices.Clone(q.near), grams: slices.Clone(q.grams),
+	}
+	kept.makeSlots(len(kept.words))
+	for i := range kept.words {
+		w := &kept.words[i]
+		w.text, w.strange = "", -1
+		at, _ := kept.find(w.stem)
+		kept.slots[at] = uint16(i + 1)
+	}
+	return kept
 }
 
 // readWord adds w, which is new, to q. before is the index of the piece that it follows, -1 for none.
@@ -121,7 +155,8 @@ func weigh(rarity float32) float32 {
 
 // find gives the slot for stem, and its word's index or -1.
 func (q *query) find(stem uint32) (at uint32, word int) {
-	for at = (stem * 0x9E3779B1) >> 21; ; at = (at + 1) % querySlots {
+	last := uint32(len(q.slots) - 1)
+	for at = stem * 0x9E3779B1 >> q.shift; ; at = (at + 1) & last {
 		word = int(q.slots[at]) - 1
 		if word < 0 || q.words[word].stem == stem {
 			return at, word

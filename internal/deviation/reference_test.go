@@ -94,15 +94,15 @@ func TestLikenessAgreesWithReference(t *testing.T) {
 
 func TestMixesMeetAtTheirEnds(t *testing.T) {
 	for _, m := range mixes {
-		if diff := cmp.Diff(m, mixOf(int(m.examples)), cmp.AllowUnexported(mix{})); diff != "" {
+		if diff := cmp.Diff(m, mixOf(int(m.examples), nil), cmp.AllowUnexported(mix{})); diff != "" {
 			t.Error(diff)
 		}
 	}
-	if mixOf(0) != described || mixOf(1) != mixes[0] || mixOf(maxExamples) != mixes[len(mixes)-1] {
+	if mixOf(0, nil) != described || mixOf(1, nil) != mixes[0] || mixOf(MaxExamples, nil) != mixes[len(mixes)-1] {
 		t.Error("beyond the ends")
 	}
 	for n := 5; n < 100; n++ {
-		if a, b := mixOf(n), mixOf(n+1); b.described > a.described || b.learnt < a.learnt {
+		if a, b := mixOf(n, nil), mixOf(n+1, nil); b.described > a.described || b.learnt < a.learnt {
 			t.Errorf("%d examples: %+v, one more: %+v", n, a, b)
 		}
 	}
@@ -159,7 +159,7 @@ func TestTaskKeepsEachSpellingOnce(t *testing.T) {
 		t.Errorf("a word spelt alike is not found alike: %+v", q.words)
 	}
 	// A word that is repeated takes its room each time, as it always did: what is beyond is not compared.
-	if task = s.Compile(core.Task{Title: strings.Repeat("zyzzyvas ", maxTaskWords) + "quxbar"}); len(task.spelled) != 1 {
+	if task = s.Compile(core.Task{Title: strings.Repeat("zyzzyvas ", MaxTaskWords) + "quxbar"}); len(task.spelled) != 1 {
 		t.Errorf("%d spellings within the bound", len(task.spelled))
 	}
 }

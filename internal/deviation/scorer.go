@@ -18,7 +18,7 @@ import (
 var genericSentences string
 
 // method names how scores are made of a table. A change that changes scores has to change it.
-const method = "aligned-1"
+const method = "aligned-2"
 
 // Scorer scores views against tasks. It is immutable and safe for concurrent use.
 type Scorer struct {
@@ -61,5 +61,6 @@ func (s *Scorer) query(text string) *query {
 	return q
 }
 
-// Version names the model, e.g. for audit records: how the score is made, and of what.
+// Version names the model, e.g. for audit records: how the score is made, and of what. Where a task was compiled beside a
+// background, a deviation from it says that one's version too.
 func (s *Scorer) Version() string { return s.version }

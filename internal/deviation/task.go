@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/embed"
@@ -13,14 +14,18 @@ import (
 
 // Bounds on a compiled task, so that one task's text cannot make every request slow. What is beyond is not compared.
 const (
-	maxPhrases   = 64
-	maxExamples  = 256
-	maxTaskWords = 512
+	MaxPhrases   = 64
+	MaxExamples  = 256
+	MaxTaskWords = 512
+	// MaxText is how many bytes are read of a description, a topic or an example.
+	MaxText = 8 << 10
 )
 
 // Task is a task made ready for comparison. It is safe for concurrent use and gives the same scores for as long as it lives.
 type Task struct {
 	id string
+	// version is that of the scorer, and of the background where the task was compiled beside one.
+	version string
 	// stems are the content words of the task, in order.
 	stems []uint32
 	// own are the unit vectors of its pieces, and liked how alike each piece of the vocabulary is to the likest of them: four
@@ -45,6 +50,12 @@ type Task struct {
 // ID is the id of the task that was compiled.
 func (t *Task) ID() string { return t.id }
 
+// Beside is the version of the background that the task was compiled beside, empty for none.
+func (t *Task) Beside() string {
+	_, background, _ := strings.Cut(t.version, "+")
+	return background
+}
+
 // piece is a piece of a task's text.
 type piece struct {
 	text   string
@@ -54,20 +65,27 @@ type piece struct {
 }
 
 // Compile makes t ready for s. It takes some milliseconds, and longer with many examples.
-func (s *Scorer) Compile(t core.Task) *Task {
+func (s *Scorer) Compile(t core.Task) *Task { return s.CompileBeside(t, nil) }
+
+// CompileBeside makes t ready for s, with models that are trained beside b: what the deployment's traffic looks like. That
+// takes about a tenth of a second and is work for the background. The same task and background give the same scores.
+func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 	c := &Task{
-		id: t.ID, table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
+		id: t.ID, version: s.version + b.suffix(), table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
 	}
 	s.readText(c, t)
 	q := new(query)
 	for _, text := range t.Examples {
-		if p, ok := s.piece(q, text); ok && len(c.examples) < maxExamples {
+		if len(c.examples) == MaxExamples {
+			break
+		}
+		if p, ok := s.piece(q, clip(text)); ok {
 			c.examples = append(c.examples, p)
 		}
 	}
-	c.mix = mixOf(len(c.examples))
+	c.mix = mixOf(len(c.examples), b)
 	c.activities = s.others(c.whole)
-	s.measureUsual(c)
+	s.measureUsual(c, b)
 	return c
 }
 
@@ -77,16 +95,20 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 	spelled := map[spelling]bool{}
 	own := map[embed.Piece]bool{}
 	words := 0
-	texts := append([]string{t.Title}, sentences(t.Description)...)
+	texts := append([]string{t.Title}, sentences(clip(t.Description))...)
 	for _, text := range append(texts, t.Topics...) {
+		text = clip(text)
+		if len(c.phrases) == MaxPhrases {
+			break
+		}
 		p, ok := s.piece(q, text)
-		if !ok || len(c.phrases) == maxPhrases {
+		if !ok {
 			continue
 		}
 		c.phrases = append(c.phrases, p)
 		s.table.AddPieces(c.whole, s.table.AppendPieces(nil, text))
 		for _, w := range intent.Words(text) {
-			if !w.Content || words == maxTaskWords {
+			if !w.Content || words == MaxTaskWords {
 				continue
 			}
 			words++
@@ -168,6 +190,18 @@ func (s *Scorer) piece(q *query, text string) (piece, bool) {
 		}
 	}
 	return p, true
+}
+
+// clip cuts text to MaxText, between two characters.
+func clip(text string) string {
+	if len(text) <= MaxText {
+		return text
+	}
+	end := MaxText
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return text[:end]
 }
 
 // sentences cuts a description into sentences.

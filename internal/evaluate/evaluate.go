@@ -1,7 +1,7 @@
 // Package evaluate measures how well deviation tells prompts that are on a task from others, on labelled prompts.
 //
 // It scores as the request path does: the same view of a prompt, the same scorer. A report is a pure function of tasks,
-// prompts and options. It imports core, intent and deviation, and must not import gate, policy or any front or back end.
+// prompts and options. It imports core, intent, deviation and describe, and must not import gate, policy or any front or back end.
 package evaluate
 
 import (
@@ -12,6 +12,7 @@ import (
 	"slices"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/describe"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/intent"
 )
@@ -22,15 +23,25 @@ type Options struct {
 	Examples int
 	// Seeds is how often they are drawn. Without examples there is one round.
 	Seeds int
+	// Traffic are prompts without labels that tasks are compiled beside, as a deployment's own: [MaxTraffic] of them, drawn
+	// at random. Prompts that are judged are left out of it. Empty: tasks are compiled beside generic sentences.
+	Traffic []string
+	// Draft judges tasks by their titles, with topics that are drafted from them (package describe).
+	Draft *describe.Editor
 }
+
+// MaxTraffic is how many prompts of the traffic are drawn: as many as a deployment keeps by default.
+const MaxTraffic = 2000
 
 // Report is what was measured.
 type Report struct {
-	Model    string   `json:"model"`
-	Examples int      `json:"examples"`
-	Seeds    int      `json:"seeds"`
-	Tasks    []Result `json:"tasks"`
-	Macro    Figures  `json:"macro"`
+	Model    string `json:"model"`
+	Examples int    `json:"examples"`
+	Seeds    int    `json:"seeds"`
+	// Traffic is the number of prompts without labels that tasks were compiled beside.
+	Traffic int      `json:"traffic"`
+	Tasks   []Result `json:"tasks"`
+	Macro   Figures  `json:"macro"`
 }
 
 // Result is that of one task, as the mean over the seeds.
@@ -67,15 +78,19 @@ func Deviation(ctx context.Context, s *deviation.Scorer, tasks []Task, prompts [
 	}
 	views := make([]*intent.View, len(prompts))
 	for i, p := range prompts {
-		views[i] = intent.NewView(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: p.Text}}})
+		views[i] = viewOf(p.Text)
 	}
-	r := &Report{Model: s.Version(), Examples: o.Examples, Seeds: o.Seeds}
+	background := drawTraffic(s, prompts, o.Traffic)
+	if o.Draft != nil {
+		tasks = drafted(tasks, o.Draft)
+	}
+	r := &Report{Model: s.Version(), Examples: o.Examples, Seeds: o.Seeds, Traffic: background.Len()}
 	for _, t := range tasks {
 		on, off, err := t.part(prompts, o.Examples)
 		if err != nil {
 			return nil, err
 		}
-		e := evaluation{s, t, prompts, views, on, off}
+		e := evaluation{s, background, t, prompts, views, on, off}
 		result, err := e.measure(ctx, o)
 		if err != nil {
 			return nil, err
@@ -84,6 +99,40 @@ func Deviation(ctx context.Context, s *deviation.Scorer, tasks []Task, prompts [
 	}
 	r.Macro = macro(r.Tasks)
 	return r, nil
+}
+
+// drafted gives tasks as they are when only their titles were written.
+func drafted(tasks []Task, e *describe.Editor) []Task {
+	all := slices.Clone(tasks)
+	for i := range all {
+		all[i].Description, all[i].Topics = "", e.Draft(core.Task{Title: all[i].Title})
+	}
+	return all
+}
+
+func viewOf(text string) *intent.View {
+	return intent.NewView(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}})
+}
+
+// drawTraffic gives the background that traffic makes. What is judged must not be known before: it is left out.
+func drawTraffic(s *deviation.Scorer, judged []Prompt, traffic []string) *deviation.Background {
+	known := make(map[string]bool, len(judged))
+	for _, p := range judged {
+		known[p.Text] = true
+	}
+	var others []string
+	for _, text := range traffic {
+		if !known[text] {
+			others = append(others, text)
+		}
+	}
+	random := rand.New(rand.NewPCG(0, MaxTraffic)) //nolint:gosec // a report must be the same for the same input
+	random.Shuffle(len(others), func(i, j int) { others[i], others[j] = others[j], others[i] })
+	var views []*intent.View
+	for _, text := range others[:min(len(others), MaxTraffic)] {
+		views = append(views, viewOf(text))
+	}
+	return s.NewBackground(views)
 }
 
 // part gives the indexes of the prompts that are on the task and of those that are off it.
@@ -120,11 +169,12 @@ func (t Task) part(prompts []Prompt, examples int) (on, off []int, err error) {
 
 // evaluation is that of one task.
 type evaluation struct {
-	scorer  *deviation.Scorer
-	task    Task
-	prompts []Prompt
-	views   []*intent.View
-	on, off []int
+	scorer     *deviation.Scorer
+	background *deviation.Background
+	task       Task
+	prompts    []Prompt
+	views      []*intent.View
+	on, off    []int
 }
 
 func (e *evaluation) measure(ctx context.Context, o Options) (Result, error) {
@@ -162,7 +212,7 @@ func (e *evaluation) compile(examples []int) *deviation.Task {
 	for _, i := range examples {
 		t.Examples = append(t.Examples, e.prompts[i].Text)
 	}
-	return e.scorer.Compile(t)
+	return e.scorer.CompileBeside(t, e.background)
 }
 
 // scores gives the deviation of the prompts of which, in order, and how many have none.

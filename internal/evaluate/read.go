@@ -140,6 +140,30 @@ func wording(err error) string {
 // ReadPrompts reads prompts, a JSON object a line, packed with gzip or not. Errors name the file and the line, and quote
 // nothing of it.
 func ReadPrompts(name string, r io.Reader) ([]Prompt, error) {
+	return readPrompts(name, r, func(p Prompt) error {
+		if p.Set == "" || p.Label == "" || p.Text == "" {
+			return errors.New("set, label and text must all be there")
+		}
+		return nil
+	})
+}
+
+// ReadTraffic reads the texts of prompts in the same form, of which neither set nor label has to be there.
+func ReadTraffic(name string, r io.Reader) ([]string, error) {
+	prompts, err := readPrompts(name, r, func(p Prompt) error {
+		if p.Text == "" {
+			return errors.New("text must be there")
+		}
+		return nil
+	})
+	texts := make([]string, len(prompts))
+	for i, p := range prompts {
+		texts[i] = p.Text
+	}
+	return texts, err
+}
+
+func readPrompts(name string, r io.Reader, check func(Prompt) error) ([]Prompt, error) {
 	buffered := bufio.NewReader(r)
 	var text io.Reader = buffered
 	if start, _ := buffered.Peek(2); bytes.Equal(start, []byte{0x1f, 0x8b}) {
@@ -164,8 +188,8 @@ func ReadPrompts(name string, r io.Reader) ([]Prompt, error) {
 		if err := json.Unmarshal(line, &p); err != nil {
 			return nil, fmt.Errorf("%s:%d: %s", name, n, wording(err))
 		}
-		if p.Set == "" || p.Label == "" || p.Text == "" {
-			return nil, fmt.Errorf("%s:%d: set, label and text must all be there", name, n)
+		if err := check(p); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", name, n, err)
 		}
 		if prompts = append(prompts, p); len(prompts) > maxPrompts {
 			return nil, fmt.Errorf("%s:%d: more than %d prompts", name, n, maxPrompts)

@@ -115,8 +115,11 @@ func (x *Exchange) judge() {
 	}
 
 	judges := Judges{x.gate.o.Classifier, x.gate.o.Scorer}
-	judges.Judge(f, x.request.Prompt, tasksFor(x.session, x.pinned.directory.Tasks(f.Principal)), x.clock.lap)
+	view := judges.Judge(f, x.request.Prompt, tasksFor(x.session, x.pinned.directory.Tasks(f.Principal)), x.clock.lap)
 	x.calibrate()
+	if !f.Found.Any() { // neither a secret nor who attacks is to be learnt from
+		x.gate.o.Traffic.Note(f.Principal.Subject(), view)
+	}
 	x.gate.o.Metrics.Judged(f.Intent, f.Deviation, f.Found)
 }
 

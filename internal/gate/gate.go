@@ -94,7 +94,7 @@ func (a Addresses) of(source netip.Addr) netip.Addr {
 	return source
 }
 
-// Options are what a gate is made of. Every field is required but Sealer, Addresses, ProviderKey and MaxBody.
+// Options are what a gate is made of. Every field is required but Traffic, Sealer, Addresses, ProviderKey and MaxBody.
 type Options struct {
 	Identity Authenticator
 	// Directory, Policy and Prices give what is in force now.
@@ -103,6 +103,7 @@ type Options struct {
 	Prices     func() *openai.PriceTable
 	Classifier Classifier
 	Scorer     Scorer
+	Traffic    *deviation.Traffic // samples what is asked; nil: nothing
 	Owners     Owners
 	Ledger     quota.Ledger
 	Audit      Recorder

@@ -17,7 +17,7 @@ type Judges struct {
 
 // Judge adds to the facts what a prompt is found to be: what it holds that it should not, what is asked, and how far it leans
 // from the tasks. done is told of the end of each stage.
-func (j Judges) Judge(f *policy.Facts, prompt core.Prompt, tasks []*deviation.Task, done func(telemetry.Stage)) {
+func (j Judges) Judge(f *policy.Facts, prompt core.Prompt, tasks []*deviation.Task, done func(telemetry.Stage)) *intent.View {
 	f.Found = detect.Prompt(prompt)
 	done(telemetry.StageDetect)
 
@@ -31,4 +31,5 @@ func (j Judges) Judge(f *policy.Facts, prompt core.Prompt, tasks []*deviation.Ta
 	}
 	f.Deviation = j.Scorer.Score(view, tasks)
 	done(telemetry.StageDeviation)
+	return view
 }

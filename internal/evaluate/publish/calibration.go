@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/plumbline/plumbline/internal/calibrate"
@@ -29,13 +30,25 @@ Model ` + "`%s`" + `. The ten domains of CLINC150 (CC BY 3.0) are tasks, and wha
 `
 
 // publishCalibration tries the promises without examples and with some, and writes the page. One that does not hold is an error.
-func publishCalibration(s *deviation.Scorer, tasks []evaluate.Task, prompts []evaluate.Prompt, out string) error {
+func publishCalibration(data, folder, out string) error {
+	s, err := deviation.Default()
+	if err != nil {
+		return err
+	}
+	tasks, err := readTasks(filepath.Join(folder, "domains.json"))
+	if err != nil {
+		return err
+	}
+	c, err := readSplits(filepath.Join(data, "intent"), tasks, "train", "val", "test")
+	if err != nil {
+		return err
+	}
 	generic, err := os.ReadFile("internal/deviation/generic.txt")
 	if err != nil {
 		return err
 	}
 	trained := append(describing(tasks), strings.Split(string(generic), "\n")...)
-	prompts, left := without(prompts, trained)
+	prompts, left := without(c.prompts, trained)
 	var page bytes.Buffer
 	fmt.Fprintf(&page, calibrationHead, s.Version(), left, draws)
 	for _, examples := range []int{0, 20} {
