@@ -108,7 +108,7 @@ func TestSDKErrors(t *testing.T) {
 			{"blocked", as(keys.blocked), sdkError{403, "permission_error", "user_blocked", "", "administrator", 1}},
 			{"off task", chat("gpt-4o", "Write a cover letter for my application as a pastry chef."), sdkError{403, "permission_error", "task_deviation", "messages", "Rephrase", 1}},
 			{"off task, streamed", chat("gpt-4o", "Write a cover letter for my application as a pastry chef.").streamed(), sdkError{403, "permission_error", "task_deviation", "messages", "billing", 1}},
-			{"forbidden intent", chat("gpt-4o", vacation), sdkError{400, "invalid_request_error", "content_policy_violation", "messages", `"personal" are not allowed`, 1}},
+			{"forbidden intent", chat("gpt-4o", poem), sdkError{400, "invalid_request_error", "content_policy_violation", "messages", `"entertainment" are not allowed`, 1}},
 			{"forbidden model", chat("o3", onTask), sdkError{403, "invalid_request_error", "model_not_found", "model", "Allowed: gpt-4*", 1}},
 			{"rate of a minute", chat("gpt-4.1-mini", onTask).once(), sdkError{429, "requests", "rate_limit_exceeded", "", "per-minute limit on requests of user ann", 1}},
 			{"quota used up", as(keys.ben), sdkError{429, "insufficient_quota", "insufficient_quota", "", "Resets at 20", 1}},

@@ -29,14 +29,14 @@ limits:
 const sdkPolicy = `version: 1
 mode: enforce
 models: {allow: ["gpt-4*", "standin-*"]}
-intents: {forbidden: [personal], min_confidence: 0.3}
+intents: {forbidden: [entertainment], min_confidence: 0.3}
 deviation: {warn: 0.8, block: 0.9, enforce_uncalibrated: true}
 `
 
 const (
 	// retried is how often a client makes a call that fails each time, if it thinks that trying again helps.
-	retried  = 3
-	vacation = "Book me a flight from Berlin to Madrid and a hotel near the beach for my vacation."
+	retried = 3
+	poem    = "Write a funny poem about a dog who hates rain."
 )
 
 // inEachSDK runs a test with each of the official clients, in a world of its own.
