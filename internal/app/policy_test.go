@@ -118,7 +118,7 @@ func TestPolicyIsLookedAtWhileServing(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- f.keeper.run(ctx) }()
 		f.write("version: 1\nmode: enforce\n")
-		time.Sleep(policyEvery)
+		time.Sleep(policyEvery) //nolint:forbidigo // synctest's clock
 		synctest.Wait()
 		if f.keeper.inForce().Mode() != policy.ModeEnforce {
 			t.Error("a changed document is not in force after a second")

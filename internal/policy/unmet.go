@@ -24,8 +24,10 @@ func (s *Snapshot) Unmet(modelNames, teams, apps []string) []string {
 		lists map[string]patterns
 		known []string
 	}{
-		{"team", s.models.teams, teams}, {"app", s.models.apps, apps},
-		{"team", s.endpoints.teams, teams}, {"app", s.endpoints.apps, apps},
+		{"team", s.models.teams, teams},
+		{"app", s.models.apps, apps},
+		{"team", s.endpoints.teams, teams},
+		{"app", s.endpoints.apps, apps},
 	} {
 		for _, name := range slices.Sorted(maps.Keys(l.lists)) {
 			if l.known != nil && !slices.Contains(l.known, name) {
