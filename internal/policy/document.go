@@ -96,7 +96,7 @@ type Models struct {
 type Deviation struct {
 	Warn                Threshold `json:"warn" doc:"Warn from this score on."`
 	Block               Threshold `json:"block" doc:"Block from this score on, as far as promise allows. Not below warn. promised: as far as promise allows, whatever the score."`
-	Promise             Share     `json:"promise" doc:"The largest share of prompts on task that may be blocked, by a calibration of enough labelled prompts: 299 for 1%, 2995 for 0.1%."`
+	Promise             Share     `json:"promise,omitzero" doc:"The largest share of prompts on task that may be blocked, by a calibration of enough labelled prompts: 299 for 1%, 2995 for 0.1%."`
 	EnforceUncalibrated bool      `json:"enforce_uncalibrated" doc:"Block from the score of block on also where no calibration backs the promise, and say so in each record. Otherwise such a score warns at most."`
 	OnUnscored          Responses `json:"on_unscored"`
 
@@ -159,7 +159,7 @@ func defaults() Document {
 		Deviation: Deviation{
 			Warn:       0.8,
 			Block:      Never,
-			Promise:    0.01,
+			Promise:    usualPromise,
 			Mode:       modeAsPolicy,
 			OnUnscored: Responses{Language: "warn", Opaque: "warn", Encoded: "warn", TooShort: "warn", NoTask: "allow"},
 		},

@@ -9,6 +9,9 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
+// usualPromise is what a document promises that says nothing of it.
+const usualPromise Share = 0.01
+
 // Share is a share that is promised, above 0 and at most a half.
 type Share float64
 

@@ -128,6 +128,9 @@ func (doc Document) canonical() Document {
 	if doc.Timezone == "UTC" {
 		doc.Timezone = ""
 	}
+	if doc.Deviation.Promise == usualPromise {
+		doc.Deviation.Promise = 0
+	}
 	for _, mode := range []*DetectionMode{&doc.Intents.Mode, &doc.Deviation.Mode} {
 		if *mode == modeAsPolicy {
 			*mode = ""
