@@ -274,7 +274,7 @@ func TestJobsRun(t *testing.T) {
 	embedded := testConfig(t, nil)
 	_, stop = running(t, embedded)
 	await(t, "the jobs run", func() bool {
-		return slices.Equal(listed(t, embedded), []string{"objects_sweep completed", "samples_end completed"})
+		return slices.Equal(listed(t, embedded), []string{"calibration_check completed", "objects_sweep completed", "samples_end completed"})
 	})
 	stop()
 }
@@ -331,7 +331,7 @@ func TestRetentionWithoutPostgres(t *testing.T) {
 		t.Errorf("%d records are left, %+v declare it", len(found), declared)
 	}
 	await(t, "every job is done", func() bool {
-		return slices.Equal(listed(t, cfg), []string{"audit_retention completed", "objects_sweep completed", "samples_end completed"})
+		return slices.Equal(listed(t, cfg), []string{"audit_retention completed", "calibration_check completed", "objects_sweep completed", "samples_end completed"})
 	})
 }
 
@@ -365,8 +365,8 @@ func TestRetentionInTheWhole(t *testing.T) {
 	}
 	await(t, "every job is done", func() bool {
 		return slices.Equal(listed(t, cfg), []string{
-			"audit_partitions completed", "audit_retention completed", "audit_rollup_check completed", "objects_sweep completed",
-			"samples_end completed",
+			"audit_partitions completed", "audit_retention completed", "audit_rollup_check completed", "calibration_check completed",
+			"objects_sweep completed", "samples_end completed",
 		})
 	})
 }
