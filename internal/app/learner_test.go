@@ -65,7 +65,7 @@ func TestTasksAreTrainedBesideTraffic(t *testing.T) {
 		if second == first {
 			t.Error("not trained anew after an erasure")
 		}
-		time.Sleep(24 * time.Hour)
+		<-time.After(24 * time.Hour)
 		ask(20)
 		l.look(t.Context())
 		if beside() == second {

@@ -144,7 +144,7 @@ type stalled struct {
 func (s *stalled) Append(ctx context.Context, rec core.Record) error {
 	written := make(chan error, 1)
 	go func() {
-		time.Sleep(s.takes)
+		<-time.After(s.takes)
 		written <- s.memory.Append(ctx, rec)
 	}()
 	select {
@@ -160,7 +160,7 @@ func TestRefusalsAreSummedOnceOverAStalledDisk(t *testing.T) {
 		log := &stalled{takes: 25 * time.Second}
 		r := audit.NewRefusals(log, audit.RefusalOptions{})
 		r.Add(core.ReasonMissingCredential, "", netip.MustParseAddr("192.0.2.7"), time.Now())
-		time.Sleep(2 * time.Minute)
+		<-time.After(2 * time.Minute)
 		if err := r.Close(t.Context()); err != nil {
 			t.Error(err)
 		}

@@ -53,7 +53,7 @@ func TestNoSecretLeaks(t *testing.T) {
 		"the token's claims": jwt[1], "the token's signature": jwt[2], "the revoked token": strings.Split(revoked, ".")[2],
 		"a foreign key": other.key[10:30], "a foreign token": strings.Split(foreign, ".")[2], "the expired key": keys.expired[10:30],
 		"the revoked key": keys.revoked[10:30], "the blocked user's key": keys.blocked[10:30], "the file": "a file of " + mark,
-		"the sound": "~~~~", "the picture": "bm90IHJlYWxseSBhIHBpY3R1cmU", "the vector": "0.125",
+		"the sound": "~~~~", "the picture": "bm90IHJlYWxseSBhIHBpY3R1cmU", "the vector": "-0.5,0.125",
 	}
 
 	var answered bytes.Buffer // what callers were told beside the provider's answers
