@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,11 +16,18 @@ import (
 	"github.com/plumbline/plumbline/internal/store/sqlite"
 )
 
-// sealedDir is a data directory with one exchange of ann's and one of ben's, sealed, and a file of master keys.
-func sealedDir(t *testing.T) (dir, masterFile string) {
+// vault is a data directory that content can be sealed in. It is closed before commands have it.
+type vault struct {
+	dir, masterFile string
+	store           store.Store
+	log             *audit.Log
+	keys            *seal.Keyring
+}
+
+func newVault(t *testing.T) vault {
 	t.Helper()
-	dir = t.TempDir()
-	masterFile = filepath.Join(dir, "masters")
+	dir := t.TempDir()
+	masterFile := filepath.Join(dir, "masters")
 	if _, talk, code := plumbline(t, nil, "audit", "master-key", "create", masterFile); code != 0 {
 		t.Fatal(talk)
 	}
@@ -31,12 +39,10 @@ func sealedDir(t *testing.T) (dir, masterFile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer st.Close()
 	log, err := audit.Open(t.Context(), audit.Options{Path: app.AuditPath(dir), Durability: audit.CrashSafe})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer log.Close(t.Context())
 	keys, err := seal.NewKeyring(seal.KeyringOptions{
 		Store: st.SubjectKeys(), Masters: func() (*seal.MasterKeys, error) { return masters, nil }, Now: time.Now,
 	})
@@ -44,18 +50,34 @@ func sealedDir(t *testing.T) (dir, masterFile string) {
 		t.Fatal(err)
 	}
 	go func() { _ = keys.Run(t.Context()) }()
-	sealer := seal.New(seal.Options{Keys: keys, Mode: seal.ModeRedacted, Limit: 1000, Now: time.Now})
+	return vault{dir, masterFile, st, log, keys}
+}
+
+// close lets commands have the directory.
+func (v vault) close(t *testing.T) {
+	t.Helper()
+	if err := errors.Join(v.log.Close(t.Context()), v.store.Close()); err != nil {
+		t.Error(err)
+	}
+}
+
+// sealedDir is a data directory with one exchange of ann's and one of ben's, sealed, and a file of master keys.
+func sealedDir(t *testing.T) (dir, masterFile string) {
+	t.Helper()
+	v := newVault(t)
+	defer v.close(t)
+	sealer := seal.New(seal.Options{Keys: v.keys, Mode: seal.ModeRedacted, Limit: 1000, Now: time.Now})
 	for _, user := range []string{"ann", "ben"} {
 		r := core.Record{Kind: core.RecordDeny, Time: time.Now(), Exchange: "exchange-of-" + user, Principal: core.Principal{User: user}, Reason: core.ReasonOffTask}
 		sealer.Seal(t.Context(), &r, seal.Content{
 			Words:  []core.WordWeight{{Word: "weather", Weight: 0.25}},
 			Prompt: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: "The weather\n\x1b[2Jfor ann@example.com"}},
 		})
-		if err := log.Append(t.Context(), r); err != nil {
+		if err := v.log.Append(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return dir, masterFile
+	return v.dir, v.masterFile
 }
 
 func TestRevealAndErase(t *testing.T) {

@@ -234,11 +234,14 @@ func (c labelListCmd) Run(s *session) error {
 	})
 }
 
-type labelApproveCmd struct {
+// labelOf names somebody's label, and why it is changed.
+type labelOf struct {
 	Exchange string `arg:"" help:"The exchange of the prompt, as label list shows it."`
 	By       string `help:"Who labelled it." required:"" placeholder:"NAME"`
 	Reason   string `help:"Why. It is recorded, with your name." required:"" placeholder:"WORDS"`
 }
+
+type labelApproveCmd struct{ labelOf }
 
 func (c labelApproveCmd) Run(s *session) error {
 	return s.answering(c.Reason, func(st store.Store) error {
@@ -247,11 +250,7 @@ func (c labelApproveCmd) Run(s *session) error {
 	})
 }
 
-type labelWithdrawCmd struct {
-	Exchange string `arg:"" help:"The exchange of the prompt, as label list shows it."`
-	By       string `help:"Who labelled it." required:"" placeholder:"NAME"`
-	Reason   string `help:"Why. It is recorded, with your name." required:"" placeholder:"WORDS"`
-}
+type labelWithdrawCmd struct{ labelOf }
 
 func (c labelWithdrawCmd) Run(s *session) error {
 	return s.answering(c.Reason, func(st store.Store) error {

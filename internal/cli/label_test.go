@@ -8,46 +8,20 @@ import (
 	"testing"
 	"time"
 
-	"github.com/plumbline/plumbline/internal/app"
-	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/store"
-	"github.com/plumbline/plumbline/internal/store/sqlite"
 )
 
 // sampledDir is a data directory in which the first of these prompts were drawn for calibration and sealed, in that order in
 // the queue, and a configuration.
 func sampledDir(t *testing.T, prompts ...string) (config string) {
 	t.Helper()
-	dir := t.TempDir()
-	masterFile := filepath.Join(dir, "masters")
-	if _, talk, code := plumbline(t, nil, "audit", "master-key", "create", masterFile); code != 0 {
-		t.Fatal(talk)
-	}
-	masters, err := seal.ReadMasterKeys(masterFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	st, err := sqlite.Open(t.Context(), app.StorePath(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer st.Close()
-	log, err := audit.Open(t.Context(), audit.Options{Path: app.AuditPath(dir), Durability: audit.CrashSafe})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer log.Close(t.Context())
-	keys, err := seal.NewKeyring(seal.KeyringOptions{
-		Store: st.SubjectKeys(), Masters: func() (*seal.MasterKeys, error) { return masters, nil }, Now: time.Now,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = keys.Run(t.Context()) }()
+	v := newVault(t)
+	defer v.close(t)
+	st := v.store
 	scorer, err := deviation.Default()
 	if err != nil {
 		t.Fatal(err)
@@ -58,14 +32,14 @@ func sampledDir(t *testing.T, prompts ...string) (config string) {
 	}
 	var sampled int
 	sealer := seal.New(seal.Options{
-		Keys: keys, Mode: seal.ModeNone, Limit: 1000, Sample: 1, SampleSubject: store.SampleSubject, Now: time.Now,
+		Keys: v.keys, Mode: seal.ModeNone, Limit: 1000, Sample: 1, SampleSubject: store.SampleSubject, Now: time.Now,
 		Sampled: func(*core.Record) { sampled++ },
 	})
 	for i, text := range prompts {
 		d := core.Deviation{Score: 0.5, Task: task.ID, Model: scorer.Version()}
 		r := core.Record{Kind: core.RecordDeny, Time: time.Now(), Exchange: fmt.Sprint("x", i+1), Principal: core.Principal{User: "ann"}, Deviation: &d}
 		sealer.Seal(t.Context(), &r, seal.Content{Prompt: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}})
-		if err := log.Append(t.Context(), r); err != nil {
+		if err := v.log.Append(t.Context(), r); err != nil {
 			t.Fatal(err)
 		}
 		s := core.Sample{
@@ -78,8 +52,8 @@ func sampledDir(t *testing.T, prompts ...string) (config string) {
 	if sampled != len(prompts) {
 		t.Errorf("%d samples were told of, want %d", sampled, len(prompts))
 	}
-	config = filepath.Join(dir, "plumbline.yaml")
-	text := fmt.Sprintf("data_dir: %s\naudit: {master_key_file: %s, calibration_sample: 100%%}\n", dir, masterFile)
+	config = filepath.Join(v.dir, "plumbline.yaml")
+	text := fmt.Sprintf("data_dir: %s\naudit: {master_key_file: %s, calibration_sample: 100%%}\n", v.dir, v.masterFile)
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
