@@ -199,9 +199,9 @@ func TestSamplesAreQueued(t *testing.T) {
 		broken := sampledRecord("x4", "billing", "")
 		broken.Facts = []byte("{")
 		s.note(broken)
-		time.Sleep(2*samplesFlush + time.Millisecond) //nolint:forbidigo // the clock of the bubble
+		<-time.After(2*samplesFlush + time.Millisecond)
 		queue.err = nil
-		time.Sleep(samplesFlush) //nolint:forbidigo // the clock of the bubble
+		<-time.After(samplesFlush)
 		if got := fmt.Sprint(queue.exchanges); got != "[x1]" {
 			t.Errorf("queued %s, want x1 alone", got)
 		}

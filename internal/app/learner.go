@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/config"
@@ -122,10 +123,8 @@ func (p *people) replace(t core.Task, c *deviation.Task) {
 	if now, there := old.sources[t.ID]; !there || !sameText(now, t) {
 		return
 	}
-	v := &view{old.snapshot, old.sources, make(map[string]*deviation.Task, len(old.compiled)), old.inForce}
-	for id, was := range old.compiled {
-		v.compiled[id] = was
-	}
+	v := *old
+	v.compiled = maps.Clone(old.compiled)
 	v.compiled[t.ID] = c
-	p.current.Store(v)
+	p.current.Store(&v)
 }

@@ -31,11 +31,18 @@ func LoadPolicy(path string) (*policy.Snapshot, error) {
 	if path == "" {
 		return policy.Default(), nil
 	}
+	rules, _, err := loadPolicy(path)
+	return rules, err
+}
+
+// loadPolicy gives the text of the document as well.
+func loadPolicy(path string) (*policy.Snapshot, []byte, error) {
 	data, err := readPolicy(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return parsePolicy(path, data)
+	rules, err := parsePolicy(path, data)
+	return rules, data, err
 }
 
 func parsePolicy(path string, data []byte) (*policy.Snapshot, error) {
@@ -94,11 +101,7 @@ func newPolicyKeeper(path string, metrics *telemetry.Metrics, log *slog.Logger) 
 		k.put(policy.Default())
 		return k, nil
 	}
-	data, err := readPolicy(path)
-	if err != nil {
-		return nil, err
-	}
-	rules, err := parsePolicy(path, data)
+	rules, data, err := loadPolicy(path)
 	if err != nil {
 		return nil, err
 	}
@@ -121,16 +124,7 @@ func (k *policyKeeper) run(ctx context.Context) error {
 	if k.path == "" {
 		return nil
 	}
-	tick := time.NewTicker(policyEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-tick.C:
-			k.look()
-		}
-	}
+	return every(ctx, policyEvery, k.look)
 }
 
 // look puts the document in force if it is another one than it was and is good. Whatever is wrong is told once.

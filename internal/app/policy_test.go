@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -118,13 +119,13 @@ func TestPolicyIsLookedAtWhileServing(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- f.keeper.run(ctx) }()
 		f.write("version: 1\nmode: enforce\n")
-		time.Sleep(policyEvery) //nolint:forbidigo // synctest's clock
+		<-time.After(policyEvery)
 		synctest.Wait()
 		if f.keeper.inForce().Mode() != policy.ModeEnforce {
 			t.Error("a changed document is not in force after a second")
 		}
 		cancel()
-		if err := <-ended; err != context.Canceled { //nolint:errorlint // as it is
+		if err := <-ended; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
 	})

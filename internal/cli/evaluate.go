@@ -27,14 +27,21 @@ type evalDeviationCmd struct {
 	Titles   bool   `help:"Judge the tasks by their titles alone, with topics drafted from them."`
 }
 
-func (c evalDeviationCmd) Run(s *session) error {
-	tasks, err := readFile(c.Tasks, evaluate.ReadTasks)
-	if err != nil {
-		return configError{err}
+// readLabelled reads tasks and the prompts that are judged against them.
+func readLabelled(tasksFile, promptsFile string) (tasks []evaluate.Task, prompts []evaluate.Prompt, err error) {
+	if tasks, err = readFile(tasksFile, evaluate.ReadTasks); err == nil {
+		prompts, err = readFile(promptsFile, evaluate.ReadPrompts)
 	}
-	prompts, err := readFile(c.Prompts, evaluate.ReadPrompts)
 	if err != nil {
-		return configError{err}
+		return nil, nil, configError{err}
+	}
+	return tasks, prompts, nil
+}
+
+func (c evalDeviationCmd) Run(s *session) error {
+	tasks, prompts, err := readLabelled(c.Tasks, c.Prompts)
+	if err != nil {
+		return err
 	}
 	scorer, err := deviation.Default()
 	if err != nil {

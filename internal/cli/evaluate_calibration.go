@@ -21,13 +21,9 @@ type evalCalibrationCmd struct {
 }
 
 func (c evalCalibrationCmd) Run(s *session) error {
-	tasks, err := readFile(c.Tasks, evaluate.ReadTasks)
+	tasks, prompts, err := readLabelled(c.Tasks, c.Prompts)
 	if err != nil {
-		return configError{err}
-	}
-	prompts, err := readFile(c.Prompts, evaluate.ReadPrompts)
-	if err != nil {
-		return configError{err}
+		return err
 	}
 	if len(c.Pooled) != len(c.Promise) || len(c.PerTask) != len(c.Promise) {
 		return configError{errors.New("--pooled and --per-task must have a number for each --promise")}

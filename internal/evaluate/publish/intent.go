@@ -14,7 +14,7 @@ import (
 )
 
 // publishIntent measures the shipped classifier on Plumbline's test set, and its heads on CLINC150.
-func publishIntent(data, out string) error {
+func publishIntent(data, _, out string) error {
 	classifier, err := intent.Default()
 	if err != nil {
 		return err

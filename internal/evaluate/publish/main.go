@@ -7,7 +7,6 @@
 package main
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -20,18 +19,16 @@ func main() {
 	promise := flag.String("calibration", "docs/evaluation-calibration.md", "the page on the promise to write, none where empty")
 	intents := flag.String("intent", "docs/evaluation-intent.md", "the page on intents to write, none where empty")
 	flag.Parse()
-	page := func(out string, publish func() error) error {
-		if out == "" {
-			return nil
+	for _, page := range []struct {
+		out     string
+		publish func(data, tasks, out string) error
+	}{{*intents, publishIntent}, {*promise, publishCalibration}, {*deviations, publishDeviation}} {
+		if page.out == "" {
+			continue
 		}
-		return publish()
-	}
-	if err := cmp.Or(
-		page(*intents, func() error { return publishIntent(*data, *intents) }),
-		page(*promise, func() error { return publishCalibration(*data, *tasks, *promise) }),
-		page(*deviations, func() error { return publishDeviation(*data, *tasks, *deviations) }),
-	); err != nil {
-		fmt.Fprintln(os.Stderr, "publish:", err)
-		os.Exit(1)
+		if err := page.publish(*data, *tasks, page.out); err != nil {
+			fmt.Fprintln(os.Stderr, "publish:", err)
+			os.Exit(1)
+		}
 	}
 }
