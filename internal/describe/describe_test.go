@@ -53,6 +53,21 @@ func TestLint(t *testing.T) {
 		"an example twice":   {with(func(t *core.Task) { t.Examples[1] = t.Examples[0] }), []string{"examples[1] twice"}},
 		"an example off it":  {with(func(t *core.Task) { t.Examples[1] = "Write a poem about the autumn rain" }), []string{"examples[1] off_task"}},
 		"an example of none": {with(func(t *core.Task) { t.Examples[1] = "and what of it" }), []string{"examples[1] too_short"}},
+		"what it is not":     {with(func(t *core.Task) { t.OutOfScope = []string{"Book a honeymoon for two", "Write a blog on Oslo"} }), nil},
+		"in and out of scope": {
+			with(func(t *core.Task) { t.OutOfScope = []string{"Plan my honeymoon", "move my flight to friday"} }), []string{"out_of_scope[1] contradiction"},
+		},
+		"nearly the same in and out of scope": {
+			with(func(t *core.Task) { t.OutOfScope = []string{"Please move my flight to Friday."} }), []string{"out_of_scope[0] contradiction"},
+		},
+		"a topic out of scope": {with(func(t *core.Task) { t.OutOfScope = []string{"visa and passports"} }), []string{"out_of_scope[0] contradiction"}},
+		"out of scope twice":   {with(func(t *core.Task) { t.OutOfScope = []string{"Plan my honeymoon", "Plan my honeymoon"} }), []string{"out_of_scope[1] twice"}},
+		"out of scope of none": {with(func(t *core.Task) { t.OutOfScope = []string{"and what of it"} }), []string{"out_of_scope[0] too_short"}},
+		"German out of scope": {
+			with(func(t *core.Task) {
+				t.OutOfScope = []string{"Die Kollegen und ihre Reisen mit der Bahn und dem Flugzeug"}
+			}), []string{"out_of_scope[0] language"},
+		},
 		"German": {
 			with(func(t *core.Task) { t.Description = "Die Kollegen und ihre Reisen mit der Bahn und dem Flugzeug" }), []string{"description language"},
 		},
