@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/describe"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/evaluate"
@@ -66,6 +67,13 @@ func variants(editor *describe.Editor, c *corpus) (all []evaluate.Options) {
 			all = append(all, evaluate.Options{Seeds: 1, Disguise: d})
 		}
 		return all
+	case "draft":
+		for _, t := range c.tasks {
+			fmt.Printf("%s (%s): %q\n", t.ID, t.Title, editor.Draft(core.Task{Title: t.Title}))
+		}
+		return []evaluate.Options{{Seeds: 1, Draft: editor}}
+	case "beside":
+		return []evaluate.Options{{Seeds: 3, Examples: 5, Traffic: c.traffic}, {Seeds: 3, Examples: 20, Traffic: c.traffic}}
 	case "alone":
 		for _, k := range []int{0, 5, 20} {
 			all = append(all, evaluate.Options{Examples: k, Seeds: 3})
