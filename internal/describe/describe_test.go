@@ -130,6 +130,31 @@ func TestDraftFromEachSource(t *testing.T) {
 	}
 }
 
+// TestDraftFindsTheFieldOfATitle: by the words that a title shares with a field before what it means as a whole, and a second one
+// only where the title names it.
+func TestDraftFindsTheFieldOfATitle(t *testing.T) {
+	e := editor(t)
+	for title, c := range map[string]struct{ has, hasNot []string }{
+		"Questions to human resources": {[]string{"sick leave"}, []string{"schedule and milestones"}},
+		"Human resources and payroll":  {[]string{"sick leave", "salary and payday"}, nil},
+		"Business travel desk":         {[]string{"book a flight"}, []string{"reset a password"}},
+		"Cooking and restaurants":      {[]string{"recipe of a dish", "reserve a table"}, nil},
+		"Bank account service":         {[]string{"balance of an account"}, []string{"journal entry", "local service"}},
+	} {
+		got := e.Draft(core.Task{Title: title})
+		for _, topic := range c.has {
+			if !slices.Contains(got, topic) {
+				t.Errorf("%s: %q lacks %q", title, got, topic)
+			}
+		}
+		for _, topic := range c.hasNot {
+			if slices.Contains(got, topic) {
+				t.Errorf("%s: %q has %q", title, got, topic)
+			}
+		}
+	}
+}
+
 // TestDraftedTopicsBringPromptsNearer compiles what is drafted and compares it with a prompt that the title alone is far from.
 func TestDraftedTopicsBringPromptsNearer(t *testing.T) {
 	s, err := deviation.Default()
