@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 
-	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/describe"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/evaluate"
@@ -55,35 +53,21 @@ func develop(data, folder string, w io.Writer) error {
 	return nil
 }
 
+// variants are what is measured: by examples, alone and beside traffic, with out-of-scope examples, of prompts that hide, and of
+// drafted titles.
 func variants(editor *describe.Editor, c *corpus) (all []evaluate.Options) {
-	switch os.Getenv("WHAT") {
-	case "outs":
-		for _, k := range []int{0, 5, 20} {
-			all = append(all, evaluate.Options{Examples: k, OutOfScope: 5, Seeds: 3, Withhold: os.Getenv("WITHHOLD") != ""})
-		}
-		return all
-	case "hide":
-		for _, d := range append([]evaluate.Disguise{""}, evaluate.Disguises()...) {
-			all = append(all, evaluate.Options{Seeds: 1, Disguise: d})
-		}
-		return all
-	case "draft":
-		for _, t := range c.tasks {
-			fmt.Printf("%s (%s): %q\n", t.ID, t.Title, editor.Draft(core.Task{Title: t.Title}))
-		}
-		return []evaluate.Options{{Seeds: 1, Draft: editor}}
-	case "beside":
-		return []evaluate.Options{{Seeds: 3, Examples: 5, Traffic: c.traffic}, {Seeds: 3, Examples: 20, Traffic: c.traffic}}
-	case "alone":
-		for _, k := range []int{0, 5, 20} {
-			all = append(all, evaluate.Options{Examples: k, Seeds: 3})
-		}
-		return all
-	}
 	for _, examples := range []int{0, 5, 20} {
 		for _, traffic := range [][]string{nil, c.traffic} {
 			all = append(all, evaluate.Options{Examples: examples, Traffic: traffic, Seeds: seeds})
 		}
+	}
+	for _, examples := range []int{0, 5, 20} {
+		for _, withhold := range []bool{true, false} {
+			all = append(all, evaluate.Options{Examples: examples, OutOfScope: outOfScope, Withhold: withhold, Seeds: seeds})
+		}
+	}
+	for _, d := range evaluate.Disguises() {
+		all = append(all, evaluate.Options{Seeds: 1, Disguise: d})
 	}
 	return append(all, evaluate.Options{Seeds: 1, Draft: editor})
 }
