@@ -113,7 +113,8 @@ func (l *Labelling) proposal(ctx context.Context, exchange string) string {
 // isExample reports whether a prompt is one that its task was described by: it has trained the score, and must not judge it.
 func isExample(t core.Task, prompt *seal.Text) bool {
 	for _, p := range prompt.Parts {
-		if p.Role == core.RoleUser && slices.ContainsFunc(t.Examples, func(e string) bool { return calibrate.Same(e, p.Text) }) {
+		is := func(example string) bool { return calibrate.Same(example, p.Text) }
+		if p.Role == core.RoleUser && (slices.ContainsFunc(t.Examples, is) || slices.ContainsFunc(t.OutOfScope, is)) {
 			return true
 		}
 	}

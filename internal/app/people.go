@@ -49,7 +49,7 @@ func (p *people) load(s *store.Snapshot) {
 
 func sameText(a, b core.Task) bool {
 	return a.ID == b.ID && a.Title == b.Title && a.Description == b.Description &&
-		slices.Equal(a.Topics, b.Topics) && slices.Equal(a.Examples, b.Examples)
+		slices.Equal(a.Topics, b.Topics) && slices.Equal(a.Examples, b.Examples) && slices.Equal(a.OutOfScope, b.OutOfScope)
 }
 
 // inForce is the view that a new exchange pins.

@@ -157,6 +157,7 @@ func (e *encoder) deviation(d *core.Deviation) {
 	e.stringUnlessEmpty("unscored", string(d.Unscored))
 	e.stringUnlessEmpty("task", d.Task)
 	e.stringUnlessEmpty("phrase", d.Phrase)
+	e.stringUnlessEmpty("out_of_scope", d.OutOfScope)
 	e.string("model", d.Model)
 	e.close()
 }

@@ -13,7 +13,10 @@ import (
 // TextVersion names what a task is compared by. Every text that a scorer reads of a task has to be in it: scores against
 // another text are no calibration of this one.
 func TextVersion(t core.Task) string {
-	return digest(t.Title, t.Description, t.Topics, t.Examples)
+	if len(t.OutOfScope) == 0 { // as it was before there were any
+		return digest(t.Title, t.Description, t.Topics, t.Examples)
+	}
+	return digest(t.Title, t.Description, t.Topics, t.Examples, t.OutOfScope)
 }
 
 // digest names values by the first 12 hexadecimal digits of a SHA-256 of their JSON.

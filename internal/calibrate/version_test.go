@@ -112,6 +112,7 @@ func TestTextVersionHasEveryText(t *testing.T) {
 	for name, change := range map[string]func(*core.Task){
 		"title": func(t *core.Task) { t.Title = "X" }, "description": func(t *core.Task) { t.Description = "X" },
 		"topics": func(t *core.Task) { t.Topics = []string{"C", "X"} }, "examples": func(t *core.Task) { t.Examples = nil },
+		"out of scope": func(t *core.Task) { t.OutOfScope = []string{"E"} }, "out of its scope": func(t *core.Task) { t.Examples, t.OutOfScope = nil, []string{"D"} },
 		"moved": func(t *core.Task) { t.Title, t.Description = "", "AB" },
 	} {
 		other := base

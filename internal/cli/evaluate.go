@@ -19,12 +19,15 @@ type evalCmd struct {
 }
 
 type evalDeviationCmd struct {
-	Tasks    string `help:"JSON array of tasks: id, title, description, topics, set, labels of the prompts that are on it, negative_sets." required:"" placeholder:"FILE" type:"existingfile"`
-	Prompts  string `help:"Labelled prompts, a JSON object a line: set, label, text. May be packed with gzip." required:"" placeholder:"FILE" type:"existingfile"`
-	Examples int    `help:"Prompts that each task is given as examples, and that are not judged." default:"0" placeholder:"K"`
-	Seeds    int    `help:"How often examples are drawn." default:"5" placeholder:"S"`
-	Traffic  string `help:"Prompts without labels that tasks are trained beside, in the form of the others. Those that are judged are left out." placeholder:"FILE" type:"existingfile"`
-	Titles   bool   `help:"Judge the tasks by their titles alone, with topics drafted from them."`
+	Tasks      string            `help:"JSON array of tasks: id, title, description, topics, set, labels of the prompts that are on it, negative_sets." required:"" placeholder:"FILE" type:"existingfile"`
+	Prompts    string            `help:"Labelled prompts, a JSON object a line: set, label, text. May be packed with gzip." required:"" placeholder:"FILE" type:"existingfile"`
+	Examples   int               `help:"Prompts that each task is given as examples, and that are not judged." default:"0" placeholder:"K"`
+	OutOfScope int               `help:"Prompts that each task is given as out-of-scope examples, and that are not judged: drawn from those off it that its description is nearest to." default:"0" placeholder:"K"`
+	Withhold   bool              `help:"Draw out-of-scope examples, and do not give them to the tasks: what to compare with."`
+	Disguise   evaluate.Disguise `help:"Hide from each task the prompts that are off it: by its title, a topic, all topics, its words mixed among theirs, or in other words (title, topic, topics, mixed, reword)." enum:",title,topic,topics,mixed,reword" default:"" placeholder:"HOW"`
+	Seeds      int               `help:"How often examples are drawn." default:"5" placeholder:"S"`
+	Traffic    string            `help:"Prompts without labels that tasks are trained beside, in the form of the others. Those that are judged are left out." placeholder:"FILE" type:"existingfile"`
+	Titles     bool              `help:"Judge the tasks by their titles alone, with topics drafted from them."`
 }
 
 // readLabelled reads tasks and the prompts that are judged against them.
@@ -47,7 +50,7 @@ func (c evalDeviationCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	o := evaluate.Options{Examples: c.Examples, Seeds: c.Seeds}
+	o := evaluate.Options{Examples: c.Examples, OutOfScope: c.OutOfScope, Withhold: c.Withhold, Disguise: c.Disguise, Seeds: c.Seeds}
 	if c.Traffic != "" {
 		if o.Traffic, err = readFile(c.Traffic, evaluate.ReadTraffic); err != nil {
 			return configError{err}

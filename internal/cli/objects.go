@@ -246,6 +246,7 @@ type taskPutCmd struct {
 	Description string   `help:"What it is, in a few sentences."`
 	Topic       []string `help:"A topic it covers; repeat it, about eight are good." sep:"none"`
 	Example     []string `help:"A prompt that belongs to it; repeat it." sep:"none"`
+	OutOfScope  []string `help:"A prompt that seems to belong to it, and does not; repeat it." sep:"none"`
 	User        []string `help:"A person it is assigned to; repeat it."`
 	Team        []string `help:"A team it is assigned to; repeat it."`
 }
@@ -253,7 +254,7 @@ type taskPutCmd struct {
 func (c taskPutCmd) Run(s *session) error {
 	return tasks.put(s, core.Task{
 		ID: c.ID, Title: c.Title, Description: c.Description, Topics: c.Topic,
-		Examples: c.Example, Users: c.User, Teams: c.Team, Created: time.Now(),
+		Examples: c.Example, OutOfScope: c.OutOfScope, Users: c.User, Teams: c.Team, Created: time.Now(),
 	})
 }
 

@@ -257,7 +257,7 @@ func (r tried) rows() [][]string {
 		add(what, "%s (%.3f)", t.Task, t.Score)
 	}
 	for _, line := range [][2]string{
-		{"phrase", r.Phrase}, {"example", r.Example}, {"words towards", words(r.Toward)}, {"words away", words(r.Away)},
+		{"phrase", r.Phrase}, {"example", r.Example}, {"out of scope", d.OutOfScope}, {"words towards", words(r.Toward)}, {"words away", words(r.Away)},
 	} {
 		if line[1] != "" {
 			add(line[0], "%s", line[1])

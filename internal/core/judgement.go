@@ -47,6 +47,9 @@ type Deviation struct {
 	// Task is the id of the nearest assigned task and Phrase the nearest piece of that task's own text.
 	Task   string `json:"task,omitempty"`
 	Phrase string `json:"phrase,omitempty"`
+	// OutOfScope is the out-of-scope example of that task which the prompt is nearer to than to all that is in its scope, and
+	// which moved the score away; empty for none. Of a long one it is the beginning.
+	OutOfScope string `json:"out_of_scope,omitempty"`
 	// Words are the prompt's words that moved the score. They derive from the prompt: they are shown where the prompt
 	// itself may be shown, and are never stored in clear (docs: audit, sealing).
 	Words []WordWeight `json:"-"`

@@ -31,8 +31,9 @@ type Task struct {
 	ID          string   `json:"id"`
 	Title       string   `json:"title"`
 	Description string   `json:"description,omitempty"`
-	Topics      []string `json:"topics,omitempty"`   // covered topics, about eight short phrases
-	Examples    []string `json:"examples,omitempty"` // prompts that belong to the task
+	Topics      []string `json:"topics,omitempty"`       // covered topics, about eight short phrases
+	Examples    []string `json:"examples,omitempty"`     // prompts that belong to the task
+	OutOfScope  []string `json:"out_of_scope,omitempty"` // prompts that seem to belong to the task, and do not
 	// Users and Teams are those the task is assigned to.
 	Users   []string  `json:"users,omitempty"`
 	Teams   []string  `json:"teams,omitempty"`

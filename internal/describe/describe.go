@@ -9,8 +9,10 @@ import (
 	_ "embed" // fields of work
 	"strings"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/intent"
 )
 
 // fieldLines are fields of work, each with what people do in it: a line each, in our own words.
@@ -30,13 +32,22 @@ func New(s *deviation.Scorer, table *embed.Table) *Editor {
 	e := &Editor{table: table, scorer: s}
 	for line := range strings.Lines(fieldLines) {
 		name, topics, _ := strings.Cut(strings.TrimSpace(line), ": ")
-		f := field{vector: e.vector(name + " " + topics)}
-		for topic := range strings.SplitSeq(topics, "; ") {
+		each := strings.Split(topics, "; ")
+		f := field{task: s.Compile(core.Task{Title: name, Topics: each}), name: stems(name), stems: stems(line)}
+		for _, topic := range each {
 			f.topics = append(f.topics, e.phrase(topic))
 		}
 		e.fields = append(e.fields, f)
 	}
 	return e
+}
+
+func stems(text string) map[uint32]bool {
+	all := map[uint32]bool{}
+	for _, w := range intent.Words(text) {
+		all[w.Stem] = true
+	}
+	return all
 }
 
 // Default gives the editor of the shipped scorer.

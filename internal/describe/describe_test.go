@@ -53,6 +53,21 @@ func TestLint(t *testing.T) {
 		"an example twice":   {with(func(t *core.Task) { t.Examples[1] = t.Examples[0] }), []string{"examples[1] twice"}},
 		"an example off it":  {with(func(t *core.Task) { t.Examples[1] = "Write a poem about the autumn rain" }), []string{"examples[1] off_task"}},
 		"an example of none": {with(func(t *core.Task) { t.Examples[1] = "and what of it" }), []string{"examples[1] too_short"}},
+		"what it is not":     {with(func(t *core.Task) { t.OutOfScope = []string{"Book a honeymoon for two", "Write a blog on Oslo"} }), nil},
+		"in and out of scope": {
+			with(func(t *core.Task) { t.OutOfScope = []string{"Plan my honeymoon", "move my flight to friday"} }), []string{"out_of_scope[1] contradiction"},
+		},
+		"nearly the same in and out of scope": {
+			with(func(t *core.Task) { t.OutOfScope = []string{"Please move my flight to Friday."} }), []string{"out_of_scope[0] contradiction"},
+		},
+		"a topic out of scope": {with(func(t *core.Task) { t.OutOfScope = []string{"visa and passports"} }), []string{"out_of_scope[0] contradiction"}},
+		"out of scope twice":   {with(func(t *core.Task) { t.OutOfScope = []string{"Plan my honeymoon", "Plan my honeymoon"} }), []string{"out_of_scope[1] twice"}},
+		"out of scope of none": {with(func(t *core.Task) { t.OutOfScope = []string{"and what of it"} }), []string{"out_of_scope[0] too_short"}},
+		"German out of scope": {
+			with(func(t *core.Task) {
+				t.OutOfScope = []string{"Die Kollegen und ihre Reisen mit der Bahn und dem Flugzeug"}
+			}), []string{"out_of_scope[0] language"},
+		},
 		"German": {
 			with(func(t *core.Task) { t.Description = "Die Kollegen und ihre Reisen mit der Bahn und dem Flugzeug" }), []string{"description language"},
 		},
@@ -112,6 +127,31 @@ func TestDraftFromEachSource(t *testing.T) {
 	own := core.Task{Title: "Payroll", Topics: []string{"salary and payday"}}
 	if got := e.Draft(own); slices.Contains(got, own.Topics[0]) || len(got) == 0 {
 		t.Errorf("beside its own topic: %q", got)
+	}
+}
+
+// TestDraftFindsTheFieldOfATitle: by the words that a title shares with a field before what it means as a whole, and a second one
+// only where the title names it.
+func TestDraftFindsTheFieldOfATitle(t *testing.T) {
+	e := editor(t)
+	for title, c := range map[string]struct{ has, hasNot []string }{
+		"Questions to human resources": {[]string{"sick leave"}, []string{"schedule and milestones"}},
+		"Human resources and payroll":  {[]string{"sick leave", "salary and payday"}, nil},
+		"Business travel desk":         {[]string{"book a flight"}, []string{"reset a password"}},
+		"Cooking and restaurants":      {[]string{"recipe of a dish", "reserve a table"}, nil},
+		"Bank account service":         {[]string{"balance of an account"}, []string{"journal entry", "local service"}},
+	} {
+		got := e.Draft(core.Task{Title: title})
+		for _, topic := range c.has {
+			if !slices.Contains(got, topic) {
+				t.Errorf("%s: %q lacks %q", title, got, topic)
+			}
+		}
+		for _, topic := range c.hasNot {
+			if slices.Contains(got, topic) {
+				t.Errorf("%s: %q has %q", title, got, topic)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package describe
 
 import (
-	"cmp"
 	"slices"
 	"strings"
 
@@ -24,18 +23,19 @@ const (
 	fromExamples    = 5
 )
 
-// How near a field of work must be to the task for its topics to be drafted, how much farther than the nearest the second
-// may be for half of its topics to follow, and from which cosine on two topics say the same.
+// Below which score a task is in a field of work, whose topics are drafted then, below which score half of those of a second
+// field follow, and from which cosine on two topics say the same.
 const (
-	nearField  = 0.25
-	sameFields = 0.2
+	nearField  = 0.95
+	nearSecond = 0.3
 	alike      = 0.8
 )
 
 // field is a field of work, and what people do in it.
 type field struct {
-	vector embed.Vector
-	topics []phrase
+	task        *deviation.Task
+	name, stems map[uint32]bool // stems of its name, and of all of its words
+	topics      []phrase
 }
 
 type phrase struct {
@@ -47,7 +47,6 @@ type phrase struct {
 // and of the field of work that its words are nearest to. They are for a person to choose from. It gives none where nothing
 // that t says has a meaning to go by.
 func (e *Editor) Draft(t core.Task) []string {
-	whole := e.sum(texts(t))
 	var has []phrase
 	for _, topic := range t.Topics {
 		has = append(has, e.phrase(topic))
@@ -67,7 +66,7 @@ func (e *Editor) Draft(t core.Task) []string {
 	}
 	take(e.clauses(t.Description), fromDescription)
 	take(e.typical(t.Examples), fromExamples)
-	take(e.usual(whole), room)
+	take(e.usual(strings.Join(texts(t), ". ")), room)
 	return drafted
 }
 
@@ -126,19 +125,46 @@ func nearness(p phrase, to []phrase) float32 {
 	return near
 }
 
-// usual gives what people do in the fields of work that whole is nearest to, the nearest first.
-func (e *Editor) usual(whole embed.Vector) []phrase {
-	fields := slices.Clone(e.fields)
-	slices.SortStableFunc(fields, func(a, b field) int { return cmp.Compare(whole.Dot(b.vector), whole.Dot(a.vector)) })
-	best := whole.Dot(fields[0].vector)
-	if best < nearField {
+// usual gives what people do in the field of work that text is nearest to, and then in one that is named by a word which the
+// first lacks.
+func (e *Editor) usual(text string) []phrase {
+	first := e.nearestField(text, nearField, func(*field) bool { return true })
+	if first == nil {
 		return nil
 	}
-	all := slices.Clone(fields[0].topics)
-	if next := fields[1]; whole.Dot(next.vector) >= best-sameFields {
-		all = append(all, next.topics[:len(next.topics)/2]...)
+	topics := slices.Clone(first.topics)
+	more := first.lacks(text)
+	named := func(f *field) bool {
+		return slices.ContainsFunc(more, func(w intent.Word) bool { return f.name[w.Stem] && !anyField[w.Text] })
 	}
-	return all
+	if second := e.nearestField(text, nearSecond, named); second != nil && second != first {
+		topics = append(topics, second.topics[:len(second.topics)/2]...)
+	}
+	return topics
+}
+
+// anyField are words of titles that name no field, whatever stands in its name.
+var anyField = map[string]bool{"desk": true, "help": true, "support": true, "service": true, "team": true, "assistant": true}
+
+// nearestField gives the field among some whose score is lowest, nil where none is below most. A field is compared as a task
+// is: by its words, by their likeness and by the meaning of the whole.
+func (e *Editor) nearestField(text string, most float64, among func(*field) bool) (nearest *field) {
+	v := view(clip(text))
+	for i := range e.fields {
+		f := &e.fields[i]
+		if !among(f) {
+			continue
+		}
+		if d := e.scorer.Score(v, []*deviation.Task{f.task}); d.Unscored == "" && d.Score < most {
+			nearest, most = f, d.Score
+		}
+	}
+	return nearest
+}
+
+// lacks gives the words of content of text that f does not have.
+func (f *field) lacks(text string) []intent.Word {
+	return slices.DeleteFunc(intent.Words(clip(text)), func(w intent.Word) bool { return !w.Content || f.stems[w.Stem] })
 }
 
 func (e *Editor) phrase(text string) phrase {

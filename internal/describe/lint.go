@@ -2,6 +2,7 @@ package describe
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
@@ -21,6 +22,7 @@ const (
 	Twice            = "twice"
 	NearDuplicate    = "near_duplicate"
 	TooMuch          = "too_much"
+	Contradiction    = "contradiction"
 )
 
 // Problem is what is wrong with a task. Text says what to do; it quotes nothing of the task.
@@ -41,6 +43,8 @@ const (
 	offTask = 0.80
 	// duplicate is the cosine from which on two tasks say the same.
 	duplicate = 0.92
+	// sameExample is the cosine from which on two examples say the same.
+	sameExample = 0.95
 	// maxProblems is how many problems of a task are told, and maxLinted how many examples are looked at.
 	maxProblems, maxLinted = 50, deviation.MaxExamples
 )
@@ -56,6 +60,7 @@ func (e *Editor) Lint(tasks, all []core.Task) []Problem {
 		l := linter{Editor: e, task: t}
 		l.text()
 		l.examples()
+		l.outOfScope()
 		l.others(all, said)
 		found = append(found, l.found[:min(len(l.found), maxProblems)]...)
 	}
@@ -146,6 +151,65 @@ func (l *linter) examples() {
 				"scores %.2f by title, description and topics: it contradicts them, or they lack its topic", d.Score))
 		}
 	}
+}
+
+// outOfScope looks for examples of what is not the task that say what the task says it is.
+func (l *linter) outOfScope() {
+	const field = "out_of_scope"
+	t := l.task
+	if len(t.OutOfScope) > deviation.MaxExamples {
+		l.tell(field, TooMuch, fmt.Sprintf("what is beyond %d examples is not compared", deviation.MaxExamples))
+	}
+	inScope := l.inScope()
+	seen := map[string]int{}
+	for i, text := range t.OutOfScope[:min(len(t.OutOfScope), maxLinted)] {
+		where := fmt.Sprintf("%s[%d]", field, i)
+		if before, twice := seen[text]; twice {
+			l.tell(where, Twice, fmt.Sprintf("is the same as %s[%d]", field, before))
+			continue
+		}
+		seen[text] = i
+		if l.language(where, text) {
+			continue
+		}
+		if contents(text) == 0 {
+			l.tell(where, TooShort, "has no word that carries a meaning")
+			continue
+		}
+		own := l.phrase(text)
+		for _, in := range inScope {
+			if in.sameAs(own) {
+				l.tell(where, Contradiction, fmt.Sprintf("says the same as %s, which is in the scope: take one of them away", in.where))
+				break
+			}
+		}
+	}
+}
+
+// placed is a text of a task, and where it stands.
+type placed struct {
+	phrase
+	where string
+}
+
+// inScope are the texts that say what is in the scope of the task.
+func (l *linter) inScope() []placed {
+	all := []placed{{l.phrase(l.task.Title), "title"}}
+	for _, list := range []struct {
+		name  string
+		texts []string
+		most  int
+	}{{"topics", l.task.Topics, deviation.MaxPhrases}, {"examples", l.task.Examples, maxLinted}} {
+		for i, text := range list.texts[:min(len(list.texts), list.most)] {
+			all = append(all, placed{l.phrase(clip(text)), fmt.Sprintf("%s[%d]", list.name, i)})
+		}
+	}
+	return all
+}
+
+// sameAs reports that p and q are the same example, or nearly so.
+func (p phrase) sameAs(q phrase) bool {
+	return strings.EqualFold(p.text, q.text) || p.vector.Dot(q.vector) >= sameExample
 }
 
 // others looks for tasks that say the same: said is what each of all says.

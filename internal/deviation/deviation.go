@@ -44,8 +44,11 @@ func Compile(t core.Task) *Task {
 	return s.Compile(t)
 }
 
-// maxWords is how many words an explanation shows.
-const maxWords = 8
+// maxWords is how many words an explanation shows, and maxShown how many bytes of an out-of-scope example.
+const (
+	maxWords = 8
+	maxShown = 256
+)
 
 // Score says how far v is from the nearest of tasks. Where the last user turn says enough to stand alone it is scored
 // both alone and with the turns before it, and the farther counts: a switch of subject must not hide in a conversation.
@@ -76,6 +79,7 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 	}
 	d.Score, d.Task, d.Model = score, tasks[at].id, tasks[at].version
 	d.Phrase = nearestPhrase(q, tasks[at])
+	d.OutOfScope = clip(q.movedBy(tasks[at]), maxShown)
 	d.Words = explain(q, tasks[at])
 	return d
 }
@@ -97,6 +101,15 @@ func nearestPhrase(q *query, t *Task) string {
 	if by, example := q.likest(t.examples); by > near {
 		return example
 	}
+	return text
+}
+
+// movedBy gives the out-of-scope example of t that moved the score of q, empty for none.
+func (q *query) movedBy(t *Task) string {
+	if len(t.outside) == 0 || q.beyond(t) == 0 {
+		return ""
+	}
+	_, text := q.likest(t.outside)
 	return text
 }
 

@@ -9,14 +9,26 @@ import (
 // quoting is what likeness of wording counts beside likeness of meaning, for the nearest example.
 const quoting = 0.7
 
-// nearest gives how near q is to the nearest example of t: by meaning, and by wording.
-func (q *query) nearest(t *Task) float32 {
+// nearest gives how near q is to the nearest of examples: by meaning, and by wording.
+func (q *query) nearest(examples []piece) float32 {
 	meaning, wording := float32(0), float32(0)
-	for i := range t.examples {
-		meaning = max(meaning, q.vector.Dot(t.examples[i].vector))
-		wording = max(wording, q.overlap(&t.examples[i]))
+	for i := range examples {
+		meaning = max(meaning, q.vector.Dot(examples[i].vector))
+		wording = max(wording, q.overlap(&examples[i]))
 	}
 	return meaning + quoting*wording
+}
+
+// nearOutside is the likeness below which an out-of-scope example says nothing of a prompt: as far, anything is like anything.
+const nearOutside = 0.6
+
+// beyond gives how much nearer q is to an out-of-scope example of t than to all that is in its scope, 0 for not at all.
+func (q *query) beyond(t *Task) float32 {
+	out := q.nearest(t.outside)
+	if out <= nearOutside {
+		return 0
+	}
+	return max(out-max(nearOutside, q.nearest(t.examples), q.nearest(t.phrases)), 0)
 }
 
 // gramSlots is the number of weights of the model of words.

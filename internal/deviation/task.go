@@ -39,6 +39,8 @@ type Task struct {
 	whole    embed.Vector
 	phrases  []piece
 	examples []piece
+	// outside are the out-of-scope examples.
+	outside []piece
 	// activities are what to tell this task from: the generic ones without those that it is like itself.
 	activities []int
 	// usual is how generic sentences score against the task, learnt what its examples add, and mix how the parts are mixed.
@@ -74,19 +76,25 @@ func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 		id: t.ID, version: s.version + b.suffix(), table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
 	}
 	s.readText(c, t)
-	q := new(query)
-	for _, text := range t.Examples {
-		if len(c.examples) == MaxExamples {
-			break
-		}
-		if p, ok := s.piece(q, clip(text)); ok {
-			c.examples = append(c.examples, p)
-		}
-	}
+	c.examples, c.outside = s.pieces(t.Examples), s.pieces(t.OutOfScope)
 	c.mix = mixOf(len(c.examples), b)
 	c.activities = s.others(c.whole)
 	s.measureUsual(c, b)
 	return c
+}
+
+// pieces reads examples, those that have words of content, up to MaxExamples of them.
+func (s *Scorer) pieces(examples []string) (all []piece) {
+	q := new(query)
+	for _, text := range examples {
+		if len(all) == MaxExamples {
+			break
+		}
+		if p, ok := s.piece(q, clip(text, MaxText)); ok {
+			all = append(all, p)
+		}
+	}
+	return all
 }
 
 // readText reads the title, the description's sentences and the topics: each is a phrase, and all are the whole.
@@ -95,9 +103,9 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 	spelled := map[spelling]bool{}
 	own := map[embed.Piece]bool{}
 	words := 0
-	texts := append([]string{t.Title}, sentences(clip(t.Description))...)
+	texts := append([]string{t.Title}, sentences(clip(t.Description, MaxText))...)
 	for _, text := range append(texts, t.Topics...) {
-		text = clip(text)
+		text = clip(text, MaxText)
 		if len(c.phrases) == MaxPhrases {
 			break
 		}
@@ -192,12 +200,12 @@ func (s *Scorer) piece(q *query, text string) (piece, bool) {
 	return p, true
 }
 
-// clip cuts text to MaxText, between two characters.
-func clip(text string) string {
-	if len(text) <= MaxText {
+// clip cuts text to most bytes, between two characters.
+func clip(text string, most int) string {
+	if len(text) <= most {
 		return text
 	}
-	end := MaxText
+	end := most
 	for end > 0 && !utf8.RuneStart(text[end]) {
 		end--
 	}

@@ -5,6 +5,7 @@
 package evaluate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math"
@@ -21,11 +22,18 @@ import (
 type Options struct {
 	// Examples is the number of prompts that each task is given as examples: drawn from those on it, and not judged.
 	Examples int
+	// OutOfScope is the number of prompts that each task is given as out-of-scope examples: drawn from its neighbours, the tenth
+	// of those off it that its description is nearest to, and not judged.
+	OutOfScope int
+	// Withhold draws out-of-scope examples and does not give them to the task: what to compare with, on the same prompts.
+	Withhold bool
 	// Seeds is how often they are drawn. Without examples there is one round.
 	Seeds int
 	// Traffic are prompts without labels that tasks are compiled beside, as a deployment's own: [MaxTraffic] of them, drawn
 	// at random. Prompts that are judged are left out of it. Empty: tasks are compiled beside generic sentences.
 	Traffic []string
+	// Disguise hides from each task the prompts that are off it. Those on it stay as they are.
+	Disguise Disguise
 	// Draft judges tasks by their titles, with topics that are drafted from them (package describe).
 	Draft *describe.Editor
 }
@@ -35,13 +43,15 @@ const MaxTraffic = 2000
 
 // Report is what was measured.
 type Report struct {
-	Model    string `json:"model"`
-	Examples int    `json:"examples"`
-	Seeds    int    `json:"seeds"`
+	Model      string `json:"model"`
+	Examples   int    `json:"examples"`
+	OutOfScope int    `json:"out_of_scope,omitempty"`
+	Seeds      int    `json:"seeds"`
 	// Traffic is the number of prompts without labels that tasks were compiled beside.
-	Traffic int      `json:"traffic"`
-	Tasks   []Result `json:"tasks"`
-	Macro   Figures  `json:"macro"`
+	Traffic  int      `json:"traffic"`
+	Disguise Disguise `json:"disguise,omitempty"`
+	Tasks    []Result `json:"tasks"`
+	Macro    Figures  `json:"macro"`
 }
 
 // Result is that of one task, as the mean over the seeds.
@@ -70,10 +80,11 @@ type Figures struct {
 
 // Deviation measures s. An error says what of the input does not fit together.
 func Deviation(ctx context.Context, s *deviation.Scorer, tasks []Task, prompts []Prompt, o Options) (*Report, error) {
-	if o.Examples < 0 || o.Seeds < 1 {
-		return nil, fmt.Errorf("%d examples and %d seeds: examples must not be negative, and seeds at least 1", o.Examples, o.Seeds)
+	if o.Examples < 0 || o.OutOfScope < 0 || o.Seeds < 1 {
+		return nil, fmt.Errorf("%d examples, %d out of scope and %d seeds: examples must not be negative, and seeds at least 1",
+			o.Examples, o.OutOfScope, o.Seeds)
 	}
-	if o.Examples == 0 {
+	if o.Examples+o.OutOfScope == 0 {
 		o.Seeds = 1
 	}
 	views := make([]*intent.View, len(prompts))
@@ -84,13 +95,21 @@ func Deviation(ctx context.Context, s *deviation.Scorer, tasks []Task, prompts [
 	if o.Draft != nil {
 		tasks = drafted(tasks, o.Draft)
 	}
-	r := &Report{Model: s.Version(), Examples: o.Examples, Seeds: o.Seeds, Traffic: background.Len()}
+	r := &Report{Model: s.Version(), Examples: o.Examples, OutOfScope: o.OutOfScope, Seeds: o.Seeds, Traffic: background.Len(), Disguise: o.Disguise}
 	for _, t := range tasks {
 		on, off, err := t.part(prompts, o.Examples)
 		if err != nil {
 			return nil, err
 		}
-		e := evaluation{s, background, t, prompts, views, on, off}
+		e := evaluation{s, background, t, prompts, views, on, off, nil}
+		if o.OutOfScope > 0 {
+			if err := e.findNeighbours(o.OutOfScope); err != nil {
+				return nil, err
+			}
+		}
+		if o.Disguise != DisguiseNone {
+			e.disguise(o.Disguise)
+		}
 		result, err := e.measure(ctx, o)
 		if err != nil {
 			return nil, err
@@ -175,10 +194,41 @@ type evaluation struct {
 	prompts    []Prompt
 	views      []*intent.View
 	on, off    []int
+	neighbours []int // those of off that the task's description is nearest to
+}
+
+// neighbourhood is the share of the prompts off a task that are its neighbours.
+const neighbourhood = 0.1
+
+// findNeighbours finds those that n out-of-scope examples are drawn from.
+func (e *evaluation) findNeighbours(n int) error {
+	t := []*deviation.Task{e.compile(nil, nil)}
+	score := make(map[int]float64, len(e.off))
+	for _, i := range e.off {
+		if d := e.scorer.Score(e.views[i], t); d.Unscored == "" {
+			score[i] = d.Score
+			e.neighbours = append(e.neighbours, i)
+		}
+	}
+	slices.SortStableFunc(e.neighbours, func(a, b int) int { return cmp.Compare(score[a], score[b]) })
+	e.neighbours = e.neighbours[:int(neighbourhood*float64(len(e.neighbours)))]
+	if len(e.neighbours) < n {
+		return fmt.Errorf("task %q: %d prompts off it are its neighbours: too few for %d out-of-scope examples", e.task.ID, len(e.neighbours), n)
+	}
+	return nil
+}
+
+// disguise hides the prompts that are off the task.
+func (e *evaluation) disguise(d Disguise) {
+	random := rand.New(rand.NewPCG(0, 0)) //nolint:gosec // a report must be the same for the same input
+	e.views = slices.Clone(e.views)
+	for _, i := range e.off {
+		e.views[i] = viewOf(d.of(&e.task, e.prompts[i].Text, random))
+	}
 }
 
 func (e *evaluation) measure(ctx context.Context, o Options) (Result, error) {
-	r := Result{ID: e.task.ID, Positives: len(e.on) - o.Examples, Negatives: len(e.off)}
+	r := Result{ID: e.task.ID, Positives: len(e.on) - o.Examples, Negatives: len(e.off) - o.OutOfScope}
 	var aurocs []float64
 	within := 0.0
 	n := float64(o.Seeds)
@@ -187,11 +237,15 @@ func (e *evaluation) measure(ctx context.Context, o Options) (Result, error) {
 			return r, err
 		}
 		random := rand.New(rand.NewPCG(uint64(seed), uint64(o.Examples))) //nolint:gosec // a report must be the same for a seed
-		on := slices.Clone(e.on)
-		random.Shuffle(len(on), func(i, j int) { on[i], on[j] = on[j], on[i] })
-		t := e.compile(on[:o.Examples])
+		on := shuffled(random, e.on)
+		outside := shuffled(random, e.neighbours)[:o.OutOfScope]
+		off := slices.DeleteFunc(slices.Clone(e.off), func(i int) bool { return slices.Contains(outside, i) })
+		if o.Withhold {
+			outside = nil
+		}
+		t := e.compile(on[:o.Examples], outside)
 		near, lost := e.scores(t, on[o.Examples:])
-		far, lostToo := e.scores(t, e.off)
+		far, lostToo := e.scores(t, off)
 		if len(near) < 2 || len(far) < 2 {
 			return r, fmt.Errorf("task %q: %d prompts on it and %d off it have words to be scored by: too few", e.task.ID, len(near), len(far))
 		}
@@ -207,10 +261,19 @@ func (e *evaluation) measure(ctx context.Context, o Options) (Result, error) {
 	return r, nil
 }
 
-func (e *evaluation) compile(examples []int) *deviation.Task {
+func shuffled(random *rand.Rand, which []int) []int {
+	which = slices.Clone(which)
+	random.Shuffle(len(which), func(i, j int) { which[i], which[j] = which[j], which[i] })
+	return which
+}
+
+func (e *evaluation) compile(examples, outside []int) *deviation.Task {
 	t := core.Task{ID: e.task.ID, Title: e.task.Title, Description: e.task.Description, Topics: e.task.Topics}
 	for _, i := range examples {
 		t.Examples = append(t.Examples, e.prompts[i].Text)
+	}
+	for _, i := range outside {
+		t.OutOfScope = append(t.OutOfScope, e.prompts[i].Text)
 	}
 	return e.scorer.CompileBeside(t, e.background)
 }

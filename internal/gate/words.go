@@ -82,6 +82,9 @@ func nearest(d core.Deviation) string {
 	if d.Phrase == "" {
 		return ""
 	}
+	if d.OutOfScope != "" {
+		return fmt.Sprintf(" (nearest: task %s, %q, but nearer to what is out of its scope: %q)", d.Task, d.Phrase, d.OutOfScope)
+	}
 	return fmt.Sprintf(" (nearest: task %s, %q)", d.Task, d.Phrase)
 }
 

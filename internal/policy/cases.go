@@ -41,6 +41,7 @@ type CaseTask struct {
 	Description string   `json:"description,omitzero" doc:"What it is, in a few sentences."`
 	Topics      []string `json:"topics,omitzero" doc:"Topics that it covers."`
 	Examples    []string `json:"examples,omitzero" doc:"Prompts that belong to it."`
+	OutOfScope  []string `json:"out_of_scope,omitzero" doc:"Prompts that seem to belong to it, and do not."`
 }
 
 // Bounds of the cases of one document.
@@ -65,7 +66,9 @@ func (s *Snapshot) Cases() []Case { return s.doc.Cases }
 func (s *Snapshot) CaseTasks() []core.Task {
 	tasks := make([]core.Task, len(s.doc.CaseTasks))
 	for i, t := range s.doc.CaseTasks {
-		tasks[i] = core.Task{ID: t.ID, Title: t.Title, Description: t.Description, Topics: t.Topics, Examples: t.Examples}
+		tasks[i] = core.Task{
+			ID: t.ID, Title: t.Title, Description: t.Description, Topics: t.Topics, Examples: t.Examples, OutOfScope: t.OutOfScope,
+		}
 	}
 	return tasks
 }

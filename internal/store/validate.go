@@ -161,7 +161,10 @@ func ValidateTask(t core.Task) error {
 		what    string
 		entries []string
 		most    int
-	}{{"topics", t.Topics, maxPhrases}, {"examples", t.Examples, maxPhrases}, {"users", t.Users, maxAssigned}, {"teams", t.Teams, maxAssigned}} {
+	}{
+		{"topics", t.Topics, maxPhrases}, {"examples", t.Examples, maxPhrases}, {"out_of_scope", t.OutOfScope, maxPhrases},
+		{"users", t.Users, maxAssigned}, {"teams", t.Teams, maxAssigned},
+	} {
 		if len(list.entries) > list.most {
 			p.add("%s has more than %d entries", list.what, list.most)
 		}
@@ -172,6 +175,16 @@ func ValidateTask(t core.Task) error {
 	for _, s := range t.Examples {
 		p.prose("an example", s)
 	}
+	in := map[string]bool{}
+	for _, s := range t.Examples {
+		in[plain(s)] = true
+	}
+	for i, s := range t.OutOfScope {
+		p.prose("an out-of-scope example", s)
+		if in[plain(s)] {
+			p.add("out_of_scope[%d] is among the examples too: a prompt is in the scope of a task or out of it", i)
+		}
+	}
 	for _, id := range t.Users {
 		p.id("an assigned user", id)
 	}
@@ -181,6 +194,9 @@ func ValidateTask(t core.Task) error {
 	p.time("created", t.Created)
 	return p.err("task", t.ID)
 }
+
+// plain is text without what does not make it another one: case and spacing.
+func plain(text string) string { return strings.ToLower(strings.Join(strings.Fields(text), " ")) }
 
 // ValidateLimit reports all that is wrong with a limit itself.
 func ValidateLimit(l quota.Limit) error {

@@ -85,6 +85,11 @@ func TestValidate(t *testing.T) {
 		{"task's long example", task(func(t *core.Task) { t.Examples = []string{strings.Repeat("x", maxText+1)} }), "example"},
 		{"task's many topics", task(func(t *core.Task) { t.Topics = make([]string, maxPhrases+1) }), "topics"},
 		{"task's many examples", task(func(t *core.Task) { t.Examples = make([]string, maxPhrases+1) }), "examples"},
+		{"task's long example of what it is not", task(func(t *core.Task) { t.OutOfScope = []string{strings.Repeat("x", maxText+1)} }), "out-of-scope"},
+		{"task's many of these", task(func(t *core.Task) { t.OutOfScope = make([]string, maxPhrases+1) }), "out_of_scope"},
+		{"task's example that is none", task(func(t *core.Task) {
+			t.Examples, t.OutOfScope = []string{"Book a  flight"}, []string{"x", "book a\nFLIGHT"}
+		}), "out_of_scope[1]"},
 		{"task's user", task(func(t *core.Task) { t.Users = []string{""} }), "user"},
 		{"task's team", task(func(t *core.Task) { t.Teams = []string{"a b"} }), "team"},
 

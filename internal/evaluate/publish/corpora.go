@@ -95,7 +95,7 @@ func readOffice(data string, tasks []evaluate.Task) (*corpus, error) {
 	if err := c.addCLINC(data, "test"); err != nil {
 		return nil, err
 	}
-	if err := c.addBanking(filepath.Join(data, "banking77")); err != nil {
+	if err := c.addBanking(filepath.Join(data, "banking77"), "test"); err != nil {
 		return nil, err
 	}
 	for _, source := range []struct {
@@ -121,7 +121,8 @@ func readOffice(data string, tasks []evaluate.Task) (*corpus, error) {
 	return c, nil
 }
 
-func (c *corpus) addBanking(folder string) error {
+// addBanking adds both splits: one to be judged, and the other as traffic.
+func (c *corpus) addBanking(folder, judged string) error {
 	for _, split := range []string{"train", "test"} {
 		f, err := os.Open(filepath.Join(folder, split+".csv"))
 		if err != nil {
@@ -133,7 +134,7 @@ func (c *corpus) addBanking(folder string) error {
 			return fmt.Errorf("%s: %w", f.Name(), err)
 		}
 		for _, row := range rows[1:] {
-			if split == "test" {
+			if split == judged {
 				c.judge("banking", row[1], row[0])
 			} else {
 				c.traffic = append(c.traffic, row[0])

@@ -22,6 +22,10 @@ type figures struct {
 	alone, beside []*evaluate.Report
 	// bare are the tasks by their titles alone, drafted those with topics drafted from them, without examples.
 	bare, drafted, draftedBeside *evaluate.Report
+	// outside are pairs: on the same prompts without out-of-scope examples, and with them. hidden are off-task prompts in
+	// disguise, the first as they are.
+	outside [][2]*evaluate.Report
+	hidden  []*evaluate.Report
 }
 
 // publishDeviation measures the shipped scorer, alone and beside traffic, and writes the page.
@@ -87,7 +91,39 @@ func measure(scorer *deviation.Scorer, c *corpus) (f figures, err error) {
 			return f, err
 		}
 	}
-	return f, nil
+	if f.outside, err = measureOutside(scorer, c); err != nil {
+		return f, err
+	}
+	f.hidden, err = measureHidden(scorer, c)
+	return f, err
+}
+
+// outOfScope is how many out-of-scope examples a task is given where it has some.
+const outOfScope = 5
+
+func measureOutside(scorer *deviation.Scorer, c *corpus) (pairs [][2]*evaluate.Report, err error) {
+	for _, examples := range []int{0, 5, 20} {
+		var pair [2]*evaluate.Report
+		for i, withhold := range []bool{true, false} {
+			o := evaluate.Options{Examples: examples, OutOfScope: outOfScope, Withhold: withhold, Seeds: seeds}
+			if pair[i], err = evaluate.Deviation(context.Background(), scorer, c.tasks, c.prompts, o); err != nil {
+				return nil, err
+			}
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs, nil
+}
+
+func measureHidden(scorer *deviation.Scorer, c *corpus) (reports []*evaluate.Report, err error) {
+	for _, d := range append([]evaluate.Disguise{evaluate.DisguiseNone}, evaluate.Disguises()...) {
+		r, err := evaluate.Deviation(context.Background(), scorer, c.tasks, c.prompts, evaluate.Options{Seeds: 1, Disguise: d})
+		if err != nil {
+			return nil, err
+		}
+		reports = append(reports, r)
+	}
+	return reports, nil
 }
 
 const head = `# How good the judgement is
@@ -130,5 +166,32 @@ func write(w io.Writer, f figures) {
 			fmt.Fprintf(w, " %.3f ± %.3f |", r.Tasks[i].AUROC, r.Tasks[i].AUROCSE)
 		}
 		fmt.Fprintln(w)
+	}
+	writeOutside(w, f.outside)
+	writeHidden(w, f.hidden)
+}
+
+func writeOutside(w io.Writer, pairs [][2]*evaluate.Report) {
+	fmt.Fprintf(w, "\nWith %d out-of-scope examples, drawn from the tenth of the prompts off a task that its description is nearest to and not judged; an arrow leads from the same prompts without them. Beside generic sentences:\n\n", outOfScope)
+	fmt.Fprint(w, "| examples a task | AUROC | passes at 95 % right | caught at 1 % wrong |\n|---|---|---|---|\n")
+	for _, pair := range pairs {
+		a, b := pair[0].Macro, pair[1].Macro
+		fmt.Fprintf(w, "| %d | %.3f → %.3f ± %.3f | %.1f → %.1f %% | %.1f → %.1f %% |\n", pair[0].Examples,
+			a.AUROC, b.AUROC, b.AUROCSE, 100*a.FPR95, 100*b.FPR95, 100*a.Caught, 100*b.Caught)
+	}
+}
+
+// hiding says how prompts are disguised.
+var hiding = map[evaluate.Disguise]string{
+	evaluate.DisguiseNone: "as they are", evaluate.DisguiseTitle: "with the task's title as a reason", evaluate.DisguiseTopic: "with one of its topics as a second request",
+	evaluate.DisguiseTopics: "with all its topics behind", evaluate.DisguiseMixed: "with a word of the task after every third of theirs",
+	evaluate.DisguiseReword: "in other words, with something around",
+}
+
+func writeHidden(w io.Writer, reports []*evaluate.Report) {
+	fmt.Fprint(w, "\nPrompts off a task that hide from it, without examples and beside generic sentences; what is caught is what the threshold of 1 % wrong catches:\n\n| off-task prompts | AUROC | caught at 1 % wrong | of those caught as they are |\n|---|---|---|---|\n")
+	for _, r := range reports {
+		m := r.Macro
+		fmt.Fprintf(w, "| %s | %.3f ± %.3f | %.1f %% | %.0f %% |\n", hiding[r.Disguise], m.AUROC, m.AUROCSE, 100*m.Caught, 100*m.Caught/reports[0].Macro.Caught)
 	}
 }

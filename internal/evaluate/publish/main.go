@@ -18,7 +18,15 @@ func main() {
 	deviations := flag.String("deviation", "docs/evaluation.md", "the page on deviation to write, none where empty")
 	promise := flag.String("calibration", "docs/evaluation-calibration.md", "the page on the promise to write, none where empty")
 	intents := flag.String("intent", "docs/evaluation-intent.md", "the page on intents to write, none where empty")
+	dev := flag.Bool("develop", false, "measure deviation on the development data instead, and print it")
 	flag.Parse()
+	if *dev {
+		if err := develop(*data, *tasks, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "publish:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	for _, page := range []struct {
 		out     string
 		publish func(data, tasks, out string) error

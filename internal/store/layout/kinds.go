@@ -62,13 +62,13 @@ var Apps = Kind[core.App]{
 
 // Tasks is how tasks are kept.
 var Tasks = Kind[core.Task]{
-	Name: "task", Table: "tasks", Columns: []string{"id", "title", "description", "topics", "examples", "created"},
+	Name: "task", Table: "tasks", Columns: []string{"id", "title", "description", "topics", "examples", "out_of_scope", "created"},
 	ID: func(t core.Task) string { return t.ID }, Validate: store.ValidateTask,
 	Values: func(t core.Task) []any {
-		return []any{t.ID, t.Title, t.Description, Texts{&t.Topics}, Texts{&t.Examples}, store.Micros(t.Created)}
+		return []any{t.ID, t.Title, t.Description, Texts{&t.Topics}, Texts{&t.Examples}, Texts{&t.OutOfScope}, store.Micros(t.Created)}
 	},
 	Scan: func(row Scanner) (t core.Task, err error) {
-		err = row.Scan(&t.ID, &t.Title, &t.Description, Texts{&t.Topics}, Texts{&t.Examples}, Micros{&t.Created},
+		err = row.Scan(&t.ID, &t.Title, &t.Description, Texts{&t.Topics}, Texts{&t.Examples}, Texts{&t.OutOfScope}, Micros{&t.Created},
 			Texts{&t.Users}, Texts{&t.Teams})
 		return t, err
 	},

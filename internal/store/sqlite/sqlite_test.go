@@ -96,8 +96,8 @@ func TestOpenFails(t *testing.T) {
 func TestRowsThatNobodyWrote(t *testing.T) {
 	for name, statement := range map[string]string{
 		"a short hash": `INSERT INTO apps VALUES ('ide', '', NULL, 0); INSERT INTO app_keys VALUES ('k', 'ide', NULL, X'01', '', 0, 0, 0)`,
-		"no list":      `INSERT INTO tasks VALUES ('t', 'T', '', '{"a": 1}', '[]', 0)`,
-		"no JSON":      `INSERT INTO tasks VALUES ('t', 'T', '', '[]', 'x', 0)`,
+		"no list":      `INSERT INTO tasks VALUES ('t', 'T', '', '{"a": 1}', '[]', 0, '[]')`,
+		"no JSON":      `INSERT INTO tasks VALUES ('t', 'T', '', '[]', 'x', 0, '[]')`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "plumbline.db")

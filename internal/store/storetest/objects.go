@@ -29,7 +29,7 @@ func objects() store.Objects {
 		Tasks: []core.Task{
 			{
 				ID: "billing", Title: hostile, Description: "Two\nlines.\t" + hostile, Topics: []string{"invoices", hostile},
-				Examples: []string{"[]", "null", "a\nb"}, Users: []string{"ann@example.com", "ben"}, Teams: []string{"blue", "red"}, Created: made,
+				Examples: []string{"[]", "null", "a\nb"}, OutOfScope: []string{hostile, "c\nd"}, Users: []string{"ann@example.com", "ben"}, Teams: []string{"blue", "red"}, Created: made,
 			},
 			{ID: "idle", Title: "Nothing", Created: made},
 		},

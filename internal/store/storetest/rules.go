@@ -60,7 +60,7 @@ func replacing(t *testing.T, open func() store.Store) {
 	st := open()
 	must(t, st.Apply(t.Context(), objects()))
 	task := objects().Tasks[0]
-	task.Title, task.Topics, task.Examples, task.Created = "Other", nil, []string{"x"}, made.Add(time.Hour)
+	task.Title, task.Topics, task.Examples, task.OutOfScope, task.Created = "Other", nil, []string{"x"}, []string{"y"}, made.Add(time.Hour)
 	task.Users, task.Teams = []string{"ben", "ben"}, []string{"red", "blue", "red"}
 	must(t, st.Tasks().Put(t.Context(), task))
 	got, err := st.Tasks().Get(t.Context(), task.ID)
