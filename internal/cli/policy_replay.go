@@ -226,6 +226,7 @@ func restSection(r *replay.Report) section {
 		}
 	}
 	for _, m := range r.Models {
+		add("replayed with stored scores that were made beside traffic", m.Version, m.Beside)
 		if !m.Today {
 			add("replayed with the stored scores of another "+m.Part+" model", m.Version, m.Calls)
 		}
