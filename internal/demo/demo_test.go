@@ -281,7 +281,8 @@ func TestEnvoyEnds(t *testing.T) {
 
 // Data that a person wants to keep is kept, and readable by them alone.
 func TestDataDirIsKept(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "kept")
+	t.Chdir(t.TempDir())
+	const dir = "kept"
 	s := startDemo(t, Options{DataDir: dir})
 	if err := s.end(); err != nil {
 		t.Error(err)
