@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"encoding"
 	"errors"
-	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -25,17 +22,6 @@ const maxNesting = 32
 // maxKeys bounds the keys of one map. The parser's time grows with the square of them.
 const maxKeys = 4096
 
-// unprintable reports whether YAML 1.2 forbids a character (c-printable): whoever looks at a document in a terminal sees all
-// that is there.
-func unprintable(r rune) bool {
-	switch r {
-	case '\t', '\n', '\r', '\u0085':
-		return false
-	default:
-		return unicode.IsControl(r) || r == '\ufffe' || r == '\uffff'
-	}
-}
-
 // Decode reads data into the struct that into points to and leaves fields that the document does not name as they are.
 // name stands for the file in messages. The result is never nil; whether all was well is what its Err says.
 func Decode(name string, data []byte, into any) *Document {
@@ -44,13 +30,8 @@ func Decode(name string, data []byte, into any) *Document {
 		d.Problem("", "larger than "+strconv.Itoa(MaxSize>>20)+" MiB")
 		return d
 	}
-	if !utf8.Valid(data) {
-		d.Problem("", "not text in UTF-8")
-		return d
-	}
-	if i := bytes.IndexFunc(data, unprintable); i >= 0 {
-		r, _ := utf8.DecodeRune(data[i:])
-		d.Problem("", fmt.Sprintf("line %d holds the character %U, which YAML does not allow", 1+bytes.Count(data[:i], []byte{'\n'}), r))
+	if p := forbidden(data); p != nil {
+		d.problems = append(d.problems, *p)
 		return d
 	}
 	tokens := lexer.Tokenize(string(data))
