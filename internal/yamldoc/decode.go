@@ -1,7 +1,6 @@
 package yamldoc
 
 import (
-	"bytes"
 	"encoding"
 	"errors"
 	"reflect"
