@@ -214,7 +214,8 @@ func TestReport(t *testing.T) {
 		Same:        replay.Same{Records: 1},
 		Policies:    []replay.Version{{Version: old.Version(), Calls: 6}, {Version: next.Version(), Calls: 1}},
 		Models: []replay.Model{
-			{Part: "intent", Version: "i1", Calls: 7, Today: true}, {Part: "deviation", Version: "d1", Calls: 5},
+			{Part: "intent", Version: "i1", Calls: 7, Today: true},
+			{Part: "deviation", Version: "d1", Calls: 5},
 			{Part: "deviation", Version: "d2", Calls: 2, Beside: 2, Today: true},
 		},
 		Warnings: []string{},

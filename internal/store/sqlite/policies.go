@@ -84,7 +84,8 @@ func (w policies) Get(ctx context.Context, number int64) (core.PolicyVersion, er
 
 // List implements store.Policies.
 func (w policies) List(ctx context.Context) ([]core.PolicyVersion, error) {
-	rows, err := w.s.read.QueryContext(ctx, "SELECT "+layout.ListedPolicyColumns+" FROM policies ORDER BY number DESC")
+	const statement = "SELECT " + layout.ListedPolicyColumns + " FROM policies ORDER BY number DESC"
+	rows, err := w.s.read.QueryContext(ctx, statement)
 	return collect(rows, err, layout.ScanPolicy)
 }
 
