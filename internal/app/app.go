@@ -105,10 +105,13 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if a.policy, err = newPolicyKeeper(a.cfg.Policy.File, metrics, a.log); err != nil {
 		return nil, err
 	}
-
 	if err := a.openStore(ctx); err != nil {
 		return nil, err
 	}
+	if err := a.policy.started(); err != nil {
+		return nil, err
+	}
+	a.policy.keep(ctx, a.store.Policies())
 	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
@@ -159,7 +162,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
-	group.Go(func() error { return ignoreCancel(a.policy.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.policy.run(background, a.store.Policies())) })
 	group.Go(func() error { return ignoreCancel(a.bell.listen(background, a.wake)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.sealing.run(background)) })

@@ -187,6 +187,13 @@ var kindsOfChange = map[string]func(r *twoReplicas, user string) (change func() 
 		task.Users = nil
 		return func() error { return r.a.store.Tasks().Put(r.t.Context(), task) }, func() bool { return r.tasks(user) == 0 }
 	},
+	"a policy is applied": func(r *twoReplicas, user string) (func() error, func() bool) {
+		var kept core.PolicyVersion
+		return func() error {
+			kept = apply(r.t, r.a.cfg, r.a.store, aPolicy(user))
+			return nil
+		}, func() bool { return r.b.policy.inForce().Version() == kept.Version }
+	},
 	"a limit is set": func(r *twoReplicas, user string) (func() error, func() bool) {
 		limit := quota.Limit{
 			ID: "limit-of-" + user, Scope: quota.ScopeUser, Subject: user, Dimension: quota.DimensionRequests, Window: quota.WindowDay, Value: 1,
@@ -197,6 +204,9 @@ var kindsOfChange = map[string]func(r *twoReplicas, user string) (change func() 
 		}
 	},
 }
+
+// aPolicy is a document that no other user has put in force.
+func aPolicy(user string) string { return "version: 1\nnotice_url: https://example.com/" + user + "\n" }
 
 func (r *twoReplicas) revoke(what core.Revocation) func() error {
 	return func() error {

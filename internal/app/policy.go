@@ -18,6 +18,7 @@ import (
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
@@ -68,63 +69,82 @@ func readPolicy(path string) ([]byte, error) {
 	return data, nil
 }
 
-// policyKeeper keeps the policy in force that the document says, while the process runs. A document that is broken, or gone,
-// changes nothing: the last good one stays, and what is wrong is in the log, in the metrics and in the status.
+// policyKeeper keeps the policy in force while the process runs: the document of a file where the configuration names one,
+// else the newest version in the store, else the built-in one. A document that is broken, or gone, changes nothing: the last
+// good one stays, and what is wrong is in the log, in the metrics and in the status.
 type policyKeeper struct {
 	path    string
 	metrics *telemetry.Metrics
 	log     *slog.Logger
 	current atomic.Pointer[policy.Snapshot]
 
-	mu   sync.Mutex
+	mu     sync.Mutex
+	status PolicyStatus
+	file   watchedFile
+	stored storedPolicy
+}
+
+// watchedFile is what is known of the file.
+type watchedFile struct {
 	seen [sha256.Size]byte // of the document that was looked at last
 	// readable: it could be read then. One that is back is looked at again.
 	readable bool
-	status   PolicyStatus
+	keeping  owedPolicy
 }
 
 // PolicyStatus says which policy is in force, and what keeps the document from being.
 type PolicyStatus struct {
-	File    string    `json:"file,omitempty"` // empty for the default policy
-	Version string    `json:"version"`
-	Mode    string    `json:"mode"`
-	Since   time.Time `json:"since"`
+	File    string `json:"file,omitempty"` // empty for one of the store, and for the built-in one
+	Version string `json:"version"`
+	// Number is that of its version in the store, 0 while it has none.
+	Number int64     `json:"number,omitempty"`
+	Mode   string    `json:"mode"`
+	Since  time.Time `json:"since"`
 	// Problems are what is wrong with the document as it is now; since when it is. Empty: it is in force.
 	Problems []string  `json:"problems,omitempty"`
 	Broken   time.Time `json:"broken,omitzero"`
 }
 
-// newPolicyKeeper reads the document. There is no last good one yet: one that is broken is an error.
+// newPolicyKeeper reads the document of a file. There is no last good one yet: one that is broken is an error. Without a file
+// nothing is in force before load is called.
 func newPolicyKeeper(path string, metrics *telemetry.Metrics, log *slog.Logger) (*policyKeeper, error) {
 	k := &policyKeeper{path: path, metrics: metrics, log: log}
 	if path == "" {
-		k.put(policy.Default())
 		return k, nil
 	}
 	rules, data, err := loadPolicy(path)
 	if err != nil {
 		return nil, err
 	}
-	k.seen, k.readable = sha256.Sum256(data), true
-	k.put(rules)
+	k.file.seen, k.file.readable = sha256.Sum256(data), true
+	k.takeFile(rules, data)
 	return k, nil
 }
 
 // inForce is the policy that a new exchange pins.
 func (k *policyKeeper) inForce() *policy.Snapshot { return k.current.Load() }
 
-func (k *policyKeeper) put(rules *policy.Snapshot) {
+func (k *policyKeeper) put(rules *policy.Snapshot, number int64) {
 	k.current.Store(rules)
 	k.metrics.PolicyInForce(rules.Version(), string(rules.Mode()))
-	k.status = PolicyStatus{File: k.path, Version: rules.Version(), Mode: string(rules.Mode()), Since: time.Now().UTC()}
+	k.status = PolicyStatus{File: k.path, Version: rules.Version(), Number: number, Mode: string(rules.Mode()), Since: time.Now().UTC()}
 }
 
-// run looks at the document until ctx ends.
-func (k *policyKeeper) run(ctx context.Context) error {
+// takeFile puts the document of the file in force.
+func (k *policyKeeper) takeFile(rules *policy.Snapshot, data []byte) {
+	k.put(rules, 0)
+	k.file.keeping.owe(rules, data)
+}
+
+// run looks at the document of the file until ctx ends. Versions of the store come by load.
+func (k *policyKeeper) run(ctx context.Context, into store.Policies) error {
 	if k.path == "" {
 		return nil
 	}
-	return every(ctx, policyEvery, k.look)
+	return every(ctx, policyEvery, func() {
+		k.look()
+		k.keep(ctx, into)
+	})
 }
 
 // look puts the document in force if it is another one than it was and is good. Whatever is wrong is told once.
@@ -133,21 +153,21 @@ func (k *policyKeeper) look() {
 	defer k.mu.Unlock()
 	data, err := readPolicy(k.path)
 	sum := sha256.Sum256(data)
-	if err == nil && sum == k.seen && k.readable {
+	if err == nil && sum == k.file.seen && k.file.readable {
 		return
 	}
-	k.readable = err == nil
+	k.file.readable = err == nil
 	var rules *policy.Snapshot
 	if err == nil {
 		rules, err = parsePolicy(k.path, data)
 	}
-	k.seen = sum
+	k.file.seen = sum
 	if err != nil {
 		k.refuse(err)
 		return
 	}
 	k.metrics.PolicyRead(true)
-	k.put(rules)
+	k.takeFile(rules, data)
 	k.log.Info("the policy is in force", "version", rules.Version(), "mode", string(rules.Mode()))
 }
 

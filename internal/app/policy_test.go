@@ -14,7 +14,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -112,12 +114,19 @@ plumbline_policy_stale 0
 	}
 }
 
+// storeAway is a store that cannot be reached.
+type storeAway struct{ store.Policies }
+
+func (storeAway) Put(context.Context, core.PolicyVersion, int64) (core.PolicyVersion, error) {
+	return core.PolicyVersion{}, errors.New("away")
+}
+
 func TestPolicyIsLookedAtWhileServing(t *testing.T) {
 	f := newPolicyFile(t, "version: 1\n")
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- f.keeper.run(ctx) }()
+		go func() { ended <- f.keeper.run(ctx, storeAway{}) }()
 		f.write("version: 1\nmode: enforce\n")
 		<-time.After(policyEvery)
 		synctest.Wait()

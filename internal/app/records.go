@@ -110,6 +110,7 @@ func (a *App) openStore(ctx context.Context) error {
 	a.people = &people{}
 	a.sealing = newSealing(st, a.log)
 	load := func(s *store.Snapshot) {
+		a.policy.load(s)
 		a.people.load(s)
 		a.limitsLoaded()
 		a.sealing.announce()

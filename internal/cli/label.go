@@ -301,7 +301,7 @@ func (s *session) calibrationStatus(st store.Store) (app.CalibrationStatus, erro
 	if err != nil {
 		return app.CalibrationStatus{}, err
 	}
-	rules, err := app.LoadPolicy(cfg.Policy.File)
+	rules, err := app.PolicyInForce(s.ctx, cfg, st)
 	if err != nil {
 		return app.CalibrationStatus{}, configError{err}
 	}

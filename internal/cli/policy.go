@@ -7,6 +7,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit/read"
+	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/intent"
@@ -22,6 +23,10 @@ type policyCmd struct {
 	Rules  policyRulesCmd  `cmd:"" help:"Show how often each rule objected to recorded traffic, and which never did."`
 	Status policyStatusCmd `cmd:"" help:"Show which policy is in force, and what is wrong with a document that is not."`
 	Replay policyReplayCmd `cmd:"" help:"Show what a policy would have done to recorded traffic, and to whom."`
+	Apply  policyApplyCmd  `cmd:"" help:"Put a policy document in force, where no file is configured. Exit status 3 if it is wrong, or one of its cases fails."`
+	List   policyListCmd   `cmd:"" name:"versions" help:"List the policies that came into force, with who and why."`
+	Show   policyShowCmd   `cmd:"" help:"Print the document of a version."`
+	Revert policyRevertCmd `cmd:"" help:"Put an earlier version in force again."`
 }
 
 type policyCasesCmd struct {
@@ -38,23 +43,11 @@ func (c policyCasesCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	prices, err := app.LoadPrices(cfg.Prices)
-	if err != nil {
-		return configError{err}
-	}
-	classifier, err := intent.Default()
+	report, err := runCases(cfg, rules)
 	if err != nil {
 		return err
 	}
-	scorer, err := deviation.Default()
-	if err != nil {
-		return err
-	}
-	report := policycase.Run(policycase.Options{
-		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer},
-		Priced: func(model string) bool { _, ok := prices.Model(model); return ok },
-	})
-	if err := c.print(s, report); err != nil {
+	if err := s.printCases(report); err != nil {
 		return err
 	}
 	if report.Failed > 0 || c.Strict && len(report.NeverMatched) > 0 {
@@ -63,7 +56,26 @@ func (c policyCasesCmd) Run(s *session) error {
 	return nil
 }
 
-func (policyCasesCmd) print(s *session, r *policycase.Report) error {
+func runCases(cfg config.Config, rules *policy.Snapshot) (*policycase.Report, error) {
+	prices, err := app.LoadPrices(cfg.Prices)
+	if err != nil {
+		return nil, configError{err}
+	}
+	classifier, err := intent.Default()
+	if err != nil {
+		return nil, err
+	}
+	scorer, err := deviation.Default()
+	if err != nil {
+		return nil, err
+	}
+	return policycase.Run(policycase.Options{
+		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer},
+		Priced: func(model string) bool { _, ok := prices.Model(model); return ok },
+	}), nil
+}
+
+func (s *session) printCases(r *policycase.Report) error {
 	if s.flags.Output != outputTable {
 		return s.encode(r)
 	}
@@ -117,23 +129,15 @@ func (policySchemaCmd) Run(s *session) error {
 }
 
 type policyRulesCmd struct {
-	Policy string `help:"The policy document. Default: the one of the configuration." placeholder:"FILE" type:"existingfile"`
+	Policy string `help:"The policy document. Default: the policy in force." placeholder:"FILE" type:"existingfile"`
 	Since  moment `help:"From this time on, or how long ago: 7d, 24h." default:"7d" placeholder:"TIME"`
 	Until  moment `help:"Up to this time. Default: now." placeholder:"TIME"`
 }
 
 func (c policyRulesCmd) Run(s *session) error {
-	cfg, _, err := s.config()
+	rules, err := s.policyOrInForce(c.Policy)
 	if err != nil {
 		return err
-	}
-	path := c.Policy
-	if path == "" {
-		path = cfg.Policy.File
-	}
-	rules, err := app.LoadPolicy(path)
-	if err != nil {
-		return s.problems(err)
 	}
 	var m *replay.Matches
 	err = s.withRecords(func(r read.Reader) error {
@@ -157,6 +161,19 @@ func (c policyRulesCmd) Run(s *session) error {
 	return nil
 }
 
+// policyOrInForce gives the policy of a document, or the one in force for none. What is wrong with a document is said as
+// plumbline policy check says it.
+func (s *session) policyOrInForce(path string) (*policy.Snapshot, error) {
+	if path == "" {
+		return s.policyInForce()
+	}
+	rules, err := app.LoadPolicy(path)
+	if err != nil {
+		return nil, s.problems(err)
+	}
+	return rules, nil
+}
+
 type policyStatusCmd struct{}
 
 func (policyStatusCmd) Run(s *session) error {
@@ -168,12 +185,8 @@ func (policyStatusCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	file := status.File
-	if file == "" {
-		file = "(default)"
-	}
-	err = s.printOne(status, []string{"POLICY", "MODE", "SINCE", "FILE"}, 1, func(int) []string {
-		return []string{status.Version, status.Mode, when(status.Since), file}
+	err = s.printOne(status, []string{"POLICY", "NUMBER", "MODE", "SINCE", "FROM"}, 1, func(int) []string {
+		return []string{status.Version, policyNumber(status.Number), status.Mode, when(status.Since), policySource(status)}
 	})
 	if err != nil || len(status.Problems) == 0 {
 		return err

@@ -13,7 +13,6 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/intent"
-	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/replay"
 )
 
@@ -76,11 +75,13 @@ func (c policyReplayCmd) options(s *session) (replay.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	if o.InForce, err = app.LoadPolicy(cfg.Policy.File); err != nil {
-		return o, configError{err}
-	}
-	if o.Policy, err = c.load(s, o.InForce); err != nil {
+	if o.InForce, err = s.policyInForce(); err != nil {
 		return o, err
+	}
+	if o.Policy = o.InForce; c.Policy != "" {
+		if o.Policy, err = s.policyOrInForce(c.Policy); err != nil {
+			return o, err
+		}
 	}
 	prices, err := app.LoadPrices(cfg.Prices)
 	if err != nil {
@@ -100,18 +101,6 @@ func (c policyReplayCmd) options(s *session) (replay.Options, error) {
 	}
 	o.IntentModel, o.DeviationModel = classifier.Version(), scorer.Version()
 	return o, nil
-}
-
-// load gives the policy to replay. What is wrong with a document is said as `plumbline check policy` says it.
-func (c policyReplayCmd) load(s *session, inForce *policy.Snapshot) (*policy.Snapshot, error) {
-	if c.Policy == "" {
-		return inForce, nil
-	}
-	rules, err := app.LoadPolicy(c.Policy)
-	if err != nil {
-		return nil, s.problems(err)
-	}
-	return rules, nil
 }
 
 func (c policyReplayCmd) print(s *session, report *replay.Report) error {
@@ -237,6 +226,7 @@ func restSection(r *replay.Report) section {
 		}
 	}
 	for _, m := range r.Models {
+		add("replayed with stored scores that were made beside traffic", m.Version, m.Beside)
 		if !m.Today {
 			add("replayed with the stored scores of another "+m.Part+" model", m.Version, m.Calls)
 		}

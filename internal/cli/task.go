@@ -141,9 +141,9 @@ func (c taskTryCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	rules, err := app.LoadPolicy(cfg.Policy.File)
+	rules, err := s.policyInForce()
 	if err != nil {
-		return configError{err}
+		return err
 	}
 	prices, err := app.LoadPrices(cfg.Prices)
 	if err != nil {

@@ -31,7 +31,7 @@ type Config struct {
 
 // Policy says where the policy document is.
 type Policy struct {
-	File string `json:"file" doc:"The policy document. Empty: observe, and every model is allowed."`
+	File string `json:"file" doc:"The policy document. Empty: the newest that plumbline policy apply put in force; without one observe, and every model is allowed."`
 }
 
 // Calibration says who answers for what is said of prompts. See docs/how-to/calibrate.md.

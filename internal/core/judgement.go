@@ -1,5 +1,7 @@
 package core
 
+import "strings"
+
 // Unscored says why a prompt could not be judged. Empty: it was.
 type Unscored string
 
@@ -55,6 +57,13 @@ type Deviation struct {
 	Words []WordWeight `json:"-"`
 	// Model is the version of the scorer.
 	Model string `json:"model"`
+}
+
+// Scorer gives the version of the scorer alone, and whether the score was made beside a sample of the deployment's traffic,
+// whose version follows that of the scorer after a plus.
+func (d *Deviation) Scorer() (version string, beside bool) {
+	version, _, beside = strings.Cut(d.Model, "+")
+	return version, beside
 }
 
 // Found is what the rules on secrets and attacks found in a prompt, each kind once, in the order in which they were met. It

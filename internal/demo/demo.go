@@ -145,6 +145,9 @@ func (r *running) show(ctx context.Context) error {
 
 func (r *running) prepareData() (remove func(), err error) {
 	if r.o.DataDir != "" {
+		if r.o.DataDir, err = filepath.Abs(r.o.DataDir); err != nil { // Envoy takes no other path to a socket
+			return nil, err
+		}
 		return func() {}, os.MkdirAll(r.o.DataDir, 0o700)
 	}
 	r.o.DataDir, err = os.MkdirTemp("", "plumbline-demo-")

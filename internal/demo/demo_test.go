@@ -281,7 +281,14 @@ func TestEnvoyEnds(t *testing.T) {
 
 // Data that a person wants to keep is kept, and readable by them alone.
 func TestDataDirIsKept(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "kept")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := filepath.Rel(here, filepath.Join(t.TempDir(), "kept"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s := startDemo(t, Options{DataDir: dir})
 	if err := s.end(); err != nil {
 		t.Error(err)

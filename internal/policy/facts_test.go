@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -320,4 +321,19 @@ models:
 	if got := s.Unmet(nil, nil, nil); len(got) != 0 {
 		t.Errorf("of what is not known it says %q", got)
 	}
+}
+
+// TestMatches: without limits something objects exactly when not all is allowed, and what decides is among it.
+func TestMatches(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, f := anyPolicy.Draw(t, "policy"), anyFacts.Draw(t, "facts")
+		f.Quota = policy.Quota{}
+		v, names := s.Decide(f), s.Matches(f)
+		if (v.Decided == core.ActionAllow) != (len(names) == 0) {
+			t.Fatalf("%+v, and %q object", v, names)
+		}
+		if v.Rule != "" && v.Rule != "models.unpriced" && !slices.Contains(names, v.Rule) {
+			t.Fatalf("%+v is not among %q", v, names)
+		}
+	})
 }

@@ -42,7 +42,7 @@ func (s *Snapshot) Matches(f Facts) []string {
 		if s.doc.Deviation.Warn.reachedBy(f.Deviation.Score) {
 			add("deviation.warn")
 		}
-		if s.doc.Deviation.Block.reachedBy(f.Deviation.Score) {
+		if block := s.doc.Deviation.Block; block.reachedBy(f.Deviation.Score) && (block != Promised || s.promised(&f.Deviation)) {
 			add("deviation.block")
 		}
 	}

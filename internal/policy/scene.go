@@ -45,6 +45,8 @@ func newEnv() (*condition.Env[scene], error) {
 		text("intent.unscored", "Why there is no intent; empty where there is.", func(f *Facts) string { return string(f.Intent.Unscored) }),
 		condition.Number("deviation.score", "How far from the nearest task, from 0 to 1; 0 where it was not scored.", func(s *scene) float64 { return finite(s.facts.Deviation.Score) }),
 		condition.Flag("deviation.calibrated", "Whether a calibration backs the score.", func(s *scene) bool { return s.facts.Deviation.Calibrated }),
+		condition.Number("deviation.p", "Of the labelled prompts on task, this one counted among them, the share that is as far or farther; 1 where no calibration backs the score.", (*scene).p),
+		condition.Whole("deviation.n", "How many labelled prompts deviation.p rests on; 0 where it rests on none.", func(s *scene) int { return s.facts.Deviation.N }),
 		text("deviation.task", "The id of the nearest task.", func(f *Facts) string { return f.Deviation.Task }),
 		text("deviation.unscored", "Why there is no score; empty where there is.", func(f *Facts) string { return string(f.Deviation.Unscored) }),
 		texts("secrets", "The kinds of secrets in the prompt.", func(f *Facts) []string { return kindsOf(f.Found.Secrets) }),
@@ -67,6 +69,14 @@ func ConditionFacts() []string {
 		names[i] = v.Name()
 	}
 	return names
+}
+
+// p is the p value of the deviation. Where there is none it is 1: of what nobody labelled nothing is known to be nearer.
+func (s *scene) p() float64 {
+	if p := s.facts.Deviation.P; p != nil {
+		return finite(*p)
+	}
+	return 1
 }
 
 // local is the time of admission in the policy's zone, as it is recorded.

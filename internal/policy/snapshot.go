@@ -109,7 +109,7 @@ func compile(doc Document) (*Snapshot, error) {
 	sum := sha256.Sum256(effective)
 	return &Snapshot{
 		doc:       doc,
-		version:   hex.EncodeToString(sum[:6]),
+		version:   hex.EncodeToString(sum[:VersionLength/2]),
 		endpoints: accessOf("endpoints", doc.Endpoints.Allow, doc.Endpoints.Teams, doc.Endpoints.Apps),
 		models:    accessOf("models", doc.Models.Allow, doc.Models.Teams, doc.Models.Apps),
 		requests:  requestsOf(doc.Requests),
@@ -255,8 +255,11 @@ func checkLabels(src *yamldoc.Document, path string, labels []string, seen map[s
 	}
 }
 
+// VersionLength is how many hexadecimal digits of a SHA-256 name a policy.
+const VersionLength = 12
+
 // Version names the policy by its content, defaults included: two documents have the same version exactly when they say
-// the same. It is the first 12 hexadecimal digits of a SHA-256.
+// the same. It has VersionLength hexadecimal digits.
 func (s *Snapshot) Version() string { return s.version }
 
 // Mode is observe or enforce.

@@ -41,6 +41,11 @@ func run(t *testing.T, document string) *policycase.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return policycase.Run(options(t, rules))
+}
+
+func options(t testing.TB, rules *policy.Snapshot) policycase.Options {
+	t.Helper()
 	classifier, err := intent.Default()
 	if err != nil {
 		t.Fatal(err)
@@ -49,9 +54,9 @@ func run(t *testing.T, document string) *policycase.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return policycase.Run(policycase.Options{
+	return policycase.Options{
 		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Priced: func(string) bool { return true },
-	})
+	}
 }
 
 func TestCases(t *testing.T) {
@@ -89,4 +94,34 @@ func TestNoCases(t *testing.T) {
 	if r := run(t, "version: 1"); len(r.Cases)+r.Failed+r.Passed+len(r.NeverMatched) != 0 {
 		t.Errorf("%+v", r)
 	}
+}
+
+// FuzzRun: whatever parses runs, says the same again, and counts every case once.
+func FuzzRun(f *testing.F) {
+	f.Add([]byte(document))
+	f.Add([]byte("version: 1\ncase_tasks: [{id: \"\\U0001F600\", title: \"!\", examples: [\"\", \"a b\"]}]\n" +
+		"cases: [{prompt: \"\", tasks: [\"\\U0001F600\", \"\\U0001F600\"], verdict: warn, system: \"\\u200b\"}]"))
+	f.Add([]byte("version: 1\ncases: [{prompt: SGVsbG8gd29ybGQsIHRoaXMgaXMgZW5jb2RlZA==, verdict: allow, at: 0000-01-01T00:00:00Z, endpoint: x, user: \"\"}]"))
+	o := options(f, policy.Default())
+	f.Fuzz(func(t *testing.T, document []byte) {
+		rules, err := policy.Parse("policy.yaml", document)
+		if err != nil {
+			return
+		}
+		o := o
+		o.Policy = rules
+		r, again := policycase.Run(o), policycase.Run(o)
+		if diff := cmp.Diff(r, again); diff != "" {
+			t.Fatalf("one document, two reports:\n%s", diff)
+		}
+		if n := len(rules.Cases()); len(r.Cases) != n || r.Passed+r.Failed != n {
+			t.Fatalf("%d cases, and %d results: %d passed, %d failed", n, len(r.Cases), r.Passed, r.Failed)
+		}
+		for _, c := range r.Cases {
+			if c.Name == "" || c.Passed != (c.Verdict.Decided == c.Want.Verdict &&
+				(c.Want.Action == "" || c.Want.Action == c.Verdict.Action) && (c.Want.Rule == "" || c.Want.Rule == c.Verdict.Rule)) {
+				t.Fatalf("%+v", c)
+			}
+		}
+	})
 }

@@ -100,13 +100,13 @@ func (r *replay) listModels() []Model {
 	today := map[string]string{partIntent: r.o.IntentModel, partDeviation: r.o.DeviationModel}
 	list := []Model{}
 	for key, n := range r.models.of {
-		list = append(list, Model{key.part, key.version, *n, key.version == today[key.part]})
+		list = append(list, Model{key.part, key.version, n.calls, n.beside, key.version == today[key.part]})
 	}
 	slices.SortFunc(list, func(a, b Model) int {
 		return cmp.Or(strings.Compare(b.Part, a.Part), strings.Compare(a.Version, b.Version))
 	})
 	if r.models.over {
-		list = append(list, Model{others, others, r.models.rest, false})
+		list = append(list, Model{others, others, r.models.rest.calls, r.models.rest.beside, false})
 	}
 	return list
 }

@@ -79,7 +79,7 @@ type replay struct {
 	people  bounded[caller, Person]
 	rules   bounded[ruleKey, Rule]
 	causes  bounded[causeKey, int64]
-	models  bounded[modelKey, int64]
+	models  bounded[modelKey, scored]
 	under   bounded[string, int64] // by version of policy
 	seen    struct{ models, teams, apps names }
 }
@@ -110,7 +110,7 @@ func newReplay(o Options) *replay {
 		people: newBounded[caller, Person](cmp.Or(o.MaxPeople, maxPeople)),
 		rules:  newBounded[ruleKey, Rule](maxKinds),
 		causes: newBounded[causeKey, int64](maxKinds),
-		models: newBounded[modelKey, int64](maxKinds),
+		models: newBounded[modelKey, scored](maxKinds),
 		under:  newBounded[string, int64](maxKinds),
 	}
 	for _, n := range []*names{&r.seen.models, &r.seen.teams, &r.seen.apps} {
@@ -287,12 +287,20 @@ func (r *replay) meet(rec *core.Record) {
 
 func (r *replay) scored(f *policy.Facts) {
 	if v := f.Intent.Model; v != "" {
-		*r.models.at(modelKey{partIntent, v}, v)++
+		r.models.at(modelKey{partIntent, v}, v).calls++
 	}
-	if v := f.Deviation.Model; v != "" {
-		*r.models.at(modelKey{partDeviation, v}, v)++
+	// Each sample of traffic has a version: those of one scorer are counted together.
+	if v, beside := f.Deviation.Scorer(); v != "" {
+		m := r.models.at(modelKey{partDeviation, v}, v)
+		m.calls++
+		if beside {
+			m.beside++
+		}
 	}
 }
+
+// scored is how many calls a model scored, and how many of them beside traffic.
+type scored struct{ calls, beside int64 }
 
 func (r *replay) span(at time.Time) {
 	if first := r.report.First; first.IsZero() || at.Before(first) {

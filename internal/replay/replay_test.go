@@ -147,6 +147,18 @@ func TestScoresAreKeptWhole(t *testing.T) {
 
 const strictPolicy = "mode: enforce\ndeviation: {warn: 0.5, block: 0.8, enforce_uncalibrated: true}\nmodels: {teams: {closed: []}}"
 
+// beside has the deviation scored beside a sample of traffic.
+func beside(version string) func(*policy.Facts) {
+	return func(f *policy.Facts) { f.Deviation.Model = version }
+}
+
+func both(a, b func(*policy.Facts)) func(*policy.Facts) {
+	return func(f *policy.Facts) {
+		a(f)
+		b(f)
+	}
+}
+
 func TestReport(t *testing.T) {
 	old := parsed(t, "mode: enforce\ndeviation: {warn: 0.7}\nmodels: {allow: [gpt-4o-mini]}")
 	next := parsed(t, strictPolicy)
@@ -154,9 +166,9 @@ func TestReport(t *testing.T) {
 	exhausted := policy.Quota{Outcome: policy.QuotaExhausted, Limit: "day", Dimension: "tokens", Window: "day"}
 	l := log{
 		decided(old, 0, nil),
-		decided(old, 1, score(0.6)), // allow → warn
-		decided(old, 2, score(0.9)), // warn → block
-		decided(old, 3, ben),        // allow → block: the model
+		decided(old, 1, both(score(0.6), beside("d2+0a1b"))), // allow → warn
+		decided(old, 2, both(score(0.9), beside("d2+ffff"))), // warn → block
+		decided(old, 3, ben), // allow → block: the model
 		decided(old, 4, func(f *policy.Facts) { f.Model, f.Quota = "o3", policy.Quota{} }), // block → allow, quota was not asked
 		decided(old, 5, func(f *policy.Facts) { f.Quota = exhausted }),                     // stays
 		decided(next, 6, score(0.9)), // stays: of the same policy
@@ -202,7 +214,9 @@ func TestReport(t *testing.T) {
 		Same:        replay.Same{Records: 1},
 		Policies:    []replay.Version{{Version: old.Version(), Calls: 6}, {Version: next.Version(), Calls: 1}},
 		Models: []replay.Model{
-			{Part: "intent", Version: "i1", Calls: 7, Today: true}, {Part: "deviation", Version: "d1", Calls: 7},
+			{Part: "intent", Version: "i1", Calls: 7, Today: true},
+			{Part: "deviation", Version: "d1", Calls: 5},
+			{Part: "deviation", Version: "d2", Calls: 2, Beside: 2, Today: true},
 		},
 		Warnings: []string{},
 	}

@@ -169,5 +169,7 @@ type Model struct {
 	Part    string `json:"part"` // intent or deviation
 	Version string `json:"version"`
 	Calls   int64  `json:"calls"`
-	Today   bool   `json:"today"`
+	// Beside is how many of the calls were scored beside a sample of the deployment's traffic, of whatever version.
+	Beside int64 `json:"beside_traffic,omitempty"`
+	Today  bool  `json:"today"`
 }

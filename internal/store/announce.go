@@ -33,6 +33,8 @@ func (a announced) SigningKeys() Table[core.SigningKey] {
 
 func (a announced) Calibrations() Table[core.Calibration] { return tell(a, a.Store.Calibrations()) }
 
+func (a announced) Policies() Policies { return announcedPolicies{a.Store.Policies(), a} }
+
 func (a announced) Apply(ctx context.Context, o Objects) error {
 	return a.after(ctx, a.Store.Apply(ctx, o))
 }
@@ -62,4 +64,14 @@ func (t announcedTable[T]) Put(ctx context.Context, object T) error {
 
 func (t announcedTable[T]) Delete(ctx context.Context, id string) error {
 	return t.a.after(ctx, t.Table.Delete(ctx, id))
+}
+
+type announcedPolicies struct {
+	Policies
+	a announced
+}
+
+func (p announcedPolicies) Put(ctx context.Context, version core.PolicyVersion, seen int64) (core.PolicyVersion, error) {
+	kept, err := p.Policies.Put(ctx, version, seen)
+	return kept, p.a.after(ctx, err)
 }

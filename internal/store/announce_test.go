@@ -37,6 +37,17 @@ func (c changed) SigningKeys() Table[core.SigningKey] {
 	return changedTable[core.SigningKey]{err: c.err}
 }
 
+type changedPolicies struct {
+	Policies
+	err error
+}
+
+func (p changedPolicies) Put(context.Context, core.PolicyVersion, int64) (core.PolicyVersion, error) {
+	return core.PolicyVersion{}, p.err
+}
+
+func (c changed) Policies() Policies { return changedPolicies{err: c.err} }
+
 func (c changed) Apply(context.Context, Objects) error { return c.err }
 
 func (c changed) Provision(context.Context, core.User, core.Team) error { return c.err }
@@ -48,18 +59,22 @@ func TestAnnounce(t *testing.T) {
 		st := Announce(changed{err: result}, func(context.Context) { told++ })
 		ctx := t.Context()
 		for what, change := range map[string]func() error{
-			"put a team":          func() error { return st.Teams().Put(ctx, core.Team{}) },
-			"delete a team":       func() error { return st.Teams().Delete(ctx, "") },
-			"put a user":          func() error { return st.Users().Put(ctx, core.User{}) },
-			"delete a user":       func() error { return st.Users().Delete(ctx, "") },
-			"put an app":          func() error { return st.Apps().Put(ctx, core.App{}) },
-			"put a task":          func() error { return st.Tasks().Put(ctx, core.Task{}) },
-			"put a limit":         func() error { return st.Limits().Put(ctx, quota.Limit{}) },
-			"put a key":           func() error { return st.Keys().Put(ctx, core.AppKey{}) },
-			"revoke":              func() error { return st.Revocations().Put(ctx, core.Revocation{}) },
-			"put a signing key":   func() error { return st.SigningKeys().Put(ctx, core.SigningKey{}) },
-			"apply":               func() error { return st.Apply(ctx, Objects{}) },
-			"provision":           func() error { return st.Provision(ctx, core.User{}, core.Team{}) },
+			"put a team":        func() error { return st.Teams().Put(ctx, core.Team{}) },
+			"delete a team":     func() error { return st.Teams().Delete(ctx, "") },
+			"put a user":        func() error { return st.Users().Put(ctx, core.User{}) },
+			"delete a user":     func() error { return st.Users().Delete(ctx, "") },
+			"put an app":        func() error { return st.Apps().Put(ctx, core.App{}) },
+			"put a task":        func() error { return st.Tasks().Put(ctx, core.Task{}) },
+			"put a limit":       func() error { return st.Limits().Put(ctx, quota.Limit{}) },
+			"put a key":         func() error { return st.Keys().Put(ctx, core.AppKey{}) },
+			"revoke":            func() error { return st.Revocations().Put(ctx, core.Revocation{}) },
+			"put a signing key": func() error { return st.SigningKeys().Put(ctx, core.SigningKey{}) },
+			"apply":             func() error { return st.Apply(ctx, Objects{}) },
+			"provision":         func() error { return st.Provision(ctx, core.User{}, core.Team{}) },
+			"put a policy": func() error {
+				_, err := st.Policies().Put(ctx, core.PolicyVersion{}, 0)
+				return err
+			},
 			"delete a revocation": func() error { return st.Revocations().Delete(ctx, "") },
 		} {
 			told = 0

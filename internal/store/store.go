@@ -105,13 +105,16 @@ type Store interface {
 	// that. The latest of those is in force.
 	Labels() Labels
 	Calibrations() Table[core.Calibration]
+	// Policies holds the policy documents that came into force.
+	Policies() Policies
 
-	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
+	// Apply must put all objects or none, and leave the policy as it is. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
 	// Provision must create the user, and before it the team unless its id is empty; those that exist must stay as they
 	// are, whatever they hold. It must refuse as Put does, and do all of it or nothing.
 	Provision(ctx context.Context, user core.User, team core.Team) error
-	// Load must give everything as of one moment, each kind as List orders it, with the version of that moment.
+	// Load must give everything as of one moment, each kind as List orders it, with the version of that moment. Of the
+	// policy it must give the newest version.
 	Load(ctx context.Context) (Objects, uint64, error)
 	// Version is the number of the last change, 0 before the first. It must be cheap: it is polled.
 	Version(ctx context.Context) (uint64, error)
@@ -143,6 +146,9 @@ type Objects struct {
 	SigningKeys []core.SigningKey `json:"-"`
 
 	Calibrations []core.Calibration `json:"-"`
+
+	// Policy is the newest version of the policy, nil for none.
+	Policy *core.PolicyVersion `json:"-"`
 }
 
 // Change is one entry of the change feed. It names what changed, not how.

@@ -29,6 +29,10 @@ func Decode(name string, data []byte, into any) *Document {
 		d.Problem("", "larger than "+strconv.Itoa(MaxSize>>20)+" MiB")
 		return d
 	}
+	if p := forbidden(data); p != nil {
+		d.problems = append(d.problems, *p)
+		return d
+	}
 	tokens := lexer.Tokenize(string(data))
 	if t := tooDeep(tokens); t != nil {
 		d.problem("", t, "nested too deeply")

@@ -168,6 +168,27 @@ func TestHostileShapesEndQuickly(t *testing.T) {
 	}
 }
 
+// TestCharacters: what YAML forbids is refused, with its place, also in a remark, and everything else is taken.
+func TestCharacters(t *testing.T) {
+	for document, want := range map[string]string{
+		"name: a # \x1b[2J\n":               "doc.yaml:1:11: the character U+001B, which YAML does not allow",
+		"name: a\n# \x00\n":                 "doc.yaml:2:3: the character U+0000, which YAML does not allow",
+		"name: a\n\n#ü \u009b\n":            "doc.yaml:3:4: the character U+009B, which YAML does not allow",
+		"\uffff":                            "doc.yaml:1:1: the character U+FFFF, which YAML does not allow",
+		"name: \xff\n":                      "doc.yaml:1:7: not text in UTF-8",
+		"name: a # \u0085 \ufffd 漢 😀\t\r\n": "",
+	} {
+		var into sample
+		got := ""
+		if err := yamldoc.Decode("doc.yaml", []byte(document), &into).Err(); err != nil {
+			got = err.Error()
+		}
+		if got != want {
+			t.Errorf("%q: %q, want %q", document, got, want)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	files, _ := filepath.Glob("testdata/*.txtar")
 	for _, file := range files {

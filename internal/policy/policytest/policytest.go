@@ -117,6 +117,7 @@ const (
   - {name: d, when: 'time.date < "2001-01-01" || time.weekday in ["sunday"]', then: warn}`
 	otherRules = `
   - {name: e, when: 'deviation.score / 0.3 > 2.0 || deviation.calibrated || deviation.task == "coding"', then: warn}
+  - {name: p, when: 'deviation.p < 0.01 && deviation.n >= 299 || deviation.n == 0 && deviation.p != 1.0', then: warn, mode: enforce}
   - {name: f, when: 'time.minute % (time.minute - 30) == 1', then: block}
   - {name: g, when: 'team == "billing" && app != "crm" || method == "token" && endpoint.size() > 7', then: block, mode: enforce}
   - {name: h, when: 'intent.label == deviation.task || intent.unscored == deviation.unscored || "hidden_text" in attacks || opaque[0].contains("/")', then: warn}`

@@ -12,11 +12,15 @@ import (
 func TestPartsAreWhole(t *testing.T) {
 	var one store.Objects
 	lists := reflect.ValueOf(&one).Elem()
+	n := 0
 	for i := range lists.NumField() {
-		lists.Field(i).Set(reflect.MakeSlice(lists.Field(i).Type(), 1, 1))
+		if list := lists.Field(i); list.Kind() == reflect.Slice { // the policy is no object of a document
+			list.Set(reflect.MakeSlice(list.Type(), 1, 1))
+			n++
+		}
 	}
-	if len(layout.Parts) != lists.NumField() {
-		t.Errorf("%d parts of a document that has %d lists", len(layout.Parts), lists.NumField())
+	if len(layout.Parts) != n {
+		t.Errorf("%d parts of a document that has %d lists", len(layout.Parts), n)
 	}
 	place, seen := map[string]int{}, map[reflect.Type]bool{}
 	for i, p := range layout.Parts {

@@ -177,6 +177,7 @@ func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error)
 	for _, p := range layout.Parts {
 		batch.Queue(kind[any]{p.Kind}.selects() + " ORDER BY id")
 	}
+	batch.Queue(newestPolicy)
 	err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) error {
 		results := tx.SendBatch(ctx, batch)
 		err := results.QueryRow().Scan(&v)
@@ -184,6 +185,9 @@ func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error)
 			if err == nil {
 				err = loadNext(results, p, &o)
 			}
+		}
+		if err == nil {
+			o.Policy, err = loadPolicy(results)
 		}
 		return errors.Join(err, results.Close())
 	})
@@ -197,6 +201,15 @@ func loadNext(results pgx.BatchResults, p layout.Part, into *store.Objects) erro
 	rows, err := results.Query()
 	_, err = collect(rows, err, func(row layout.Scanner) (struct{}, error) { return struct{}{}, p.Read(row, into) })
 	return err
+}
+
+func loadPolicy(results pgx.BatchResults) (*core.PolicyVersion, error) {
+	rows, err := results.Query()
+	newest, err := collect(rows, err, layout.ScanPolicy)
+	if err != nil || len(newest) == 0 {
+		return nil, err
+	}
+	return &newest[0], nil
 }
 
 // change is one change of the control data, on its way.

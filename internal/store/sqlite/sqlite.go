@@ -148,6 +148,9 @@ func (s *Store) Load(ctx context.Context) (o store.Objects, v uint64, err error)
 			return store.Objects{}, 0, err
 		}
 	}
+	if o.Policy, err = onePolicy(ctx, tx, newestPolicy); err != nil {
+		return store.Objects{}, 0, err
+	}
 	return o, v, nil
 }
 

@@ -70,6 +70,10 @@ func RunExamples(t *testing.T, db Database) {
 		{"people label samples", labelling},
 		{"of a flood of labels few are kept", flooding},
 		{"calibrations are versions", calibrationVersions},
+		{"policies are versions", versionsOfPolicies},
+		{"of many at once one keeps a policy", policyOnce},
+		{"the last policies are kept", fewPolicies},
+		{"policies that are not valid are refused", invalidPolicies},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, db(t)) })
