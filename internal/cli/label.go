@@ -53,7 +53,7 @@ func (c labelNextCmd) Run(s *session) error {
 		return s.withStore(func(st store.Store) error {
 			s.ctx = store.WithReason(s.ctx, c.Reason)
 			of := func(ctx context.Context, exchange string) ([]core.Record, error) {
-				return recordsOf(ctx, records, exchange)
+				return app.RecordsOf(ctx, records, exchange)
 			}
 			l, err := app.NewLabelling(s.ctx, st, masters, of, actor())
 			if err != nil {
@@ -147,7 +147,7 @@ func (s *session) question(st store.Store, q *app.Question) error {
 	}
 	s.revealText("prompt", q.Prompt)
 	if q.Proposal != "" {
-		fmt.Fprintf(s.out, "  a judge proposes: %s\n", printable(q.Proposal))
+		fmt.Fprintf(s.out, "  %s proposes %s: %s\n", printable(q.Judge), q.Proposal, printable(q.Rationale))
 	}
 	fmt.Fprintf(s.talk, "%d of %d\n", status.Labels.OnTask, status.Needed)
 	return nil

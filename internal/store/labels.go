@@ -18,9 +18,15 @@ type Labels interface {
 	Draw(ctx context.Context, samples ...core.Sample) error
 	// Queue must give the samples that match, in the order of their places, at most q.Size() of them.
 	Queue(ctx context.Context, q QueueQuery) ([]core.Sample, error)
-	// Expire must take the samples that were drawn before a time out of the queue, and say how many those were. Their labels
-	// stay. Nothing of it is in the feed.
+	// Expire must take the samples that were drawn before a time out of the queue, what was proposed of them as well, and say
+	// how many those were. Their labels stay. Nothing of it is in the feed.
 	Expire(ctx context.Context, before time.Time) (int64, error)
+
+	// Propose must keep what a judge proposes in place of what was proposed of the same sample before; ErrNotFound where the
+	// sample is not in the queue. It is no change of control data: it must not be in the feed.
+	Propose(ctx context.Context, p core.Proposal) error
+	// Proposals must give what is proposed of these samples, at most MostListed of them, in the bytewise order of exchanges.
+	Proposals(ctx context.Context, exchanges ...string) ([]core.Proposal, error)
 
 	// Put must keep what l.By says of l.Exchange in place of what they said before, and fill in the sample from the queue,
 	// or from what is kept of it with another label; ErrNotFound where neither has it. An l.Approved that is not empty must be
@@ -77,7 +83,7 @@ const (
 	maxExchange  = 64
 	maxVersion   = 128
 	maxLabeller  = 256
-	maxProposal  = 64
+	maxRationale = 4 << 10 // sealed
 	maxScores    = 20_000
 	maxTasksMade = 10_000
 )
@@ -124,7 +130,8 @@ func ValidateLabel(l core.Label) error {
 	var p problems
 	p.word("exchange", l.Exchange, maxExchange)
 	p.word("by", l.By, maxLabeller)
-	p.text("proposal", l.Proposal, maxProposal, "")
+	p.proposed(l.Proposal)
+	p.text("judge", l.Judge, maxLabeller, "")
 	p.time("at", l.At)
 	if l.At.IsZero() {
 		p.add("at is missing")
@@ -133,6 +140,28 @@ func ValidateLabel(l core.Label) error {
 		p.add("only %q can approve it as it is put", l.By)
 	}
 	return p.err(SampleKind, l.Exchange)
+}
+
+func (p *problems) proposed(v core.Proposed) {
+	if v != "" && v != core.ProposedOn && v != core.ProposedOff {
+		p.add("a proposal is %s, %s or nothing", core.ProposedOn, core.ProposedOff)
+	}
+}
+
+// ValidateProposal reports all that is wrong with a proposal.
+func ValidateProposal(o core.Proposal) error {
+	var p problems
+	p.word("exchange", o.Exchange, maxExchange)
+	p.word("judge", o.Judge, maxLabeller)
+	p.proposed(o.Verdict)
+	if len(o.Rationale) > maxRationale {
+		p.add("the rationale must have at most %d bytes", maxRationale)
+	}
+	p.time("at", o.At)
+	if o.At.IsZero() {
+		p.add("at is missing")
+	}
+	return p.err(SampleKind, o.Exchange)
 }
 
 // ValidateCalibration reports all that is wrong with a calibration itself.
