@@ -39,6 +39,8 @@ type CalibrationStatus struct {
 	Share    float64            `json:"share"`
 	Low      float64            `json:"low"`
 	High     float64            `json:"high"`
+	// Judges is how far people agree with what judges that are no people proposed to them.
+	Judges []calibrate.Agreement `json:"judges,omitempty"`
 }
 
 // LabelCounts counts samples by what their labels come to.
@@ -66,6 +68,7 @@ type calibrationLook struct {
 	tasks   []core.Task
 	model   string
 	inForce *calibrate.InForce
+	labels  []core.Label
 	tally   calibrate.Tally
 }
 
@@ -83,11 +86,10 @@ func lookAtCalibration(ctx context.Context, st store.Store, since func(*core.Cal
 	l.latest, l.tasks, l.model = store.LatestCalibration(objects.Calibrations), objects.Tasks, scorer.Version()
 	texts := calibrate.TextVersions(l.tasks)
 	l.inForce = calibrate.Apply(l.latest, texts)
-	labels, err := store.AllLabels(ctx, st.Labels(), since(l.latest))
-	if err != nil {
+	if l.labels, err = store.AllLabels(ctx, st.Labels(), since(l.latest)); err != nil {
 		return l, err
 	}
-	l.tally = calibrate.Count(labels, func(s core.Sample) bool { return s.Model == l.model && s.Text == texts[s.Task] })
+	l.tally = calibrate.Count(l.labels, func(s core.Sample) bool { return s.Model == l.model && s.Text == texts[s.Task] })
 	return l, nil
 }
 
@@ -111,7 +113,7 @@ func StatusOfCalibration(ctx context.Context, st store.Store, promise float64) (
 	s := CalibrationStatus{
 		Promise: promise, Needed: calibrate.Enough(promise), Model: l.model, Version: l.inForce.Version(),
 		Labels:   LabelCounts{len(t.OnTask), len(t.OffTask), len(t.Pending), len(t.Disputed), len(t.Stale)},
-		Realised: calibrate.Realise(l.inForce, l.latest, promise, t),
+		Realised: calibrate.Realise(l.inForce, l.latest, promise, t), Judges: calibrate.Agreements(l.labels),
 	}
 	if l.latest != nil {
 		s.Created, s.Demoted = l.latest.Created, l.latest.Demoted

@@ -1,6 +1,7 @@
 package calibrate
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -151,6 +152,34 @@ func TestCount(t *testing.T) {
 		if len(have) != 1 || have[0].Exchange != name {
 			t.Errorf("%s: %+v", name, have)
 		}
+	}
+}
+
+// TestAgreements: of what judges proposed that counts which people who are answered for said too, for each judge.
+func TestAgreements(t *testing.T) {
+	label := func(judge string, proposed core.Proposed, on bool, approved string) core.Label {
+		return core.Label{By: "ann", Approved: approved, OnTask: on, Proposal: proposed, Judge: judge}
+	}
+	got := Agreements([]core.Label{
+		label("judge:a", core.ProposedOn, true, "eve"), label("judge:a", core.ProposedOff, false, "eve"),
+		label("judge:a", core.ProposedOff, true, "eve"), label("judge:a", core.ProposedOn, false, "eve"),
+		label("judge:a", core.ProposedOn, true, ""), // nobody answers for it
+		label("", "", true, "eve"),                  // nothing was proposed
+		{By: "judge:a", Approved: "eve", OnTask: true, Proposal: core.ProposedOn, Judge: "judge:a"}, // no person
+		label("judge:b", core.ProposedOn, true, "eve"),
+	})
+	if len(got) != 2 || got[0].Judge != "judge:a" || got[0].N != 4 || got[0].Agreed != 2 || got[0].Share != 0.5 || got[1].N != 1 || got[1].Agreed != 1 {
+		t.Fatalf("%+v", got)
+	}
+	if low, high := Interval(2, 4, Confidence); got[0].Low != low || got[0].High != high {
+		t.Errorf("interval of %+v", got[0])
+	}
+	var many []core.Label
+	for i := range 2 * mostJudges {
+		many = append(many, label(fmt.Sprint("judge:", i), core.ProposedOn, true, "eve"))
+	}
+	if got := Agreements(many); len(got) != mostJudges {
+		t.Errorf("%d judges are told apart", len(got))
 	}
 }
 

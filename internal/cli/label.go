@@ -329,6 +329,10 @@ func (s *session) sayCalibration(c app.CalibrationStatus) {
 	} else if c.Version != "" {
 		fmt.Fprintln(s.out, "realised:  not known: no prompt on task was drawn and labelled since")
 	}
+	for _, a := range c.Judges {
+		fmt.Fprintf(s.out, "judge:     people said what %s proposed of %d of %d prompts: %.1f %% (95 %% interval: %.1f to %.1f %%)\n",
+			printable(a.Judge), a.Agreed, a.N, 100*a.Share, 100*a.Low, 100*a.High)
+	}
 }
 
 type calibrationMakeCmd struct {
