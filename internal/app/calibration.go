@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
@@ -39,6 +41,8 @@ type CalibrationStatus struct {
 	Share    float64            `json:"share"`
 	Low      float64            `json:"low"`
 	High     float64            `json:"high"`
+	// Blocked is how many calls were blocked for their deviation since the version was made; nil where that was not counted.
+	Blocked *int `json:"blocked,omitempty"`
 	// Judges is how far people agree with what judges that are no people proposed to them.
 	Judges []calibrate.Agreement `json:"judges,omitempty"`
 }
@@ -135,6 +139,26 @@ func StatusOfCalibration(ctx context.Context, st store.Store, promise float64) (
 	s.Share = share(s.Realised)
 	s.Low, s.High = calibrate.Interval(s.Realised.Wrong, s.Realised.OnTask, calibrate.Confidence)
 	return s, nil
+}
+
+// MostCounted bounds what BlockedSince counts.
+const MostCounted = 100_000
+
+var errEnough = errors.New("enough")
+
+// BlockedSince counts the calls that were blocked for their deviation since a time, up to MostCounted.
+func BlockedSince(ctx context.Context, r read.Reader, since time.Time) (n int, err error) {
+	q := audit.Query{Kind: core.RecordDeny, Reason: core.ReasonOffTask, Since: since}
+	err = r.Walk(ctx, q, func(audit.Raw) error {
+		if n++; n == MostCounted {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return n, err
 }
 
 func share(r calibrate.Realised) float64 { return float64(r.Wrong) / float64(max(1, r.OnTask)) }

@@ -106,6 +106,23 @@ func TestDemotedCalibratesNothing(t *testing.T) {
 	}
 }
 
+// TestTheLatestCalibrate: of a flood of labels a version has as many as may be kept, those drawn last.
+func TestTheLatestCalibrate(t *testing.T) {
+	old := many("a", 0.9, 5)
+	late := many("a", 0.4, core.MostScores)
+	for i := range late {
+		late[i].Drawn = time.Unix(2, 0)
+	}
+	all := append(old, late...)
+	c := New("m", all)
+	if scores := c.Tasks[0].Scores; len(scores) != core.MostScores || scores[len(scores)-1] != 0.4 || all[0].Score != 0.9 {
+		t.Errorf("%d scores up to %v", len(scores), scores[len(scores)-1])
+	}
+	if got := len(New("m", all[:core.MostScores]).Tasks[0].Scores); got != core.MostScores {
+		t.Errorf("%d of as many as there may be", got)
+	}
+}
+
 // TestTextVersionHasEveryText: whatever a scorer reads of a task names another version, and nothing else does.
 func TestTextVersionHasEveryText(t *testing.T) {
 	base := core.Task{ID: "t", Title: "A", Description: "B", Topics: []string{"C"}, Examples: []string{"D"}}

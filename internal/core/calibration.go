@@ -49,6 +49,10 @@ type Proposal struct {
 	At        time.Time
 }
 
+// MostScores is how many prompts a calibration is made of at most. More make no promise better, and every replica has them in
+// memory.
+const MostScores = 20_000
+
 // Calibration is one version of what labels say. It never changes but for Demoted.
 type Calibration struct {
 	ID      string    `json:"id"` // named by its content

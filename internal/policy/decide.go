@@ -146,7 +146,7 @@ func (s *Snapshot) onDeviation(d *core.Deviation) finding {
 	block, own := rules.Block.reachedBy(d.Score), rules.Block != Promised
 	switch {
 	case block && s.promised(d):
-		return finding{action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true}
+		return finding{action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true, own: s.deviation}
 	case block && own && !s.backed(d) && rules.EnforceUncalibrated:
 		return finding{
 			action: core.ActionBlock, reason: core.ReasonOffTask, rule: "deviation.block", observed: true, own: s.deviation,

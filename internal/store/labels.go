@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -30,8 +31,7 @@ type Labels interface {
 
 	// Put must keep what l.By says of l.Exchange in place of what they said before, and fill in the sample from the queue,
 	// or from what is kept of it with another label; ErrNotFound where neither has it. An l.Approved that is not empty must be
-	// l.By. Otherwise it must refuse (ErrTooMany) where l.By has MostLabels labels of the day of l.At, in UTC, on other
-	// samples. It must be in the feed with the action LabelAction, the object "sample/<exchange>", unless it changes nothing.
+	// l.By. It must refuse (ErrTooMany) where l.By has l's LabelsADay labels of the day of l.At, in UTC, on other samples. It must be in the feed with the action LabelAction, the object "sample/<exchange>", unless it changes nothing.
 	Put(ctx context.Context, l core.Label) error
 	// Approve must note that approver answers for what by said of a sample; the same, with the action ApproveAction.
 	// ErrNotFound where by said nothing. A label that somebody answers for already must stay as it is.
@@ -64,8 +64,17 @@ func (q QueueQuery) Size() int { return Page{Limit: q.Limit}.Size() }
 // MostListed is how many labels come at once.
 const MostListed = 1000
 
-// MostLabels is how many labels somebody may give in a day who does not answer for them.
-const MostLabels = 5
+// MostLabels is how many labels somebody may give in a day who does not answer for them, MostAnswered how many somebody who
+// does: enough for a person who does nothing else, and too few for a program to be taken for one.
+const MostLabels, MostAnswered = 5, 5000
+
+// LabelsADay is how many labels as l one account may give in a day.
+func LabelsADay(l core.Label) int {
+	if l.Approved != "" {
+		return MostAnswered
+	}
+	return MostLabels
+}
 
 // The actions of the feed that concern labels.
 const (
@@ -84,7 +93,6 @@ const (
 	maxVersion   = 128
 	maxLabeller  = 256
 	maxRationale = 4 << 10 // sealed
-	maxScores    = 20_000
 	maxTasksMade = 10_000
 )
 
@@ -189,8 +197,8 @@ func ValidateCalibration(c core.Calibration) error {
 			break
 		}
 	}
-	if n == 0 || n > maxScores || len(c.Tasks) > maxTasksMade {
-		p.add("it must have from 1 to %d scores of at most %d tasks", maxScores, maxTasksMade)
+	if n == 0 || n > core.MostScores || len(c.Tasks) > maxTasksMade {
+		p.add("it must have from 1 to %d scores of at most %d tasks", core.MostScores, maxTasksMade)
 	}
 	return p.err("calibration", c.ID)
 }
@@ -205,12 +213,13 @@ func NoLabel(exchange, by string) error {
 	return &ObjectError{Kind: SampleKind, ID: exchange, Detail: by + " has not labelled it", Err: ErrNotFound}
 }
 
-// TooManyLabels says that somebody has labelled enough for a day.
-func TooManyLabels(exchange string) error {
-	return &ObjectError{
-		Kind: SampleKind, ID: exchange, Err: ErrTooMany,
-		Detail: "go on tomorrow, or have yourself put into calibration.admins",
+// TooManyLabels says that whoever gave l has labelled enough for a day.
+func TooManyLabels(l core.Label) error {
+	detail := fmt.Sprintf("one account gives at most %d labels a day: go on tomorrow", LabelsADay(l))
+	if l.Approved == "" {
+		detail += ", or have yourself put into calibration.admins"
 	}
+	return &ObjectError{Kind: SampleKind, ID: l.Exchange, Err: ErrTooMany, Detail: detail}
 }
 
 // LabelDay gives the day of a label: from the first microsecond up to, but not including, the second.

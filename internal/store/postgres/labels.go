@@ -153,15 +153,12 @@ func label(ctx context.Context, tx pgx.Tx, exchange, by string) (*core.Label, er
 
 // flood refuses a label that is one too many for its day.
 func flood(ctx context.Context, tx pgx.Tx, l core.Label) error {
-	if l.Approved != "" {
-		return nil
-	}
 	from, to := store.LabelDay(l.At)
 	var n int
 	err := tx.QueryRow(ctx, "SELECT count(*) FROM plumbline.labels WHERE labeller = $1 AND labelled >= $2 AND labelled < $3 AND exchange <> $4",
 		l.By, from, to, l.Exchange).Scan(&n)
-	if err == nil && n >= store.MostLabels {
-		err = store.TooManyLabels(l.Exchange)
+	if err == nil && n >= store.LabelsADay(l) {
+		err = store.TooManyLabels(l)
 	}
 	return err
 }

@@ -149,15 +149,12 @@ func (w labels) label(ctx context.Context, tx *sql.Tx, exchange, by string) (*co
 
 // flood refuses a label that is one too many for its day.
 func (w labels) flood(ctx context.Context, tx *sql.Tx, l core.Label) error {
-	if l.Approved != "" {
-		return nil
-	}
 	from, to := store.LabelDay(l.At)
 	var n int
 	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM labels WHERE labeller = ? AND labelled >= ? AND labelled < ? AND exchange <> ?",
 		l.By, from, to, l.Exchange).Scan(&n)
-	if err == nil && n >= store.MostLabels {
-		err = store.TooManyLabels(l.Exchange)
+	if err == nil && n >= store.LabelsADay(l) {
+		err = store.TooManyLabels(l)
 	}
 	return err
 }

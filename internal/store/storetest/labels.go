@@ -212,7 +212,7 @@ func list(t *testing.T, st store.Store, want ...core.Label) {
 	equal(t, "labels", want, all)
 }
 
-// flooding: who does not answer for labels gives few a day, also through several processes at once; who does, any number.
+// flooding: who does not answer for labels gives few a day, also through several processes at once; who does, many more.
 func flooding(t *testing.T, open func() store.Store) {
 	ctx := t.Context()
 	const n = 3 * store.MostLabels
