@@ -97,8 +97,7 @@ func (p *proposer) run(ctx context.Context) error {
 	if p.now().Before(p.rest) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(store.WithReason(store.WithActor(ctx, p.name), judgeReason), judgeTime)
-	defer cancel()
+	ctx = store.WithReason(store.WithActor(ctx, p.name), judgeReason)
 	waiting, tasks, err := p.waiting(ctx)
 	if err != nil || len(waiting) == 0 {
 		return err
@@ -112,7 +111,9 @@ func (p *proposer) run(ctx context.Context) error {
 		return err
 	}
 	r := &judgeRun{p: p, masters: masters, records: records, tasks: tasks}
-	r.ask(ctx, waiting)
+	asking, cancel := context.WithTimeout(ctx, judgeTime)
+	defer cancel()
+	r.ask(asking, waiting)
 	return errors.Join(p.conclude(ctx, r), done())
 }
 

@@ -31,9 +31,9 @@ func openSample(ctx context.Context, st store.Store, masters *seal.MasterKeys, e
 	if err != nil {
 		return nil, err
 	}
-	for i, r := range revealed {
-		if r.Sample != nil {
-			return &openedSample{r, held[i]}, nil
+	for i, r := range held {
+		if i < len(revealed) && revealed[i].Sample != nil {
+			return &openedSample{revealed[i], r}, nil
 		}
 	}
 	return nil, nil
@@ -54,7 +54,7 @@ func (o *openedSample) sealNote(ctx context.Context, st store.Store, masters *se
 	if err != nil || key == nil || day == nil || text == "" {
 		return nil, err
 	}
-	return seal.SealNote(&o.record, key, day, text), nil
+	return seal.Note(&o.record, key, day, text), nil
 }
 
 // openNote gives what sealNote was given, empty for nothing.

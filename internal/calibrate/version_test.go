@@ -2,6 +2,7 @@ package calibrate
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,6 +107,25 @@ func TestDemotedCalibratesNothing(t *testing.T) {
 	}
 }
 
+// TestAVersionIsItsContent: another model, text, task or score is another version, and the order of samples is none.
+func TestAVersionIsItsContent(t *testing.T) {
+	a, b := at("a", 0.4), at("b", 0.5)
+	c := New("m", []core.Sample{a, b})
+	if New("m", []core.Sample{b, a}).ID != c.ID {
+		t.Error("the order of samples names another version")
+	}
+	text, score := b, b
+	text.Text, score.Score = "other", 0.6
+	for name, other := range map[string]core.Calibration{
+		"model": New("n", []core.Sample{a, b}), "text": New("m", []core.Sample{a, text}), "score": New("m", []core.Sample{a, score}),
+		"task": New("m", []core.Sample{a, at("c", 0.5)}), "fewer": New("m", []core.Sample{a}), "more": New("m", []core.Sample{a, b, b}),
+	} {
+		if other.ID == c.ID {
+			t.Errorf("another %s has the same name", name)
+		}
+	}
+}
+
 // TestTheLatestCalibrate: of a flood of labels a version has as many as may be kept, those drawn last.
 func TestTheLatestCalibrate(t *testing.T) {
 	old := many("a", 0.9, 5)
@@ -113,7 +133,7 @@ func TestTheLatestCalibrate(t *testing.T) {
 	for i := range late {
 		late[i].Drawn = time.Unix(2, 0)
 	}
-	all := append(old, late...)
+	all := slices.Concat(old, late)
 	c := New("m", all)
 	if scores := c.Tasks[0].Scores; len(scores) != core.MostScores || scores[len(scores)-1] != 0.4 || all[0].Score != 0.9 {
 		t.Errorf("%d scores up to %v", len(scores), scores[len(scores)-1])

@@ -6,14 +6,14 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// SealNote seals what was written about the sample that rec holds, as the sample itself is: under the person's key, then under
+// Note seals what was written about the sample that rec holds, as the sample itself is: under the person's key, then under
 // that of the day. Destroying either ends it. It stands beside the records, and opens for this one alone.
-func SealNote(rec *core.Record, key, day *Key, text string) []byte {
+func Note(rec *core.Record, key, day *Key, text string) []byte {
 	at := Place{rec.Exchange, rec.Kind, FieldNote}
 	return day.Seal(key.Seal([]byte(text), at), at)
 }
 
-// OpenNote gives back what SealNote was given.
+// OpenNote gives back what Note was given.
 func OpenNote(rec *core.Record, key, day *Key, sealed []byte) (string, error) {
 	at := Place{rec.Exchange, rec.Kind, FieldNote}
 	inner, err := day.Open(sealed, at)

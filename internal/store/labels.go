@@ -64,9 +64,12 @@ func (q QueueQuery) Size() int { return Page{Limit: q.Limit}.Size() }
 // MostListed is how many labels come at once.
 const MostListed = 1000
 
-// MostLabels is how many labels somebody may give in a day who does not answer for them, MostAnswered how many somebody who
-// does: enough for a person who does nothing else, and too few for a program to be taken for one.
-const MostLabels, MostAnswered = 5, 5000
+// MostLabels is how many labels somebody may give in a day who does not answer for them.
+const MostLabels = 5
+
+// MostAnswered is the same for who does: enough for a person who does nothing else, and too few for a program to be taken for
+// one.
+const MostAnswered = 5000
 
 // LabelsADay is how many labels as l one account may give in a day.
 func LabelsADay(l core.Label) int {
