@@ -28,12 +28,16 @@ func TestNote(t *testing.T) {
 		t.Error("it is not sealed, or twice the same")
 	}
 	for name, open := range map[string]func() (string, error){
-		"the other's key":  func() (string, error) { return OpenNote(rec, other, day, sealed) },
-		"another day":      func() (string, error) { return OpenNote(rec, key, other, sealed) },
-		"another exchange": func() (string, error) { return OpenNote(&core.Record{Exchange: "x2", Kind: rec.Kind}, key, day, sealed) },
-		"another record":   func() (string, error) { return OpenNote(&core.Record{Exchange: "x1", Kind: core.RecordDeny}, key, day, sealed) },
-		"changed":          func() (string, error) { return OpenNote(rec, key, day, append([]byte{sealed[0] ^ 1}, sealed[1:]...)) },
-		"nothing":          func() (string, error) { return OpenNote(rec, key, day, nil) },
+		"the other's key": func() (string, error) { return OpenNote(rec, other, day, sealed) },
+		"another day":     func() (string, error) { return OpenNote(rec, key, other, sealed) },
+		"another exchange": func() (string, error) {
+			return OpenNote(&core.Record{Exchange: "x2", Kind: rec.Kind}, key, day, sealed)
+		},
+		"another record": func() (string, error) {
+			return OpenNote(&core.Record{Exchange: "x1", Kind: core.RecordDeny}, key, day, sealed)
+		},
+		"changed": func() (string, error) { return OpenNote(rec, key, day, append([]byte{sealed[0] ^ 1}, sealed[1:]...)) },
+		"nothing": func() (string, error) { return OpenNote(rec, key, day, nil) },
 		"a sample": func() (string, error) {
 			at := Place{rec.Exchange, rec.Kind, FieldSample}
 			return OpenNote(rec, key, day, day.Seal(key.Seal([]byte("a prompt"), at), at))
