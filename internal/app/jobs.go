@@ -96,6 +96,9 @@ type background struct {
 
 // openJobs makes the runner of background jobs, unless they are left to other processes.
 func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
+	for _, r := range judge.Results() {
+		metrics.JudgeResults(string(r))
+	}
 	if !a.cfg.Jobs.Run {
 		return nil
 	}
@@ -134,7 +137,7 @@ func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) ([]jobs.Job, e
 			return auditpg.New(pool), func() error { return nil }, nil
 		}
 	}
-	if a.cfg.Calibration.Judge.URL != "" {
+	if a.cfg.Calibration.Judge.URL != "" { // prompts leave by it: never by default
 		p, err := a.newProposer(metrics, openRecords)
 		if err != nil {
 			return nil, fmt.Errorf("calibration.judge: %w", err)

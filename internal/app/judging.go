@@ -67,9 +67,6 @@ func (a *App) newProposer(metrics *telemetry.Metrics, records func(context.Conte
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range judge.Results() {
-		metrics.JudgeResults(string(r))
-	}
 	a.log.Warn("prompts LEAVE this deployment (calibration.judge): the text of those that were drawn for calibration is sent to a judge, secrets and personal data of a known form masked",
 		"url", c.URL, "model", c.Model, "per_minute", c.PerMinute)
 	return &proposer{

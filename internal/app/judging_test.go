@@ -23,13 +23,14 @@ import (
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/calibrate"
+	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/judge"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/store"
-	"github.com/plumbline/plumbline/internal/store/sqlite"
 	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/internal/testkit/pgproc"
 )
 
 // judgeServer is a model that answers by what it finds in the prompt.
@@ -105,16 +106,24 @@ type drawn struct {
 
 func newDrawn(t *testing.T, prompts ...string) *drawn {
 	t.Helper()
-	d := &drawn{t: t, dir: t.TempDir()}
-	d.master = filepath.Join(d.dir, "masters")
-	d.masters = seal.NewMasterKeys()
-	st, err := sqlite.Open(t.Context(), StorePath(d.dir))
+	return newDrawnIn(t, testConfig(t, nil), prompts...)
+}
+
+// newDrawnIn is newDrawn for a Plumbline with this configuration.
+func newDrawnIn(t *testing.T, cfg config.Config, prompts ...string) *drawn {
+	t.Helper()
+	d := &drawn{t: t, dir: cfg.DataDir, master: filepath.Join(t.TempDir(), "masters"), masters: seal.NewMasterKeys()}
+	st, err := OpenStore(t.Context(), cfg)
 	if err == nil {
 		d.store = st
 		err = errors.Join(seal.CreateMasterFile(d.master, d.masters), st.Tasks().Put(t.Context(), billing))
 	}
 	if err == nil {
-		d.log, err = audit.Open(t.Context(), audit.Options{Path: AuditPath(d.dir), Durability: audit.CrashSafe})
+		o := audit.Options{Path: AuditPath(d.dir), Durability: audit.CrashSafe}
+		if !cfg.Postgres.URL.IsZero() {
+			o.MaxSize = int64(cfg.Audit.SpoolSize)
+		}
+		d.log, err = audit.Open(t.Context(), o)
 	}
 	if err == nil {
 		d.keys, err = seal.NewKeyring(seal.KeyringOptions{
@@ -462,7 +471,16 @@ func (l *lockedBuffer) String() string {
 // TestJudgeInARunningPlumbline: configured, it is asked by a background job; the start says plainly that prompts leave, and
 // neither log nor metrics have a word of them or the key.
 func TestJudgeInARunningPlumbline(t *testing.T) {
-	d := newDrawn(t, "How do I water my garden?")
+	t.Run("embedded", func(t *testing.T) { judgedWhileServing(t, testConfig(t, nil)) })
+	t.Run("in Postgres", func(t *testing.T) {
+		cfg, _ := onPostgres(t, pgproc.Shared(t), nil)
+		judgedWhileServing(t, cfg)
+	})
+}
+
+func judgedWhileServing(t *testing.T, in config.Config) {
+	t.Helper()
+	d := newDrawnIn(t, in, "How do I water my garden?")
 	d.close()
 	s := newJudgeServer(t)
 	keyFile := filepath.Join(d.dir, "judge-key")
@@ -473,6 +491,7 @@ func TestJudgeInARunningPlumbline(t *testing.T) {
 		"data_dir": d.dir, "audit.master_key_file": d.master, "audit.calibration_sample": "100%",
 		"calibration.judge.url": s.URL, "calibration.judge.model": "m", "calibration.judge.key": "file:" + keyFile,
 	})
+	cfg.Postgres = in.Postgres
 	var log lockedBuffer
 	a, err := New(t.Context(), Options{Config: cfg, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {

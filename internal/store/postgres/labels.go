@@ -64,9 +64,10 @@ func (w labels) Queue(ctx context.Context, q store.QueueQuery) ([]core.Sample, e
 		ORDER BY place LIMIT $4`, q.After, storableText(q.Model), storableText(q.By), q.Size())
 }
 
-// Expire implements store.Labels. It is one statement: a proposal goes with its sample.
+// Expire implements store.Labels. It is one statement: a proposal goes with its sample. One that came in meanwhile has none any
+// more, and goes by its own time.
 func (w labels) Expire(ctx context.Context, before time.Time) (int64, error) {
-	return w.s.exec(ctx, `WITH proposed AS (DELETE FROM plumbline.proposals WHERE exchange IN (SELECT exchange FROM plumbline.samples WHERE drawn < $1))
+	return w.s.exec(ctx, `WITH proposed AS (DELETE FROM plumbline.proposals WHERE made < $1 OR exchange IN (SELECT exchange FROM plumbline.samples WHERE drawn < $1))
 		DELETE FROM plumbline.samples WHERE drawn < $1`, store.Micros(before))
 }
 
