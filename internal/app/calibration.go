@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
@@ -39,6 +41,10 @@ type CalibrationStatus struct {
 	Share    float64            `json:"share"`
 	Low      float64            `json:"low"`
 	High     float64            `json:"high"`
+	// Blocked is how many calls were blocked for their deviation since the version was made; nil where that was not counted.
+	Blocked *int `json:"blocked,omitempty"`
+	// Judges is how far people agree with what judges that are no people proposed to them.
+	Judges []calibrate.Agreement `json:"judges,omitempty"`
 }
 
 // LabelCounts counts samples by what their labels come to.
@@ -66,6 +72,7 @@ type calibrationLook struct {
 	tasks   []core.Task
 	model   string
 	inForce *calibrate.InForce
+	labels  []core.Label
 	tally   calibrate.Tally
 }
 
@@ -83,11 +90,10 @@ func lookAtCalibration(ctx context.Context, st store.Store, since func(*core.Cal
 	l.latest, l.tasks, l.model = store.LatestCalibration(objects.Calibrations), objects.Tasks, scorer.Version()
 	texts := calibrate.TextVersions(l.tasks)
 	l.inForce = calibrate.Apply(l.latest, texts)
-	labels, err := store.AllLabels(ctx, st.Labels(), since(l.latest))
-	if err != nil {
+	if l.labels, err = store.AllLabels(ctx, st.Labels(), since(l.latest)); err != nil {
 		return l, err
 	}
-	l.tally = calibrate.Count(labels, func(s core.Sample) bool { return s.Model == l.model && s.Text == texts[s.Task] })
+	l.tally = calibrate.Count(l.labels, func(s core.Sample) bool { return s.Model == l.model && s.Text == texts[s.Task] })
 	return l, nil
 }
 
@@ -111,7 +117,7 @@ func StatusOfCalibration(ctx context.Context, st store.Store, promise float64) (
 	s := CalibrationStatus{
 		Promise: promise, Needed: calibrate.Enough(promise), Model: l.model, Version: l.inForce.Version(),
 		Labels:   LabelCounts{len(t.OnTask), len(t.OffTask), len(t.Pending), len(t.Disputed), len(t.Stale)},
-		Realised: calibrate.Realise(l.inForce, l.latest, promise, t),
+		Realised: calibrate.Realise(l.inForce, l.latest, promise, t), Judges: calibrate.Agreements(l.labels),
 	}
 	if l.latest != nil {
 		s.Created, s.Demoted = l.latest.Created, l.latest.Demoted
@@ -133,6 +139,26 @@ func StatusOfCalibration(ctx context.Context, st store.Store, promise float64) (
 	s.Share = share(s.Realised)
 	s.Low, s.High = calibrate.Interval(s.Realised.Wrong, s.Realised.OnTask, calibrate.Confidence)
 	return s, nil
+}
+
+// MostCounted bounds what BlockedSince counts.
+const MostCounted = 100_000
+
+var errEnough = errors.New("enough")
+
+// BlockedSince counts the calls that were blocked for their deviation since a time, up to MostCounted.
+func BlockedSince(ctx context.Context, r read.Reader, since time.Time) (n int, err error) {
+	q := audit.Query{Kind: core.RecordDeny, Reason: core.ReasonOffTask, Since: since}
+	err = r.Walk(ctx, q, func(audit.Raw) error {
+		if n++; n == MostCounted {
+			return errEnough
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return n, err
 }
 
 func share(r calibrate.Realised) float64 { return float64(r.Wrong) / float64(max(1, r.OnTask)) }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
@@ -180,6 +182,31 @@ func TestAnotherTextEndsThePromise(t *testing.T) {
 	}
 	if status := s.status(); status.Enforced || status.N != 0 || status.Labels.OnTask != 0 || status.Labels.Stale != 5*299 {
 		t.Errorf("with another text: %+v", status)
+	}
+}
+
+// TestBlockedSince: what is counted are calls that were blocked for their deviation, since a time.
+func TestBlockedSince(t *testing.T) {
+	d := newDrawn(t)
+	at := time.Now()
+	for i, r := range []core.Record{
+		{Kind: core.RecordDeny, Reason: core.ReasonOffTask, Time: at.Add(-time.Hour)},
+		{Kind: core.RecordDeny, Reason: core.ReasonOffTask, Time: at},
+		{Kind: core.RecordDeny, Reason: core.ReasonOffTask, Time: at.Add(time.Minute)},
+		{Kind: core.RecordDeny, Reason: core.ReasonModelNotAllowed, Time: at.Add(time.Minute)},
+	} {
+		r.Exchange, r.Principal = fmt.Sprint("d", i), core.Principal{User: "ann"}
+		if err := d.log.Append(t.Context(), r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := audit.OpenReader(t.Context(), AuditPath(d.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if n, err := BlockedSince(t.Context(), read.Local{Reader: r}, at); n != 2 || err != nil {
+		t.Errorf("%d, %v", n, err)
 	}
 }
 

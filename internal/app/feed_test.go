@@ -9,8 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/quota"
@@ -194,6 +196,22 @@ var kindsOfChange = map[string]func(r *twoReplicas, user string) (change func() 
 			return nil
 		}, func() bool { return r.b.policy.inForce().Version() == kept.Version }
 	},
+	"a calibration is made": func(r *twoReplicas, user string) (func() error, func() bool) {
+		task := r.labelled(user)
+		var made core.Calibration
+		return func() (err error) {
+			made, err = MakeCalibration(r.t.Context(), r.a.store, half, time.Now())
+			return err
+		}, func() bool { j := r.judged(task); return j.P != nil && j.Version == made.ID }
+	},
+	"a calibration is demoted": func(r *twoReplicas, user string) (func() error, func() bool) {
+		task := r.labelled(user)
+		made, err := MakeCalibration(r.t.Context(), r.a.store, half, time.Now())
+		r.must(err)
+		r.until("a calibration", func() bool { return r.judged(task).Version == made.ID })
+		made.Demoted = time.Now().UTC().Truncate(time.Microsecond)
+		return func() error { return r.a.store.Calibrations().Put(r.t.Context(), made) }, func() bool { j := r.judged(task); return j.P == nil && j.N > 0 }
+	},
 	"a limit is set": func(r *twoReplicas, user string) (func() error, func() bool) {
 		limit := quota.Limit{
 			ID: "limit-of-" + user, Scope: quota.ScopeUser, Subject: user, Dimension: quota.DimensionRequests, Window: quota.WindowDay, Value: 1,
@@ -212,6 +230,38 @@ func (r *twoReplicas) revoke(what core.Revocation) func() error {
 	return func() error {
 		return RevokeToken(store.WithActor(r.t.Context(), "test"), r.a.store, r.a.cfg.Identity, what)
 	}
+}
+
+// half is a promise for which five labels are enough.
+const half = 0.5
+
+// labelled gives a task that is new, with as many labels as half needs.
+func (r *twoReplicas) labelled(user string) (task string) {
+	r.t.Helper()
+	ctx := r.t.Context()
+	t := core.Task{ID: "task-of-" + user, Title: "Refunds", Users: []string{user}}
+	r.must(r.a.store.Tasks().Put(ctx, t))
+	for i := range calibrate.Enough(half) {
+		s := core.Sample{
+			Exchange: fmt.Sprint(user, i), Drawn: time.Now().UTC(), Task: t.ID, Text: calibrate.TextVersion(t), Model: r.model(), Score: 0.5, Place: 1,
+		}
+		r.must(r.a.store.Labels().Draw(ctx, s))
+		r.must(r.a.store.Labels().Put(ctx, core.Label{Sample: s, By: "eve", Approved: "eve", OnTask: true, At: s.Drawn}))
+	}
+	return t.ID
+}
+
+func (r *twoReplicas) model() string {
+	scorer, err := deviation.Default()
+	r.must(err)
+	return scorer.Version()
+}
+
+// judged is what the second replica says of a prompt on a task.
+func (r *twoReplicas) judged(task string) calibrate.Judged {
+	v, err := r.b.people.inForce()
+	r.must(err)
+	return v.Calibration().Judge(&core.Deviation{Task: task, Score: 0.9, Model: r.model()}, calibrate.Enough(half))
 }
 
 // tasks is how many tasks of a user are in force at the second replica.

@@ -12,9 +12,11 @@ import (
 
 	"github.com/plumbline/plumbline/internal/audit"
 	auditpg "github.com/plumbline/plumbline/internal/audit/postgres"
+	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/jobs"
+	"github.com/plumbline/plumbline/internal/judge"
 	pgpool "github.com/plumbline/plumbline/internal/postgres"
 	filesqlite "github.com/plumbline/plumbline/internal/sqlite"
 	"github.com/plumbline/plumbline/internal/store"
@@ -31,6 +33,7 @@ const (
 	jobPartitions = "audit_partitions"
 	jobRollups    = "audit_rollup_check"
 	jobRetention  = "audit_retention"
+	jobJudge      = "calibration_judge"
 )
 
 // queueConns is how many connections a process has for the queue and what its jobs read.
@@ -93,6 +96,9 @@ type background struct {
 
 // openJobs makes the runner of background jobs, unless they are left to other processes.
 func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
+	for _, r := range judge.Results() {
+		metrics.JudgeResults(string(r))
+	}
 	if !a.cfg.Jobs.Run {
 		return nil
 	}
@@ -100,7 +106,10 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 	if err != nil {
 		return fmt.Errorf("background jobs: %w", err)
 	}
-	all := a.jobs(queue.pool, metrics)
+	all, err := a.jobs(queue.pool, metrics)
+	if err != nil {
+		return errors.Join(err, queue.Close())
+	}
 	runner, err := jobs.New(queue.Queue, jobs.Options{Jobs: all, Metrics: metrics, Words: jobWords, Log: a.log})
 	if err != nil {
 		return errors.Join(err, queue.Close())
@@ -111,7 +120,7 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 }
 
 // jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
-func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
+func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) ([]jobs.Job, error) {
 	samples := samplesEnd{a.store.SubjectKeys(), a.store.Labels(), a.cfg.Audit.CalibrationKeep, time.Now, a.log}
 	all := []jobs.Job{
 		{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)},
@@ -122,14 +131,27 @@ func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) []jobs.Job {
 		r := retention{open: a.openRetention, record: a.audit.Append, kept: kept, now: time.Now, log: a.log}
 		all = append(all, jobs.Job{Name: jobRetention, Every: time.Hour, Timeout: jobs.Longest, Run: r.run})
 	}
+	openRecords := a.localRecords
+	if pool != nil {
+		openRecords = func(context.Context) (read.Reader, func() error, error) {
+			return auditpg.New(pool), func() error { return nil }, nil
+		}
+	}
+	if a.cfg.Calibration.Judge.URL != "" { // prompts leave by it: never by default
+		p, err := a.newProposer(metrics, openRecords)
+		if err != nil {
+			return nil, fmt.Errorf("calibration.judge: %w", err)
+		}
+		all = append(all, jobs.Job{Name: jobJudge, Every: judgeInterval, Timeout: judgeInterval, Run: p.run})
+	}
 	if pool == nil {
-		return all
+		return all, nil
 	}
 	records := auditpg.New(pool)
 	return append(all,
 		jobs.Job{Name: jobPartitions, Every: time.Hour, Timeout: time.Minute, Run: partitions{records, time.Now, a.log}.run},
 		jobs.Job{Name: jobRollups, Every: time.Hour, Timeout: jobs.Longest, Run: rollupCheck{records, metrics.RollupDiffers, time.Now, a.log}.run},
-	)
+	), nil
 }
 
 // run takes jobs from the queue until ctx ends.
@@ -151,7 +173,10 @@ func (b *background) close() error {
 func jobWords(err error) string {
 	var own *core.Error
 	var bad *audit.BadEntryError
+	var unanswered *judge.Error
 	switch {
+	case errors.As(err, &unanswered):
+		return unanswered.Error()
 	case errors.As(err, &bad):
 		return bad.Error() + "; run plumbline audit verify"
 	case errors.As(err, &own):

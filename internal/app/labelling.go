@@ -32,8 +32,10 @@ type Question struct {
 	Assigned core.Task      `json:"assigned"`
 	Who      core.Principal `json:"principal"`
 	Prompt   *seal.Text     `json:"prompt"`
-	// Proposal is what a judge thinks, empty for nothing.
-	Proposal string `json:"proposal,omitempty"`
+	// Proposal is what a judge that is no person thinks, and why; empty for nothing. It is no label.
+	Proposal  core.Proposed `json:"proposal,omitempty"`
+	Judge     string        `json:"judge,omitempty"`
+	Rationale string        `json:"rationale,omitempty"`
 }
 
 // NewLabelling starts to ask by. records gives those of an exchange. Whoever has the master keys may look; why they do is the
@@ -82,32 +84,27 @@ func (l *Labelling) ask(ctx context.Context, s core.Sample) (*Question, error) {
 	if err != nil {
 		return nil, err
 	}
-	records = slices.DeleteFunc(records, func(r core.Record) bool { return r.Sealed == nil || len(r.Sealed.Sample) == 0 })
-	if len(records) == 0 {
+	held := withSample(records)
+	if len(held) == 0 {
 		return nil, nil // it was queued and never recorded, or its records are dropped
 	}
-	revealed, err := Reveal(ctx, l.store, l.masters, s.Exchange, records)
-	if err != nil {
+	opened, err := openSample(ctx, l.store, l.masters, s.Exchange, held)
+	if err != nil || opened == nil {
 		return nil, err
 	}
-	for _, r := range revealed {
-		if r.Sample != nil {
-			return &Question{Sample: s, Assigned: l.tasks[s.Task], Who: r.Who, Prompt: r.Sample, Proposal: l.proposal(ctx, s.Exchange)}, nil
-		}
-	}
-	return nil, nil // the person was erased, or the day of the sample is over
+	q := &Question{Sample: s, Assigned: l.tasks[s.Task], Who: opened.Who, Prompt: opened.Sample}
+	return q, l.propose(ctx, q, opened)
 }
 
-// proposal is what a judge said of a sample.
-func (l *Labelling) proposal(ctx context.Context, exchange string) string {
-	said, err := l.store.Labels().List(ctx, time.Time{}, store.LabelKey{Exchange: exchange, By: calibrate.JudgePrefix})
-	if err != nil || len(said) == 0 || said[0].Exchange != exchange || !strings.HasPrefix(said[0].By, calibrate.JudgePrefix) {
-		return "" // it is a help and no more
+// propose adds what a judge says of the sample, if one was asked.
+func (l *Labelling) propose(ctx context.Context, q *Question, opened *openedSample) error {
+	proposals, err := l.store.Labels().Proposals(ctx, q.Exchange)
+	if err != nil || len(proposals) == 0 || proposals[0].Verdict == "" {
+		return err
 	}
-	if said[0].OnTask {
-		return "on_task"
-	}
-	return "off_task"
+	q.Proposal, q.Judge = proposals[0].Verdict, proposals[0].Judge
+	q.Rationale, err = opened.openNote(ctx, l.store, l.masters, proposals[0].Rationale)
+	return err
 }
 
 // isExample reports whether a prompt is one that its task was described by: it has trained the score, and must not judge it.
@@ -123,7 +120,7 @@ func isExample(t core.Task, prompt *seal.Text) bool {
 
 // Answer keeps what the person says of a sample. answers says whether they answer for it themselves.
 func (l *Labelling) Answer(ctx context.Context, q *Question, onTask, answers bool) error {
-	label := core.Label{Sample: q.Sample, By: l.by, OnTask: onTask, At: time.Now().UTC().Truncate(time.Microsecond), Proposal: q.Proposal}
+	label := core.Label{Sample: q.Sample, By: l.by, OnTask: onTask, At: time.Now().UTC().Truncate(time.Microsecond), Proposal: q.Proposal, Judge: q.Judge}
 	if answers {
 		label.Approved = l.by
 	}

@@ -33,6 +33,7 @@ var layers = [][]string{
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
 		"internal/telemetry", "internal/config", "internal/store", "internal/seal", "internal/envoyconf", "internal/envoyproc",
+		"internal/judge",
 	},
 	{
 		"internal/gate", "internal/audit", "internal/identity/jwks", "internal/quota/threshold", "internal/replay", "internal/store/layout",

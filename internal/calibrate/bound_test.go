@@ -128,6 +128,16 @@ func TestStopsUpToTheRank(t *testing.T) {
 	}
 }
 
+// TestStopsAtEveryRank: a p value is a rank over n+1, and the rank comes back from it whatever rounding did.
+func TestStopsAtEveryRank(t *testing.T) {
+	for n := 299; n < 6000; n++ {
+		k := Most(0.01, n)
+		if !Stops(0.01, float64(k)/float64(n+1), n) || Stops(0.01, float64(k+1)/float64(n+1), n) {
+			t.Fatalf("of %d prompts, not the farthest %d are stopped", n, k)
+		}
+	}
+}
+
 // TestInterval: at its ends the exact tails are what is left out on either side.
 func TestInterval(t *testing.T) {
 	for _, tt := range []struct{ hits, n int }{{0, 1}, {0, 299}, {1, 299}, {3, 100}, {50, 100}, {99, 100}, {100, 100}, {7, 5000}} {

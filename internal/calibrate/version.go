@@ -29,10 +29,15 @@ func digest(of ...any) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// New makes a version of the samples that were labelled on-task, all scored by one model. Its id is made of its content; who
-// keeps it says when.
+// New makes a version of the samples that were labelled on-task, all scored by one model: of more than core.MostScores those
+// that were drawn last. Its id is made of its content; who keeps it says when.
 func New(model string, onTask []core.Sample) core.Calibration {
 	c := core.Calibration{Model: model}
+	if len(onTask) > core.MostScores {
+		onTask = slices.Clone(onTask)
+		slices.SortStableFunc(onTask, func(a, b core.Sample) int { return b.Drawn.Compare(a.Drawn) })
+		onTask = onTask[:core.MostScores]
+	}
 	byTask := map[string]*core.CalibratedTask{}
 	for _, s := range onTask {
 		t := byTask[s.Task]

@@ -1,6 +1,8 @@
 package calibrate
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -105,6 +107,42 @@ func TestDemotedCalibratesNothing(t *testing.T) {
 	}
 }
 
+// TestAVersionIsItsContent: another model, text, task or score is another version, and the order of samples is none.
+func TestAVersionIsItsContent(t *testing.T) {
+	a, b := at("a", 0.4), at("b", 0.5)
+	c := New("m", []core.Sample{a, b})
+	if New("m", []core.Sample{b, a}).ID != c.ID {
+		t.Error("the order of samples names another version")
+	}
+	text, score := b, b
+	text.Text, score.Score = "other", 0.6
+	for name, other := range map[string]core.Calibration{
+		"model": New("n", []core.Sample{a, b}), "text": New("m", []core.Sample{a, text}), "score": New("m", []core.Sample{a, score}),
+		"task": New("m", []core.Sample{a, at("c", 0.5)}), "fewer": New("m", []core.Sample{a}), "more": New("m", []core.Sample{a, b, b}),
+	} {
+		if other.ID == c.ID {
+			t.Errorf("another %s has the same name", name)
+		}
+	}
+}
+
+// TestTheLatestCalibrate: of a flood of labels a version has as many as may be kept, those drawn last.
+func TestTheLatestCalibrate(t *testing.T) {
+	old := many("a", 0.9, 5)
+	late := many("a", 0.4, core.MostScores)
+	for i := range late {
+		late[i].Drawn = time.Unix(2, 0)
+	}
+	all := slices.Concat(old, late)
+	c := New("m", all)
+	if scores := c.Tasks[0].Scores; len(scores) != core.MostScores || scores[len(scores)-1] != 0.4 || all[0].Score != 0.9 {
+		t.Errorf("%d scores up to %v", len(scores), scores[len(scores)-1])
+	}
+	if got := len(New("m", all[:core.MostScores]).Tasks[0].Scores); got != core.MostScores {
+		t.Errorf("%d of as many as there may be", got)
+	}
+}
+
 // TestTextVersionHasEveryText: whatever a scorer reads of a task names another version, and nothing else does.
 func TestTextVersionHasEveryText(t *testing.T) {
 	base := core.Task{ID: "t", Title: "A", Description: "B", Topics: []string{"C"}, Examples: []string{"D"}}
@@ -152,6 +190,34 @@ func TestCount(t *testing.T) {
 		if len(have) != 1 || have[0].Exchange != name {
 			t.Errorf("%s: %+v", name, have)
 		}
+	}
+}
+
+// TestAgreements: of what judges proposed that counts which people who are answered for said too, for each judge.
+func TestAgreements(t *testing.T) {
+	label := func(judge string, proposed core.Proposed, on bool, approved string) core.Label {
+		return core.Label{By: "ann", Approved: approved, OnTask: on, Proposal: proposed, Judge: judge}
+	}
+	got := Agreements([]core.Label{
+		label("judge:a", core.ProposedOn, true, "eve"), label("judge:a", core.ProposedOff, false, "eve"),
+		label("judge:a", core.ProposedOff, true, "eve"), label("judge:a", core.ProposedOn, false, "eve"),
+		label("judge:a", core.ProposedOn, true, ""), // nobody answers for it
+		label("", "", true, "eve"),                  // nothing was proposed
+		{By: "judge:a", Approved: "eve", OnTask: true, Proposal: core.ProposedOn, Judge: "judge:a"}, // no person
+		label("judge:b", core.ProposedOn, true, "eve"),
+	})
+	if len(got) != 2 || got[0].Judge != "judge:a" || got[0].N != 4 || got[0].Agreed != 2 || got[0].Share != 0.5 || got[1].N != 1 || got[1].Agreed != 1 {
+		t.Fatalf("%+v", got)
+	}
+	if low, high := Interval(2, 4, Confidence); got[0].Low != low || got[0].High != high {
+		t.Errorf("interval of %+v", got[0])
+	}
+	var many []core.Label
+	for i := range 2 * mostJudges {
+		many = append(many, label(fmt.Sprint("judge:", i), core.ProposedOn, true, "eve"))
+	}
+	if got := Agreements(many); len(got) != mostJudges {
+		t.Errorf("%d judges are told apart", len(got))
 	}
 }
 

@@ -139,23 +139,13 @@ func searchOn(ctx context.Context, r read.Reader, q audit.Query) (all []audit.En
 	}
 }
 
-// recordsOf gives all records of an exchange, the oldest first.
-func recordsOf(ctx context.Context, r read.Reader, exchange string) ([]core.Record, error) {
-	entries, _, err := searchOn(ctx, r, audit.Query{Exchange: exchange, Limit: audit.MaxLimit})
-	records := make([]core.Record, 0, len(entries))
-	for _, e := range slices.Backward(entries) {
-		records = append(records, e.Record)
-	}
-	return records, err
-}
-
 type auditShowCmd struct {
 	Exchange string `arg:"" help:"The exchange's id: the x-request-id of the call, or EXCHANGE in a search."`
 }
 
 func (c auditShowCmd) Run(s *session) error {
 	return s.withRecords(func(r read.Reader) error {
-		records, err := recordsOf(s.ctx, r, c.Exchange)
+		records, err := app.RecordsOf(s.ctx, r, c.Exchange)
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func (c auditRevealCmd) Run(s *session) error {
 	}
 	var records []core.Record
 	err = s.withRecords(func(r read.Reader) (err error) {
-		records, err = recordsOf(s.ctx, r, c.Exchange)
+		records, err = app.RecordsOf(s.ctx, r, c.Exchange)
 		return err
 	})
 	if err != nil {

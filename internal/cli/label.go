@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,7 +54,7 @@ func (c labelNextCmd) Run(s *session) error {
 		return s.withStore(func(st store.Store) error {
 			s.ctx = store.WithReason(s.ctx, c.Reason)
 			of := func(ctx context.Context, exchange string) ([]core.Record, error) {
-				return recordsOf(ctx, records, exchange)
+				return app.RecordsOf(ctx, records, exchange)
 			}
 			l, err := app.NewLabelling(s.ctx, st, masters, of, actor())
 			if err != nil {
@@ -147,7 +148,7 @@ func (s *session) question(st store.Store, q *app.Question) error {
 	}
 	s.revealText("prompt", q.Prompt)
 	if q.Proposal != "" {
-		fmt.Fprintf(s.out, "  a judge proposes: %s\n", printable(q.Proposal))
+		fmt.Fprintf(s.out, "  %s proposes %s, which is no label: %s\n", printable(q.Judge), q.Proposal, cmp.Or(printable(q.Rationale), "it does not say why"))
 	}
 	fmt.Fprintf(s.talk, "%d of %d\n", status.Labels.OnTask, status.Needed)
 	return nil
@@ -285,6 +286,7 @@ func (calibrationStatusCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
+		s.countBlocked(&status)
 		if s.flags.Output == outputTable {
 			s.sayCalibration(status)
 		}
@@ -293,6 +295,23 @@ func (calibrationStatusCmd) Run(s *session) error {
 			return []string{t.Task, fmt.Sprint(t.N), fmt.Sprint(t.Labelled), fmt.Sprint(t.Own)}
 		})
 	})
+}
+
+// countBlocked adds how many calls were blocked since, if the records can be read.
+func (s *session) countBlocked(c *app.CalibrationStatus) {
+	if c.Version == "" {
+		return
+	}
+	err := s.withRecords(func(r read.Reader) error {
+		n, err := app.BlockedSince(s.ctx, r, c.Created)
+		if err == nil {
+			c.Blocked = &n
+		}
+		return err
+	})
+	if err != nil {
+		fmt.Fprintln(s.talk, "blocked calls cannot be counted:", err)
+	}
 }
 
 // calibrationStatus is how far the deployment is under the promise of its policy.
@@ -328,6 +347,17 @@ func (s *session) sayCalibration(c app.CalibrationStatus) {
 			r.Wrong, r.OnTask, 100*c.Share, 100*c.Low, 100*c.High, r.Right, r.OffTask)
 	} else if c.Version != "" {
 		fmt.Fprintln(s.out, "realised:  not known: no prompt on task was drawn and labelled since")
+	}
+	if c.Blocked != nil {
+		more := ""
+		if *c.Blocked == app.MostCounted {
+			more = " or more"
+		}
+		fmt.Fprintf(s.out, "blocked:   %d%s calls for their deviation since then\n", *c.Blocked, more)
+	}
+	for _, a := range c.Judges {
+		fmt.Fprintf(s.out, "judge:     people said what %s proposed of %d of %d prompts: %.1f %% (95 %% interval: %.1f to %.1f %%)\n",
+			printable(a.Judge), a.Agreed, a.N, 100*a.Share, 100*a.Low, 100*a.High)
 	}
 }
 

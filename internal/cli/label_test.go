@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/store/sqlite"
 )
 
 // sampledDir is a data directory in which the first of these prompts were drawn for calibration and sealed, in that order in
@@ -130,6 +133,66 @@ func TestLabelNext(t *testing.T) {
 		"approve sample/x2, reveal exchange/x1, reveal exchange/x3, label sample/x3, withdraw sample/x4"
 	if got := strings.Join(said, ", "); got != want {
 		t.Errorf("the feed has\n%s, want\n%s", got, want)
+	}
+}
+
+// TestFloodAndContradiction: who does not answer for labels is told when they have given enough for a day, labels that
+// contradict each other count for nothing until one is taken back, and a proposal is shown as one.
+func TestFloodAndContradiction(t *testing.T) {
+	config := sampledDir(t, "one", "two", "three", "four", "five", "six", "seven")
+	dir := filepath.Dir(config)
+	run := func(stdin string, want int, args ...string) (out, talk string) {
+		t.Helper()
+		out, talk, code := plumblineReading(t, stdin, nil, append([]string{"-c", config}, args...)...)
+		if code != want {
+			t.Errorf("%v: exit status %d, want %d: %s%s", args, code, want, out, talk)
+		}
+		return out, talk
+	}
+	with := func(do func(st store.Store) error) {
+		t.Helper()
+		st, err := sqlite.Open(t.Context(), app.StorePath(dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(do(st), st.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	with(func(st store.Store) error {
+		return st.Labels().Propose(t.Context(), core.Proposal{Exchange: "x1", Judge: "judge:m", Verdict: core.ProposedOff, At: time.Now().UTC().Truncate(time.Microsecond)})
+	})
+	out, talk := run(strings.Repeat("y\n", 7), exitFailed, "label", "next", "--reason", "a flood")
+	if !strings.Contains(talk, "at most 5 labels a day") || !strings.Contains(talk, "calibration.admins") || strings.Contains(out, "seven") {
+		t.Errorf("the sixth label:\n%s", talk)
+	}
+	if !strings.Contains(out, "judge:m proposes off_task, which is no label") {
+		t.Errorf("the proposal is not shown:\n%s", out)
+	}
+	admins(t, config)
+	run("", exitDone, "label", "approve", "x1", "--by", actor(), "--reason", "seen")
+	run("", exitDone, "label", "approve", "x2", "--by", actor(), "--reason", "seen")
+	with(func(st store.Store) error {
+		l := core.Label{Sample: core.Sample{Exchange: "x1"}, By: "cli:ben", Approved: "cli:ben", At: time.Now().UTC().Truncate(time.Microsecond)}
+		return st.Labels().Put(t.Context(), l)
+	})
+	out, _ = run("", exitDone, "calibration", "status")
+	for _, want := range []string{"1 of 299 on task, 0 off task; 3 wait for approval, 1 are disputed", "people said what judge:m proposed of 0 of 1 prompts"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("with a contradiction it does not say %q:\n%s", want, out)
+		}
+	}
+	run("", exitDone, "label", "withdraw", "x1", "--by", "cli:ben", "--reason", "a slip")
+	with(func(st store.Store) error {
+		c := calibrate.New("m", []core.Sample{{Task: "billing", Text: "t", Score: 0.5}})
+		c.Created = time.Now().UTC().Truncate(time.Microsecond)
+		return st.Calibrations().Put(t.Context(), c)
+	})
+	out, _ = run("", exitDone, "calibration", "status")
+	for _, want := range []string{"2 of 299 on task, 0 off task; 3 wait for approval, 0 are disputed", "blocked:   0 calls for their deviation since then"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("without it does not say %q:\n%s", want, out)
+		}
 	}
 }
 

@@ -73,6 +73,7 @@ func (c *Config) check(problem func(setting, message string)) {
 	if c.Deviation.TrainEvery < minTrainEvery {
 		problem("deviation.train_every", "must be at least 1h")
 	}
+	c.Calibration.Judge.check(c.Audit, problem)
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")
 	}

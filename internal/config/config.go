@@ -37,6 +37,16 @@ type Policy struct {
 // Calibration says who answers for what is said of prompts. See docs/how-to/calibrate.md.
 type Calibration struct {
 	Admins []string `json:"admins" doc:"Who may label prompts without limit, answer for the labels of others and put a calibration in force, as the audit names them: cli:eve is the user eve of the machine that the command runs on. Labels of others are five a day and do not count until one of these approves them."`
+	Judge  Judge    `json:"judge"`
+}
+
+// Judge is a language model that proposes labels. See docs/how-to/calibrate.md.
+type Judge struct {
+	URL       string        `json:"url" doc:"Base of an API that knows OpenAI's chat completions, such as https://api.openai.com/v1. The text of prompts that were drawn for calibration is sent there, secrets and personal data masked. Empty: no judge, and nothing leaves the deployment."`
+	Model     string        `json:"model" doc:"The model that is asked."`
+	Key       Secret        `json:"key" doc:"Its credential. Empty: none is sent."`
+	PerMinute int           `json:"per_minute" doc:"How many requests the deployment sends in a minute at most, 1 to 600."`
+	Timeout   time.Duration `json:"timeout" doc:"How long one answer may take, 1s to 45s."`
 }
 
 // Prices says what models cost.
@@ -197,13 +207,14 @@ func Default() Config {
 			Durability: DurabilityCrashSafe, JournalSize: 8 << 20, SpoolSize: 8 << 30, Checkpoints: Checkpoints{Sink: SinkStdout},
 			Content: ContentNone, ContentLimit: 32 << 10, CalibrationKeep: 30 * 24 * time.Hour, Addresses: AddressesFull,
 		},
-		Quota:     Quota{Ledger: LedgerMemory},
-		Redis:     Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
-		Postgres:  Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
-		Feed:      Feed{MaxStaleness: time.Minute},
-		Jobs:      Jobs{Run: true},
-		Deviation: Deviation{TrainEvery: 7 * 24 * time.Hour},
-		Log:       Log{Level: LevelInfo, Format: FormatJSON},
-		Shutdown:  Shutdown{Grace: 10 * time.Minute},
+		Quota:       Quota{Ledger: LedgerMemory},
+		Redis:       Redis{Namespace: "plumbline", Deadline: 25 * time.Millisecond},
+		Postgres:    Postgres{MaxConnections: 4, Timeout: 10 * time.Second, Migrate: true},
+		Feed:        Feed{MaxStaleness: time.Minute},
+		Jobs:        Jobs{Run: true},
+		Calibration: Calibration{Judge: Judge{PerMinute: 10, Timeout: 20 * time.Second}},
+		Deviation:   Deviation{TrainEvery: 7 * 24 * time.Hour},
+		Log:         Log{Level: LevelInfo, Format: FormatJSON},
+		Shutdown:    Shutdown{Grace: 10 * time.Minute},
 	}
 }

@@ -25,9 +25,33 @@ type Label struct {
 	At     time.Time `json:"at"`
 	// Approved is who answers for the label, By itself for somebody who may; empty: it does not count yet.
 	Approved string `json:"approved,omitempty"`
-	// Proposal is what a judge proposed to whoever labelled, if one did.
-	Proposal string `json:"proposal,omitempty"`
+	// Proposal is what a judge proposed to whoever labelled, and Judge which; both are empty if none did.
+	Proposal Proposed `json:"proposal,omitempty"`
+	Judge    string   `json:"judge,omitempty"`
 }
+
+// Proposed is what a judge that is no person says of a sample.
+type Proposed string
+
+// What a judge can say. An empty one is none of them: it was asked and proposes nothing.
+const (
+	ProposedOn  Proposed = "on_task"
+	ProposedOff Proposed = "off_task"
+)
+
+// Proposal is what came of asking a judge about a sample. It counts for nothing.
+type Proposal struct {
+	Exchange string
+	Judge    string
+	Verdict  Proposed
+	// Rationale is why, sealed as the sample is; nil for nothing.
+	Rationale []byte
+	At        time.Time
+}
+
+// MostScores is how many prompts a calibration is made of at most. More make no promise better, and every replica has them in
+// memory.
+const MostScores = 20_000
 
 // Calibration is one version of what labels say. It never changes but for Demoted.
 type Calibration struct {

@@ -53,12 +53,13 @@ type Place struct {
 // Field says what is sealed.
 type Field string
 
-// The fields of core.Sealed.
+// The fields of core.Sealed, and FieldNote for what is kept beside the records.
 const (
 	FieldEvidence Field = "evidence"
 	FieldPrompt   Field = "prompt"
 	FieldAnswer   Field = "answer"
 	FieldSample   Field = "sample"
+	FieldNote     Field = "note"
 )
 
 // bound is the place and the key's owner as bytes, each part with its length before it, so that no two are the same.

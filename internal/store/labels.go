@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -18,14 +19,19 @@ type Labels interface {
 	Draw(ctx context.Context, samples ...core.Sample) error
 	// Queue must give the samples that match, in the order of their places, at most q.Size() of them.
 	Queue(ctx context.Context, q QueueQuery) ([]core.Sample, error)
-	// Expire must take the samples that were drawn before a time out of the queue, and say how many those were. Their labels
-	// stay. Nothing of it is in the feed.
+	// Expire must take the samples that were drawn before a time out of the queue, what was proposed of them as well, and say
+	// how many those were. Their labels stay. Nothing of it is in the feed.
 	Expire(ctx context.Context, before time.Time) (int64, error)
+
+	// Propose must keep what a judge proposes in place of what was proposed of the same sample before; ErrNotFound where the
+	// sample is not in the queue. It is no change of control data: it must not be in the feed.
+	Propose(ctx context.Context, p core.Proposal) error
+	// Proposals must give what is proposed of these samples, at most MostListed of them, in the bytewise order of exchanges.
+	Proposals(ctx context.Context, exchanges ...string) ([]core.Proposal, error)
 
 	// Put must keep what l.By says of l.Exchange in place of what they said before, and fill in the sample from the queue,
 	// or from what is kept of it with another label; ErrNotFound where neither has it. An l.Approved that is not empty must be
-	// l.By. Otherwise it must refuse (ErrTooMany) where l.By has MostLabels labels of the day of l.At, in UTC, on other
-	// samples. It must be in the feed with the action LabelAction, the object "sample/<exchange>", unless it changes nothing.
+	// l.By. It must refuse (ErrTooMany) where l.By has l's LabelsADay labels of the day of l.At, in UTC, on other samples. It must be in the feed with the action LabelAction, the object "sample/<exchange>", unless it changes nothing.
 	Put(ctx context.Context, l core.Label) error
 	// Approve must note that approver answers for what by said of a sample; the same, with the action ApproveAction.
 	// ErrNotFound where by said nothing. A label that somebody answers for already must stay as it is.
@@ -61,6 +67,18 @@ const MostListed = 1000
 // MostLabels is how many labels somebody may give in a day who does not answer for them.
 const MostLabels = 5
 
+// MostAnswered is the same for who does: enough for a person who does nothing else, and too few for a program to be taken for
+// one.
+const MostAnswered = 5000
+
+// LabelsADay is how many labels as l one account may give in a day.
+func LabelsADay(l core.Label) int {
+	if l.Approved != "" {
+		return MostAnswered
+	}
+	return MostLabels
+}
+
 // The actions of the feed that concern labels.
 const (
 	LabelAction    = "label"
@@ -77,8 +95,7 @@ const (
 	maxExchange  = 64
 	maxVersion   = 128
 	maxLabeller  = 256
-	maxProposal  = 64
-	maxScores    = 20_000
+	maxRationale = 4 << 10 // sealed
 	maxTasksMade = 10_000
 )
 
@@ -124,7 +141,8 @@ func ValidateLabel(l core.Label) error {
 	var p problems
 	p.word("exchange", l.Exchange, maxExchange)
 	p.word("by", l.By, maxLabeller)
-	p.text("proposal", l.Proposal, maxProposal, "")
+	p.proposed(l.Proposal)
+	p.text("judge", l.Judge, maxLabeller, "")
 	p.time("at", l.At)
 	if l.At.IsZero() {
 		p.add("at is missing")
@@ -133,6 +151,28 @@ func ValidateLabel(l core.Label) error {
 		p.add("only %q can approve it as it is put", l.By)
 	}
 	return p.err(SampleKind, l.Exchange)
+}
+
+func (p *problems) proposed(v core.Proposed) {
+	if v != "" && v != core.ProposedOn && v != core.ProposedOff {
+		p.add("a proposal is %s, %s or nothing", core.ProposedOn, core.ProposedOff)
+	}
+}
+
+// ValidateProposal reports all that is wrong with a proposal.
+func ValidateProposal(o core.Proposal) error {
+	var p problems
+	p.word("exchange", o.Exchange, maxExchange)
+	p.word("judge", o.Judge, maxLabeller)
+	p.proposed(o.Verdict)
+	if len(o.Rationale) > maxRationale {
+		p.add("the rationale must have at most %d bytes", maxRationale)
+	}
+	p.time("at", o.At)
+	if o.At.IsZero() {
+		p.add("at is missing")
+	}
+	return p.err(SampleKind, o.Exchange)
 }
 
 // ValidateCalibration reports all that is wrong with a calibration itself.
@@ -160,8 +200,8 @@ func ValidateCalibration(c core.Calibration) error {
 			break
 		}
 	}
-	if n == 0 || n > maxScores || len(c.Tasks) > maxTasksMade {
-		p.add("it must have from 1 to %d scores of at most %d tasks", maxScores, maxTasksMade)
+	if n == 0 || n > core.MostScores || len(c.Tasks) > maxTasksMade {
+		p.add("it must have from 1 to %d scores of at most %d tasks", core.MostScores, maxTasksMade)
 	}
 	return p.err("calibration", c.ID)
 }
@@ -176,12 +216,13 @@ func NoLabel(exchange, by string) error {
 	return &ObjectError{Kind: SampleKind, ID: exchange, Detail: by + " has not labelled it", Err: ErrNotFound}
 }
 
-// TooManyLabels says that somebody has labelled enough for a day.
-func TooManyLabels(exchange string) error {
-	return &ObjectError{
-		Kind: SampleKind, ID: exchange, Err: ErrTooMany,
-		Detail: "go on tomorrow, or have yourself put into calibration.admins",
+// TooManyLabels says that whoever gave l has labelled enough for a day.
+func TooManyLabels(l core.Label) error {
+	detail := fmt.Sprintf("one account gives at most %d labels a day: go on tomorrow", LabelsADay(l))
+	if l.Approved == "" {
+		detail += ", or have yourself put into calibration.admins"
 	}
+	return &ObjectError{Kind: SampleKind, ID: l.Exchange, Err: ErrTooMany, Detail: detail}
 }
 
 // LabelDay gives the day of a label: from the first microsecond up to, but not including, the second.

@@ -92,6 +92,8 @@ type Metrics struct {
 	jobSeconds        *prometheus.HistogramVec
 	wrongSums         prometheus.Counter
 	samplesLost       prometheus.Counter
+	judgeAsked        *prometheus.CounterVec
+	judgeSeconds      prometheus.Histogram
 }
 
 // Build describes the running program.
@@ -137,6 +139,8 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.found = b.counterVec("found_total", "Prompts in which a kind of secret or a form of attack was found, by what and kind.", "what", "kind")
 	m.quotaRejections = b.counterVec("quota_rejections_total", "Requests refused for quota, by scope and dimension.", "scope", "dimension")
 	m.samplesLost = b.counter("calibration_samples_lost_total", "Prompts that were drawn for calibration and could not be queued to be labelled.")
+	m.judgeAsked = b.counterVec("calibration_judge_asked_total", "Prompts drawn for calibration that the judge was asked about, by result: proposed, unsure, unusable (an answer of another form), refused, limited, failed.", "result")
+	m.judgeSeconds = b.histogram("calibration_judge_duration_seconds", "Time one question to the judge took, all attempts and pauses included.", []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60})
 	m.quotaExpired = b.counter("quota_expired_total", "Reservations whose lease ended because nobody closed their exchange.")
 	m.quotaThresholds = b.counterVec("quota_threshold_total", "Counters of limits whose use passed a threshold for the first time in their window, by threshold in percent.", "threshold", "scope", "dimension")
 	m.quotaUntold = b.counter("quota_threshold_dropped_total", "Passed thresholds that a subscriber was not told of, since it was behind or too many counters were near their limits.")
@@ -493,6 +497,19 @@ func (m *Metrics) JobEnded(job, result string, took time.Duration) {
 
 // SamplesLost counts prompts drawn for calibration that nobody will be asked about.
 func (m *Metrics) SamplesLost(n int) { m.samplesLost.Add(float64(n)) }
+
+// JudgeResults names how a question to the judge can end, so that all are zero from the beginning.
+func (m *Metrics) JudgeResults(results ...string) {
+	for _, r := range results {
+		m.judgeAsked.WithLabelValues(r)
+	}
+}
+
+// JudgeAsked counts a question to the judge. The result is one that JudgeResults was given.
+func (m *Metrics) JudgeAsked(result string, took time.Duration) {
+	m.judgeAsked.WithLabelValues(result).Inc()
+	m.judgeSeconds.Observe(took.Seconds())
+}
 
 // RollupDiffers counts sums that differ from a recount.
 func (m *Metrics) RollupDiffers(sums int64) { m.wrongSums.Add(float64(sums)) }

@@ -45,6 +45,7 @@ func touched(t *testing.T) *prometheus.Registry {
 	m.LedgerBreaker("closed")
 	m.LedgerFellBack("open")
 	m.LedgerBookedLate(1, 1)
+	m.JudgeResults("proposed")
 	m.JobEnded("objects_sweep", "done", time.Second)
 	m.Judged(core.Intent{Label: "writing"}, core.Deviation{Score: .5}, core.Found{
 		Secrets: []core.Sighting{{Kind: "jwt"}}, Attacks: []core.Sighting{{Kind: "jailbreak"}},

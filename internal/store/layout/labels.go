@@ -55,17 +55,31 @@ func ScanSample(row Scanner) (s core.Sample, err error) {
 }
 
 // LabelColumns are those of a label, after those of its sample.
-const LabelColumns = SampleColumns + ", labeller, on_task, labelled, approved, proposal"
+const LabelColumns = SampleColumns + ", labeller, on_task, labelled, approved, proposal, judge"
 
 // LabelValues are a label's columns.
 func LabelValues(l core.Label) []any {
-	return append(SampleValues(l.Sample), l.By, l.OnTask, store.Micros(l.At), l.Approved, l.Proposal)
+	return append(SampleValues(l.Sample), l.By, l.OnTask, store.Micros(l.At), l.Approved, l.Proposal, l.Judge)
 }
 
 // ScanLabel reads a label.
 func ScanLabel(row Scanner) (l core.Label, err error) {
 	s := &l.Sample
 	err = row.Scan(&s.Exchange, Micros{&s.Drawn}, &s.Task, &s.Text, &s.Model, &s.Score, &s.Place,
-		&l.By, &l.OnTask, Micros{&l.At}, &l.Approved, &l.Proposal)
+		&l.By, &l.OnTask, Micros{&l.At}, &l.Approved, &l.Proposal, &l.Judge)
 	return l, err
+}
+
+// ProposalColumns are those of a proposal, in the order in which they are read and written.
+const ProposalColumns = "exchange, judge, verdict, rationale, made"
+
+// ProposalValues are a proposal's columns.
+func ProposalValues(p core.Proposal) []any {
+	return []any{p.Exchange, p.Judge, p.Verdict, Blob{&p.Rationale}, store.Micros(p.At)}
+}
+
+// ScanProposal reads a proposal.
+func ScanProposal(row Scanner) (p core.Proposal, err error) {
+	err = row.Scan(&p.Exchange, &p.Judge, &p.Verdict, Blob{&p.Rationale}, Micros{&p.At})
+	return p, err
 }

@@ -25,9 +25,9 @@ type labels struct{ s *Store }
 
 const (
 	selectLabel = "SELECT " + layout.LabelColumns + " FROM plumbline.labels "
-	putLabel    = "INSERT INTO plumbline.labels (" + layout.LabelColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+	putLabel    = "INSERT INTO plumbline.labels (" + layout.LabelColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (exchange, labeller) DO UPDATE SET on_task = excluded.on_task, labelled = excluded.labelled,
-			approved = excluded.approved, proposal = excluded.proposal`
+			approved = excluded.approved, proposal = excluded.proposal, judge = excluded.judge`
 	// anySample is what is known of a sample, from the queue or a label.
 	anySample = "SELECT " + layout.SampleColumns + " FROM plumbline.samples WHERE exchange = $1 UNION ALL SELECT " + layout.SampleColumns +
 		" FROM plumbline.labels WHERE exchange = $1 LIMIT 1"
@@ -64,9 +64,39 @@ func (w labels) Queue(ctx context.Context, q store.QueueQuery) ([]core.Sample, e
 		ORDER BY place LIMIT $4`, q.After, storableText(q.Model), storableText(q.By), q.Size())
 }
 
-// Expire implements store.Labels.
+// Expire implements store.Labels. It is one statement: a proposal goes with its sample. One that came in meanwhile has none any
+// more, and goes by its own time.
 func (w labels) Expire(ctx context.Context, before time.Time) (int64, error) {
-	return w.s.exec(ctx, "DELETE FROM plumbline.samples WHERE drawn < $1", store.Micros(before))
+	return w.s.exec(ctx, `WITH proposed AS (DELETE FROM plumbline.proposals WHERE made < $1 OR exchange IN (SELECT exchange FROM plumbline.samples WHERE drawn < $1))
+		DELETE FROM plumbline.samples WHERE drawn < $1`, store.Micros(before))
+}
+
+// Propose implements store.Labels.
+func (w labels) Propose(ctx context.Context, p core.Proposal) error {
+	if err := store.ValidateProposal(p); err != nil {
+		return err
+	}
+	n, err := w.s.exec(ctx, "INSERT INTO plumbline.proposals ("+layout.ProposalColumns+`)
+		SELECT $1::text, $2::text, $3::text, $4::bytea, $5::bigint FROM plumbline.samples WHERE exchange = $1 FOR KEY SHARE
+		ON CONFLICT (exchange) DO UPDATE SET judge = excluded.judge, verdict = excluded.verdict, rationale = excluded.rationale, made = excluded.made`,
+		layout.ProposalValues(p)...)
+	switch {
+	case err != nil:
+		return fmt.Errorf("keeping a proposal: %w", err)
+	case n == 0:
+		return store.NoSample(p.Exchange)
+	}
+	return nil
+}
+
+// Proposals implements store.Labels.
+func (w labels) Proposals(ctx context.Context, exchanges ...string) ([]core.Proposal, error) {
+	asked := make([]string, len(exchanges))
+	for i, x := range exchanges {
+		asked[i] = storableText(x)
+	}
+	return query(ctx, w.s, layout.ScanProposal, "SELECT "+layout.ProposalColumns+" FROM plumbline.proposals WHERE exchange = ANY($1) ORDER BY exchange LIMIT $2",
+		asked, store.MostListed)
 }
 
 // Put implements store.Labels.
@@ -124,15 +154,12 @@ func label(ctx context.Context, tx pgx.Tx, exchange, by string) (*core.Label, er
 
 // flood refuses a label that is one too many for its day.
 func flood(ctx context.Context, tx pgx.Tx, l core.Label) error {
-	if l.Approved != "" {
-		return nil
-	}
 	from, to := store.LabelDay(l.At)
 	var n int
 	err := tx.QueryRow(ctx, "SELECT count(*) FROM plumbline.labels WHERE labeller = $1 AND labelled >= $2 AND labelled < $3 AND exchange <> $4",
 		l.By, from, to, l.Exchange).Scan(&n)
-	if err == nil && n >= store.MostLabels {
-		err = store.TooManyLabels(l.Exchange)
+	if err == nil && n >= store.LabelsADay(l) {
+		err = store.TooManyLabels(l)
 	}
 	return err
 }

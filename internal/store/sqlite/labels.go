@@ -25,7 +25,7 @@ type labels struct{ s *Store }
 const (
 	insertSample = "INSERT INTO samples (" + layout.SampleColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 	selectLabel  = "SELECT " + layout.LabelColumns + " FROM labels "
-	putLabel     = "INSERT OR REPLACE INTO labels (" + layout.LabelColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	putLabel     = "INSERT OR REPLACE INTO labels (" + layout.LabelColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 	// anySample is what is known of a sample, from the queue or a label.
 	anySample = "SELECT " + layout.SampleColumns + " FROM samples WHERE exchange = ? UNION ALL SELECT " + layout.SampleColumns +
 		" FROM labels WHERE exchange = ? LIMIT 1"
@@ -63,10 +63,36 @@ func (w labels) Queue(ctx context.Context, q store.QueueQuery) ([]core.Sample, e
 // Expire implements store.Labels.
 func (w labels) Expire(ctx context.Context, before time.Time) (n int64, err error) {
 	err = w.s.change(ctx, func(tx *sql.Tx) error {
+		const proposed = "DELETE FROM proposals WHERE exchange IN (SELECT exchange FROM samples WHERE drawn < ?)"
+		if _, err := exec(ctx, tx, proposed, store.Micros(before)); err != nil {
+			return err
+		}
 		n, err = exec(ctx, tx, "DELETE FROM samples WHERE drawn < ?", store.Micros(before))
 		return err
 	})
 	return n, err
+}
+
+// Propose implements store.Labels.
+func (w labels) Propose(ctx context.Context, p core.Proposal) error {
+	if err := store.ValidateProposal(p); err != nil {
+		return err
+	}
+	return w.s.change(ctx, func(tx *sql.Tx) error {
+		const propose = "INSERT OR REPLACE INTO proposals (" + layout.ProposalColumns + ") SELECT ?, ?, ?, ?, ? FROM samples WHERE exchange = ?"
+		n, err := exec(ctx, tx, propose, append(layout.ProposalValues(p), p.Exchange)...)
+		if err == nil && n == 0 {
+			err = store.NoSample(p.Exchange)
+		}
+		return err
+	})
+}
+
+// Proposals implements store.Labels.
+func (w labels) Proposals(ctx context.Context, exchanges ...string) ([]core.Proposal, error) {
+	const proposed = "SELECT " + layout.ProposalColumns + " FROM proposals WHERE exchange IN (SELECT value FROM json_each(?)) ORDER BY exchange LIMIT ?"
+	rows, err := w.s.read.QueryContext(ctx, proposed, layout.Texts{List: &exchanges}, store.MostListed)
+	return collect(rows, err, layout.ScanProposal)
 }
 
 // Put implements store.Labels.
@@ -123,15 +149,12 @@ func (w labels) label(ctx context.Context, tx *sql.Tx, exchange, by string) (*co
 
 // flood refuses a label that is one too many for its day.
 func (w labels) flood(ctx context.Context, tx *sql.Tx, l core.Label) error {
-	if l.Approved != "" {
-		return nil
-	}
 	from, to := store.LabelDay(l.At)
 	var n int
 	err := tx.QueryRowContext(ctx, "SELECT count(*) FROM labels WHERE labeller = ? AND labelled >= ? AND labelled < ? AND exchange <> ?",
 		l.By, from, to, l.Exchange).Scan(&n)
-	if err == nil && n >= store.MostLabels {
-		err = store.TooManyLabels(l.Exchange)
+	if err == nil && n >= store.LabelsADay(l) {
+		err = store.TooManyLabels(l)
 	}
 	return err
 }

@@ -66,6 +66,50 @@ func queueing(t *testing.T, open func() store.Store) {
 	queue("when their time was over", store.QueueQuery{}, late)
 }
 
+// proposing: what a judge proposes stands beside the queue, once for each sample, is no change, and goes with the sample.
+func proposing(t *testing.T, open func() store.Store) {
+	st, other := open(), open()
+	ctx := t.Context()
+	p := core.Proposal{Exchange: "x1", Judge: "judge:m", Verdict: core.ProposedOff, Rationale: []byte{0, 1, 0xff}, At: made}
+	names(t, st.Labels().Propose(ctx, p), store.ErrNotFound, "x1")
+	must(t, st.Labels().Draw(ctx, sampled("x1", 1), sampled("x2", 2), sampled("x3", 3)))
+	before := version(t, st)
+	first := p
+	first.Verdict, first.Judge = core.ProposedOn, "judge:old"
+	must(t, st.Labels().Propose(ctx, first))
+	must(t, other.Labels().Propose(ctx, p)) // in its place
+	nothing := core.Proposal{Exchange: "x2", Judge: "judge:m", At: made}
+	must(t, st.Labels().Propose(ctx, nothing))
+	proposed := func(what string, exchanges []string, want ...core.Proposal) {
+		t.Helper()
+		got, err := other.Labels().Proposals(ctx, exchanges...)
+		must(t, err)
+		equal(t, what, want, got)
+	}
+	proposed("all", []string{"x3", "x2", "x1", "\x00", "x1"}, p, nothing)
+	proposed("one", []string{"x2"}, nothing)
+	proposed("of nothing", nil)
+	if after := version(t, st); after != before {
+		t.Errorf("proposing took the version from %d to %d", before, after)
+	}
+	for name, spoil := range map[string]func(*core.Proposal){
+		"no exchange":        func(p *core.Proposal) { p.Exchange = "" },
+		"no judge":           func(p *core.Proposal) { p.Judge = "" },
+		"no time":            func(p *core.Proposal) { p.At = time.Time{} },
+		"no verdict that is": func(p *core.Proposal) { p.Verdict = "sure" },
+		"long":               func(p *core.Proposal) { p.Rationale = make([]byte, 4097) },
+	} {
+		wrong := p
+		spoil(&wrong)
+		if err := st.Labels().Propose(ctx, wrong); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%s: %v, want ErrInvalid", name, err)
+		}
+	}
+	_, err := st.Labels().Expire(ctx, made.Add(time.Microsecond))
+	must(t, err)
+	proposed("when their time was over", []string{"x1", "x2"})
+}
+
 // invalidSamples: what could not be compared or kept is refused, and nothing of it is kept.
 func invalidSamples(t *testing.T, open func() store.Store) {
 	st := open()
@@ -97,6 +141,7 @@ func invalidSamples(t *testing.T, open func() store.Store) {
 		labelled("", "ann", true), labelled("x1", "", true),
 		{Sample: sampled("x1", 1), By: "ann"},
 		{Sample: sampled("x1", 1), By: "ann", At: made, Approved: "eve"},
+		{Sample: sampled("x1", 1), By: "ann", At: made, Proposal: "sure"},
 	} {
 		names(t, st.Labels().Put(t.Context(), wrong), store.ErrInvalid)
 	}
@@ -111,7 +156,7 @@ func labelling(t *testing.T, open func() store.Store) {
 	must(t, st.Labels().Draw(ctx, s))
 	before := version(t, st)
 
-	l := core.Label{Sample: core.Sample{Exchange: "x1", Score: 1, Task: "lies"}, By: "ann", OnTask: true, At: made, Proposal: "on_task"}
+	l := core.Label{Sample: core.Sample{Exchange: "x1", Score: 1, Task: "lies"}, By: "ann", OnTask: true, At: made, Proposal: core.ProposedOn, Judge: "judge:m"}
 	must(t, st.Labels().Put(ctx, l))
 	l.Sample = s
 	list(t, other, l)
@@ -128,7 +173,7 @@ func labelling(t *testing.T, open func() store.Store) {
 	_, err := st.Labels().Expire(ctx, made.Add(time.Hour))
 	must(t, err)
 	must(t, st.Labels().Put(ctx, labelled("x1", "ann", false)))
-	l.OnTask, l.Approved, l.Proposal = false, "", ""
+	l.OnTask, l.Approved, l.Proposal, l.Judge = false, "", "", ""
 	ben := core.Label{Sample: s, By: "ben", OnTask: true, At: made, Approved: "ben"}
 	must(t, st.Labels().Put(ctx, core.Label{Sample: core.Sample{Exchange: "x1"}, By: "ben", OnTask: true, At: made, Approved: "ben"}))
 	list(t, other, l, ben)
@@ -167,7 +212,7 @@ func list(t *testing.T, st store.Store, want ...core.Label) {
 	equal(t, "labels", want, all)
 }
 
-// flooding: who does not answer for labels gives few a day, also through several processes at once; who does, any number.
+// flooding: who does not answer for labels gives few a day, also through several processes at once; who does, many more.
 func flooding(t *testing.T, open func() store.Store) {
 	ctx := t.Context()
 	const n = 3 * store.MostLabels

@@ -66,6 +66,7 @@ func RunExamples(t *testing.T, db Database) {
 		{"samples end with their day", samplesEnd},
 		{"keys are wrapped anew", rewrapping},
 		{"samples wait in a queue", queueing},
+		{"what a judge proposes goes with its sample", proposing},
 		{"samples and labels that are not valid are refused", invalidSamples},
 		{"people label samples", labelling},
 		{"of a flood of labels few are kept", flooding},
