@@ -72,6 +72,11 @@ func TestNothingIsLearntThatJudges(t *testing.T) {
 	if len(set) < 600 {
 		t.Errorf("the test set has %d prompts", len(set))
 	}
+	blind, err := testset.LoadBlind(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set = append(set, blind...)
 	bare := func(text string) string {
 		return strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
