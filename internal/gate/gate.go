@@ -31,6 +31,7 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/seal"
+	"github.com/plumbline/plumbline/internal/sysprompt"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -45,6 +46,8 @@ type Authenticator interface {
 type Directory interface {
 	Tasks(core.Principal) []*deviation.Task
 	Limits() *quota.LimitSet
+	// SystemPrompts are those that are registered as an app's own, nil for none.
+	SystemPrompts(app string) *sysprompt.Set
 	// Calibration is what labelled prompts say of scores, nil for nothing.
 	Calibration() *calibrate.InForce
 }

@@ -33,6 +33,8 @@ func (a announced) SigningKeys() Table[core.SigningKey] {
 
 func (a announced) Calibrations() Table[core.Calibration] { return tell(a, a.Store.Calibrations()) }
 
+func (a announced) SystemPrompts() Table[core.SystemPrompt] { return tell(a, a.Store.SystemPrompts()) }
+
 func (a announced) Apply(ctx context.Context, o Objects) error {
 	return a.after(ctx, a.Store.Apply(ctx, o))
 }

@@ -137,6 +137,9 @@ func (s *Snapshot) TasksFor(p core.Principal) []core.Task {
 // Calibration is the version that was made last, nil for none. It is shared and must not be changed.
 func (s *Snapshot) Calibration() *core.Calibration { return LatestCalibration(s.objects.Calibrations) }
 
+// SystemPrompts gives every registered system prompt, by id. The slice is shared and must not be changed.
+func (s *Snapshot) SystemPrompts() []core.SystemPrompt { return s.objects.SystemPrompts }
+
 // Limits gives every limit, compiled.
 func (s *Snapshot) Limits() *quota.LimitSet { return s.limits }
 

@@ -105,6 +105,8 @@ type Store interface {
 	// that. The latest of those is in force.
 	Labels() Labels
 	Calibrations() Table[core.Calibration]
+	// SystemPrompts holds fingerprints of the system prompts that are apps' own.
+	SystemPrompts() Table[core.SystemPrompt]
 
 	// Apply must put all objects or none. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
@@ -142,7 +144,8 @@ type Objects struct {
 	Revocations []core.Revocation `json:"-"`
 	SigningKeys []core.SigningKey `json:"-"`
 
-	Calibrations []core.Calibration `json:"-"`
+	Calibrations  []core.Calibration  `json:"-"`
+	SystemPrompts []core.SystemPrompt `json:"-"`
 }
 
 // Change is one entry of the change feed. It names what changed, not how.

@@ -70,6 +70,7 @@ func RunExamples(t *testing.T, db Database) {
 		{"people label samples", labelling},
 		{"of a flood of labels few are kept", flooding},
 		{"calibrations are versions", calibrationVersions},
+		{"system prompts belong to an app", systemPrompts},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, db(t)) })
@@ -86,6 +87,7 @@ func roundTrip(t *testing.T, open func() store.Store) {
 	equal(t, "everything", want, got)
 
 	// In an order in which nothing is needed any more when it goes.
+	throughTable(t, st.SystemPrompts(), other.SystemPrompts(), want.SystemPrompts, systemPromptID)
 	throughTable(t, st.Calibrations(), other.Calibrations(), want.Calibrations, calibrationID)
 	throughTable(t, st.SigningKeys(), other.SigningKeys(), want.SigningKeys, signingKeyID)
 	throughTable(t, st.Revocations(), other.Revocations(), want.Revocations, revocationID)
