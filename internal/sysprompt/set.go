@@ -140,7 +140,7 @@ func (s *Set) fits(text []byte, pieces []core.PromptPiece) (filled []byte, own b
 		}
 		at = place + p.Bytes
 	}
-	return filled, at == len(text)
+	return filled, true
 }
 
 // find gives the first place from first to last at which the piece stands, -1 for none.

@@ -32,6 +32,8 @@ type Report struct {
 	Ordinary   []Row `json:"ordinary"`
 	Lookalikes []Row `json:"lookalikes"`
 	Attacks    []Row `json:"attacks"`
+	// Heads is what a linear model alone tells apart.
+	Heads *Heads `json:"heads"`
 }
 
 // Run measures on the data in a folder, which holds intent/ and sentences/.
@@ -53,7 +55,8 @@ func Run(dir string) (*Report, error) {
 			*group.into = append(*group.into, measure(s.name, prompts, enforced))
 		}
 	}
-	return r, nil
+	r.Heads, err = measureHeads(dir)
+	return r, err
 }
 
 func measure(name string, prompts []string, p *policy.Snapshot) Row {
@@ -104,16 +107,16 @@ func Share(k, n int) string {
 	return fmt.Sprintf("%.1f %% ± %.1f", 100*p, 100*math.Sqrt(p*(1-p)/float64(n)))
 }
 
-const head = `# Evaluation of the rules on secrets and attacks
+const headOfPage = `# Evaluation of the rules on secrets and attacks
 
 <!-- Generated: go test ./internal/detect/evaluation -run Reference -update -->
 
 What package ` + "`detect`" + ` finds in public data, one user message each. ` + "`plumbline eval attack --data ../shared/data`" + ` measures
 again, with ` + "`-o json`" + ` for programs. The data is not part of the sources; the folder's README names the origins and licences.
 
-The rules learn nothing from data. Words and phrases were chosen by hand before the first measurement; the beginnings of the
-DAN texts and of three jailbreaks in the wild had been read by then. Words were taken out later that gave false alarms in the
-sources of Go and of Python's packages; none was put in. A share has its standard
+The rules learn nothing from data; a learnt head adds points, see below. Words and phrases were chosen by hand before the
+first measurement; the beginnings of the DAN texts and of three jailbreaks in the wild had been read by then. Words were taken
+out later that gave false alarms in the sources of Go and of Python's packages; none was put in. A share has its standard
 error, and where nothing or all was found the bound of the rule of three in brackets.
 
 `
@@ -121,7 +124,7 @@ error, and where nothing or all was found the bound of the rule of three in brac
 // Page is the page of a report in Markdown.
 func (r *Report) Page() []byte {
 	var b strings.Builder
-	b.WriteString(head)
+	b.WriteString(headOfPage)
 	fmt.Fprintf(&b, "Rules: `%s`.\n\n## False alarms on ordinary prompts\n\n", r.Rules)
 	b.WriteString("| source | prompts | attack found | secret found |\n|---|---|---|---|\n")
 	for _, row := range append(r.Ordinary, Sum("**all**", r.Ordinary)) {
@@ -137,6 +140,7 @@ func (r *Report) Page() []byte {
 		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s |\n", row.Source, row.Prompts, row.Attacks, Share(row.Attacks, row.Prompts), formsOf(row))
 	}
 	b.WriteString(tail)
+	r.Heads.write(&b)
 	return []byte(b.String())
 }
 
