@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/store"
@@ -24,7 +25,8 @@ func RegisterPrompt(ctx context.Context, st store.Store, p core.SystemPrompt, te
 	if err != nil {
 		return p, err
 	}
-	if len(others) >= mostPrompts {
+	known := slices.ContainsFunc(others, func(other core.SystemPrompt) bool { return other.ID == p.ID })
+	if !known && len(others) >= mostPrompts {
 		return p, &store.ObjectError{Kind: "system-prompt", ID: p.ID, Err: store.ErrTooMany, Detail: fmt.Sprintf(
 			"app %s has %d; remove those that it sends no more, or write what varies as {{name}}", p.App, len(others))}
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
-	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/policycase"
 	"github.com/plumbline/plumbline/internal/replay"
@@ -42,7 +41,7 @@ func (c policyCasesCmd) Run(s *session) error {
 	if err != nil {
 		return configError{err}
 	}
-	classifier, err := intent.Default()
+	classifier, err := app.ClassifierFor(rules)
 	if err != nil {
 		return err
 	}

@@ -18,6 +18,25 @@ type Judges struct {
 	Prompts *sysprompt.Set
 }
 
+// classes are a classifier with what one policy adds.
+type classes struct {
+	policy     *policy.Snapshot
+	classifier Classifier
+}
+
+// classifier gives the one that knows the classes of a policy. It is made once for all requests under it.
+func (g *Gate) classifier(p *policy.Snapshot) Classifier {
+	if g.o.Extend == nil || len(p.Classes()) == 0 {
+		return g.o.Classifier
+	}
+	last := g.classes.Load()
+	if last == nil || last.policy != p {
+		last = &classes{p, g.o.Extend(p)}
+		g.classes.Store(last)
+	}
+	return last.classifier
+}
+
 // Judge adds to the facts what a prompt is found to be: what it holds that it should not, what is asked, and how far it leans
 // from the tasks. done is told of the end of each stage.
 //

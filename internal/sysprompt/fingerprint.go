@@ -18,6 +18,9 @@ import (
 // request.
 const MaxVariable = 64
 
+// MaxFilled is the longest text of all parts that vary together.
+const MaxFilled = 256
+
 // probed is how many bytes of a piece its probe is of.
 const probed = 16
 

@@ -1,8 +1,6 @@
 package sysprompt
 
 import (
-	"bytes"
-
 	"github.com/plumbline/plumbline/internal/core"
 )
 
@@ -33,12 +31,13 @@ func lengths(pieces []core.PromptPiece) (least, most int) {
 	for _, p := range pieces {
 		least += p.Bytes
 	}
-	return least, least + (len(pieces)-1)*MaxVariable
+	return least, least + min((len(pieces)-1)*MaxVariable, MaxFilled)
 }
 
-// Split tells the app's own system prompts in p from the rest. judged is p without them: of those that vary only what stands in
-// the parts that do, still in the name of their role. foreign holds the other texts of system and developer messages, each as
-// a user's: where an app has registered prompts of its own, whoever sends another one asks for something by it.
+// Split tells the app's own system prompts in p from the rest. judged is p without them, also without what stands in the parts
+// that vary: a name and a date are no request, and too short to be one. foreign holds the other texts of system and developer
+// messages, each as a user's: where an app has registered prompts of its own, whoever sends another one asks for something by
+// it.
 //
 // Without a set judged is p, and foreign is empty. Texts longer than any registered one are not hashed. Of each fingerprint of
 // the same length and beginning at most [MaxVariable]+1 places are tried for each piece.
@@ -60,8 +59,8 @@ func (s *Set) Split(p core.Prompt) (judged, foreign core.Prompt) {
 			continue
 		}
 		normal = s.appendText(normal[:0], message)
-		if filled, own := s.match(normal); own {
-			judged.Parts = appendFilled(judged.Parts, message, filled)
+		if s.match(normal) {
+			judged.Parts = appendOpaque(judged.Parts, message)
 			continue
 		}
 		judged.Parts = append(judged.Parts, message...)
@@ -70,11 +69,8 @@ func (s *Set) Split(p core.Prompt) (judged, foreign core.Prompt) {
 	return judged, foreign
 }
 
-// appendFilled appends what is not the app's own of a message that is: what filled its parts that vary, and what is no text.
-func appendFilled(parts, message []core.Part, filled []byte) []core.Part {
-	if len(filled) > 0 {
-		parts = append(parts, core.Part{Role: message[0].Role, Kind: core.KindText, Turn: message[0].Turn, Text: string(filled)})
-	}
+// appendOpaque appends what is no text of a message.
+func appendOpaque(parts, message []core.Part) []core.Part {
 	for _, part := range message {
 		if part.Kind != core.KindText {
 			parts = append(parts, part)
@@ -106,22 +102,19 @@ func (s *Set) appendText(dst []byte, message []core.Part) []byte {
 	return dst
 }
 
-// match reports whether a normal text is registered, and gives what stands in the parts of it that vary.
-func (s *Set) match(text []byte) (filled []byte, own bool) {
+// match reports whether a normal text is registered.
+func (s *Set) match(text []byte) bool {
 	for _, p := range s.prompts {
-		if least, most := lengths(p.Pieces); len(text) < least || len(text) > most {
-			continue
-		}
-		if filled, own = s.fits(text, p.Pieces); own {
-			return filled, true
+		if least, most := lengths(p.Pieces); len(text) >= least && len(text) <= most && s.fits(text, p.Pieces) {
+			return true
 		}
 	}
-	return nil, false
+	return false
 }
 
 // fits lays the pieces over text: the first at its beginning, each further one at the first place where it fits, the last at
 // the end. A text that would only fit otherwise is not taken for the app's own, which is the safe side.
-func (s *Set) fits(text []byte, pieces []core.PromptPiece) (filled []byte, own bool) {
+func (s *Set) fits(text []byte, pieces []core.PromptPiece) bool {
 	at := 0
 	for i, p := range pieces {
 		first, last := at, at+MaxVariable
@@ -133,14 +126,11 @@ func (s *Set) fits(text []byte, pieces []core.PromptPiece) (filled []byte, own b
 		}
 		place := s.find(text, p, first, last)
 		if place < 0 {
-			return nil, false
-		}
-		if value := bytes.TrimSpace(text[at:place]); len(value) > 0 {
-			filled = append(append(filled, value...), '\n')
+			return false
 		}
 		at = place + p.Bytes
 	}
-	return filled, true
+	return true
 }
 
 // find gives the first place from first to last at which the piece stands, -1 for none.

@@ -40,20 +40,13 @@ func TestOwnPromptsAreKnownAgain(t *testing.T) {
 	filled := func(name, date, language string) string {
 		return strings.NewReplacer("{{name}}", name, "{{date}}", date, "{{language}}", language).Replace(template)
 	}
-	own := map[string]string{
-		plain: "", " " + strings.Join(strings.Fields(plain), "\t\n ") + "\u00a0": "",
-		filled("Ann", "1 May", "English"):                   "Ann\n1 May\nEnglish\n",
-		filled("", "1 May", ""):                             "1 May\n",
-		filled(strings.Repeat("x", MaxVariable-2), "", "é"): strings.Repeat("x", MaxVariable-2) + "\né\n",
-		template: "{{name}}\n{{date}}\n{{language}}\n",
+	own := []string{
+		plain, " " + strings.Join(strings.Fields(plain), "\t\n ") + "\u00a0",
+		filled("Ann", "1 May", "English"), filled("", "1 May", ""), filled(strings.Repeat("x", MaxVariable-2), "", "é"), template,
 	}
-	for text, want := range own {
+	for _, text := range own {
 		judged, foreign := s.Split(core.Prompt{Parts: []core.Part{says(core.RoleSystem, 0, text), says(core.RoleUser, 1, "hello")}})
-		var parts []core.Part
-		if want != "" {
-			parts = append(parts, says(core.RoleSystem, 0, want))
-		}
-		if diff := cmp.Diff(append(parts, says(core.RoleUser, 1, "hello")), judged.Parts); diff != "" || len(foreign.Parts) > 0 {
+		if diff := cmp.Diff([]core.Part{says(core.RoleUser, 1, "hello")}, judged.Parts); diff != "" || len(foreign.Parts) > 0 {
 			t.Errorf("%.40q: foreign %v, judged (-want +got):\n%s", text, foreign.Parts, diff)
 		}
 	}
@@ -102,6 +95,18 @@ func TestOnlyInstructionsOfTheAppCount(t *testing.T) {
 	judged, foreign := s.Split(core.Prompt{Parts: []core.Part{says(core.RoleSystem, 0, head), image, says(core.RoleSystem, 0, tail)}})
 	if diff := cmp.Diff([]core.Part{image}, judged.Parts); diff != "" || len(foreign.Parts) > 0 {
 		t.Errorf("in two parts: foreign %v, judged (-want +got):\n%s", foreign, diff)
+	}
+}
+
+// TestGapsTogetherAreBounded: many parts that vary have no more room together than a few.
+func TestGapsTogetherAreBounded(t *testing.T) {
+	const gaps = 8
+	s := set(t, "helpdesk", "You are there to help. "+strings.Repeat("{{x}} and ", gaps)+"nothing else.")
+	for n, own := range map[int]bool{MaxFilled/gaps - 2: true, MaxFilled / gaps: false} {
+		text := "You are there to help. " + strings.Repeat(strings.Repeat("y", n)+" and ", gaps) + "nothing else."
+		if _, foreign := s.Split(core.Prompt{Parts: []core.Part{says(core.RoleSystem, 0, text)}}); own != (len(foreign.Parts) == 0) {
+			t.Errorf("%d bytes in each gap: own must be %v", n, own)
+		}
 	}
 }
 
