@@ -61,7 +61,7 @@ func readHead(file []byte) *Head {
 	}
 	h := &Head{Scale: number(0), Bias: number(1), Threshold: number(2), Weights: make([]int8, HeadRows)}
 	for i, w := range file[front:] {
-		h.Weights[i] = int8(w) //nolint:gosec // as it was written
+		h.Weights[i] = int8(w)
 	}
 	return h
 }

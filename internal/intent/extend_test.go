@@ -121,17 +121,13 @@ func TestAddedClassesOnOthersPrompts(t *testing.T) {
 		words := NewView(asked(row[0])).Asked
 		for _, e := range all {
 			label, p := e.nearestOwn(words)
-			switch {
-			case label == row[1]:
-				own++
-				if p >= ownFloor {
-					named++
-				}
-			default:
-				others++
-				if p >= ownFloor {
-					mistaken++
-				}
+			of, sure := &others, &mistaken
+			if label == row[1] {
+				of, sure = &own, &named
+			}
+			*of++
+			if p >= ownFloor {
+				*sure++
 			}
 		}
 	}

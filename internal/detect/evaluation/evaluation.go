@@ -9,6 +9,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/detect"
+	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/policy"
 )
 
@@ -42,6 +43,10 @@ func Run(dir string) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	classifier, err := intent.Default()
+	if err != nil {
+		return nil, err
+	}
 	r := &Report{Rules: detect.Rules}
 	for _, group := range [...]struct {
 		into    *[]Row
@@ -52,17 +57,18 @@ func Run(dir string) (*Report, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
-			*group.into = append(*group.into, measure(s.name, prompts, enforced))
+			*group.into = append(*group.into, measure(s.name, prompts, enforced, classifier))
 		}
 	}
 	r.Heads, err = measureHeads(dir)
 	return r, err
 }
 
-func measure(name string, prompts []string, p *policy.Snapshot) Row {
+func measure(name string, prompts []string, p *policy.Snapshot, c *intent.Classifier) Row {
 	row := Row{Source: name, Prompts: len(prompts), Forms: map[string]int{}}
 	for _, text := range prompts {
-		found := detect.Prompt(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}})
+		prompt := core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}}
+		found := detect.Prompt(prompt)
 		if len(found.Attacks) > 0 {
 			row.Attacks++
 		}
@@ -72,7 +78,9 @@ func measure(name string, prompts []string, p *policy.Snapshot) Row {
 		for _, s := range found.Attacks {
 			row.Forms[s.Kind]++
 		}
-		if p.Decide(policy.Facts{Found: found}).Blocked() {
+		facts := policy.Facts{Found: found, Intent: c.Classify(intent.NewView(prompt))}
+		facts.Deviation.Unscored = core.UnscoredNoTask
+		if p.Decide(facts).Blocked() {
 			row.Blocked++
 		}
 	}
@@ -130,7 +138,7 @@ func (r *Report) Page() []byte {
 	for _, row := range append(r.Ordinary, Sum("**all**", r.Ordinary)) {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", row.Source, row.Prompts, row.Attacks, row.Secrets)
 	}
-	b.WriteString("\n## Prompts that only sound harmful\n\nBlocked: by the default policy in the mode `enforce`.\n\n| source | prompts | attack found | blocked |\n|---|---|---|---|\n")
+	b.WriteString("\n## Prompts that only sound harmful\n\nBlocked: by the default policy in the mode `enforce`, of somebody without a task, whatever intent is told.\n\n| source | prompts | attack found | blocked |\n|---|---|---|---|\n")
 	for _, row := range r.Lookalikes {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", row.Source, row.Prompts, row.Attacks, row.Blocked)
 	}
