@@ -93,21 +93,31 @@ func probe(piece []byte) uint32 {
 func appendNormal(dst []byte, text string, most int) []byte {
 	space := len(dst) > 0
 	for i := 0; i < len(text) && len(dst) <= most; {
-		c, size := rune(text[i]), 1
-		if c >= utf8.RuneSelf {
-			c, size = utf8.DecodeRuneInString(text[i:])
+		from := i
+		for i < len(text) && ascii[text[i]] && i-from <= most-len(dst) {
+			i++
 		}
-		switch {
-		case unicode.IsSpace(c):
-			space = true
-		case space && len(dst) > 0:
+		if i == from {
+			r, size := utf8.DecodeRuneInString(text[i:])
+			i += size
+			if unicode.IsSpace(r) {
+				space = true
+				continue
+			}
+		}
+		if space && len(dst) > 0 {
 			dst = append(dst, ' ')
-			fallthrough
-		default:
-			space = false
-			dst = append(dst, text[i:i+size]...)
 		}
-		i += size
+		space = false
+		dst = append(dst, text[from:i]...)
 	}
 	return dst
 }
+
+// ascii are the bytes of ASCII that are no white space.
+var ascii = func() (t [256]bool) {
+	for c := range utf8.RuneSelf {
+		t[c] = !unicode.IsSpace(rune(c))
+	}
+	return t
+}()

@@ -1,6 +1,8 @@
 package sysprompt
 
 import (
+	"sync"
+
 	"github.com/plumbline/plumbline/internal/core"
 )
 
@@ -26,6 +28,9 @@ func Sets(registered []core.SystemPrompt) map[string]*Set {
 	return sets
 }
 
+// buffers hold the normal text of a message.
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
 // lengths are those of the shortest and the longest text of a fingerprint.
 func lengths(pieces []core.PromptPiece) (least, most int) {
 	for _, p := range pieces {
@@ -45,7 +50,8 @@ func (s *Set) Split(p core.Prompt) (judged, foreign core.Prompt) {
 	if s == nil || len(s.prompts) == 0 {
 		return p, core.Prompt{}
 	}
-	var normal []byte
+	buffer := buffers.Get().(*[]byte)
+	defer buffers.Put(buffer)
 	judged.Parts = make([]core.Part, 0, len(p.Parts))
 	for from := 0; from < len(p.Parts); {
 		to := from + 1
@@ -58,8 +64,8 @@ func (s *Set) Split(p core.Prompt) (judged, foreign core.Prompt) {
 			judged.Parts = append(judged.Parts, message...)
 			continue
 		}
-		normal = s.appendText(normal[:0], message)
-		if s.match(normal) {
+		*buffer = s.appendText((*buffer)[:0], message)
+		if s.match(*buffer) {
 			judged.Parts = appendOpaque(judged.Parts, message)
 			continue
 		}
