@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+
+	"github.com/plumbline/plumbline/internal/hugepage"
 )
 
 // The format of a table, little-endian: the magic line, the version line, the numbers of columns, pieces, pairs and bytes
@@ -37,22 +39,35 @@ type Piece uint16
 type Table struct {
 	version string
 	dim     int
-	rarity  []float32 // of the pieces
-	scales  []float32 // of the rows
-	rows    []byte    // signed
-	slots   []uint64  // open addressing from hash to piece, at most half full
-	pairs   []pairSlot
-	shift   uint // of a hash, to give a slot of pairs
-	longest int  // bytes of the longest piece
+	pieces  []entry
+	rows    []byte     // signed; of the pieces, then of the pairs
+	slots   []uint64   // open addressing from hash to piece, at most half full
+	pairs   []pairSlot // the same from two pieces to their row
+	shift   uint       // of a hash, to give a slot of pairs
+	longest int        // bytes of the longest piece
 }
 
-// pairSlot is a place in the table of pairs, which is at most half full. Rows of pairs are never row 0.
-type pairSlot struct{ key, row uint32 }
+// entry is what is known of a piece but its row. Most pieces that meet are no pair: before and after tell so without a look
+// at the pairs, which is a wait for memory. They have a bit for each piece that stands before or after in a pair, which some
+// may share.
+type entry struct {
+	rarity, scale float32
+	before, after uint64
+}
+
+// sign is the bit of p.
+func sign(p Piece) uint64 { return 1 << (uint16(p) * 0x9E37 >> 10) }
+
+// pairSlot is a place in the table of pairs. Rows of pairs are never row 0.
+type pairSlot struct {
+	key, row uint32
+	scale    float32
+}
 
 // header is the fixed part after the lines.
 type header struct{ Dim, Pieces, Pairs, Text uint32 }
 
-// Parse reads a table. It keeps data, which must not be changed any more. An error says what is wrong with the file; a table
+// Parse reads a table. An error says what is wrong with the file; a table
 // that is read is whole.
 func Parse(data []byte) (*Table, error) {
 	rest, ok := bytes.CutPrefix(data, []byte(magic))
@@ -86,17 +101,32 @@ func Parse(data []byte) (*Table, error) {
 		return nil, err
 	}
 	rest = rest[h.Text:]
-	if t.rarity, rest, err = readFloats(rest, int(h.Pieces)); err != nil {
+	rarity, rest, err := readFloats(rest, int(h.Pieces))
+	if err != nil {
 		return nil, err
 	}
-	if t.scales, rest, err = readFloats(rest, int(rows)); err != nil {
+	scales, rest, err := readFloats(rest, int(rows))
+	if err != nil {
 		return nil, err
 	}
-	if err := t.readPairs(rest[:4*h.Pairs], int(h.Pieces)); err != nil {
+	t.pieces = make([]entry, h.Pieces)
+	for i := range t.pieces {
+		t.pieces[i] = entry{rarity: rarity[i], scale: scales[i]}
+	}
+	if err := t.readPairs(rest[:4*h.Pairs], scales[h.Pieces:]); err != nil {
 		return nil, err
 	}
 	t.rows = rest[4*h.Pairs:]
+	t.place()
 	return t, nil
+}
+
+// place copies all that is read at random to where it is read fastest.
+func (t *Table) place() {
+	room := hugepage.NewRoom(hugepage.Size(t.rows) + hugepage.Size(t.pieces) + hugepage.Size(t.slots) + hugepage.Size(t.pairs))
+	t.rows, t.pieces = hugepage.Put(room, t.rows), hugepage.Put(room, t.pieces)
+	t.slots, t.pairs = hugepage.Put(room, t.slots), hugepage.Put(room, t.pairs)
+	room.Collapse()
 }
 
 // readPieces reads the vocabulary and makes it ready to be looked up.
@@ -140,8 +170,8 @@ func plain(piece []byte) bool {
 	return true
 }
 
-func (t *Table) readPairs(keys []byte, pieces int) error {
-	n := len(keys) / 4
+func (t *Table) readPairs(keys []byte, scales []float32) error {
+	n, pieces := len(keys)/4, len(t.pieces)
 	size := bits.Len(uint(2 * n))
 	t.pairs, t.shift = make([]pairSlot, 1<<size), uint(32-size)
 	last := int64(-1)
@@ -154,9 +184,11 @@ func (t *Table) readPairs(keys []byte, pieces int) error {
 		last = int64(key)
 		at := t.firstPair(key)
 		for t.pairs[at].row != 0 {
-			at = (at + 1) % uint32(len(t.pairs))
+			at = t.nextPair(at)
 		}
-		t.pairs[at] = pairSlot{key, uint32(pieces + i)}
+		t.pairs[at] = pairSlot{key, uint32(pieces + i), scales[i]}
+		t.pieces[a].after |= sign(b)
+		t.pieces[b].before |= sign(a)
 	}
 	return nil
 }
@@ -165,12 +197,14 @@ func pairKey(a, b Piece) uint32 { return uint32(a)<<16 | uint32(b) }
 
 func (t *Table) firstPair(key uint32) uint32 { return key * 0x9E3779B1 >> t.shift }
 
-// pair gives the row of the pair a b, 0 when it has none.
-func (t *Table) pair(a, b Piece) uint32 {
+func (t *Table) nextPair(at uint32) uint32 { return (at + 1) & uint32(len(t.pairs)-1) }
+
+// pair gives the slot of the pair a b, or a free one.
+func (t *Table) pair(a, b Piece) *pairSlot {
 	key := pairKey(a, b)
-	for at := t.firstPair(key); ; at = (at + 1) % uint32(len(t.pairs)) {
-		if s := t.pairs[at]; s.row == 0 || s.key == key {
-			return s.row
+	for at := t.firstPair(key); ; at = t.nextPair(at) {
+		if s := &t.pairs[at]; s.row == 0 || s.key == key {
+			return s
 		}
 	}
 }
@@ -193,7 +227,7 @@ func (t *Table) Version() string { return t.version }
 func (t *Table) Dim() int { return t.dim }
 
 // Len is the number of pieces.
-func (t *Table) Len() int { return len(t.rarity) }
+func (t *Table) Len() int { return len(t.pieces) }
 
 // Rarity is the inverse document frequency of p in the texts that the table learnt from, a natural logarithm.
-func (t *Table) Rarity(p Piece) float32 { return t.rarity[p] }
+func (t *Table) Rarity(p Piece) float32 { return t.pieces[p].rarity }
