@@ -44,7 +44,7 @@ func (c *Classifier) Extend(classes []Class) (*Extended, error) {
 		for _, text := range texts {
 			write(text)
 			v := make(embed.Vector, c.dim)
-			c.encoder.Encode(v, asPrompt(text))
+			asPrompt(text).Meaning(c.table, v)
 			if v.Dot(v) == 0 {
 				return nil, fmt.Errorf("class %s: one of its texts has no word that the model knows", class.Label)
 			}
@@ -59,9 +59,9 @@ func (c *Classifier) Extend(classes []Class) (*Extended, error) {
 	return e, nil
 }
 
-// asPrompt gives the words of a text that are compared: those of a prompt that says it.
-func asPrompt(text string) []Word {
-	return NewView(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}}).Asked
+// asPrompt is the view of a prompt that says text.
+func asPrompt(text string) *View {
+	return NewView(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}})
 }
 
 // Version names the weights and the classes that were added.
@@ -84,7 +84,7 @@ func (e *Extended) Classify(v *View) core.Intent {
 	if v.Unscored != "" {
 		return in
 	}
-	label, p := e.nearestOwn(v.Asked)
+	label, p := e.nearestOwn(v)
 	if p < ownFloor || Grave(in.Label) {
 		return in
 	}
@@ -107,13 +107,13 @@ const (
 	ownFloor = 0.5
 )
 
-// nearestOwn gives the added class that words are nearest to, and how probable it is.
-func (e *Extended) nearestOwn(words []Word) (label string, p float64) {
+// nearestOwn gives the added class that v is nearest to, and how probable it is.
+func (e *Extended) nearestOwn(v *View) (label string, p float64) {
 	w := works.Get().(*work)
 	if len(w.vector) != e.dim {
 		w.vector = make(embed.Vector, e.dim)
 	}
-	e.encoder.Encode(w.vector, words)
+	v.Meaning(e.table, w.vector)
 	most := float32(-1)
 	for _, own := range e.own {
 		for from := 0; from < len(own.vectors); from += e.dim {

@@ -118,9 +118,9 @@ func TestAddedClassesOnOthersPrompts(t *testing.T) {
 		if i%3 > 0 {
 			continue
 		}
-		words := NewView(asked(row[0])).Asked
+		v := NewView(asked(row[0]))
 		for _, e := range all {
-			label, p := e.nearestOwn(words)
+			label, p := e.nearestOwn(v)
 			of, sure := &others, &mistaken
 			if label == row[1] {
 				of, sure = &own, &named
