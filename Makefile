@@ -83,7 +83,7 @@ bench: bin/plumbline $(ENVOY) packages ## compare bare Envoy, a do-nothing serve
 	go run ./internal/bench $(ARGS)
 
 .PHONY: models
-models: ## train the shipped classifier of intents again from ../shared/data, in a minute; the same bytes each time
+models: ## train the shipped classifier of intents and the head on attacks again from ../shared/data, in a minute; the same bytes each time
 	go run ./internal/intent/train
 
 .PHONY: table

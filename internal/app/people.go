@@ -11,6 +11,7 @@ import (
 	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/sysprompt"
 )
 
 // people gives the gate its view of the directory, with tasks compiled when they change and not per request.
@@ -26,6 +27,7 @@ type view struct {
 	sources  map[string]core.Task
 	compiled map[string]*deviation.Task
 	inForce  *calibrate.InForce
+	prompts  map[string]*sysprompt.Set // by app
 }
 
 // load takes a new snapshot and compiles the tasks whose text is new. The directory calls it, one call at a time.
@@ -34,7 +36,7 @@ func (p *people) load(s *store.Snapshot) {
 	defer p.making.Unlock()
 	old := p.current.Load()
 	tasks := s.Tasks()
-	v := &view{s, make(map[string]core.Task, len(tasks)), make(map[string]*deviation.Task, len(tasks)), nil}
+	v := &view{s, make(map[string]core.Task, len(tasks)), make(map[string]*deviation.Task, len(tasks)), nil, sysprompt.Sets(s.SystemPrompts())}
 	for _, t := range tasks {
 		v.sources[t.ID] = t
 		if old != nil && sameText(old.sources[t.ID], t) {
@@ -63,6 +65,8 @@ func (p *people) inForce() (gate.Directory, error) {
 func (v *view) Limits() *quota.LimitSet { return v.snapshot.Limits() }
 
 func (v *view) Calibration() *calibrate.InForce { return v.inForce }
+
+func (v *view) SystemPrompts(app string) *sysprompt.Set { return v.prompts[app] }
 
 func (v *view) Tasks(p core.Principal) []*deviation.Task {
 	assigned := v.snapshot.TasksFor(p)

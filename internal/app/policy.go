@@ -51,8 +51,15 @@ func parsePolicy(path string, data []byte) (*policy.Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
-	return policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()),
+	rules, err := policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()),
 		policy.WithEndpoints(openai.EndpointNames()...))
+	if err != nil {
+		return nil, err
+	}
+	if _, err := extended(classifier, rules); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return rules, nil
 }
 
 // readPolicy reads a regular file, up to one byte more than a document may have.

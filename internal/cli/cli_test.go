@@ -181,6 +181,7 @@ var masks = []struct {
 }{
 	{regexp.MustCompile(`20(2[1-9]|[3-9]\d)-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "<time>"},
 	{keyID, "<key id>"},
+	{regexp.MustCompile(`cli:[^\s"]+( +<time> UTC)`), "cli:<who>$1"},
 	{regexp.MustCompile(`\b[A-Z2-7]{26}\b`), "<token id>"},
 	{regexp.MustCompile(`pl_[0-9A-Za-z]{40,}`), "<key>"},
 	{regexp.MustCompile(`plumbline\+[0-9a-f]{8}\+\S{44}`), "<public key>"},

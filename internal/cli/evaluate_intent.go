@@ -20,6 +20,7 @@ type evalIntentCmd struct {
 // intentReport is what of both was asked for.
 type intentReport struct {
 	Intent *evaluate.IntentReport `json:"intent"`
+	Blind  *evaluate.IntentReport `json:"blind,omitempty"`
 	Heads  *evaluate.HeadsReport  `json:"clinc150,omitempty"`
 }
 
@@ -40,6 +41,9 @@ func (c evalIntentCmd) Run(s *session) error {
 		return configError{err}
 	}
 	if c.Data != "" {
+		if r.Blind, err = c.blind(classifier); err != nil {
+			return configError{err}
+		}
 		if r.Heads, err = evaluate.Heads(filepath.Join(c.Data, "intent", "clinc150")); err != nil {
 			return configError{err}
 		}
@@ -53,14 +57,24 @@ func (c evalIntentCmd) read() ([]evaluate.Prompt, error) {
 		return readFile(c.Prompts, evaluate.ReadPrompts)
 	}
 	set, err := testset.Load(c.Data)
+	return forEvaluation(set), err
+}
+
+// blind measures on the set that nobody had seen an answer to.
+func (c evalIntentCmd) blind(classifier *intent.Classifier) (*evaluate.IntentReport, error) {
+	set, err := testset.LoadBlind(c.Data)
 	if err != nil {
 		return nil, err
 	}
+	return evaluate.Intent(classifier, forEvaluation(set))
+}
+
+func forEvaluation(set []testset.Prompt) []evaluate.Prompt {
 	var prompts []evaluate.Prompt
 	for _, p := range set {
 		prompts = append(prompts, evaluate.Prompt{Set: p.Source, Label: p.Label, Text: p.Text})
 	}
-	return prompts, nil
+	return prompts
 }
 
 func (r intentReport) rows() [][]string {
@@ -77,6 +91,13 @@ func (r intentReport) rows() [][]string {
 		row("given a class, with the floor", i.Floor.Named, i.Forced.Prompts, ""),
 		row("of those right", i.Floor.Right, i.Forced.Prompts, ""),
 		row("without a class and uncertain", i.Floor.Uncertain, i.Floor.Out, ""),
+	}
+	if b := r.Blind; b != nil {
+		rows = append(rows,
+			row("blind: macro-F1", b.Forced.MacroF1, b.Forced.Prompts, ""),
+			row("blind: macro-F1, classes of 10 or more", b.Forced.MacroF1Ten, b.Forced.Prompts, ""),
+			row("blind: accuracy", b.Forced.Accuracy, b.Forced.Prompts, ""),
+			row("blind: among the first two", b.Forced.Top2, b.Forced.Prompts, ""))
 	}
 	for _, c := range i.Classes {
 		rows = append(rows, row("F1 "+c.Label, c.F1, c.Prompts, strings.Join(c.Mistaken, ", ")))

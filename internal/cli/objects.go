@@ -218,7 +218,10 @@ func (c teamPutCmd) Run(s *session) error {
 	return teams.put(s, core.Team{ID: c.ID, Name: c.Name, Created: time.Now()})
 }
 
-type appCmd struct{ objectCmds[appPutCmd] }
+type appCmd struct {
+	objectCmds[appPutCmd]
+	Prompt appPromptCmd `cmd:"" help:"Register the system prompts that are an app's own."`
+}
 
 func (appCmd) AfterApply(ctx *kong.Context) error { return bind(ctx, apps) }
 

@@ -10,7 +10,6 @@ import (
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
-	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/policycase"
 	"github.com/plumbline/plumbline/internal/replay"
@@ -61,7 +60,7 @@ func runCases(cfg config.Config, rules *policy.Snapshot) (*policycase.Report, er
 	if err != nil {
 		return nil, configError{err}
 	}
-	classifier, err := intent.Default()
+	classifier, err := app.ClassifierFor(rules)
 	if err != nil {
 		return nil, err
 	}

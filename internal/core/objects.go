@@ -52,6 +52,35 @@ type AppKey struct {
 	Revoked time.Time `json:"revoked,omitzero"`
 }
 
+// SystemPrompt is a system prompt that was registered as an app's own: fingerprints by which its text is known again, never
+// the text.
+type SystemPrompt struct {
+	ID  string `json:"id"` // named by its content
+	App string `json:"app"`
+	// Label says to people which prompt it is, and By who registered it, as the audit names them.
+	Label string `json:"label"`
+	By    string `json:"by"`
+	// Pieces are the fixed pieces of the text, in order. Between two of them lies a part that varies.
+	Pieces  []PromptPiece `json:"pieces"`
+	Created time.Time     `json:"created"`
+}
+
+// Bounds of system prompts, in bytes once each run of white space is one space.
+const (
+	MaxSystemPrompt = 64 << 10 // all pieces
+	MaxPromptPieces = 17
+	// MinPromptStart is the least length of the first piece: a shorter one could be guessed from its hash, and would be met by
+	// chance. Only the last may be empty.
+	MinPromptStart = 16
+)
+
+// PromptPiece is the fingerprint of a fixed piece of a system prompt. See package sysprompt.
+type PromptPiece struct {
+	Bytes int      `json:"bytes"` // its length
+	Probe uint32   `json:"probe"` // a short hash of its first bytes, by which a place for it is found
+	Sum   [32]byte `json:"sum"`   // SHA-256 of the app's id, a zero byte and the piece
+}
+
 // IssuedToken is what is kept of a token that Plumbline signed: whom it is for, never the token itself.
 type IssuedToken struct {
 	ID      string    `json:"id"` // the token's jti

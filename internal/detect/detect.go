@@ -94,6 +94,7 @@ func (c *scan) text(s string, depth int) {
 		}
 	}
 	seen := c.words(s)
+	c.worded(s)
 	c.unseen(&seen)
 	if depth == 0 {
 		c.plain = c.m.counts
@@ -105,6 +106,24 @@ func (c *scan) text(s string, depth int) {
 		c.text(seen.spelt, depth+1)
 	}
 	c.encodings(s, seen, depth)
+}
+
+// worded adds the points of the learnt head to forms of which the rules found a little in s, and not enough. It is asked where
+// that can make a finding.
+func (c *scan) worded(s string) {
+	asked, attack := false, false
+	for _, form := range [...]string{FormIgnore, FormJailbreak} {
+		id := formIDs[form]
+		if most := c.m.most[id]; most >= enough || most+headPoints < enough {
+			continue
+		}
+		if !asked {
+			asked, attack = true, learnt.Margin(s) >= learnt.Threshold
+		}
+		if attack {
+			c.m.counts[id]++
+		}
+	}
 }
 
 // signs are what a text holds that may be encoded.

@@ -14,6 +14,7 @@ type matcher struct {
 	reach       int // over how many words a negation reaches
 
 	counts [formCount]int
+	most   [formCount]int // the most points that a window of this text has
 }
 
 const maxSteps = 4
@@ -33,6 +34,7 @@ func (m *matcher) begin(reach int) {
 	m.at += 1000
 	m.negated = m.at - 1000
 	m.now, m.before = met{}, met{}
+	m.most = [formCount]int{}
 	m.blockEnd = m.at + block
 	m.reach = reach
 }
@@ -83,16 +85,17 @@ func (m *matcher) move(p place) {
 
 // meet notes that a phrase or a mark was met, and counts its form where that makes enough points for the first time in the
 // window.
-func (m *matcher) meet(kind, id int, form string, points int) {
-	bit := uint64(1) << id
+func (m *matcher) meet(kind, rule int, form string, points int) {
+	bit := uint64(1) << rule
 	if points < enough && (m.now[kind]|m.before[kind])&bit != 0 {
 		m.now[kind] |= bit
 		return
 	}
-	had := m.points(form)
+	had, id := m.points(form), formIDs[form]
 	m.now[kind] |= bit
+	m.most[id] = max(m.most[id], had+points)
 	if points >= enough || had < enough && had+points >= enough {
-		m.counts[formIDs[form]]++
+		m.counts[id]++
 	}
 }
 

@@ -114,7 +114,7 @@ func (x *Exchange) judge() {
 		return
 	}
 
-	judges := Judges{x.gate.o.Classifier, x.gate.o.Scorer}
+	judges := Judges{x.gate.classifier(x.pinned.policy), x.gate.o.Scorer, x.pinned.directory.SystemPrompts(f.Principal.App)}
 	view := judges.Judge(f, x.request.Prompt, tasksFor(x.session, x.pinned.directory.Tasks(f.Principal)), x.clock.lap)
 	x.calibrate()
 	if !f.Found.Any() { // neither a secret nor who attacks is to be learnt from

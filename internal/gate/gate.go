@@ -31,6 +31,7 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/seal"
+	"github.com/plumbline/plumbline/internal/sysprompt"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -45,6 +46,8 @@ type Authenticator interface {
 type Directory interface {
 	Tasks(core.Principal) []*deviation.Task
 	Limits() *quota.LimitSet
+	// SystemPrompts are those that are registered as an app's own, nil for none.
+	SystemPrompts(app string) *sysprompt.Set
 	// Calibration is what labelled prompts say of scores, nil for nothing.
 	Calibration() *calibrate.InForce
 }
@@ -94,7 +97,7 @@ func (a Addresses) of(source netip.Addr) netip.Addr {
 	return source
 }
 
-// Options are what a gate is made of. Every field is required but Traffic, Sealer, Addresses, ProviderKey and MaxBody.
+// Options are what a gate is made of. Every field is required but Extend, Traffic, Sealer, Addresses, ProviderKey and MaxBody.
 type Options struct {
 	Identity Authenticator
 	// Directory, Policy and Prices give what is in force now.
@@ -102,16 +105,18 @@ type Options struct {
 	Policy     func() *policy.Snapshot
 	Prices     func() *openai.PriceTable
 	Classifier Classifier
-	Scorer     Scorer
-	Traffic    *deviation.Traffic // samples what is asked; nil: nothing
-	Owners     Owners
-	Ledger     quota.Ledger
-	Audit      Recorder
-	Refusals   RefusalCounter
-	Sealer     *seal.Sealer // of what derives from prompts; nil: nothing of it is recorded
-	Metrics    *telemetry.Metrics
-	Log        *slog.Logger
-	Now        func() time.Time
+	// Extend gives the classifier with the classes that a policy adds. nil: policies add none.
+	Extend   func(*policy.Snapshot) Classifier
+	Scorer   Scorer
+	Traffic  *deviation.Traffic // samples what is asked; nil: nothing
+	Owners   Owners
+	Ledger   quota.Ledger
+	Audit    Recorder
+	Refusals RefusalCounter
+	Sealer   *seal.Sealer // of what derives from prompts; nil: nothing of it is recorded
+	Metrics  *telemetry.Metrics
+	Log      *slog.Logger
+	Now      func() time.Time
 
 	// Addresses says what is recorded of callers' network addresses.
 	Addresses Addresses
@@ -133,6 +138,7 @@ type Gate struct {
 	o       Options
 	leases  leases
 	allowed atomic.Pointer[allowed] // by the policy of the last request
+	classes atomic.Pointer[classes] // the same
 }
 
 // New checks the options.

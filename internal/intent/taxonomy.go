@@ -17,6 +17,11 @@ type Class struct {
 // none of them is likely enough, and no class of its own.
 func Taxonomy() []Class { return slices.Clone(taxonomy) }
 
+// Grave reports whether a class is one of harm: of those that a company wants to hear of whoever asks.
+func Grave(label string) bool {
+	return label == "harmful" || label == "jailbreak" || label == "data_leak"
+}
+
 var taxonomy = []Class{
 	{
 		"coding", "Coding", "Write, port, explain, test, review or design code, queries, formulas and configurations.",

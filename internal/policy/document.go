@@ -114,10 +114,12 @@ type Responses struct {
 
 // Intents says what may not be asked for.
 type Intents struct {
-	Forbidden     []string `json:"forbidden" doc:"Intents that are blocked."`
-	Warn          []string `json:"warn" doc:"Intents that are warned about."`
-	Allowed       []string `json:"allowed,omitzero" doc:"If written: every intent that stands in none of these lists is blocked. uncertain is not, unless forbidden names it."`
-	MinConfidence float64  `json:"min_confidence" doc:"Confidence, in [0, 1], below which no list applies."`
+	Forbidden []string      `json:"forbidden" doc:"Intents that are blocked."`
+	Warn      []string      `json:"warn" doc:"Intents that are warned about."`
+	Allowed   []string      `json:"allowed,omitzero" doc:"If written: every intent that stands in none of these lists is blocked. uncertain is not, unless forbidden names it."`
+	Classes   []IntentClass `json:"classes,omitzero" doc:"Classes of your own, see below. Lists name them by their label."`
+
+	MinConfidence float64 `json:"min_confidence" doc:"Confidence, in [0, 1], below which no list applies."`
 
 	Mode DetectionMode `json:"mode,omitzero" doc:"observe or enforce for these rules alone; as_policy: what mode says."`
 }

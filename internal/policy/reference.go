@@ -87,6 +87,14 @@ A condition that cannot be answered (an index that there is not, a division by z
 What conditions can read are facts that every record holds, so that a replay is exact:
 
 %s
+## Classes of your own
+
+An entry of ` + "`intents.classes`" + `:
+
+%s
+A prompt is of such a class where its meaning is near to the description or to an example, and nearer than to what the built-in
+classes learnt from ([how well](../explanation/intents.md)). A document has at most 16.
+
 ## Cases
 
 An entry of ` + "`cases`" + `:
@@ -197,7 +205,7 @@ func Reference() []byte {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", path, yamldoc.TypeName(of), value, f.Doc)
 	}
 	fmt.Fprintf(&b, referenceTail, entry(&Rule{}), condition.MaxLength, condition.MaxCost, maxCosts, maxRules, readable(),
-		entry(&Case{}), entry(&CaseTask{}), names(detect.Kinds()), names(detect.Forms()))
+		entry(&IntentClass{}), entry(&Case{}), entry(&CaseTask{}), names(detect.Kinds()), names(detect.Forms()))
 	return []byte(b.String())
 }
 

@@ -205,10 +205,11 @@ func check(doc *Document, o options, src *yamldoc.Document) {
 	checkRequests(src, &doc.Requests)
 	checkKinds(src, "secrets.kinds", doc.Secrets.Kinds, o.secrets)
 	checkKinds(src, "attacks.kinds", doc.Attacks.Kinds, o.attacks)
-	seen := map[string]string{}
-	checkLabels(src, "intents.forbidden", doc.Intents.Forbidden, seen, o.labels)
-	checkLabels(src, "intents.warn", doc.Intents.Warn, seen, o.labels)
-	checkLabels(src, "intents.allowed", doc.Intents.Allowed, seen, o.labels)
+	checkClasses(src, doc.Intents.Classes, o.labels)
+	seen, labels := map[string]string{}, withClasses(o.labels, doc.Intents.Classes)
+	checkLabels(src, "intents.forbidden", doc.Intents.Forbidden, seen, labels)
+	checkLabels(src, "intents.warn", doc.Intents.Warn, seen, labels)
+	checkLabels(src, "intents.allowed", doc.Intents.Allowed, seen, labels)
 	checkCases(src, doc, o)
 }
 

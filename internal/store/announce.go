@@ -35,6 +35,8 @@ func (a announced) Calibrations() Table[core.Calibration] { return tell(a, a.Sto
 
 func (a announced) Policies() Policies { return announcedPolicies{a.Store.Policies(), a} }
 
+func (a announced) SystemPrompts() Table[core.SystemPrompt] { return tell(a, a.Store.SystemPrompts()) }
+
 func (a announced) Apply(ctx context.Context, o Objects) error {
 	return a.after(ctx, a.Store.Apply(ctx, o))
 }

@@ -140,6 +140,9 @@ func (s *Snapshot) Calibration() *core.Calibration { return LatestCalibration(s.
 // Policy is the newest version of the policy, nil for none. It is shared and must not be changed.
 func (s *Snapshot) Policy() *core.PolicyVersion { return s.objects.Policy }
 
+// SystemPrompts gives every registered system prompt, by id. The slice is shared and must not be changed.
+func (s *Snapshot) SystemPrompts() []core.SystemPrompt { return s.objects.SystemPrompts }
+
 // Limits gives every limit, compiled.
 func (s *Snapshot) Limits() *quota.LimitSet { return s.limits }
 

@@ -107,6 +107,8 @@ type Store interface {
 	Calibrations() Table[core.Calibration]
 	// Policies holds the policy documents that came into force.
 	Policies() Policies
+	// SystemPrompts holds fingerprints of the system prompts that are apps' own.
+	SystemPrompts() Table[core.SystemPrompt]
 
 	// Apply must put all objects or none, and leave the policy as it is. References among them may be in any order; an id that appears twice is refused.
 	Apply(ctx context.Context, o Objects) error
@@ -145,7 +147,8 @@ type Objects struct {
 	Revocations []core.Revocation `json:"-"`
 	SigningKeys []core.SigningKey `json:"-"`
 
-	Calibrations []core.Calibration `json:"-"`
+	Calibrations  []core.Calibration  `json:"-"`
+	SystemPrompts []core.SystemPrompt `json:"-"`
 
 	// Policy is the newest version of the policy, nil for none.
 	Policy *core.PolicyVersion `json:"-"`

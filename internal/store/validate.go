@@ -41,6 +41,7 @@ func (o Objects) Validate() error {
 	errs = gather(errs, o.Revocations, "revocation", func(r core.Revocation) string { return r.ID }, ValidateRevocation)
 	errs = gather(errs, o.SigningKeys, "signing-key", func(k core.SigningKey) string { return k.ID }, ValidateSigningKey)
 	errs = gather(errs, o.Calibrations, "calibration", func(c core.Calibration) string { return c.ID }, ValidateCalibration)
+	errs = gather(errs, o.SystemPrompts, "system-prompt", func(p core.SystemPrompt) string { return p.ID }, ValidateSystemPrompt)
 	if n := len(errs) - maxProblems; n > 0 {
 		errs = append(errs[:maxProblems], fmt.Errorf("and %d more like these: %w", n, ErrInvalid))
 	}

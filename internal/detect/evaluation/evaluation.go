@@ -9,6 +9,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/detect"
+	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/policy"
 )
 
@@ -32,11 +33,17 @@ type Report struct {
 	Ordinary   []Row `json:"ordinary"`
 	Lookalikes []Row `json:"lookalikes"`
 	Attacks    []Row `json:"attacks"`
+	// Heads is what a linear model alone tells apart.
+	Heads *Heads `json:"heads"`
 }
 
 // Run measures on the data in a folder, which holds intent/ and sentences/.
 func Run(dir string) (*Report, error) {
 	enforced, err := policy.Parse("defaults", []byte("version: 1\nmode: enforce\n"))
+	if err != nil {
+		return nil, err
+	}
+	classifier, err := intent.Default()
 	if err != nil {
 		return nil, err
 	}
@@ -50,16 +57,18 @@ func Run(dir string) (*Report, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.name, err)
 			}
-			*group.into = append(*group.into, measure(s.name, prompts, enforced))
+			*group.into = append(*group.into, measure(s.name, prompts, enforced, classifier))
 		}
 	}
-	return r, nil
+	r.Heads, err = measureHeads(dir)
+	return r, err
 }
 
-func measure(name string, prompts []string, p *policy.Snapshot) Row {
+func measure(name string, prompts []string, p *policy.Snapshot, c *intent.Classifier) Row {
 	row := Row{Source: name, Prompts: len(prompts), Forms: map[string]int{}}
 	for _, text := range prompts {
-		found := detect.Prompt(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}})
+		prompt := core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text}}}
+		found := detect.Prompt(prompt)
 		if len(found.Attacks) > 0 {
 			row.Attacks++
 		}
@@ -69,7 +78,9 @@ func measure(name string, prompts []string, p *policy.Snapshot) Row {
 		for _, s := range found.Attacks {
 			row.Forms[s.Kind]++
 		}
-		if p.Decide(policy.Facts{Found: found}).Blocked() {
+		facts := policy.Facts{Found: found, Intent: c.Classify(intent.NewView(prompt))}
+		facts.Deviation.Unscored = core.UnscoredNoTask
+		if p.Decide(facts).Blocked() {
 			row.Blocked++
 		}
 	}
@@ -104,16 +115,16 @@ func Share(k, n int) string {
 	return fmt.Sprintf("%.1f %% ± %.1f", 100*p, 100*math.Sqrt(p*(1-p)/float64(n)))
 }
 
-const head = `# Evaluation of the rules on secrets and attacks
+const headOfPage = `# Evaluation of the rules on secrets and attacks
 
 <!-- Generated: go test ./internal/detect/evaluation -run Reference -update -->
 
 What package ` + "`detect`" + ` finds in public data, one user message each. ` + "`plumbline eval attack --data ../shared/data`" + ` measures
 again, with ` + "`-o json`" + ` for programs. The data is not part of the sources; the folder's README names the origins and licences.
 
-The rules learn nothing from data. Words and phrases were chosen by hand before the first measurement; the beginnings of the
-DAN texts and of three jailbreaks in the wild had been read by then. Words were taken out later that gave false alarms in the
-sources of Go and of Python's packages; none was put in. A share has its standard
+The rules learn nothing from data; a learnt head adds points, see below. Words and phrases were chosen by hand before the
+first measurement; the beginnings of the DAN texts and of three jailbreaks in the wild had been read by then. Words were taken
+out later that gave false alarms in the sources of Go and of Python's packages; none was put in. A share has its standard
 error, and where nothing or all was found the bound of the rule of three in brackets.
 
 `
@@ -121,13 +132,13 @@ error, and where nothing or all was found the bound of the rule of three in brac
 // Page is the page of a report in Markdown.
 func (r *Report) Page() []byte {
 	var b strings.Builder
-	b.WriteString(head)
+	b.WriteString(headOfPage)
 	fmt.Fprintf(&b, "Rules: `%s`.\n\n## False alarms on ordinary prompts\n\n", r.Rules)
 	b.WriteString("| source | prompts | attack found | secret found |\n|---|---|---|---|\n")
 	for _, row := range append(r.Ordinary, Sum("**all**", r.Ordinary)) {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", row.Source, row.Prompts, row.Attacks, row.Secrets)
 	}
-	b.WriteString("\n## Prompts that only sound harmful\n\nBlocked: by the default policy in the mode `enforce`.\n\n| source | prompts | attack found | blocked |\n|---|---|---|---|\n")
+	b.WriteString("\n## Prompts that only sound harmful\n\nBlocked: by the default policy in the mode `enforce`, of somebody without a task, whatever intent is told.\n\n| source | prompts | attack found | blocked |\n|---|---|---|---|\n")
 	for _, row := range r.Lookalikes {
 		fmt.Fprintf(&b, "| %s | %d | %d | %d |\n", row.Source, row.Prompts, row.Attacks, row.Blocked)
 	}
@@ -137,6 +148,7 @@ func (r *Report) Page() []byte {
 		fmt.Fprintf(&b, "| %s | %d | %d | %s | %s |\n", row.Source, row.Prompts, row.Attacks, Share(row.Attacks, row.Prompts), formsOf(row))
 	}
 	b.WriteString(tail)
+	r.Heads.write(&b)
 	return []byte(b.String())
 }
 

@@ -28,6 +28,7 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/quota"
 	"github.com/plumbline/plumbline/internal/quota/memory"
+	"github.com/plumbline/plumbline/internal/sysprompt"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -93,6 +94,8 @@ type Options struct {
 	Policy string // a document
 	Limits []quota.Limit
 	Tasks  []core.Task
+	// SystemPrompts are registered as apps' own.
+	SystemPrompts []core.SystemPrompt
 	// Now is the gate's clock and LedgerNow that of the ledger's leases, time.Now if nil.
 	Now, LedgerNow func() time.Time
 	Change         func(*gate.Options)
@@ -127,13 +130,13 @@ func New(t testing.TB, o Options) *World {
 	if o.Policy != "" {
 		w.SetPolicy(t, o.Policy)
 	}
-	tasks := make([]*deviation.Task, len(o.Tasks))
+	tasks, prompts := make([]*deviation.Task, len(o.Tasks)), sysprompt.Sets(o.SystemPrompts)
 	for i, task := range o.Tasks {
 		tasks[i] = scorer.Compile(task)
 	}
 	options := gate.Options{
 		Identity:  authenticator{w},
-		Directory: func() (gate.Directory, error) { return &directory{tasks, w.Limits(), w.Calibration}, nil },
+		Directory: func() (gate.Directory, error) { return &directory{tasks, w.Limits(), w.Calibration, prompts}, nil },
 		Policy: func() *policy.Snapshot {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -349,7 +352,10 @@ type directory struct {
 	tasks       []*deviation.Task
 	limits      *quota.LimitSet
 	calibration *calibrate.InForce
+	prompts     map[string]*sysprompt.Set
 }
+
+func (d *directory) SystemPrompts(app string) *sysprompt.Set { return d.prompts[app] }
 
 func (d *directory) Calibration() *calibrate.InForce { return d.calibration }
 

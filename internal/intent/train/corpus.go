@@ -103,10 +103,13 @@ func learnt(data string, labels []string) ([]labelled, error) {
 	return append(append(all, others...), outOfScope...), err
 }
 
+// sentenceFiles are those of texts of any subject. HWU is left to judge by.
+var sentenceFiles = []string{"18f", "digitalgov", "taskmaster", "tldr"}
+
 // readSentences gives texts of any subject, which stand for what people paste.
 func readSentences(data string) ([]string, error) {
 	var all []string
-	for _, name := range []string{"18f", "digitalgov", "taskmaster", "tldr"} {
+	for _, name := range sentenceFiles {
 		lines, err := readLines(filepath.Join(data, "sentences", name+".txt.gz"))
 		if err != nil {
 			return nil, err

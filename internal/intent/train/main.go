@@ -1,4 +1,4 @@
-// Command train makes the shipped weights of package intent, of prompts that are written and generated for it and of public
+// Command train makes the shipped weights of packages intent and detect, of prompts that are written and generated for it and of public
 // data. It is deterministic: one goroutine, fixed seeds, sorted iteration, and no multiplication that an architecture might
 // fuse with an addition. Run it at the root of the repository:
 //
@@ -23,6 +23,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.data, "data", "../shared/data", "folder with intent/ and sentences/")
 	flag.StringVar(&o.weights, "out", "internal/intent/weights.bin", "the classifier's weights")
+	flag.StringVar(&o.head, "head", "internal/detect/head.bin", "the weights of the head on attacks")
 	flag.StringVar(&o.report, "report", "internal/intent/train/report.txt", "where the figures of training go")
 	flag.StringVar(&o.prompts, "prompts", "", "only write the prompts to learn from into this file, a JSON object a line")
 	flag.Parse()
@@ -33,7 +34,7 @@ func main() {
 }
 
 // options are the paths of what is read and written.
-type options struct{ data, weights, report, prompts string }
+type options struct{ data, weights, head, report, prompts string }
 
 func run(w io.Writer, o options) error {
 	if o.prompts != "" {
@@ -44,8 +45,16 @@ func run(w io.Writer, o options) error {
 		return err
 	}
 	m, report := trainClasses(c)
+	head, more, err := trainAttacks(o.data)
+	if err != nil {
+		return err
+	}
+	report += more
 	fmt.Fprint(w, report)
 	if err := os.WriteFile(o.weights, m.Encode(), 0o644); err != nil {
+		return err
+	}
+	if err := os.WriteFile(o.head, head.Encode(), 0o644); err != nil {
 		return err
 	}
 	return os.WriteFile(o.report, []byte(report), 0o644)

@@ -32,12 +32,13 @@ func TestTrainingIsRepeatable(t *testing.T) {
 		t.Skip("the last bits of math.Exp differ between architectures; the weights are made on amd64")
 	}
 	data, dir := atRoot(t), t.TempDir()
-	o := options{data: data, weights: filepath.Join(dir, "weights"), report: filepath.Join(dir, "report")}
+	o := options{data: data, weights: filepath.Join(dir, "weights"), head: filepath.Join(dir, "head"), report: filepath.Join(dir, "report")}
 	if err := run(io.Discard, o); err != nil {
 		t.Fatal(err)
 	}
 	for made, committed := range map[string]string{
 		o.weights: "internal/intent/weights.bin",
+		o.head:    "internal/detect/head.bin",
 		o.report:  "internal/intent/train/report.txt",
 	} {
 		got, err := os.ReadFile(made)
@@ -72,6 +73,11 @@ func TestNothingIsLearntThatJudges(t *testing.T) {
 	if len(set) < 600 {
 		t.Errorf("the test set has %d prompts", len(set))
 	}
+	blind, err := testset.LoadBlind(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	set = append(set, blind...)
 	bare := func(text string) string {
 		return strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {

@@ -57,6 +57,7 @@ var Apps = Kind[core.App]{
 	Referrer: []Referrer{
 		{"limit", "limits", "id", "app"},
 		{"key", "app_keys", "id", "app"},
+		{"system-prompt", "system_prompts", "id", "app"},
 	},
 }
 

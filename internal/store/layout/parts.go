@@ -27,6 +27,7 @@ var Parts = []Part{
 	part(Revocations, func(o *store.Objects) *[]core.Revocation { return &o.Revocations }),
 	part(SigningKeys, func(o *store.Objects) *[]core.SigningKey { return &o.SigningKeys }),
 	part(Calibrations, func(o *store.Objects) *[]core.Calibration { return &o.Calibrations }),
+	part(SystemPrompts, func(o *store.Objects) *[]core.SystemPrompt { return &o.SystemPrompts }),
 }
 
 func part[T any](k Kind[T], list func(*store.Objects) *[]T) Part {

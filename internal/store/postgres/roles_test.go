@@ -108,7 +108,7 @@ func TestOwnerMadeAnEmptySchema(t *testing.T) {
 
 // TestEveryStatementNamesTheSchema: a pooler may give each transaction another session, whose search_path is anything.
 func TestEveryStatementNamesTheSchema(t *testing.T) {
-	bare := regexp.MustCompile(`(?i)\b(from|into|update|join|table|references|on) ("?)(teams|users|apps|tasks|task_users|task_teams|limits|app_keys|revocations|signing_keys|changes|feed|provider_objects|issued_tokens|subject_keys|samples|labels|calibrations|policies)\b`)
+	bare := regexp.MustCompile(`(?i)\b(from|into|update|join|table|references|on) ("?)(teams|users|apps|tasks|task_users|task_teams|limits|app_keys|revocations|signing_keys|changes|feed|provider_objects|issued_tokens|subject_keys|samples|labels|calibrations|policies|system_prompts)\b`)
 	for _, dir := range []string{".", "../../../migrations/postgres/control"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {

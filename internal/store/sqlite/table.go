@@ -20,16 +20,17 @@ import (
 type kind[T any] struct{ layout.Kind[T] }
 
 var (
-	teams        = kind[core.Team]{layout.Teams}
-	users        = kind[core.User]{layout.Users}
-	apps         = kind[core.App]{layout.Apps}
-	tasks        = kind[core.Task]{layout.Tasks}
-	limits       = kind[quota.Limit]{layout.Limits}
-	keys         = kind[core.AppKey]{layout.Keys}
-	revocations  = kind[core.Revocation]{layout.Revocations}
-	tokens       = kind[core.IssuedToken]{layout.Tokens}
-	signingKeys  = kind[core.SigningKey]{layout.SigningKeys}
-	calibrations = kind[core.Calibration]{layout.Calibrations}
+	teams         = kind[core.Team]{layout.Teams}
+	users         = kind[core.User]{layout.Users}
+	apps          = kind[core.App]{layout.Apps}
+	tasks         = kind[core.Task]{layout.Tasks}
+	limits        = kind[quota.Limit]{layout.Limits}
+	keys          = kind[core.AppKey]{layout.Keys}
+	revocations   = kind[core.Revocation]{layout.Revocations}
+	tokens        = kind[core.IssuedToken]{layout.Tokens}
+	signingKeys   = kind[core.SigningKey]{layout.SigningKeys}
+	calibrations  = kind[core.Calibration]{layout.Calibrations}
+	systemPrompts = kind[core.SystemPrompt]{layout.SystemPrompts}
 )
 
 // prune deletes what has expired and notes it. Putting calls it, so that a table which only grows stays bounded.

@@ -65,6 +65,10 @@ func objects() store.Objects {
 			},
 			{ID: "cal-2", Model: "aligned-1", Created: made, Tasks: []core.CalibratedTask{{Task: "idle", Text: "ff", Scores: []float64{0.25}}}},
 		},
+		SystemPrompts: []core.SystemPrompt{
+			{ID: "sp-1", App: "helpdesk", Label: hostile, By: "cli:ann", Pieces: []core.PromptPiece{{Bytes: 20, Probe: 1<<32 - 1, Sum: hash(0, 0xff)}, {Sum: hash(1)}}, Created: made},
+			{ID: "sp-2", App: "ide", Label: "main", By: "cli:ben", Pieces: []core.PromptPiece{{Bytes: 16, Sum: hash(2)}}, Created: made},
+		},
 	}
 }
 

@@ -75,6 +75,7 @@ func RunExamples(t *testing.T, db Database) {
 		{"of many at once one keeps a policy", policyOnce},
 		{"the last policies are kept", fewPolicies},
 		{"policies that are not valid are refused", invalidPolicies},
+		{"system prompts belong to an app", systemPrompts},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { tt.test(t, db(t)) })
@@ -91,6 +92,7 @@ func roundTrip(t *testing.T, open func() store.Store) {
 	equal(t, "everything", want, got)
 
 	// In an order in which nothing is needed any more when it goes.
+	throughTable(t, st.SystemPrompts(), other.SystemPrompts(), want.SystemPrompts, systemPromptID)
 	throughTable(t, st.Calibrations(), other.Calibrations(), want.Calibrations, calibrationID)
 	throughTable(t, st.SigningKeys(), other.SigningKeys(), want.SigningKeys, signingKeyID)
 	throughTable(t, st.Revocations(), other.Revocations(), want.Revocations, revocationID)
