@@ -21,6 +21,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/extproc"
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/openai"
@@ -56,6 +57,7 @@ type App struct {
 	trail      *trail
 	sealing    *sealing
 	issuers    *issuers
+	scorer     *deviation.Scorer
 	people     *people
 	samples    *samples
 	learner    *learner
@@ -99,6 +101,9 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if a.scorer, _, err = LoadScorer(a.cfg.Deviation); err != nil {
+		return nil, err
+	}
 	openai.WarmTokenizer()
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.New(registry, o.Build, prices.Names())
@@ -113,7 +118,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.samples = newSamples(a.store.Labels(), metrics, a.log)
-	a.calibration = &calibrationCheck{store: a.store, promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
+	a.calibration = &calibrationCheck{store: a.store, model: a.scorer.Version(), promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
 	if err := a.sealing.open(ctx, a.cfg.Audit, a.samples.note, metrics); err != nil {
 		return nil, err
 	}

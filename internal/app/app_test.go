@@ -210,7 +210,7 @@ func TestTasksAreCompiledWhenTheirTextChanges(t *testing.T) {
 	a, stop := running(t, testConfig(t, nil))
 	defer stop()
 	seedPeople(t, a)
-	p := &people{fresh: func() error { return nil }}
+	p := &people{fresh: func() error { return nil }, scorer: a.scorer}
 	p.load(a.directory.Snapshot())
 	before := p.current.Load()
 

@@ -16,6 +16,7 @@ import (
 // people gives the gate its view of the directory, with tasks compiled when they change and not per request.
 type people struct {
 	fresh   func() error // reports a directory that is too old to be trusted
+	scorer  *deviation.Scorer
 	current atomic.Pointer[view]
 	making  sync.Mutex // held while a new view is made of the current one
 }
@@ -41,9 +42,9 @@ func (p *people) load(s *store.Snapshot) {
 			v.compiled[t.ID] = old.compiled[t.ID]
 			continue
 		}
-		v.compiled[t.ID] = deviation.Compile(t)
+		v.compiled[t.ID] = p.scorer.Compile(t)
 	}
-	v.inForce = calibrate.Apply(s.Calibration(), calibrate.TextVersions(tasks))
+	v.inForce = calibrate.Apply(s.Calibration(p.scorer.Version()), calibrate.TextVersions(tasks))
 	p.current.Store(v)
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit/read"
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/policy"
@@ -46,12 +45,12 @@ func (c policyCasesCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	scorer, err := deviation.Default()
+	scorer, err := s.scorer()
 	if err != nil {
 		return err
 	}
 	report := policycase.Run(policycase.Options{
-		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer},
+		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Compile: scorer.Compile,
 		Priced: func(model string) bool { _, ok := prices.Model(model); return ok },
 	})
 	if err := c.print(s, report); err != nil {

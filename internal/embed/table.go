@@ -35,7 +35,9 @@ type Piece uint16
 
 // Table is the vocabulary and its rows. It is immutable and safe for concurrent use.
 type Table struct {
+	file    []byte
 	version string
+	names   []byte // of the pieces, as they are in the file
 	dim     int
 	rarity  []float32 // of the pieces
 	scales  []float32 // of the rows
@@ -65,8 +67,8 @@ func Parse(data []byte) (*Table, error) {
 	}
 	rest = rest[:len(rest)-sha256.Size]
 	version, rest, ok := bytes.Cut(rest, []byte("\n"))
-	if !ok || len(version) == 0 || len(version) > maxVersion {
-		return nil, errors.New("embed: the table has no version")
+	if !ok || !IsVersion(string(version)) {
+		return nil, errors.New("embed: the table has no version that can be a name")
 	}
 	var h header
 	n, err := binary.Decode(rest, binary.LittleEndian, &h)
@@ -81,8 +83,8 @@ func Parse(data []byte) (*Table, error) {
 	if want := uint64(h.Text) + 4*uint64(h.Pieces) + 4*rows + 4*uint64(h.Pairs) + rows*uint64(h.Dim); want != uint64(len(rest)) {
 		return nil, fmt.Errorf("embed: the table has %d bytes after its header and says %d", len(rest), want)
 	}
-	t := &Table{version: string(version), dim: int(h.Dim)}
-	if err := t.readPieces(rest[:h.Text], int(h.Pieces)); err != nil {
+	t := &Table{file: data, version: string(version), dim: int(h.Dim), names: rest[:h.Text]}
+	if err := t.readPieces(t.names, int(h.Pieces)); err != nil {
 		return nil, err
 	}
 	rest = rest[h.Text:]
@@ -97,6 +99,20 @@ func Parse(data []byte) (*Table, error) {
 	}
 	t.rows = rest[4*h.Pairs:]
 	return t, nil
+}
+
+// IsVersion reports whether version can be that of a table: it is safe wherever names stand, in records, metrics, terminals and
+// names of files.
+func IsVersion(version string) bool {
+	if version == "" || len(version) > maxVersion || version[0] == '-' || version[0] == '.' {
+		return false
+	}
+	for _, c := range []byte(version) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
 }
 
 // readPieces reads the vocabulary and makes it ready to be looked up.
@@ -188,6 +204,12 @@ func readFloats(data []byte, n int) (floats []float32, rest []byte, err error) {
 
 // Version names the table, e.g. for audit records.
 func (t *Table) Version() string { return t.version }
+
+// File is what the table was read from. It must not be changed.
+func (t *Table) File() []byte { return t.file }
+
+// Size is the length of the file in bytes.
+func (t *Table) Size() int64 { return int64(len(t.file)) }
 
 // Dim is the number of columns, which is the length of every vector.
 func (t *Table) Dim() int { return t.dim }

@@ -50,7 +50,7 @@ func run(t *testing.T, document string) *policycase.Report {
 		t.Fatal(err)
 	}
 	return policycase.Run(policycase.Options{
-		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Priced: func(string) bool { return true },
+		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Compile: scorer.Compile, Priced: func(string) bool { return true },
 	})
 }
 
