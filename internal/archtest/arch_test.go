@@ -28,7 +28,7 @@ var layers = [][]string{
 		"internal/intent/fit", "internal/intent/testset",
 		"migrations",
 	},
-	{"internal/detect", "internal/calibrate", "internal/condition", "internal/models"},
+	{"internal/detect", "internal/calibrate", "internal/condition", "internal/models", "internal/teacher", "internal/tune"},
 	{"internal/redact"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",

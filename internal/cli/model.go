@@ -17,6 +17,7 @@ type modelCmd struct {
 	List     modelListCmd     `cmd:"" help:"List the models of the directory, and the shipped one. Exit status 3 if one is broken."`
 	Install  modelInstallCmd  `cmd:"" help:"Put a table into the directory. It is not in use thereby."`
 	Use      modelUseCmd      `cmd:"" help:"Have a model be used from the next start on."`
+	Tune     modelTuneCmd     `cmd:"" help:"Adapt a table to prompts of your own, without labels. Exit status 3 if it would judge worse."`
 	Rollback modelRollbackCmd `cmd:"" help:"Have the model be used again that was before."`
 }
 

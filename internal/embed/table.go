@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strings"
 )
 
 // The format of a table, little-endian: the magic line, the version line, the numbers of columns, pieces, pairs and bytes
@@ -216,6 +217,20 @@ func (t *Table) Dim() int { return t.dim }
 
 // Len is the number of pieces.
 func (t *Table) Len() int { return len(t.rarity) }
+
+// Words gives up to n pieces of the vocabulary that begin a word, in its order, which is that of how usual they are.
+func (t *Table) Words(n int) []string {
+	var words []string
+	for line := range bytes.Lines(t.names) {
+		if len(words) == n {
+			break
+		}
+		if word := string(bytes.TrimSpace(line)); !strings.HasPrefix(word, continues) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
 
 // Rarity is the inverse document frequency of p in the texts that the table learnt from, a natural logarithm.
 func (t *Table) Rarity(p Piece) float32 { return t.rarity[p] }
