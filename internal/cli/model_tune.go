@@ -36,6 +36,14 @@ type tuned struct {
 }
 
 func (c modelTuneCmd) Run(s *session) error {
+	t, err := teacher.Open(c.Teacher)
+	if err != nil {
+		return configError{err}
+	}
+	return c.run(s, t)
+}
+
+func (c modelTuneCmd) run(s *session, t tune.Teacher) error {
 	judge, texts, err := c.read()
 	if err != nil {
 		return configError{err}
@@ -43,10 +51,6 @@ func (c modelTuneCmd) Run(s *session) error {
 	scorer, table, err := scorerOf(c.Table)
 	if err != nil {
 		return err
-	}
-	t, err := teacher.Open(c.Teacher)
-	if err != nil {
-		return configError{err}
 	}
 	result := tuned{}
 	result.Result, err = tune.Tune(s.ctx, tune.Options{
