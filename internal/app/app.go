@@ -104,7 +104,6 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if a.scorer, _, err = LoadScorer(a.cfg.Deviation); err != nil {
 		return nil, err
 	}
-	openai.WarmTokenizer()
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.New(registry, o.Build, prices.Names())
 	if a.policy, err = newPolicyKeeper(a.cfg.Policy.File, metrics, a.log); err != nil {
@@ -164,6 +163,8 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
+	group.Go(func() error { openai.WarmTokenizer(); return nil }) // a request that comes sooner waits for it
+	group.Go(func() error { return ignoreCancel(a.people.warm(background)) })
 	group.Go(func() error { return ignoreCancel(a.policy.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.bell.listen(background, a.wake)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
