@@ -101,11 +101,14 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if a.scorer, _, err = LoadScorer(a.cfg.Deviation); err != nil {
+	scorer, table, err := LoadScorer(a.cfg.Deviation)
+	if err != nil {
 		return nil, err
 	}
+	a.scorer = scorer
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.New(registry, o.Build, prices.Names())
+	metrics.ModelInUse(scorer.Version(), table.Version())
 	if a.policy, err = newPolicyKeeper(a.cfg.Policy.File, metrics, a.log); err != nil {
 		return nil, err
 	}
@@ -189,7 +192,7 @@ func (a *App) Run(ctx context.Context) error {
 		return a.listener.Serve(ctx, a.cfg.Shutdown.Grace)
 	})
 	a.listener.SetServing(true)
-	a.log.Info("serving", "socket", a.Socket(), "ops", a.OpsURL(), "data_dir", a.cfg.DataDir)
+	a.log.Info("serving", "socket", a.Socket(), "ops", a.OpsURL(), "data_dir", a.cfg.DataDir, "model", a.scorer.Version())
 	return group.Wait()
 }
 

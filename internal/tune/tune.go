@@ -38,11 +38,11 @@ const (
 	rate   = 0.01
 	// seenPiece is what a row is taken to have learnt before, as a mean of squares.
 	seenPiece = 0.02
-	// commonWords are anchors, and sameDirections is added to the diagonal of what the directions are found from.
-	commonWords    = 4000
-	sameDirections = 1
-	leastLength    = 1e-9
-	versionPrefix  = "tuned"
+	// commonWords are anchors, and alignSteps the steps to directions at right angles: singular values of a millionth get there.
+	commonWords   = 4000
+	alignSteps    = 50
+	leastLength   = 1e-9
+	versionPrefix = "tuned"
 )
 
 // Teacher is a sentence encoder.
@@ -170,32 +170,25 @@ type directions struct {
 	weights  []float64 // a row of to for each column of the teacher
 }
 
-// align finds the directions that come nearest to what the table says of anchors: least squares, with a little added to the
-// diagonal (ridge regression; Hoerl and Kennard, 1970).
+// align finds the directions, at right angles to one another, that come nearest to what the table says of anchors: the orthogonal
+// factor of the polar decomposition of their products (the Procrustes problem; Schönemann, 1966).
 func align(base *embed.Table, anchors []string, said []embed.Vector) (*directions, error) {
 	if len(said) == 0 || len(said[0]) == 0 {
 		return nil, errors.New("tune: the teacher says nothing")
 	}
 	d := &directions{from: len(said[0]), to: base.Dim()}
-	square, right := make([]float64, d.from*d.from), make([]float64, d.from*d.to)
-	for i := range d.from {
-		square[i*d.from+i] = sameDirections
-	}
+	d.weights = make([]float64, d.from*d.to)
 	for i, text := range anchors {
 		v := base.Text(text)
 		for row, x := range said[i] {
-			for column, y := range said[i][:row+1] {
-				square[row*d.from+column] += float64(x) * float64(y)
-			}
 			for column, y := range v {
-				right[row*d.to+column] += float64(x) * float64(y)
+				d.weights[row*d.to+column] += float64(x) * float64(y)
 			}
 		}
 	}
-	if !solve(square, right, d.from, d.to) {
+	if !orthogonal(d.weights, d.from, d.to) {
 		return nil, errors.New("tune: what the teacher says of the anchors is not enough to find directions by")
 	}
-	d.weights = right
 	return d, nil
 }
 
@@ -215,48 +208,44 @@ func (d *directions) of(v embed.Vector) embed.Vector {
 	return out
 }
 
-// solve puts into right, n rows of m, the solution of square·x = right, where square is symmetric and given by its lower half,
-// by Cholesky's factors. It reports whether square was positive definite, and leaves the factor in it.
-func solve(square, right []float64, n, m int) bool {
-	for i := range n {
-		for j := range i + 1 {
-			sum := square[i*n+j]
-			for k := range j {
-				sum -= square[i*n+k] * square[j*n+k]
-			}
-			if i > j {
-				square[i*n+j] = sum / square[j*n+j]
-				continue
-			}
-			if sum <= 0 || math.IsNaN(sum) {
-				return false
-			}
-			square[i*n+i] = math.Sqrt(sum)
-		}
+// orthogonal puts the orthogonal factor of the polar decomposition in the place of m, rows of columns, by the iteration of Newton
+// and Schulz (N. Higham, Functions of Matrices, 2008, 8.3). It reports whether there was anything to go by.
+func orthogonal(m []float64, rows, columns int) bool {
+	size := 0.0
+	for _, x := range m {
+		size += x * x
 	}
-	for i := range n {
-		for j := range i {
-			subtract(right[i*m:i*m+m], right[j*m:j*m+m], square[i*n+j])
-		}
-		divide(right[i*m:i*m+m], square[i*n+i])
+	if size = math.Sqrt(size); size < leastLength || math.IsNaN(size) || math.IsInf(size, 0) {
+		return false
 	}
-	for i := n - 1; i >= 0; i-- {
-		for j := i + 1; j < n; j++ {
-			subtract(right[i*m:i*m+m], right[j*m:j*m+m], square[j*n+i])
+	for i := range m {
+		m[i] /= size // now no singular value is above 1, and the iteration converges
+	}
+	inner, next := make([]float64, columns*columns), make([]float64, columns)
+	for range alignSteps {
+		clear(inner)
+		for r := range rows {
+			row := m[r*columns : (r+1)*columns]
+			for i, x := range row {
+				addTimes(inner[i*columns:(i+1)*columns], row, x)
+			}
 		}
-		divide(right[i*m:i*m+m], square[i*n+i])
+		for r := range rows {
+			row := m[r*columns : (r+1)*columns]
+			clear(next)
+			for i, x := range row {
+				addTimes(next, inner[i*columns:(i+1)*columns], x)
+			}
+			for i := range row {
+				row[i] = 1.5*row[i] - 0.5*next[i]
+			}
+		}
 	}
 	return true
 }
 
-func subtract(from, row []float64, times float64) {
+func addTimes(to, row []float64, times float64) {
 	for i, x := range row {
-		from[i] -= times * x
-	}
-}
-
-func divide(row []float64, by float64) {
-	for i := range row {
-		row[i] /= by
+		to[i] += times * x
 	}
 }
