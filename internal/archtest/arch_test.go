@@ -22,7 +22,7 @@ const module = "github.com/plumbline/plumbline"
 // layers orders the packages from the inside out. A package may import packages of layers before its own, and those of
 // its own layer that siblings names.
 var layers = [][]string{
-	{"internal/durable", "internal/keyfile"},
+	{"internal/durable", "internal/keyfile", "internal/hugepage"},
 	{
 		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/embed",
 		"internal/intent/fit", "internal/intent/testset",

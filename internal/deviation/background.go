@@ -38,7 +38,8 @@ func (s *Scorer) sample(v *intent.View) *query {
 	}
 	q := s.queries.Get().(*query)
 	defer s.queries.Put(q)
-	if !s.prepare(q, v.Pooled[:min(len(v.Pooled), maxSampleWords)]) {
+	words, pieces := v.Cut(s.table)
+	if !s.prepare(q, words[:min(len(words), maxSampleWords)], pieces) {
 		return nil
 	}
 	return q.features()

@@ -60,7 +60,8 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 	}
 	q := s.queries.Get().(*query)
 	defer s.queries.Put(q)
-	if !s.prepare(q, v.Pooled) {
+	words, pieces := v.Cut(s.table)
+	if !s.prepare(q, words, pieces) {
 		d.Unscored = core.UnscoredTooShort
 		return d
 	}
@@ -68,7 +69,7 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 	if len(v.Last) > 0 && len(v.Last) < len(v.Pooled) {
 		alone := s.queries.Get().(*query)
 		defer s.queries.Put(alone)
-		s.prepare(alone, v.Last)
+		s.prepare(alone, words[:len(v.Last)], pieces)
 		if last, farther := nearest(alone, tasks); farther > score {
 			q, at, score = alone, last, farther
 		}
@@ -104,7 +105,8 @@ func nearestPhrase(q *query, t *Task) string {
 func (s *Scorer) Match(v *intent.View, t *Task) (phrase, example string) {
 	q := s.queries.Get().(*query)
 	defer s.queries.Put(q)
-	if v.Unscored != "" || !s.prepare(q, v.Pooled) {
+	words, pieces := v.Cut(s.table)
+	if v.Unscored != "" || !s.prepare(q, words, pieces) {
 		return "", ""
 	}
 	_, phrase = q.likest(t.phrases)

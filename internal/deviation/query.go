@@ -18,12 +18,12 @@ const (
 
 // query is a view made ready for comparison with any number of tasks.
 type query struct {
-	words  []queryWord // distinct, by stem
-	pieces []embed.Piece
-	slots  []uint16 // open addressing from stem to word + 1, at least twice as many as words
-	shift  uint8    // from a stem's hash to its slot
-	total  float32  // sum of the content words' weights
-	norm   float32  // length of their tf-idf vector
+	words  []queryWord   // distinct, by stem
+	pieces []embed.Piece // of the words, and of their repetitions
+	slots  []uint16      // open addressing from stem to word + 1, at least twice as many as words
+	shift  uint8         // from a stem's hash to its slot
+	total  float32       // sum of the content words' weights
+	norm   float32       // length of their tf-idf vector
 	vector embed.Vector
 	near   []float32 // cosine to each generic activity
 	misses []spelling
@@ -40,9 +40,11 @@ type queryWord struct {
 	content  bool
 }
 
-// prepare fills q from words, each counted once however often it is repeated, and reports whether any has content.
-func (s *Scorer) prepare(q *query, words []intent.Word) bool {
+// prepare fills q from words and their pieces, each word counted once however often it is repeated, and reports whether any has
+// content. Pieces may be of more words than these.
+func (s *Scorer) prepare(q *query, words []intent.Word, pieces []embed.Piece) bool {
 	s.reset(q)
+	q.pieces = pieces
 	q.makeSlots(min(len(words), maxQueryWords))
 	before, turn := int32(-1), float32(0) // the last piece of the word before, in the same turn
 	for i := range words {
@@ -75,8 +77,14 @@ func (s *Scorer) prepare(q *query, words []intent.Word) bool {
 	return true
 }
 
+// prepareText fills q from text that is no prompt.
+func (s *Scorer) prepareText(q *query, text string) bool {
+	words := intent.Words(text)
+	return s.prepare(q, words, intent.Cut(s.table, words))
+}
+
 func (s *Scorer) reset(q *query) {
-	q.words, q.pieces, q.near, q.misses = q.words[:0], q.pieces[:0], q.near[:0], q.misses[:0]
+	q.words, q.near, q.misses = q.words[:0], q.near[:0], q.misses[:0]
 	q.total, q.norm = 0, 0
 	if q.vector == nil {
 		q.vector = make(embed.Vector, s.table.Dim())
@@ -102,13 +110,16 @@ func (q *query) makeSlots(n int) {
 // its text and the spelling of strange words.
 func (q *query) features() *query {
 	kept := &query{
-		words: slices.Clone(q.words), pieces: slices.Clone(q.pieces), total: q.total, norm: q.norm,
+		words: slices.Clone(q.words), total: q.total, norm: q.norm,
 		vector: slices.Clone(q.vector), near: slices.Clone(q.near), grams: slices.Clone(q.grams),
 	}
 	kept.makeSlots(len(kept.words))
 	for i := range kept.words {
 		w := &kept.words[i]
 		w.text, w.strange = "", -1
+		from := int32(len(kept.pieces))
+		kept.pieces = append(kept.pieces, q.pieces[w.from:w.to]...)
+		w.from, w.to = from, int32(len(kept.pieces))
 		at, _ := kept.find(w.stem)
 		kept.slots[at] = uint16(i + 1)
 	}
@@ -117,9 +128,8 @@ func (q *query) features() *query {
 
 // readWord adds w, which is new, to q. before is the index of the piece that it follows, -1 for none.
 func (s *Scorer) readWord(q *query, w *intent.Word, before int32) queryWord {
-	word := queryWord{text: w.Text, stem: w.Stem, from: int32(len(q.pieces)), strange: -1, content: w.Content}
-	q.pieces = s.table.AppendPieces(q.pieces, w.Text)
-	word.to = int32(len(q.pieces))
+	from, to := w.Pieces()
+	word := queryWord{text: w.Text, stem: w.Stem, from: from, to: to, strange: -1, content: w.Content}
 	rarity := float32(0)
 	for i := word.from; i < word.to; i++ {
 		p := q.pieces[i]

@@ -119,7 +119,7 @@ func TestExplanationAgreesWithReference(t *testing.T) {
 		texts := rapid.SliceOfN(word, 1, 30)
 		task := s.Compile(core.Task{Title: strings.Join(rapid.SliceOfN(word, 1, 4).Draw(t, "title"), " ")})
 		q := new(query)
-		if !s.prepare(q, intent.Words(strings.Join(texts.Draw(t, "text"), " "))) {
+		if !s.prepareText(q, strings.Join(texts.Draw(t, "text"), " ")) {
 			return
 		}
 		usual := task.usual[partAlike].mean + task.usual[partAlike].deviation
@@ -155,7 +155,7 @@ func TestTaskKeepsEachSpellingOnce(t *testing.T) {
 		t.Errorf("%d spellings of 2 words", len(task.spelled))
 	}
 	q := new(query)
-	if s.prepare(q, intent.Words("zyzzyvan")); q.alike(task, &q.words[0]) < chance {
+	if s.prepareText(q, "zyzzyvan"); q.alike(task, &q.words[0]) < chance {
 		t.Errorf("a word spelt alike is not found alike: %+v", q.words)
 	}
 	// A word that is repeated takes its room each time, as it always did: what is beyond is not compared.

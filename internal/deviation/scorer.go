@@ -9,7 +9,6 @@ import (
 	"sync"
 
 	"github.com/plumbline/plumbline/internal/embed"
-	"github.com/plumbline/plumbline/internal/intent"
 )
 
 // genericSentences are what anybody might write, on no task: a line each. tools/train takes them from public text.
@@ -55,7 +54,7 @@ func New(table *embed.Table) (*Scorer, error) {
 // query reads text that is no prompt, nil when it has no word of content.
 func (s *Scorer) query(text string) *query {
 	q := new(query)
-	if !s.prepare(q, intent.Words(text)) {
+	if !s.prepareText(q, text) {
 		return nil
 	}
 	return q

@@ -180,7 +180,7 @@ func (s *Scorer) others(whole embed.Vector) []int {
 
 // piece reads text, and reports false when it has no word of content.
 func (s *Scorer) piece(q *query, text string) (piece, bool) {
-	if !s.prepare(q, intent.Words(text)) {
+	if !s.prepareText(q, text) {
 		return piece{}, false
 	}
 	p := piece{text: text, vector: slices.Clone(q.vector), norm: q.norm}

@@ -5,7 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
+	"maps"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -113,6 +115,38 @@ func TestRowsAndPairsAreSummed(t *testing.T) {
 	}
 	if got := table.Text("漢字"); !slices.Equal(got, make(embed.Vector, 4)) {
 		t.Errorf("text without pieces: %v", got)
+	}
+}
+
+// TestEachPairIsFound asks for every pair of the shipped table, and for as many that are none.
+func TestEachPairIsFound(t *testing.T) {
+	table := shipped(t)
+	data, err := os.ReadFile("table.bin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, numbers, _ := bytes.Cut(data[len("plumbline embedding 1\n"):], []byte("\n"))
+	n := int(binary.LittleEndian.Uint32(numbers[8:]))
+	from := len(data) - sha256.Size - (table.Len()+n)*table.Dim() - 4*n
+	keys := data[from : from+4*n]
+	pairs := map[[2]embed.Piece]bool{}
+	for ; len(keys) > 0; keys = keys[4:] {
+		pairs[[2]embed.Piece{embed.Piece(binary.LittleEndian.Uint16(keys)), embed.Piece(binary.LittleEndian.Uint16(keys[2:]))}] = true
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	asked := maps.Clone(pairs)
+	for range len(pairs) {
+		asked[[2]embed.Piece{embed.Piece(random.IntN(table.Len())), embed.Piece(random.IntN(table.Len()))}] = true
+	}
+	for p := range asked {
+		v := make(embed.Vector, table.Dim())
+		table.AddPair(v, p[0], p[1], 1)
+		if found := v.Dot(v) > 0; found != pairs[p] {
+			t.Fatalf("the pair %v: found %v, want %v", p, found, pairs[p])
+		}
+	}
+	if len(pairs) != n || n == 0 {
+		t.Errorf("%d pairs of %d", len(pairs), n)
 	}
 }
 

@@ -16,6 +16,19 @@ const MaxFile = 128 << 20
 
 // Load reads the table in a file, as Read does.
 func Load(path string) (*Table, error) {
+	data, err := ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := Read(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return t, nil
+}
+
+// ReadFile reads a file that is no larger than a table, whatever it holds.
+func ReadFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
@@ -28,23 +41,24 @@ func Load(path string) (*Table, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }() // nothing was written
-	t, err := Read(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+	return readAll(f)
+}
+
+func readAll(r io.Reader) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
+	if err == nil && len(data) > MaxFile {
+		err = fmt.Errorf("embed: more than %d bytes, which no table has", MaxFile)
 	}
-	return t, nil
+	return data, err
 }
 
 // Read reads a table that is to take the place of the shipped one. It must have the shipped one's pieces, because a prompt is
 // cut into pieces once, whoever reads them; columns, pairs, rows and rarities are its own. Its version must end in the first
 // digits of the SHA-256 of its content, so that two tables do not pass for one another.
 func Read(r io.Reader) (*Table, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
-	switch {
-	case err != nil:
+	data, err := readAll(r)
+	if err != nil {
 		return nil, err
-	case len(data) > MaxFile:
-		return nil, fmt.Errorf("embed: more than %d bytes, which no table has", MaxFile)
 	}
 	t, err := Parse(data)
 	if err != nil {
@@ -57,7 +71,7 @@ func Read(r io.Reader) (*Table, error) {
 	if !bytes.Equal(t.names, standard.names) {
 		return nil, errors.New("embed: the table has other pieces of words than the shipped one; prompts are cut into the shipped one's")
 	}
-	t.slots = standard.slots // equal, and half a megabyte
+	t.names, t.slots = standard.names, standard.slots // equal, and nothing keeps the file in memory then
 	content := data[len(magic)+len(t.version)+1 : len(data)-sha256.Size]
 	if want := "-" + contentName(content); !strings.HasSuffix(t.version, want) {
 		return nil, fmt.Errorf("embed: the table calls itself %s, and its content is called …%s: the name must come from the content", t.version, want)

@@ -57,8 +57,11 @@ func TestTableThatWasWrittenIsRead(t *testing.T) {
 			t.Errorf("%q: cosine %v to what is turned around", text, near)
 		}
 	}
+	if !turned.SamePieces(table) || made(t).SamePieces(table) {
+		t.Error("tables of the same pieces are told from one another, or others are not")
+	}
 	again, err := turned.With("turned", turned.Rows())
-	if err != nil || !bytes.Equal(again, turned.File()) {
+	if err != nil || !bytes.Equal(again, changed(t)) {
 		t.Errorf("what is read and written is another file: %v", err)
 	}
 }

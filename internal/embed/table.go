@@ -9,6 +9,8 @@ import (
 	"math"
 	"math/bits"
 	"strings"
+
+	"github.com/plumbline/plumbline/internal/hugepage"
 )
 
 // The format of a table, little-endian: the magic line, the version line, the numbers of columns, pieces, pairs and bytes
@@ -36,26 +38,39 @@ type Piece uint16
 
 // Table is the vocabulary and its rows. It is immutable and safe for concurrent use.
 type Table struct {
-	file    []byte
+	size    int64 // of the file
 	version string
 	names   []byte // of the pieces, as they are in the file
 	dim     int
-	rarity  []float32 // of the pieces
-	scales  []float32 // of the rows
-	rows    []byte    // signed
-	slots   []uint64  // open addressing from hash to piece, at most half full
-	pairs   []pairSlot
-	shift   uint // of a hash, to give a slot of pairs
-	longest int  // bytes of the longest piece
+	pieces  []entry
+	rows    []byte     // signed; of the pieces, then of the pairs
+	slots   []uint64   // open addressing from hash to piece, at most half full
+	pairs   []pairSlot // the same from two pieces to their row
+	shift   uint       // of a hash, to give a slot of pairs
+	longest int        // bytes of the longest piece
 }
 
-// pairSlot is a place in the table of pairs, which is at most half full. Rows of pairs are never row 0.
-type pairSlot struct{ key, row uint32 }
+// entry is what is known of a piece but its row. Most pieces that meet are no pair: before and after tell so without a look
+// at the pairs, which is a wait for memory. They have a bit for each piece that stands before or after in a pair, which some
+// may share.
+type entry struct {
+	rarity, scale float32
+	before, after uint64
+}
+
+// sign is the bit of p.
+func sign(p Piece) uint64 { return 1 << (uint16(p) * 0x9E37 >> 10) }
+
+// pairSlot is a place in the table of pairs. Rows of pairs are never row 0.
+type pairSlot struct {
+	key, row uint32
+	scale    float32
+}
 
 // header is the fixed part after the lines.
 type header struct{ Dim, Pieces, Pairs, Text uint32 }
 
-// Parse reads a table. It keeps data, which must not be changed any more. An error says what is wrong with the file; a table
+// Parse reads a table. An error says what is wrong with the file; a table
 // that is read is whole.
 func Parse(data []byte) (*Table, error) {
 	rest, ok := bytes.CutPrefix(data, []byte(magic))
@@ -84,21 +99,28 @@ func Parse(data []byte) (*Table, error) {
 	if want := uint64(h.Text) + 4*uint64(h.Pieces) + 4*rows + 4*uint64(h.Pairs) + rows*uint64(h.Dim); want != uint64(len(rest)) {
 		return nil, fmt.Errorf("embed: the table has %d bytes after its header and says %d", len(rest), want)
 	}
-	t := &Table{file: data, version: string(version), dim: int(h.Dim), names: rest[:h.Text]}
+	t := &Table{size: int64(len(data)), version: string(version), dim: int(h.Dim), names: rest[:h.Text]}
 	if err := t.readPieces(t.names, int(h.Pieces)); err != nil {
 		return nil, err
 	}
 	rest = rest[h.Text:]
-	if t.rarity, rest, err = readFloats(rest, int(h.Pieces)); err != nil {
+	rarity, rest, err := readFloats(rest, int(h.Pieces))
+	if err != nil {
 		return nil, err
 	}
-	if t.scales, rest, err = readFloats(rest, int(rows)); err != nil {
+	scales, rest, err := readFloats(rest, int(rows))
+	if err != nil {
 		return nil, err
 	}
-	if err := t.readPairs(rest[:4*h.Pairs], int(h.Pieces)); err != nil {
+	t.pieces = make([]entry, h.Pieces)
+	for i := range t.pieces {
+		t.pieces[i] = entry{rarity: rarity[i], scale: scales[i]}
+	}
+	if err := t.readPairs(rest[:4*h.Pairs], scales[h.Pieces:]); err != nil {
 		return nil, err
 	}
 	t.rows = rest[4*h.Pairs:]
+	t.place()
 	return t, nil
 }
 
@@ -114,6 +136,14 @@ func IsVersion(version string) bool {
 		}
 	}
 	return true
+}
+
+// place copies all that is read at random to where it is read fastest.
+func (t *Table) place() {
+	room := hugepage.NewRoom(hugepage.Size(t.rows) + hugepage.Size(t.pieces) + hugepage.Size(t.slots) + hugepage.Size(t.pairs))
+	t.rows, t.pieces = hugepage.Put(room, t.rows), hugepage.Put(room, t.pieces)
+	t.slots, t.pairs = hugepage.Put(room, t.slots), hugepage.Put(room, t.pairs)
+	room.Collapse()
 }
 
 // readPieces reads the vocabulary and makes it ready to be looked up.
@@ -157,8 +187,8 @@ func plain(piece []byte) bool {
 	return true
 }
 
-func (t *Table) readPairs(keys []byte, pieces int) error {
-	n := len(keys) / 4
+func (t *Table) readPairs(keys []byte, scales []float32) error {
+	n, pieces := len(keys)/4, len(t.pieces)
 	size := bits.Len(uint(2 * n))
 	t.pairs, t.shift = make([]pairSlot, 1<<size), uint(32-size)
 	last := int64(-1)
@@ -171,9 +201,11 @@ func (t *Table) readPairs(keys []byte, pieces int) error {
 		last = int64(key)
 		at := t.firstPair(key)
 		for t.pairs[at].row != 0 {
-			at = (at + 1) % uint32(len(t.pairs))
+			at = t.nextPair(at)
 		}
-		t.pairs[at] = pairSlot{key, uint32(pieces + i)}
+		t.pairs[at] = pairSlot{key, uint32(pieces + i), scales[i]}
+		t.pieces[a].after |= sign(b)
+		t.pieces[b].before |= sign(a)
 	}
 	return nil
 }
@@ -182,12 +214,14 @@ func pairKey(a, b Piece) uint32 { return uint32(a)<<16 | uint32(b) }
 
 func (t *Table) firstPair(key uint32) uint32 { return key * 0x9E3779B1 >> t.shift }
 
-// pair gives the row of the pair a b, 0 when it has none.
-func (t *Table) pair(a, b Piece) uint32 {
+func (t *Table) nextPair(at uint32) uint32 { return (at + 1) & uint32(len(t.pairs)-1) }
+
+// pair gives the slot of the pair a b, or a free one.
+func (t *Table) pair(a, b Piece) *pairSlot {
 	key := pairKey(a, b)
-	for at := t.firstPair(key); ; at = (at + 1) % uint32(len(t.pairs)) {
-		if s := t.pairs[at]; s.row == 0 || s.key == key {
-			return s.row
+	for at := t.firstPair(key); ; at = t.nextPair(at) {
+		if s := &t.pairs[at]; s.row == 0 || s.key == key {
+			return s
 		}
 	}
 }
@@ -206,17 +240,17 @@ func readFloats(data []byte, n int) (floats []float32, rest []byte, err error) {
 // Version names the table, e.g. for audit records.
 func (t *Table) Version() string { return t.version }
 
-// File is what the table was read from. It must not be changed.
-func (t *Table) File() []byte { return t.file }
+// Size is the length of the file that the table was read from, in bytes.
+func (t *Table) Size() int64 { return t.size }
 
-// Size is the length of the file in bytes.
-func (t *Table) Size() int64 { return int64(len(t.file)) }
+// SamePieces reports whether t cuts every text into the pieces that o does: what one has cut, the other can sum.
+func (t *Table) SamePieces(o *Table) bool { return t == o || o != nil && &t.slots[0] == &o.slots[0] }
 
 // Dim is the number of columns, which is the length of every vector.
 func (t *Table) Dim() int { return t.dim }
 
 // Len is the number of pieces.
-func (t *Table) Len() int { return len(t.rarity) }
+func (t *Table) Len() int { return len(t.pieces) }
 
 // Words gives up to n pieces of the vocabulary that begin a word, in its order, which is that of how usual they are.
 func (t *Table) Words(n int) []string {
@@ -233,4 +267,4 @@ func (t *Table) Words(n int) []string {
 }
 
 // Rarity is the inverse document frequency of p in the texts that the table learnt from, a natural logarithm.
-func (t *Table) Rarity(p Piece) float32 { return t.rarity[p] }
+func (t *Table) Rarity(p Piece) float32 { return t.pieces[p].rarity }

@@ -6,12 +6,17 @@ import "math"
 type Vector []float32
 
 // AddPiece adds weight times the row of p to v.
-func (t *Table) AddPiece(v Vector, p Piece, weight float32) { t.addRow(v, uint32(p), weight) }
+func (t *Table) AddPiece(v Vector, p Piece, weight float32) {
+	t.addRow(v, uint32(p), t.pieces[p].scale*weight)
+}
 
 // AddPair adds weight times the row of the adjacent pieces a b to v, if they have one.
 func (t *Table) AddPair(v Vector, a, b Piece, weight float32) {
-	if row := t.pair(a, b); row != 0 {
-		t.addRow(v, row, weight)
+	if t.pieces[a].after&sign(b) == 0 || t.pieces[b].before&sign(a) == 0 {
+		return
+	}
+	if p := t.pair(a, b); p.row != 0 {
+		t.addRow(v, p.row, p.scale*weight)
 	}
 }
 
@@ -25,9 +30,9 @@ func (t *Table) AddPieces(v Vector, pieces []Piece) {
 	}
 }
 
-func (t *Table) addRow(v Vector, row uint32, weight float32) {
+func (t *Table) addRow(v Vector, row uint32, scale float32) {
 	from := int(row) * t.dim
-	addScaled(v[:t.dim], t.rows[from:from+t.dim], t.scales[row]*weight)
+	addScaled(v[:t.dim], t.rows[from:from+t.dim], scale)
 }
 
 // Text gives the vector of text, of length 1, or of zeros where no word of it has pieces.

@@ -24,17 +24,20 @@ func (r *Rows) Row(i int) []float32 { return r.Values[i*r.Dim : (i+1)*r.Dim] }
 
 // Rows gives a copy of the table's rows.
 func (t *Table) Rows() Rows {
-	r := Rows{Dim: t.dim, Values: make([]float32, len(t.rows)), Rarity: append([]float32(nil), t.rarity...)}
-	for i, scale := range t.scales {
-		row := r.Row(i)
-		for d := range row {
-			row[d] = scale * float32(int8(t.rows[i*t.dim+d]))
+	r := Rows{Dim: t.dim, Values: make([]float32, len(t.rows)), Pairs: make([]uint32, len(t.rows)/t.dim-len(t.pieces))}
+	fill := func(i int, scale float32) {
+		for d, v := range t.rows[i*t.dim : (i+1)*t.dim] {
+			r.Values[i*t.dim+d] = scale * float32(int8(v))
 		}
 	}
-	r.Pairs = make([]uint32, len(t.scales)-len(t.rarity))
+	for i, p := range t.pieces {
+		r.Rarity = append(r.Rarity, p.rarity)
+		fill(i, p.scale)
+	}
 	for _, s := range t.pairs {
 		if s.row != 0 {
-			r.Pairs[int(s.row)-len(t.rarity)] = s.key
+			r.Pairs[int(s.row)-len(t.pieces)] = s.key
+			fill(int(s.row), s.scale)
 		}
 	}
 	return r
@@ -43,7 +46,7 @@ func (t *Table) Rows() Rows {
 // With gives the file of a table with the pieces of t and the rows of r. name is what its version begins with: letters, digits,
 // dots and dashes. Each row is rounded to a signed byte a column, with a scale of its own.
 func (t *Table) With(name string, r Rows) ([]byte, error) {
-	if len(r.Rarity) != len(t.rarity) || r.Dim == 0 || len(r.Values) != (len(r.Rarity)+len(r.Pairs))*r.Dim {
+	if len(r.Rarity) != len(t.pieces) || r.Dim == 0 || len(r.Values) != (len(r.Rarity)+len(r.Pairs))*r.Dim {
 		return nil, errors.New("embed: rows that do not fit the table's pieces")
 	}
 	content := make([]byte, 0, len(t.names)+5*len(r.Values)) // more than is needed

@@ -49,7 +49,7 @@ func Heads(folder string) (*HeadsReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := clinc{encoder: intent.NewEncoder(table), dim: table.Dim(), number: map[string]int{}}
+	c := clinc{table: table, dim: table.Dim(), number: map[string]int{}}
 	train := c.examples(splits["train"])
 	classes := len(c.number)
 	c.linear = fit.NewLinear(train, fit.LinearOptions{Rows: intent.Rows, Classes: classes, Cost: clincCost, Epochs: 8, Seed: 1})
@@ -72,7 +72,7 @@ func Heads(folder string) (*HeadsReport, error) {
 
 // clinc are the heads learnt, and the number of each intent.
 type clinc struct {
-	encoder intent.Encoder
+	table   *embed.Table
 	dim     int
 	number  map[string]int
 	linear  *fit.Linear
@@ -115,7 +115,7 @@ func (c *clinc) examples(rows [][2]string) []fit.Example {
 		}
 		v := intent.NewView(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: row[0]}}})
 		vector := make(embed.Vector, c.dim)
-		c.encoder.Encode(vector, v.Asked)
+		v.Meaning(c.table, vector)
 		all = append(all, fit.Example{Rows: intent.AppendFeatures(nil, v.Asked), Vector: vector, Class: class, Weight: 1})
 	}
 	return all

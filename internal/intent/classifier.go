@@ -9,6 +9,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/hugepage"
 )
 
 //go:embed weights.bin
@@ -23,10 +24,10 @@ const sharpness = 4
 // Classifier gives a view its class by two heads: one on hashed n-grams of words and letters, and one on the vector of the
 // words. It is immutable and safe for concurrent use.
 type Classifier struct {
-	m       Model
-	encoder Encoder
-	dim     int
-	rows    []row
+	m     Model
+	table *embed.Table
+	dim   int
+	rows  []row
 }
 
 // Default gives the classifier with the weights that the program carries. MODEL.md says where they come from and what they
@@ -54,10 +55,13 @@ func New(m Model, table *embed.Table) (*Classifier, error) {
 		len(m.Meaning) != n*dim || len(m.Prototypes) == 0 || len(m.Prototypes)%dim != 0 {
 		return nil, errors.New("intent: the model's parts do not fit together")
 	}
-	c := &Classifier{m: m, encoder: NewEncoder(table), dim: dim, rows: make([]row, Rows)}
+	c := &Classifier{m: m, table: table, dim: dim, rows: make([]row, Rows)}
 	for i := range c.rows {
 		c.rows[i] = packRow(m.Rows[i*n : i*n+n])
 	}
+	room := hugepage.NewRoom(hugepage.Size(c.rows))
+	c.rows = hugepage.Put(room, c.rows)
+	room.Collapse()
 	return c, nil
 }
 
@@ -77,7 +81,7 @@ func (c *Classifier) Classify(v *View) core.Intent {
 		return in
 	}
 	var p [maxClasses]float64
-	scope := c.probabilities(&p, v.Asked)
+	scope := c.probabilities(&p, v)
 	in.Top = make([]core.LabelScore, 0, topClasses)
 	for range min(topClasses, len(c.m.Labels)) {
 		best := 0
@@ -103,7 +107,7 @@ func (c *Classifier) InScope(v *View) float64 {
 		return 0
 	}
 	var p [maxClasses]float64
-	return c.probabilities(&p, v.Asked)
+	return c.probabilities(&p, v)
 }
 
 // work holds what one prompt is judged in: as many rows as it has letters, and its vector.
@@ -114,14 +118,14 @@ type work struct {
 
 var works = sync.Pool{New: func() any { return new(work) }}
 
-// probabilities gives the calibrated probability of each class, and how far within the scope words are.
-func (c *Classifier) probabilities(p *[maxClasses]float64, words []Word) (scope float64) {
+// probabilities gives the calibrated probability of each class, and how far within the scope v is.
+func (c *Classifier) probabilities(p *[maxClasses]float64, v *View) (scope float64) {
 	w := works.Get().(*work)
 	if len(w.vector) != c.dim {
 		w.vector = make(embed.Vector, c.dim)
 	}
-	w.rows = AppendFeatures(w.rows[:0], words)
-	c.encoder.Encode(w.vector, words)
+	w.rows = AppendFeatures(w.rows[:0], v.Asked)
+	v.Meaning(c.table, w.vector)
 	c.sums(p, w)
 	near := c.nearest(w.vector)
 	works.Put(w)

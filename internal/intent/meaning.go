@@ -1,29 +1,43 @@
 package intent
 
 import (
-	"sync"
+	"slices"
 
 	"github.com/plumbline/plumbline/internal/embed"
 )
 
-// Encoder gives words their vector. It is immutable and safe for concurrent use.
-type Encoder struct{ table *embed.Table }
-
-// NewEncoder gives an encoder by t.
-func NewEncoder(t *embed.Table) Encoder { return Encoder{t} }
-
-// pieces holds buffers of pieces, which are a few more than the words.
-var pieces = sync.Pool{New: func() any { return new([]embed.Piece) }}
-
-// Encode puts the vector of words into v, which has the table's length: of length 1, or zeros where no word has pieces.
-func (e Encoder) Encode(v embed.Vector, words []Word) {
-	clear(v)
-	p := pieces.Get().(*[]embed.Piece)
-	*p = (*p)[:0]
-	for _, w := range words {
-		*p = e.table.AppendPieces(*p, w.Text)
+// Cut gives the pieces that table has of words, one word after the other, and tells each word which are its.
+func Cut(table *embed.Table, words []Word) []embed.Piece {
+	pieces := make([]embed.Piece, 0, len(words)+len(words)/2)
+	for i := range words {
+		from := len(pieces)
+		pieces = table.AppendPieces(pieces, words[i].Text)
+		words[i].from, words[i].pieces = uint32(from), uint8(len(pieces)-from)
 	}
-	e.table.AddPieces(v, *p)
-	pieces.Put(p)
-	v.Normalise()
+	return pieces
+}
+
+// Pieces says which pieces are the word's, once it was cut: those from from on, below to.
+func (w *Word) Pieces() (from, to int32) { return int32(w.from), int32(w.from) + int32(w.pieces) }
+
+// Cut gives v.Pooled, which v.Asked and v.Last are the first words of, and their pieces by table. They are cut once for the
+// table that is asked for first, and for all that have the same pieces.
+func (v *View) Cut(table *embed.Table) ([]Word, []embed.Piece) {
+	v.once.Do(func() { v.table, v.pieces = table, Cut(table, v.Pooled) })
+	if !v.table.SamePieces(table) {
+		words := slices.Clone(v.Pooled)
+		return words, Cut(table, words)
+	}
+	return v.Pooled, v.pieces
+}
+
+// Meaning puts into m, which has table's length, the vector of what v asks: of length 1, or zeros where no word has pieces.
+func (v *View) Meaning(table *embed.Table, m embed.Vector) {
+	clear(m)
+	if n := len(v.Asked); n > 0 {
+		words, pieces := v.Cut(table)
+		_, to := words[n-1].Pieces()
+		table.AddPieces(m, pieces[:to])
+		m.Normalise()
+	}
 }

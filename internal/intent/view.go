@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/embed"
 )
 
 // Bounds on the work for one prompt. Of a longer text the start and the end are read, of a longer conversation the
@@ -31,13 +32,14 @@ type Word struct {
 	Stem uint32
 	// Weight is 1 for the newest turn and less for older ones.
 	Weight float32
+	from   uint32 // see [Word.Pieces]
+	pieces uint8
 	// Content reports that the word carries meaning of its own, other than "the" or "please".
 	Content bool
-
-	kind kind
+	kind    kind
 }
 
-// View is what is judged of a prompt. It is immutable and holds text of the prompt: it must not be stored or logged.
+// View is what is judged of a prompt. It is safe for concurrent use, must not be changed, and holds text of the prompt: it must not be stored or logged.
 type View struct {
 	// Instruction is the instruction view of the newest user turn: at most about 500 bytes, normalised.
 	Instruction string
@@ -52,6 +54,10 @@ type View struct {
 	Hidden bool
 	// Unscored says why the view cannot be judged, empty when it can.
 	Unscored core.Unscored
+
+	once   sync.Once // guards what follows, see [View.Cut]
+	table  *embed.Table
+	pieces []embed.Piece
 }
 
 // NewView prepares p. It reads at most 16 kB of each of the last eight user turns, and where those hold fewer than three

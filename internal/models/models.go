@@ -127,15 +127,19 @@ func (d Dir) List() ([]Model, error) {
 // Install puts a copy of the table in a file into the directory, which is made where it does not exist, and gives its version.
 // It is not in use thereby. One that is there already is checked and left.
 func (d Dir) Install(file string) (version string, err error) {
-	t, err := embed.Load(file)
+	data, err := embed.ReadFile(file)
 	if err != nil {
 		return "", err
+	}
+	t, err := embed.Read(bytes.NewReader(data))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
 	}
 	version = t.Version()
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return "", err
 	}
-	err = durable.Create(d.path(version), t.File())
+	err = durable.Create(d.path(version), data)
 	if errors.Is(err, fs.ErrExist) {
 		_, err = d.read(version)
 	}

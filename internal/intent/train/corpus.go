@@ -49,7 +49,7 @@ func readCorpus(data string) (*corpus, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := encoder{intent.NewEncoder(table), table.Dim(), c.labels}
+	e := encoder{table, c.labels}
 	c.train, c.validation = e.examples(train), e.examples(validation)
 	c.real = slices.Clone(c.validation)
 	for i := range c.real {
@@ -187,8 +187,7 @@ func readValidation(data string) ([]labelled, error) {
 
 // encoder makes examples of prompts.
 type encoder struct {
-	intent.Encoder
-	dim    int
+	table  *embed.Table
 	labels []string
 }
 
@@ -199,8 +198,8 @@ func (e encoder) examples(prompts []labelled) []fit.Example {
 		if v.Unscored != "" {
 			continue
 		}
-		vector := make(embed.Vector, e.dim)
-		e.Encode(vector, v.Asked)
+		vector := make(embed.Vector, e.table.Dim())
+		v.Meaning(e.table, vector)
 		all = append(all, fit.Example{
 			Rows: intent.AppendFeatures(nil, v.Asked), Vector: vector, Class: slices.Index(e.labels, p.label), Weight: 1,
 		})
