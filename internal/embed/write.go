@@ -51,7 +51,7 @@ func (t *Table) With(name string, r Rows) ([]byte, error) {
 	}
 	content := make([]byte, 0, len(t.names)+5*len(r.Values)) // more than is needed
 	for _, n := range []int{r.Dim, len(r.Rarity), len(r.Pairs), len(t.names)} {
-		content = binary.LittleEndian.AppendUint32(content, uint32(n)) //nolint:gosec // bounded by what a table can have
+		content = binary.LittleEndian.AppendUint32(content, uint32(n))
 	}
 	content = append(content, t.names...)
 	scales, rows := quantise(r)

@@ -35,7 +35,7 @@ func Open(name string) (*Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	folder := fs.FS(os.DirFS(name))
+	folder := os.DirFS(name)
 	if !info.IsDir() {
 		archive, err := zip.OpenReader(name)
 		if err != nil {

@@ -25,7 +25,7 @@ const (
 func newVocabulary(file []byte) (vocabulary, error) {
 	v := vocabulary{ids: map[string]int32{}}
 	for i, line := range strings.Split(strings.TrimSuffix(string(file), "\n"), "\n") {
-		v.ids[strings.TrimSuffix(line, "\r")] = int32(i) //nolint:gosec // a line has a byte at least, and the file less than 2^31
+		v.ids[strings.TrimSuffix(line, "\r")] = int32(i)
 	}
 	if lines := strings.Count(strings.TrimSuffix(string(file), "\n"), "\n") + 1; lines != len(v.ids) {
 		return v, errors.New("teacher: the vocabulary has a token twice")

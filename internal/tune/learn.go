@@ -24,7 +24,7 @@ func newLearner(base *embed.Table) *learner {
 	l := &learner{base: base, rows: base.Rows(), of: map[uint32]int32{}, starts: []int{0}}
 	l.texts = make([]int32, len(l.rows.Values)/l.rows.Dim)
 	for i, pair := range l.rows.Pairs {
-		l.of[pair] = int32(base.Len() + i) //nolint:gosec // a table has fewer
+		l.of[pair] = int32(base.Len() + i)
 	}
 	return l
 }

@@ -23,7 +23,8 @@ import (
 
 // Bounds on what is learnt from, in texts.
 const (
-	MinTexts, MaxTexts = 500, 50_000
+	MinTexts = 500
+	MaxTexts = 50_000
 	// Fewest is how many texts a row must stand in to learn: the words of one person change nothing.
 	Fewest = 5
 	// heldOut says that one text of so many is not learnt from, and tells how near the table comes to the teacher.

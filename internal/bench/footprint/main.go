@@ -78,7 +78,7 @@ func measureAll(o options) error {
 		return err
 	}
 	for _, examples := range []int{o.examples, 20, 100} {
-		cmd := exec.Command(self, "-models", "-tasks", strconv.Itoa(o.tasks), "-examples", strconv.Itoa(examples)) //nolint:gosec // this program
+		cmd := exec.CommandContext(context.Background(), self, "-models", "-tasks", strconv.Itoa(o.tasks), "-examples", strconv.Itoa(examples)) //nolint:gosec // this program
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return err
@@ -101,7 +101,7 @@ func measureStarts(o options, tasks int) error {
 		return err
 	}
 	data := "data_dir=" + filepath.Join(dir, "data")
-	if out, err := exec.Command(o.binary, "--set", data, "apply", "-f", file).CombinedOutput(); err != nil { //nolint:gosec // what is measured
+	if out, err := exec.CommandContext(context.Background(), o.binary, "--set", data, "apply", "-f", file).CombinedOutput(); err != nil { //nolint:gosec // what is measured
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	var took []time.Duration
@@ -217,7 +217,7 @@ func settled() (rss float64, heap int64, err error) {
 		return 0, 0, errors.Join(err, errors.New("the kernel does not say how much memory is resident"))
 	}
 	kib, err := strconv.ParseInt(strings.Fields(lines[0])[1], 10, 64)
-	return float64(kib) / 1024, int64(m.HeapAlloc), err //nolint:gosec // far below
+	return float64(kib) / 1024, int64(m.HeapAlloc), err
 }
 
 // task gives a task with eight topics, like no other.
