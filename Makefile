@@ -82,6 +82,10 @@ fuzz: ## each fuzz target for FUZZTIME (10s)
 bench: bin/plumbline $(ENVOY) packages ## compare bare Envoy, a do-nothing server and Plumbline; some rows with ARGS="--rows noop,plumbline-production"
 	go run ./internal/bench $(ARGS)
 
+.PHONY: footprint
+footprint: bin/plumbline ## measure the time of a start, and what models and 200 tasks take of memory and of the binary
+	go run ./internal/bench/footprint $(ARGS)
+
 .PHONY: models
 models: ## train the shipped classifier of intents and the head on attacks again from ../shared/data, in a minute; the same bytes each time
 	go run ./internal/intent/train

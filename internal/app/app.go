@@ -21,6 +21,7 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/notary"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/extproc"
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/openai"
@@ -56,6 +57,7 @@ type App struct {
 	trail      *trail
 	sealing    *sealing
 	issuers    *issuers
+	scorer     *deviation.Scorer
 	people     *people
 	samples    *samples
 	learner    *learner
@@ -99,9 +101,14 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	openai.WarmTokenizer()
+	scorer, table, err := LoadScorer(a.cfg.Deviation)
+	if err != nil {
+		return nil, err
+	}
+	a.scorer = scorer
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.New(registry, o.Build, prices.Names())
+	metrics.ModelInUse(scorer.Version(), table.Version())
 	if a.policy, err = newPolicyKeeper(a.cfg.Policy.File, metrics, a.log); err != nil {
 		return nil, err
 	}
@@ -116,7 +123,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.samples = newSamples(a.store.Labels(), metrics, a.log)
-	a.calibration = &calibrationCheck{store: a.store, promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
+	a.calibration = &calibrationCheck{store: a.store, model: a.scorer.Version(), promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
 	if err := a.sealing.open(ctx, a.cfg.Audit, a.samples.note, metrics); err != nil {
 		return nil, err
 	}
@@ -162,6 +169,8 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopBackground()
 
 	group.Go(func() error { return ignoreCancel(a.directory.Run(background)) })
+	group.Go(func() error { openai.WarmTokenizer(); return nil }) // a request that comes sooner waits for it
+	group.Go(func() error { return ignoreCancel(a.people.warm(background)) })
 	group.Go(func() error { return ignoreCancel(a.policy.run(background, a.store.Policies())) })
 	group.Go(func() error { return ignoreCancel(a.bell.listen(background, a.wake)) })
 	group.Go(func() error { return ignoreCancel(a.trail.run(background)) })
@@ -186,7 +195,7 @@ func (a *App) Run(ctx context.Context) error {
 		return a.listener.Serve(ctx, a.cfg.Shutdown.Grace)
 	})
 	a.listener.SetServing(true)
-	a.log.Info("serving", "socket", a.Socket(), "ops", a.OpsURL(), "data_dir", a.cfg.DataDir)
+	a.log.Info("serving", "socket", a.Socket(), "ops", a.OpsURL(), "data_dir", a.cfg.DataDir, "model", a.scorer.Version())
 	return group.Wait()
 }
 

@@ -210,7 +210,8 @@ func TestTasksAreCompiledWhenTheirTextChanges(t *testing.T) {
 	a, stop := running(t, testConfig(t, nil))
 	defer stop()
 	seedPeople(t, a)
-	p := &people{fresh: func() error { return nil }}
+	p := newPeople(a.scorer)
+	p.fresh = func() error { return nil }
 	p.load(a.directory.Snapshot())
 	before := p.current.Load()
 
@@ -224,10 +225,10 @@ func TestTasksAreCompiledWhenTheirTextChanges(t *testing.T) {
 	}
 	p.load(a.directory.Snapshot())
 	after := p.current.Load()
-	if before.compiled["a-own"] == after.compiled["a-own"] {
+	if before.compiled["a-own"]() == after.compiled["a-own"]() {
 		t.Error("a task with a new title was not compiled again")
 	}
-	if before.compiled["b-team"] != after.compiled["b-team"] {
+	if before.compiled["b-team"]() != after.compiled["b-team"]() {
 		t.Error("a task without a change was compiled again")
 	}
 	var ids []string

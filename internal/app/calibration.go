@@ -13,7 +13,6 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
@@ -76,18 +75,14 @@ type calibrationLook struct {
 	tally   calibrate.Tally
 }
 
-// lookAtCalibration reads what there is, labels of samples drawn since a time among it.
-func lookAtCalibration(ctx context.Context, st store.Store, since func(*core.Calibration) time.Time) (calibrationLook, error) {
+// lookAtCalibration reads what there is of a model, which is a scorer's version: labels of samples drawn since a time among it.
+func lookAtCalibration(ctx context.Context, st store.Store, model string, since func(*core.Calibration) time.Time) (calibrationLook, error) {
 	var l calibrationLook
-	scorer, err := deviation.Default()
-	if err != nil {
-		return l, err
-	}
 	objects, _, err := st.Load(ctx)
 	if err != nil {
 		return l, err
 	}
-	l.latest, l.tasks, l.model = store.LatestCalibration(objects.Calibrations), objects.Tasks, scorer.Version()
+	l.latest, l.tasks, l.model = store.LatestCalibration(objects.Calibrations, model), objects.Tasks, model
 	texts := calibrate.TextVersions(l.tasks)
 	l.inForce = calibrate.Apply(l.latest, texts)
 	if l.labels, err = store.AllLabels(ctx, st.Labels(), since(l.latest)); err != nil {
@@ -107,9 +102,9 @@ func later(c *core.Calibration) time.Time {
 	return c.Created
 }
 
-// StatusOfCalibration says how far the deployment is under a promise.
-func StatusOfCalibration(ctx context.Context, st store.Store, promise float64) (CalibrationStatus, error) {
-	l, err := lookAtCalibration(ctx, st, everything)
+// StatusOfCalibration says how far the deployment is under a promise, with the model that is in use: a scorer's version.
+func StatusOfCalibration(ctx context.Context, st store.Store, model string, promise float64) (CalibrationStatus, error) {
+	l, err := lookAtCalibration(ctx, st, model, everything)
 	if err != nil {
 		return CalibrationStatus{}, err
 	}
@@ -122,9 +117,7 @@ func StatusOfCalibration(ctx context.Context, st store.Store, promise float64) (
 	if l.latest != nil {
 		s.Created, s.Demoted = l.latest.Created, l.latest.Demoted
 	}
-	if l.latest == nil || l.latest.Model == l.model {
-		_, s.N = l.inForce.N("")
-	}
+	_, s.N = l.inForce.N("")
 	s.Enforced = s.N >= s.Needed && s.Demoted.IsZero()
 	for _, task := range l.tasks {
 		own, _ := l.inForce.N(task.ID)
@@ -163,16 +156,17 @@ func BlockedSince(ctx context.Context, r read.Reader, since time.Time) (n int, e
 
 func share(r calibrate.Realised) float64 { return float64(r.Wrong) / float64(max(1, r.OnTask)) }
 
-// keptCalibrations is how many versions are kept: each replica has all of them in memory.
-const keptCalibrations = 3
+// keptCalibrations is how many versions are kept, and keptModels of how many models the last one is besides, so that going back
+// to a model finds its calibration: each replica has all of them in memory.
+const keptCalibrations, keptModels = 3, 4
 
 // ErrTooFewLabels is returned where there are not enough labels for a promise.
 var ErrTooFewLabels = errors.New("too few prompts on task are labelled")
 
-// MakeCalibration puts a version in force of what is labelled on task by now, and forgets all but the last few. The reason of
-// ctx is recorded.
-func MakeCalibration(ctx context.Context, st store.Store, promise float64, now time.Time) (core.Calibration, error) {
-	l, err := lookAtCalibration(ctx, st, everything)
+// MakeCalibration puts a version in force, for a model, of what is labelled on task by now, and forgets all but the last few. The
+// reason of ctx is recorded.
+func MakeCalibration(ctx context.Context, st store.Store, model string, promise float64, now time.Time) (core.Calibration, error) {
+	l, err := lookAtCalibration(ctx, st, model, everything)
 	if err != nil {
 		return core.Calibration{}, err
 	}
@@ -197,7 +191,12 @@ func forgetCalibrations(ctx context.Context, st store.Store) error {
 	}
 	all := objects.Calibrations
 	slices.SortFunc(all, func(a, b core.Calibration) int { return b.Created.Compare(a.Created) })
-	for _, old := range all[min(keptCalibrations, len(all)):] {
+	models := map[string]bool{}
+	for i, old := range all {
+		if i < keptCalibrations || !models[old.Model] && len(models) < keptModels {
+			models[old.Model] = true
+			continue
+		}
 		if err := st.Calibrations().Delete(ctx, old.ID); err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
@@ -208,6 +207,7 @@ func forgetCalibrations(ctx context.Context, st store.Store) error {
 // calibrationCheck compares what is promised with what is realised.
 type calibrationCheck struct {
 	store   store.Store
+	model   string // the scorer's version
 	promise func() float64
 	now     func() time.Time
 	log     *slog.Logger
@@ -227,7 +227,7 @@ func (c *calibrationCheck) run(ctx context.Context) error {
 }
 
 func (c *calibrationCheck) realised(ctx context.Context) (*core.Calibration, calibrate.Realised, error) {
-	l, err := lookAtCalibration(ctx, c.store, later)
+	l, err := lookAtCalibration(ctx, c.store, c.model, later)
 	if err != nil {
 		return nil, calibrate.Realised{}, err
 	}

@@ -79,7 +79,7 @@ func (s *labelledStore) latest() *core.Calibration {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return store.LatestCalibration(objects.Calibrations)
+	return store.LatestCalibration(objects.Calibrations, s.model)
 }
 
 func repeated(score float64, n int) []float64 {
@@ -102,15 +102,15 @@ func TestPromiseFromLabelsToDemotion(t *testing.T) {
 
 	s.label(at, true, repeated(0.5, 298)...)
 	s.label(at, false, 0.9)
-	if _, err := MakeCalibration(ctx, s, onePercent, made); !errors.Is(err, ErrTooFewLabels) || !strings.Contains(err.Error(), "298 of 299") {
+	if _, err := MakeCalibration(ctx, s, s.model, onePercent, made); !errors.Is(err, ErrTooFewLabels) || !strings.Contains(err.Error(), "298 of 299") {
 		t.Fatalf("with 298 labels: %v", err)
 	}
 	s.label(at, true, 0.6)
-	c, err := MakeCalibration(ctx, s, onePercent, made)
+	c, err := MakeCalibration(ctx, s, s.model, onePercent, made)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if again, err := MakeCalibration(ctx, s, onePercent, made.Add(time.Hour)); err != nil || !again.Created.Equal(c.Created) {
+	if again, err := MakeCalibration(ctx, s, s.model, onePercent, made.Add(time.Hour)); err != nil || !again.Created.Equal(c.Created) {
 		t.Errorf("the same labels make another version: %+v, %v", again, err)
 	}
 	status := s.status()
@@ -123,7 +123,7 @@ func TestPromiseFromLabelsToDemotion(t *testing.T) {
 	s.label(made.Add(time.Minute), true, 0.7)
 	s.label(made.Add(time.Minute), false, 0.95)
 	s.label(at, true, repeated(0.99, 5)...) // drawn before: they do not test it
-	check := &calibrationCheck{store: s, promise: func() float64 { return onePercent }, now: func() time.Time { return made }, log: slog.New(slog.DiscardHandler)}
+	check := &calibrationCheck{store: s, model: s.model, promise: func() float64 { return onePercent }, now: func() time.Time { return made }, log: slog.New(slog.DiscardHandler)}
 	if err := check.demote(t.Context()); err != nil || !s.latest().Demoted.IsZero() {
 		t.Errorf("one of 61 demotes: %+v, %v", s.latest().Demoted, err)
 	}
@@ -154,7 +154,7 @@ func TestPromiseFromLabelsToDemotion(t *testing.T) {
 
 func (s *labelledStore) status() CalibrationStatus {
 	s.t.Helper()
-	status, err := StatusOfCalibration(s.t.Context(), s, onePercent)
+	status, err := StatusOfCalibration(s.t.Context(), s, s.model, onePercent)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestAnotherTextEndsThePromise(t *testing.T) {
 	at := time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC)
 	for i := range 5 {
 		s.label(at, true, repeated(0.5, 299)...)
-		if _, err := MakeCalibration(ctx, s, onePercent, at.Add(time.Duration(i)*time.Hour)); err != nil {
+		if _, err := MakeCalibration(ctx, s, s.model, onePercent, at.Add(time.Duration(i)*time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -207,6 +207,37 @@ func TestBlockedSince(t *testing.T) {
 	defer r.Close()
 	if n, err := BlockedSince(t.Context(), read.Local{Reader: r}, at); n != 2 || err != nil {
 		t.Errorf("%d, %v", n, err)
+	}
+}
+
+// TestGoingBackToAModelFindsItsCalibration: a calibration counts for its own model alone, and outlives several of another.
+func TestGoingBackToAModelFindsItsCalibration(t *testing.T) {
+	s := newLabelledStore(t)
+	at := time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC)
+	make299 := func(hour int) core.Calibration {
+		t.Helper()
+		s.label(at, true, repeated(0.5, 299)...)
+		c, err := MakeCalibration(t.Context(), s, s.model, onePercent, at.Add(time.Duration(hour)*time.Hour))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	first := s.model
+	before := make299(0)
+	s.model = "aligned-2-tuned"
+	if status := s.status(); status.Enforced || status.Version != "" || status.N != 0 || status.Labels.Stale != 299 {
+		t.Errorf("with another model: %+v", status)
+	}
+	for hour := range keptCalibrations + 1 {
+		make299(1 + hour)
+	}
+	if status := s.status(); !status.Enforced || status.Model != s.model {
+		t.Errorf("calibrated with the other model: %+v", status)
+	}
+	s.model = first
+	if status := s.status(); !status.Enforced || status.Version != before.ID || status.N != 299 {
+		t.Errorf("back at the first: %+v, want %s", status, before.ID)
 	}
 }
 

@@ -200,13 +200,13 @@ var kindsOfChange = map[string]func(r *twoReplicas, user string) (change func() 
 		task := r.labelled(user)
 		var made core.Calibration
 		return func() (err error) {
-			made, err = MakeCalibration(r.t.Context(), r.a.store, half, time.Now())
+			made, err = MakeCalibration(r.t.Context(), r.a.store, r.a.scorer.Version(), half, time.Now())
 			return err
 		}, func() bool { j := r.judged(task); return j.P != nil && j.Version == made.ID }
 	},
 	"a calibration is demoted": func(r *twoReplicas, user string) (func() error, func() bool) {
 		task := r.labelled(user)
-		made, err := MakeCalibration(r.t.Context(), r.a.store, half, time.Now())
+		made, err := MakeCalibration(r.t.Context(), r.a.store, r.a.scorer.Version(), half, time.Now())
 		r.must(err)
 		r.until("a calibration", func() bool { return r.judged(task).Version == made.ID })
 		made.Demoted = time.Now().UTC().Truncate(time.Microsecond)

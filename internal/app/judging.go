@@ -12,7 +12,6 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/judge"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/store"
@@ -44,6 +43,7 @@ type proposer struct {
 	store   store.Store
 	judge   *judge.Judge
 	name    string        // of the judge, as labels and records have it
+	model   string        // the scorer's version: labels are of its scores
 	timeout time.Duration // of one attempt
 	most    int           // prompts in one run
 	masters func() (*seal.MasterKeys, error)
@@ -70,7 +70,7 @@ func (a *App) newProposer(metrics *telemetry.Metrics, records func(context.Conte
 	a.log.Warn("prompts LEAVE this deployment (calibration.judge): the text of those that were drawn for calibration is sent to a judge, secrets and personal data of a known form masked",
 		"url", c.URL, "model", c.Model, "per_minute", c.PerMinute)
 	return &proposer{
-		store: a.store, judge: j, name: calibrate.JudgePrefix + c.Model, timeout: c.Timeout, most: c.PerMinute,
+		store: a.store, judge: j, name: calibrate.JudgePrefix + c.Model, model: a.scorer.Version(), timeout: c.Timeout, most: c.PerMinute,
 		masters: func() (*seal.MasterKeys, error) { return seal.ReadMasterKeys(a.cfg.Audit.MasterKeyFile) },
 		records: records, now: time.Now, log: a.log, tries: map[string]int{},
 	}, nil
@@ -116,10 +116,6 @@ func (p *proposer) run(ctx context.Context) error {
 
 // waiting gives the prompts that people will be asked about next and the judge was not, with the tasks by id.
 func (p *proposer) waiting(ctx context.Context) (waiting []core.Sample, tasks map[string]core.Task, err error) {
-	scorer, err := deviation.Default()
-	if err != nil {
-		return nil, nil, err
-	}
 	objects, _, err := p.store.Load(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -130,7 +126,7 @@ func (p *proposer) waiting(ctx context.Context) (waiting []core.Sample, tasks ma
 	}
 	texts := calibrate.TextVersions(objects.Tasks)
 	ahead := 0
-	q := store.QueueQuery{By: p.name, Model: scorer.Version(), Limit: queuePage}
+	q := store.QueueQuery{By: p.name, Model: p.model, Limit: queuePage}
 	for looked := 0; looked < queueLook; looked += queuePage {
 		page, err := p.store.Labels().Queue(ctx, q)
 		if err != nil || len(page) == 0 {

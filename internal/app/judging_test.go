@@ -157,19 +157,25 @@ func (d *drawn) close() {
 func (d *drawn) draw(user, prompt string) {
 	d.t.Helper()
 	d.n++
-	scorer, err := deviation.Default()
-	if err != nil {
-		d.t.Fatal(err)
-	}
 	sealer := seal.New(seal.Options{Keys: d.keys, Mode: seal.ModeNone, Limit: 1000, Sample: 1, SampleSubject: store.SampleSubject, Now: time.Now})
 	r := core.Record{Kind: core.RecordDeny, Time: time.Now(), Exchange: fmt.Sprint("x", d.n), Principal: core.Principal{User: user}}
 	sealer.Seal(d.t.Context(), &r, seal.Content{Prompt: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: prompt}}})
 	s := core.Sample{
-		Exchange: r.Exchange, Drawn: r.Time, Task: billing.ID, Text: calibrate.TextVersion(billing), Model: scorer.Version(), Score: 0.5, Place: int64(d.n),
+		Exchange: r.Exchange, Drawn: r.Time, Task: billing.ID, Text: calibrate.TextVersion(billing), Model: d.model(), Score: 0.5, Place: int64(d.n),
 	}
 	if err := errors.Join(d.log.Append(d.t.Context(), r), d.store.Labels().Draw(d.t.Context(), s)); err != nil {
 		d.t.Fatal(err)
 	}
+}
+
+// model is the version of the scorer.
+func (d *drawn) model() string {
+	d.t.Helper()
+	scorer, err := deviation.Default()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return scorer.Version()
 }
 
 // proposer is the job over this directory.
@@ -180,7 +186,7 @@ func (d *drawn) proposer(s *judgeServer, log io.Writer) *proposer {
 		d.t.Fatal(err)
 	}
 	return &proposer{
-		store: d.store, judge: j, name: "judge:m", timeout: 10 * time.Second, most: 100, now: time.Now, tries: map[string]int{},
+		store: d.store, judge: j, name: "judge:m", model: d.model(), timeout: 10 * time.Second, most: 100, now: time.Now, tries: map[string]int{},
 		masters: func() (*seal.MasterKeys, error) { return d.masters, nil },
 		records: func(context.Context) (read.Reader, func() error, error) {
 			r, err := audit.OpenReader(d.t.Context(), AuditPath(d.dir))
@@ -203,7 +209,7 @@ func (d *drawn) labelling(by string) *Labelling {
 	of := func(ctx context.Context, exchange string) ([]core.Record, error) {
 		return RecordsOf(ctx, read.Local{Reader: r}, exchange)
 	}
-	l, err := NewLabelling(d.t.Context(), d.store, d.masters, of, by)
+	l, err := NewLabelling(d.t.Context(), d.store, d.model(), d.masters, of, by)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -278,7 +284,7 @@ func TestJudgeProposes(t *testing.T) {
 
 func (d *drawn) status() CalibrationStatus {
 	d.t.Helper()
-	status, err := StatusOfCalibration(d.t.Context(), d.store, onePercent)
+	status, err := StatusOfCalibration(d.t.Context(), d.store, d.model(), onePercent)
 	if err != nil {
 		d.t.Fatal(err)
 	}
@@ -417,14 +423,10 @@ func TestJudgeFails(t *testing.T) {
 // a run keeps to its share.
 func TestJudgeStaysAhead(t *testing.T) {
 	d := newDrawn(t)
-	scorer, err := deviation.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
 	var samples []core.Sample
 	for i := range judgedAhead + queuePage {
 		s := core.Sample{
-			Exchange: fmt.Sprint("y", i), Drawn: time.Now(), Task: billing.ID, Text: calibrate.TextVersion(billing), Model: scorer.Version(), Place: int64(i + 1),
+			Exchange: fmt.Sprint("y", i), Drawn: time.Now(), Task: billing.ID, Text: calibrate.TextVersion(billing), Model: d.model(), Place: int64(i + 1),
 		}
 		if i < queuePage-100 {
 			s.Text = "of before"

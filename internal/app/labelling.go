@@ -38,12 +38,12 @@ type Question struct {
 	Rationale string        `json:"rationale,omitempty"`
 }
 
-// NewLabelling starts to ask by. records gives those of an exchange. Whoever has the master keys may look; why they do is the
-// reason of the contexts that follow.
+// NewLabelling starts to ask by, about samples that were scored by the model that is in use: a scorer's version. records gives
+// those of an exchange. Whoever has the master keys may look; why they do is the reason of the contexts that follow.
 func NewLabelling(
-	ctx context.Context, st store.Store, masters *seal.MasterKeys, records func(context.Context, string) ([]core.Record, error), by string,
+	ctx context.Context, st store.Store, model string, masters *seal.MasterKeys, records func(context.Context, string) ([]core.Record, error), by string,
 ) (*Labelling, error) {
-	look, err := lookAtCalibration(ctx, st, everything)
+	look, err := lookAtCalibration(ctx, st, model, everything)
 	if err != nil {
 		return nil, err
 	}

@@ -101,7 +101,7 @@ func (p *people) train(ctx context.Context, s *deviation.Scorer, b *deviation.Ba
 		return 0, nil
 	}
 	for id, t := range v.sources {
-		if v.compiled[id].Beside() == b.Version() {
+		if v.compiled[id]().Beside() == b.Version() {
 			continue
 		}
 		start := time.Now()
@@ -125,6 +125,6 @@ func (p *people) replace(t core.Task, c *deviation.Task) {
 	}
 	v := *old
 	v.compiled = maps.Clone(old.compiled)
-	v.compiled[t.ID] = c
+	v.compiled[t.ID] = func() *deviation.Task { return c }
 	p.current.Store(&v)
 }

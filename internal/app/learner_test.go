@@ -23,7 +23,7 @@ func TestTasksAreTrainedBesideTraffic(t *testing.T) {
 	task := core.Task{ID: "trips", Title: "Business travel", Topics: []string{"book a flight"}}
 	p := &people{fresh: func() error { return nil }}
 	p.current.Store(&view{
-		sources: map[string]core.Task{"trips": task}, compiled: map[string]*deviation.Task{"trips": scorer.Compile(task)},
+		sources: map[string]core.Task{"trips": task}, compiled: compiledTasks(scorer.Compile(task)),
 	})
 	synctest.Test(t, func(t *testing.T) {
 		l := newLearner(config.Deviation{Traffic: 1000, TrainEvery: 24 * time.Hour}, scorer, p, slog.New(slog.DiscardHandler))
@@ -36,7 +36,7 @@ func TestTasksAreTrainedBesideTraffic(t *testing.T) {
 				}
 			}
 		}
-		beside := func() string { return p.current.Load().compiled["trips"].Beside() }
+		beside := func() string { return p.current.Load().compiled["trips"]().Beside() }
 		ask(10)
 		l.look(t.Context())
 		if beside() != "" {
@@ -82,9 +82,17 @@ func TestATaskThatChangedIsNotReplaced(t *testing.T) {
 	old, changed := core.Task{ID: "trips", Title: "Business travel"}, core.Task{ID: "trips", Title: "Holidays"}
 	p := &people{}
 	now := scorer.Compile(changed)
-	p.current.Store(&view{sources: map[string]core.Task{"trips": changed}, compiled: map[string]*deviation.Task{"trips": now}})
+	p.current.Store(&view{sources: map[string]core.Task{"trips": changed}, compiled: compiledTasks(now)})
 	p.replace(old, scorer.Compile(old))
-	if p.current.Load().compiled["trips"] != now {
+	if p.current.Load().compiled["trips"]() != now {
 		t.Error("a task is in force as it was before a change")
 	}
+}
+
+func compiledTasks(tasks ...*deviation.Task) map[string]func() *deviation.Task {
+	all := map[string]func() *deviation.Task{}
+	for _, t := range tasks {
+		all[t.ID()] = func() *deviation.Task { return t }
+	}
+	return all
 }

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,39 +15,71 @@ import (
 	"github.com/plumbline/plumbline/internal/sysprompt"
 )
 
-// people gives the gate its view of the directory, with tasks compiled when they change and not per request.
+// people gives the gate its view of the directory, with tasks compiled once when they change: by whoever needs one first, a
+// request or warm.
 type people struct {
 	fresh   func() error // reports a directory that is too old to be trusted
+	scorer  *deviation.Scorer
 	current atomic.Pointer[view]
 	making  sync.Mutex // held while a new view is made of the current one
+	loaded  chan struct{}
 }
 
-// view is one snapshot of the directory with its tasks compiled. It never changes.
+func newPeople(s *deviation.Scorer) *people {
+	return &people{scorer: s, loaded: make(chan struct{}, 1)}
+}
+
+// view is one snapshot of the directory with its tasks. It never changes.
 type view struct {
 	snapshot *store.Snapshot
 	sources  map[string]core.Task
-	compiled map[string]*deviation.Task
+	compiled map[string]func() *deviation.Task // compiles at the first call
 	inForce  *calibrate.InForce
 	prompts  map[string]*sysprompt.Set // by app
 }
 
-// load takes a new snapshot and compiles the tasks whose text is new. The directory calls it, one call at a time.
+// load takes a new snapshot. The directory calls it, one call at a time.
 func (p *people) load(s *store.Snapshot) {
 	p.making.Lock()
 	defer p.making.Unlock()
 	old := p.current.Load()
 	tasks := s.Tasks()
-	v := &view{s, make(map[string]core.Task, len(tasks)), make(map[string]*deviation.Task, len(tasks)), nil, sysprompt.Sets(s.SystemPrompts())}
+	v := &view{
+		snapshot: s, sources: make(map[string]core.Task, len(tasks)), compiled: make(map[string]func() *deviation.Task, len(tasks)),
+		prompts: sysprompt.Sets(s.SystemPrompts()),
+	}
 	for _, t := range tasks {
 		v.sources[t.ID] = t
 		if old != nil && sameText(old.sources[t.ID], t) {
 			v.compiled[t.ID] = old.compiled[t.ID]
 			continue
 		}
-		v.compiled[t.ID] = deviation.Compile(t)
+		v.compiled[t.ID] = sync.OnceValue(func() *deviation.Task { return p.scorer.Compile(t) })
 	}
-	v.inForce = calibrate.Apply(s.Calibration(), calibrate.TextVersions(tasks))
+	v.inForce = calibrate.Apply(s.Calibration(p.scorer.Version()), calibrate.TextVersions(tasks))
 	p.current.Store(v)
+	select {
+	case p.loaded <- struct{}{}:
+	default: // warm knows already
+	}
+}
+
+// warm compiles what was loaded until ctx ends, so that no request has to but those of the first moments. A start need not wait
+// for it: with many tasks and examples it takes seconds.
+func (p *people) warm(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-p.loaded:
+		}
+		for _, task := range p.current.Load().compiled {
+			if ctx.Err() != nil {
+				break
+			}
+			task()
+		}
+	}
 }
 
 func sameText(a, b core.Task) bool {
@@ -72,7 +105,7 @@ func (v *view) Tasks(p core.Principal) []*deviation.Task {
 	assigned := v.snapshot.TasksFor(p)
 	tasks := make([]*deviation.Task, len(assigned))
 	for i, t := range assigned {
-		tasks[i] = v.compiled[t.ID]
+		tasks[i] = v.compiled[t.ID]()
 	}
 	return tasks
 }

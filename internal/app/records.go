@@ -107,7 +107,7 @@ func (a *App) openStore(ctx context.Context) error {
 		return err
 	}
 	a.store, a.bell, a.wake = st, b, make(chan struct{}, 1)
-	a.people = &people{}
+	a.people = newPeople(a.scorer)
 	a.sealing = newSealing(st, a.log)
 	load := func(s *store.Snapshot) {
 		a.policy.load(s)

@@ -13,7 +13,6 @@ import (
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/extproc"
 	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/identity"
@@ -128,11 +127,7 @@ func (a *App) newGate(
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := deviation.Default()
-	if err != nil {
-		return nil, err
-	}
-	a.learner = newLearner(a.cfg.Deviation, scorer, a.people, a.log)
+	a.learner = newLearner(a.cfg.Deviation, a.scorer, a.people, a.log)
 	a.sealing.forget = a.learner.forget
 	authenticator, err := a.newAuthenticator()
 	if err != nil {
@@ -143,7 +138,7 @@ func (a *App) newGate(
 		Directory:  a.people.inForce,
 		Policy:     a.policy.inForce,
 		Prices:     func() *openai.PriceTable { return prices },
-		Classifier: classifier, Extend: extends(classifier), Scorer: scorer, Traffic: a.learner.traffic,
+		Classifier: classifier, Extend: extends(classifier), Scorer: a.scorer, Traffic: a.learner.traffic,
 		Owners: a.owners(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
 		Sealer: a.sealing.sealer, Addresses: recordedAddresses(a.cfg.Audit.Addresses),
 		Metrics: metrics, Log: a.log, Now: time.Now,

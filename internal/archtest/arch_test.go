@@ -28,7 +28,9 @@ var layers = [][]string{
 		"internal/intent/fit", "internal/intent/testset",
 		"migrations",
 	},
-	{"internal/detect", "internal/sysprompt", "internal/calibrate", "internal/condition"},
+	{
+		"internal/detect", "internal/sysprompt", "internal/calibrate", "internal/condition", "internal/models", "internal/teacher", "internal/tune",
+	},
 	{"internal/redact"},
 	{
 		"internal/openai", "internal/identity", "internal/policy", "internal/quota", "internal/intent", "internal/deviation",
@@ -72,7 +74,7 @@ var siblings = map[string][]string{
 
 // testOnly packages serve tests and benchmarks; the program must not import them.
 var testOnly = []string{
-	"internal/testkit", "internal/detect/detecttest", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/audit/audittest", "internal/bench",
+	"internal/testkit", "internal/detect/detecttest", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/audit/audittest", "internal/bench", "internal/bench/footprint",
 	"internal/archtest", "internal/e2e", "internal/intent/train", "internal/evaluate/publish",
 }
 

@@ -47,7 +47,7 @@ func (c judgeCmd) Run(s *session) error {
 }
 
 func (c judgeCmd) score(s *session, view *intent.View) (core.Deviation, error) {
-	scorer, err := deviation.Default()
+	scorer, err := s.scorer()
 	if err != nil {
 		return core.Deviation{}, err
 	}
@@ -58,7 +58,7 @@ func (c judgeCmd) score(s *session, view *intent.View) (core.Deviation, error) {
 			if err != nil {
 				return err
 			}
-			compiled = append(compiled, deviation.Compile(t))
+			compiled = append(compiled, scorer.Compile(t))
 		}
 		return nil
 	})

@@ -64,6 +64,7 @@ type commands struct {
 	Eval   evalCmd       `cmd:"" name:"eval" help:"Measure judgement on labelled prompts."`
 	Label  labelCmd      `cmd:"" help:"Labels of prompts that were drawn for calibration."`
 	Calib  calibCmd      `cmd:"" name:"calibration" help:"What backs the promise about wrongly blocked prompts."`
+	Model  modelCmd      `cmd:"" help:"Embedding tables that deviation compares by: side by side, adapted to your traffic."`
 	Policy policyCmd     `cmd:"" help:"Write a policy, test it, try it on recorded traffic."`
 	Audit  auditCmd      `cmd:"" help:"Search and verify the audit."`
 	Tail   tailCmd       `cmd:"" help:"Follow the audit live."`

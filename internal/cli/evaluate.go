@@ -8,6 +8,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/describe"
 	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/evaluate"
 )
 
@@ -28,6 +29,7 @@ type evalDeviationCmd struct {
 	Seeds      int               `help:"How often examples are drawn." default:"5" placeholder:"S"`
 	Traffic    string            `help:"Prompts without labels that tasks are trained beside, in the form of the others. Those that are judged are left out." placeholder:"FILE" type:"existingfile"`
 	Titles     bool              `help:"Judge the tasks by their titles alone, with topics drafted from them."`
+	Table      string            `help:"The embedding table to judge by. Default: the shipped one, whatever is in use." placeholder:"FILE" type:"existingfile"`
 }
 
 // readLabelled reads tasks and the prompts that are judged against them.
@@ -41,12 +43,30 @@ func readLabelled(tasksFile, promptsFile string) (tasks []evaluate.Task, prompts
 	return tasks, prompts, nil
 }
 
+// scorerOf gives the scorer by the table in a file, that by the shipped one for none.
+func scorerOf(file string) (*deviation.Scorer, *embed.Table, error) {
+	if file == "" {
+		table, err := embed.Default()
+		if err != nil {
+			return nil, nil, err
+		}
+		scorer, err := deviation.Default()
+		return scorer, table, err
+	}
+	table, err := embed.Load(file)
+	if err != nil {
+		return nil, nil, configError{err}
+	}
+	scorer, err := deviation.New(table)
+	return scorer, table, err
+}
+
 func (c evalDeviationCmd) Run(s *session) error {
 	tasks, prompts, err := readLabelled(c.Tasks, c.Prompts)
 	if err != nil {
 		return err
 	}
-	scorer, err := deviation.Default()
+	scorer, table, err := scorerOf(c.Table)
 	if err != nil {
 		return err
 	}
@@ -57,9 +77,7 @@ func (c evalDeviationCmd) Run(s *session) error {
 		}
 	}
 	if c.Titles {
-		if o.Draft, err = describe.Default(); err != nil {
-			return err
-		}
+		o.Draft = describe.New(scorer, table)
 	}
 	report, err := evaluate.Deviation(s.ctx, scorer, tasks, prompts, o)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"strconv"
 
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/evaluate"
 )
 
@@ -18,6 +17,7 @@ type evalCalibrationCmd struct {
 	Pooled   []int     `help:"Prompts of all tasks that calibrate, for each of the promises." default:"1000,200" placeholder:"N"`
 	PerTask  []int     `help:"Prompts of one task that calibrate, for each of the promises." default:"400,80" placeholder:"N"`
 	Examples int       `help:"Prompts that each task is given as examples." default:"0" placeholder:"K"`
+	Table    string    `help:"The embedding table to judge by. Default: the shipped one, whatever is in use." placeholder:"FILE" type:"existingfile"`
 }
 
 func (c evalCalibrationCmd) Run(s *session) error {
@@ -41,7 +41,7 @@ func (c evalCalibrationCmd) Run(s *session) error {
 			o.Trained = append(o.Trained, p.Text)
 		}
 	}
-	scorer, err := deviation.Default()
+	scorer, _, err := scorerOf(c.Table)
 	if err != nil {
 		return err
 	}

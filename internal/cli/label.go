@@ -50,13 +50,17 @@ func (c labelNextCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
+	scorer, err := s.scorer()
+	if err != nil {
+		return err
+	}
 	return s.withRecords(func(records read.Reader) error {
 		return s.withStore(func(st store.Store) error {
 			s.ctx = store.WithReason(s.ctx, c.Reason)
 			of := func(ctx context.Context, exchange string) ([]core.Record, error) {
 				return app.RecordsOf(ctx, records, exchange)
 			}
-			l, err := app.NewLabelling(s.ctx, st, masters, of, actor())
+			l, err := app.NewLabelling(s.ctx, st, scorer.Version(), masters, of, actor())
 			if err != nil {
 				return err
 			}
@@ -324,7 +328,11 @@ func (s *session) calibrationStatus(st store.Store) (app.CalibrationStatus, erro
 	if err != nil {
 		return app.CalibrationStatus{}, configError{err}
 	}
-	return app.StatusOfCalibration(s.ctx, st, rules.Promise())
+	scorer, err := s.scorer()
+	if err != nil {
+		return app.CalibrationStatus{}, err
+	}
+	return app.StatusOfCalibration(s.ctx, st, scorer.Version(), rules.Promise())
 }
 
 func (s *session) sayCalibration(c app.CalibrationStatus) {
@@ -371,7 +379,7 @@ func (c calibrationMakeCmd) Run(s *session) error {
 		if err != nil {
 			return err
 		}
-		made, err := app.MakeCalibration(s.ctx, st, status.Promise, time.Now())
+		made, err := app.MakeCalibration(s.ctx, st, status.Model, status.Promise, time.Now())
 		return s.done(err, "%s is in force, of %d prompts on task", made.ID, status.Labels.OnTask)
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/config"
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/policycase"
@@ -42,7 +41,7 @@ func (c policyCasesCmd) Run(s *session) error {
 	if err != nil {
 		return err
 	}
-	report, err := runCases(cfg, rules)
+	report, err := s.runCases(cfg, rules)
 	if err != nil {
 		return err
 	}
@@ -55,7 +54,7 @@ func (c policyCasesCmd) Run(s *session) error {
 	return nil
 }
 
-func runCases(cfg config.Config, rules *policy.Snapshot) (*policycase.Report, error) {
+func (s *session) runCases(cfg config.Config, rules *policy.Snapshot) (*policycase.Report, error) {
 	prices, err := app.LoadPrices(cfg.Prices)
 	if err != nil {
 		return nil, configError{err}
@@ -64,12 +63,12 @@ func runCases(cfg config.Config, rules *policy.Snapshot) (*policycase.Report, er
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := deviation.Default()
+	scorer, err := s.scorer()
 	if err != nil {
 		return nil, err
 	}
 	return policycase.Run(policycase.Options{
-		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer},
+		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Compile: scorer.Compile,
 		Priced: func(model string) bool { _, ok := prices.Model(model); return ok },
 	}), nil
 }

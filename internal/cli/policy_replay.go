@@ -11,7 +11,6 @@ import (
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/replay"
 )
@@ -92,7 +91,7 @@ func (c policyReplayCmd) options(s *session) (replay.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	scorer, err := deviation.Default()
+	scorer, err := s.scorer()
 	if err != nil {
 		return o, err
 	}

@@ -71,7 +71,7 @@ func (c policyApplyCmd) Run(s *session) error {
 	if err != nil {
 		return s.problems(err)
 	}
-	report, err := runCases(cfg, rules)
+	report, err := s.runCases(cfg, rules)
 	if err != nil {
 		return err
 	}

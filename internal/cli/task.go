@@ -36,7 +36,7 @@ type draft struct {
 }
 
 func (c taskLintCmd) Run(s *session) error {
-	editor, err := describe.Default()
+	editor, err := s.editor()
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (c taskTryCmd) Run(s *session) error {
 	}
 	facts := policy.Facts{At: time.Now().UTC(), PolicyVersion: rules.Version(), Principal: principal, Endpoint: "chat", Model: c.Model}
 	_, facts.Priced = prices.Model(c.Model)
-	result, err := c.judge(rules, &facts, assigned)
+	result, err := c.judge(s, rules, &facts, assigned)
 	if err != nil {
 		return err
 	}
@@ -194,12 +194,12 @@ func (c taskTryCmd) assigned(s *session) (p core.Principal, tasks []core.Task, e
 }
 
 // judge gathers the facts as the request path does, and what explains them.
-func (c taskTryCmd) judge(rules *policy.Snapshot, f *policy.Facts, assigned []core.Task) (r tried, err error) {
+func (c taskTryCmd) judge(s *session, rules *policy.Snapshot, f *policy.Facts, assigned []core.Task) (r tried, err error) {
 	classifier, err := app.ClassifierFor(rules)
 	if err != nil {
 		return r, err
 	}
-	scorer, err := deviation.Default()
+	scorer, err := s.scorer()
 	if err != nil {
 		return r, err
 	}

@@ -227,6 +227,9 @@ func (c *Config) derive() {
 	if c.ExtProc.Socket == "" && c.ExtProc.Listen == "" {
 		c.ExtProc.Socket = filepath.Join(c.DataDir, "plumbline.sock")
 	}
+	if c.Deviation.Models == "" {
+		c.Deviation.Models = filepath.Join(c.DataDir, "models")
+	}
 	for n := range c.Identity.Issuers {
 		c.Identity.Issuers[n].derive(c.Identity.MaxLifetime)
 	}

@@ -60,6 +60,9 @@ func (s *Scorer) query(text string) *query {
 	return q
 }
 
+// Generic gives the generic sentences: what anybody might write, on no task.
+func Generic() []string { return strings.Split(strings.TrimSpace(genericSentences), "\n") }
+
 // Version names the model, e.g. for audit records: how the score is made, and of what. Where a task was compiled beside a
 // background, a deviation from it says that one's version too.
 func (s *Scorer) Version() string { return s.version }

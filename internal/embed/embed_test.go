@@ -164,6 +164,7 @@ func TestForeignAndBrokenFilesAreRefused(t *testing.T) {
 	}
 	for name, change := range map[string]func(*small){
 		"no version":          func(s *small) { s.version = "" },
+		"a path as version":   func(s *small) { s.version = "../small" },
 		"no columns":          func(s *small) { s.header[0] = 0 },
 		"too many columns":    func(s *small) { s.header[0] = 1 << 20 },
 		"too many pairs":      func(s *small) { s.header[2] = math.MaxUint32 },

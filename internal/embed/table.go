@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"strings"
 
 	"github.com/plumbline/plumbline/internal/hugepage"
 )
@@ -37,7 +38,9 @@ type Piece uint16
 
 // Table is the vocabulary and its rows. It is immutable and safe for concurrent use.
 type Table struct {
+	size    int64 // of the file
 	version string
+	names   []byte // of the pieces, as they are in the file
 	dim     int
 	pieces  []entry
 	rows    []byte     // signed; of the pieces, then of the pairs
@@ -80,8 +83,8 @@ func Parse(data []byte) (*Table, error) {
 	}
 	rest = rest[:len(rest)-sha256.Size]
 	version, rest, ok := bytes.Cut(rest, []byte("\n"))
-	if !ok || len(version) == 0 || len(version) > maxVersion {
-		return nil, errors.New("embed: the table has no version")
+	if !ok || !IsVersion(string(version)) {
+		return nil, errors.New("embed: the table has no version that can be a name")
 	}
 	var h header
 	n, err := binary.Decode(rest, binary.LittleEndian, &h)
@@ -96,8 +99,8 @@ func Parse(data []byte) (*Table, error) {
 	if want := uint64(h.Text) + 4*uint64(h.Pieces) + 4*rows + 4*uint64(h.Pairs) + rows*uint64(h.Dim); want != uint64(len(rest)) {
 		return nil, fmt.Errorf("embed: the table has %d bytes after its header and says %d", len(rest), want)
 	}
-	t := &Table{version: string(version), dim: int(h.Dim)}
-	if err := t.readPieces(rest[:h.Text], int(h.Pieces)); err != nil {
+	t := &Table{size: int64(len(data)), version: string(version), dim: int(h.Dim), names: rest[:h.Text]}
+	if err := t.readPieces(t.names, int(h.Pieces)); err != nil {
 		return nil, err
 	}
 	rest = rest[h.Text:]
@@ -119,6 +122,20 @@ func Parse(data []byte) (*Table, error) {
 	t.rows = rest[4*h.Pairs:]
 	t.place()
 	return t, nil
+}
+
+// IsVersion reports whether version can be that of a table: it is safe wherever names stand, in records, metrics, terminals and
+// names of files.
+func IsVersion(version string) bool {
+	if version == "" || len(version) > maxVersion || version[0] == '-' || version[0] == '.' {
+		return false
+	}
+	for _, c := range []byte(version) {
+		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
 }
 
 // place copies all that is read at random to where it is read fastest.
@@ -223,11 +240,31 @@ func readFloats(data []byte, n int) (floats []float32, rest []byte, err error) {
 // Version names the table, e.g. for audit records.
 func (t *Table) Version() string { return t.version }
 
+// Size is the length of the file that the table was read from, in bytes.
+func (t *Table) Size() int64 { return t.size }
+
+// SamePieces reports whether t cuts every text into the pieces that o does: what one has cut, the other can sum.
+func (t *Table) SamePieces(o *Table) bool { return t == o || o != nil && &t.slots[0] == &o.slots[0] }
+
 // Dim is the number of columns, which is the length of every vector.
 func (t *Table) Dim() int { return t.dim }
 
 // Len is the number of pieces.
 func (t *Table) Len() int { return len(t.pieces) }
+
+// Words gives up to n pieces of the vocabulary that begin a word, in its order, which is that of how usual they are.
+func (t *Table) Words(n int) []string {
+	var words []string
+	for line := range bytes.Lines(t.names) {
+		if len(words) == n {
+			break
+		}
+		if word := string(bytes.TrimSpace(line)); !strings.HasPrefix(word, continues) {
+			words = append(words, word)
+		}
+	}
+	return words
+}
 
 // Rarity is the inverse document frequency of p in the texts that the table learnt from, a natural logarithm.
 func (t *Table) Rarity(p Piece) float32 { return t.pieces[p].rarity }

@@ -21,10 +21,10 @@ func Cut(table *embed.Table, words []Word) []embed.Piece {
 func (w *Word) Pieces() (from, to int32) { return int32(w.from), int32(w.from) + int32(w.pieces) }
 
 // Cut gives v.Pooled, which v.Asked and v.Last are the first words of, and their pieces by table. They are cut once for the
-// table that is asked for first.
+// table that is asked for first, and for all that have the same pieces.
 func (v *View) Cut(table *embed.Table) ([]Word, []embed.Piece) {
 	v.once.Do(func() { v.table, v.pieces = table, Cut(table, v.Pooled) })
-	if v.table != table {
+	if !v.table.SamePieces(table) {
 		words := slices.Clone(v.Pooled)
 		return words, Cut(table, words)
 	}

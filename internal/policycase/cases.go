@@ -22,6 +22,8 @@ import (
 type Options struct {
 	Policy *policy.Snapshot
 	Judges gate.Judges
+	// Compile makes tasks ready for the scorer among the judges.
+	Compile func(core.Task) *deviation.Task
 	// Priced reports whether a model has a price.
 	Priced func(model string) bool
 }
@@ -70,7 +72,7 @@ func Run(o Options) *Report {
 	r.Policy.Version, r.Policy.Mode = o.Policy.Version(), o.Policy.Mode()
 	tasks := map[string]*deviation.Task{}
 	for _, t := range o.Policy.CaseTasks() {
-		tasks[t.ID] = deviation.Compile(t)
+		tasks[t.ID] = o.Compile(t)
 	}
 	matched := map[string]bool{}
 	for i, c := range o.Policy.Cases() {

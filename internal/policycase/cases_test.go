@@ -55,7 +55,7 @@ func options(t testing.TB, rules *policy.Snapshot) policycase.Options {
 		t.Fatal(err)
 	}
 	return policycase.Options{
-		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Priced: func(string) bool { return true },
+		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Compile: scorer.Compile, Priced: func(string) bool { return true },
 	}
 }
 

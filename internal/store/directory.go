@@ -134,8 +134,10 @@ func (s *Snapshot) TasksFor(p core.Principal) []core.Task {
 	return tasks
 }
 
-// Calibration is the version that was made last, nil for none. It is shared and must not be changed.
-func (s *Snapshot) Calibration() *core.Calibration { return LatestCalibration(s.objects.Calibrations) }
+// Calibration is the version that was made last for a model, nil for none. It is shared and must not be changed.
+func (s *Snapshot) Calibration(model string) *core.Calibration {
+	return LatestCalibration(s.objects.Calibrations, model)
+}
 
 // Policy is the newest version of the policy, nil for none. It is shared and must not be changed.
 func (s *Snapshot) Policy() *core.PolicyVersion { return s.objects.Policy }

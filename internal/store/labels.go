@@ -231,11 +231,12 @@ func LabelDay(at time.Time) (from, to int64) {
 	return Micros(day), Micros(day.Add(24 * time.Hour))
 }
 
-// LatestCalibration is the one that was made last, nil for none. Of equals the last by id counts.
-func LatestCalibration(all []core.Calibration) *core.Calibration {
+// LatestCalibration is the one that was made last for a model, nil for none: scores of one model say nothing of those of another.
+// Of equals the last by id counts.
+func LatestCalibration(all []core.Calibration, model string) *core.Calibration {
 	var latest *core.Calibration
 	for i := range all {
-		if latest == nil || !all[i].Created.Before(latest.Created) {
+		if all[i].Model == model && (latest == nil || !all[i].Created.Before(latest.Created)) {
 			latest = &all[i]
 		}
 	}

@@ -84,6 +84,7 @@ type Metrics struct {
 	bookedLate        *prometheus.CounterVec
 	refusals          *prometheus.CounterVec
 	policyInfo        *prometheus.GaugeVec
+	modelInfo         *prometheus.GaugeVec
 	conditionFailures *prometheus.CounterVec
 	policyReads       *prometheus.CounterVec
 	policyStale       *prometheus.GaugeVec
@@ -155,6 +156,7 @@ func New(reg prometheus.Registerer, build Build, models []string) *Metrics {
 	m.policyStale = b.gaugeVec("policy_stale", "1 while the policy document as it is now cannot be put in force, and the last good one stays.")
 	m.policyStale.WithLabelValues().Set(0)
 	m.policyInfo = b.gaugeVec("policy_info", "The policy in force; always 1.", "version", "mode")
+	m.modelInfo = b.gaugeVec("model_info", "The model that deviations are scored with, as records name it, and its embedding table; always 1.", "model", "table")
 	m.keysConfirmed = b.gaugeVec("jwks_last_success_timestamp_seconds", "When the keys of a trusted issuer were last fetched, in seconds since 1970; 0 for never.", "issuer")
 	m.jobs = b.counterVec("jobs_total", "Runs of background jobs in this process, by job and result: done, postponed (it goes on later), failed (it is tried again), discarded (it failed for the last time in its period).", "job", "result")
 	m.jobSeconds = b.histogramVec("job_duration_seconds", "Time one run of a background job took.", []float64{.001, .01, .1, 1, 10, 60, 300, 600}, "job")
@@ -468,6 +470,12 @@ func (m *Metrics) PolicyRead(good bool) {
 func (m *Metrics) PolicyInForce(version, mode string) {
 	m.policyInfo.Reset()
 	m.policyInfo.WithLabelValues(version, mode).Set(1)
+}
+
+// ModelInUse states the model that deviations are scored with, and its table.
+func (m *Metrics) ModelInUse(model, table string) {
+	m.modelInfo.Reset()
+	m.modelInfo.WithLabelValues(model, table).Set(1)
 }
 
 // KeysConfirmed states when a trusted issuer last gave its keys, zero for never. Issuers are those of the configuration.

@@ -1,0 +1,180 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/plumbline/plumbline/internal/app"
+	"github.com/plumbline/plumbline/internal/describe"
+	"github.com/plumbline/plumbline/internal/deviation"
+	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/models"
+)
+
+type modelCmd struct {
+	Status   modelStatusCmd   `cmd:"" help:"Show which model is in use."`
+	List     modelListCmd     `cmd:"" help:"List the models of the directory, and the shipped one. Exit status 3 if one is broken."`
+	Install  modelInstallCmd  `cmd:"" help:"Put a table into the directory. It is not in use thereby."`
+	Use      modelUseCmd      `cmd:"" help:"Have a model be used from the next start on."`
+	Tune     modelTuneCmd     `cmd:"" help:"Adapt a table to prompts of your own, without labels. Exit status 3 if it would judge worse."`
+	Rollback modelRollbackCmd `cmd:"" help:"Have the model be used again that was before."`
+}
+
+// scorer gives the scorer by the table that is in use.
+func (s *session) scorer() (*deviation.Scorer, error) {
+	cfg, _, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	scorer, _, err := app.LoadScorer(cfg.Deviation)
+	if err != nil {
+		return nil, configError{err}
+	}
+	return scorer, nil
+}
+
+// editor gives the editor of tasks by the table that is in use.
+func (s *session) editor() (*describe.Editor, error) {
+	cfg, _, err := s.config()
+	if err != nil {
+		return nil, err
+	}
+	scorer, table, err := app.LoadScorer(cfg.Deviation)
+	if err != nil {
+		return nil, configError{err}
+	}
+	return describe.New(scorer, table), nil
+}
+
+func (s *session) models() (models.Dir, error) {
+	cfg, _, err := s.config()
+	return models.Dir(cfg.Deviation.Models), err
+}
+
+// modelStatus is what status prints: the table, the name that scores by it have in records, and where tables are.
+type modelStatus struct {
+	Table     string `json:"table"`
+	Model     string `json:"model"`
+	Columns   int    `json:"columns"`
+	Shipped   bool   `json:"shipped"`
+	Directory string `json:"directory"`
+}
+
+type modelStatusCmd struct{}
+
+func (modelStatusCmd) Run(s *session) error {
+	cfg, _, err := s.config()
+	if err != nil {
+		return err
+	}
+	scorer, table, err := app.LoadScorer(cfg.Deviation)
+	if err != nil {
+		return configError{err}
+	}
+	shipped, err := embed.Default()
+	if err != nil {
+		return err
+	}
+	status := modelStatus{table.Version(), scorer.Version(), table.Dim(), table == shipped, cfg.Deviation.Models}
+	return s.printOne(status, []string{"TABLE", "SCORES ARE CALLED", "COLUMNS", "DIRECTORY"}, 1, func(int) []string {
+		return []string{status.Table, status.Model, strconv.Itoa(status.Columns), status.Directory}
+	})
+}
+
+type modelListCmd struct{}
+
+func (modelListCmd) Run(s *session) error {
+	dir, err := s.models()
+	if err != nil {
+		return err
+	}
+	all, err := dir.List()
+	if err != nil {
+		return configError{err}
+	}
+	broken := false
+	err = s.print(all, []string{"TABLE", "", "COLUMNS", "BYTES", "PROBLEM"}, func(i int) []string {
+		m := all[i]
+		mark := ""
+		switch {
+		case m.InUse:
+			mark = "in use"
+		case m.Shipped:
+			mark = "shipped"
+		}
+		return []string{m.Version, mark, strconv.Itoa(m.Columns), strconv.FormatInt(m.Bytes, 10), m.Problem}
+	})
+	for _, m := range all {
+		broken = broken || m.Problem != ""
+	}
+	if err == nil && broken {
+		return errProblems
+	}
+	return err
+}
+
+type modelInstallCmd struct {
+	File string `arg:"" help:"A table, as plumbline model tune and make table write it." type:"existingfile"`
+}
+
+func (c modelInstallCmd) Run(s *session) error {
+	dir, err := s.models()
+	if err != nil {
+		return err
+	}
+	version, err := dir.Install(c.File)
+	if err != nil {
+		return err
+	}
+	return s.say(map[string]string{"table": version}, "%s", version)
+}
+
+type modelUseCmd struct {
+	Version string `arg:"" help:"The table, as list names it."`
+}
+
+func (c modelUseCmd) Run(s *session) error {
+	dir, err := s.models()
+	if err != nil {
+		return err
+	}
+	changed, err := dir.Use(c.Version)
+	if err != nil {
+		return err
+	}
+	if !changed {
+		fmt.Fprintf(s.talk, "%s is in use already\n", c.Version)
+		return nil
+	}
+	return s.switched(c.Version)
+}
+
+// switched says what follows from a change of the model.
+func (s *session) switched(version string) error {
+	scorer, err := s.scorer()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.talk, "%s is used from the next start of each replica on. Its scores are called %s: a calibration made with another model does not apply to them.\n", version, scorer.Version())
+	return nil
+}
+
+type modelRollbackCmd struct{}
+
+func (modelRollbackCmd) Run(s *session) error {
+	dir, err := s.models()
+	if err != nil {
+		return err
+	}
+	from, to, err := dir.Rollback()
+	if errors.Is(err, models.ErrNothingBefore) {
+		fmt.Fprintln(s.talk, "plumbline:", err)
+		return errProblems
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(s.talk, "back from %s\n", from)
+	return s.switched(to)
+}

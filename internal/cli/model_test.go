@@ -1,0 +1,124 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/models"
+)
+
+// turnedTable writes a table in which every row points the other way.
+func turnedTable(t *testing.T) (path, version string) {
+	t.Helper()
+	shipped, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := shipped.Rows()
+	for i := range rows.Values[:len(rows.Values)/2] {
+		rows.Values[i] = -rows.Values[i]
+	}
+	data, err := shipped.With("turned", rows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path = filepath.Join(t.TempDir(), "turned.bin")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	table, err := embed.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path, table.Version()
+}
+
+// TestModelsSideBySide: what is in use is what scores are made with and named after, until one goes back.
+func TestModelsSideBySide(t *testing.T) {
+	dir := "data_dir=" + t.TempDir()
+	run := func(want int, args ...string) (out, talk string) {
+		t.Helper()
+		out, talk, code := plumbline(t, nil, append([]string{"--set", dir}, args...)...)
+		if code != want {
+			t.Fatalf("%v: status %d, want %d\n%s%s", args, code, want, out, talk)
+		}
+		return out, talk
+	}
+	status := func() (s modelStatus) {
+		t.Helper()
+		out, _ := run(exitDone, "model", "status", "-o", "json")
+		if err := json.Unmarshal([]byte(out), &s); err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	shipped := status()
+	if !shipped.Shipped {
+		t.Errorf("%+v", shipped)
+	}
+	path, version := turnedTable(t)
+	if out, _ := run(exitDone, "model", "install", path); strings.TrimSpace(out) != version {
+		t.Errorf("installed %q, want %s", out, version)
+	}
+	if got := status(); got != shipped {
+		t.Errorf("in use by being installed: %+v", got)
+	}
+	if _, talk := run(exitDone, "model", "use", version); !strings.Contains(talk, "next start") {
+		t.Errorf("%q", talk)
+	}
+	turned := status()
+	if turned.Table != version || turned.Model == shipped.Model || turned.Shipped {
+		t.Errorf("%+v", turned)
+	}
+	var listed []models.Model
+	out, _ := run(exitDone, "model", "list", "-o", "json")
+	if err := json.Unmarshal([]byte(out), &listed); err != nil || len(listed) != 2 || listed[0].InUse || !listed[1].InUse {
+		t.Errorf("%v: %s", err, out)
+	}
+	run(exitDone, "task", "put", "trips", "--title", "Business travel")
+	if out, _ := run(exitDone, "classify", "--task", "trips", "book a flight", "-o", "json"); !strings.Contains(out, turned.Model) {
+		t.Errorf("scored by another model than %s: %s", turned.Model, out)
+	}
+	run(exitDone, "model", "rollback")
+	if got := status(); got != shipped {
+		t.Errorf("back at %+v", got)
+	}
+	if _, talk := run(exitProblems, "model", "rollback"); !strings.Contains(talk, "no other model") {
+		t.Errorf("%q", talk)
+	}
+}
+
+// TestBrokenModelEndsTheStart: nobody is judged by another model than the one that was chosen.
+func TestBrokenModelEndsTheStart(t *testing.T) {
+	dir := t.TempDir()
+	set := []string{"--set", "data_dir=" + dir}
+	path, version := turnedTable(t)
+	for _, args := range [][]string{{"model", "install", path}, {"model", "use", version}} {
+		if _, talk, code := plumbline(t, nil, append(set, args...)...); code != exitDone {
+			t.Fatal(talk)
+		}
+	}
+	if err := os.Truncate(filepath.Join(dir, "models", version+".bin"), 5000); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"serve"}, {"model", "status"}, {"classify", "--task", "x", "hello"}, {"calibration", "status"}} {
+		_, talk, code := plumbline(t, nil, append(set, args...)...)
+		if code == exitDone || !strings.Contains(talk, "deviation.models: ") || !strings.Contains(talk, "cut off or changed") {
+			t.Errorf("%v: status %d, %q", args, code, talk)
+		}
+	}
+	out, _, code := plumbline(t, nil, append(set, "model", "list")...)
+	if code != exitProblems || !strings.Contains(out, "cut off or changed") {
+		t.Errorf("listed with status %d: %s", code, out)
+	}
+	if _, talk, code := plumbline(t, nil, append(set, "model", "rollback")...); code != exitDone {
+		t.Errorf("no way back: %s", talk)
+	}
+	if _, talk, code := plumbline(t, nil, append(set, "model", "install", filepath.Join(dir, "models", "in-use"))...); code == exitDone || !strings.Contains(talk, "not a table") {
+		t.Errorf("a foreign file is installed with status %d: %s", code, talk)
+	}
+}

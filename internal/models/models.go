@@ -1,0 +1,241 @@
+// Package models keeps embedding tables side by side in a directory, and notes which of them is in use.
+//
+// A directory holds a file for each table, named after its version, and the file in-use: versions a line each, the one in use
+// first and those that were in use before it behind. Without that file the shipped table is in use. Replicas that share a
+// directory, or have one of the same content each, use the same table.
+//
+// Contract: a table is checked whole whenever it is read, and what is not whole is an error and never another table. Files are
+// written whole or not at all. It imports embed and durable, and must not import what compares prompts.
+package models
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/plumbline/plumbline/internal/durable"
+	"github.com/plumbline/plumbline/internal/embed"
+)
+
+const (
+	// noteName is the file that says what is in use, and suffix what names of tables end in.
+	noteName, suffix = "in-use", ".bin"
+	// maxHistory is how many versions are noted, the one in use among them, and maxNote how long the note is at most.
+	maxHistory, maxNote = 16, 4 << 10
+	// maxTables is how many files of a directory are listed.
+	maxTables = 1000
+)
+
+// ErrNothingBefore is returned where there is nothing to go back to.
+var ErrNothingBefore = errors.New("no other model was in use before")
+
+// Dir is a directory of models. It need not exist.
+type Dir string
+
+// Model is one of a directory.
+type Model struct {
+	Version string `json:"version"`
+	// Shipped tells the one that the program carries.
+	Shipped bool `json:"shipped,omitempty"`
+	InUse   bool `json:"in_use"`
+	// Columns, and Bytes of the file; 0 for one that is broken, and Problem says how it is.
+	Columns int    `json:"columns"`
+	Bytes   int64  `json:"bytes"`
+	Problem string `json:"problem,omitempty"`
+}
+
+// Table gives the table that is in use.
+func (d Dir) Table() (*embed.Table, error) {
+	history, err := d.history()
+	if err != nil {
+		return nil, err
+	}
+	if len(history) == 0 {
+		return embed.Default()
+	}
+	return d.read(history[0])
+}
+
+// read gives the table of a version.
+func (d Dir) read(version string) (*embed.Table, error) {
+	shipped, err := embed.Default()
+	if err != nil || version == shipped.Version() {
+		return shipped, err
+	}
+	t, err := embed.Load(d.path(version))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("model %s is not in %s: plumbline model install puts it there", version, d)
+	case err != nil:
+		return nil, err
+	case t.Version() != version:
+		return nil, fmt.Errorf("%s holds the model %s: a file is named after what it holds", d.path(version), t.Version())
+	}
+	return t, nil
+}
+
+func (d Dir) path(version string) string { return filepath.Join(string(d), version+suffix) }
+
+// List gives the shipped model and those of the directory, broken ones among them, in the order of their names.
+func (d Dir) List() ([]Model, error) {
+	shipped, err := embed.Default()
+	if err != nil {
+		return nil, err
+	}
+	history, err := d.history()
+	if err != nil {
+		return nil, err
+	}
+	inUse := shipped.Version()
+	if len(history) > 0 {
+		inUse = history[0]
+	}
+	all := []Model{{Version: shipped.Version(), Shipped: true, Columns: shipped.Dim(), Bytes: shipped.Size()}}
+	entries, err := os.ReadDir(string(d))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	for _, entry := range entries[:min(len(entries), maxTables)] {
+		version, isTable := strings.CutSuffix(entry.Name(), suffix)
+		if !isTable || !embed.IsVersion(version) || version == shipped.Version() {
+			continue
+		}
+		m := Model{Version: version}
+		if t, err := d.read(version); err != nil {
+			m.Problem = err.Error()
+		} else {
+			m.Columns, m.Bytes = t.Dim(), t.Size()
+		}
+		all = append(all, m)
+	}
+	if !slices.ContainsFunc(all, func(m Model) bool { return m.Version == inUse }) {
+		_, err := d.read(inUse)
+		all = append(all, Model{Version: inUse, Problem: fmt.Sprint(err)})
+	}
+	for i := range all {
+		all[i].InUse = all[i].Version == inUse
+	}
+	return all, nil
+}
+
+// Install puts a copy of the table in a file into the directory, which is made where it does not exist, and gives its version.
+// It is not in use thereby. One that is there already is checked and left.
+func (d Dir) Install(file string) (version string, err error) {
+	data, err := embed.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	t, err := embed.Read(bytes.NewReader(data))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	version = t.Version()
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return "", err
+	}
+	err = durable.Create(d.path(version), data)
+	if errors.Is(err, fs.ErrExist) {
+		_, err = d.read(version)
+	}
+	return version, err
+}
+
+// Use puts a version in use and reports whether it was not already. The version is read whole before.
+func (d Dir) Use(version string) (changed bool, err error) {
+	if !embed.IsVersion(version) {
+		return false, fmt.Errorf("%q is no version of a model", version)
+	}
+	if _, err := d.read(version); err != nil {
+		return false, err
+	}
+	history, err := d.history()
+	if err != nil {
+		return false, err
+	}
+	if len(history) == 0 {
+		shipped, err := embed.Default()
+		if err != nil {
+			return false, err
+		}
+		history = []string{shipped.Version()}
+	}
+	if history[0] == version {
+		return false, nil
+	}
+	history = append([]string{version}, history...)
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return false, err
+	}
+	return true, d.note(history[:min(len(history), maxHistory)])
+}
+
+// Rollback puts the version in use that was before the one that is, and gives both. That one's file must still be whole.
+func (d Dir) Rollback() (from, to string, err error) {
+	history, err := d.history()
+	if err != nil {
+		return "", "", err
+	}
+	if len(history) < 2 {
+		return "", "", ErrNothingBefore
+	}
+	from, to = history[0], history[1]
+	if _, err := d.read(to); err != nil {
+		return from, to, err
+	}
+	return from, to, d.note(history[1:])
+}
+
+// InUse gives the version that is in use, without reading its file.
+func (d Dir) InUse() (string, error) {
+	history, err := d.history()
+	if err != nil {
+		return "", err
+	}
+	if len(history) > 0 {
+		return history[0], nil
+	}
+	shipped, err := embed.Default()
+	if err != nil {
+		return "", err
+	}
+	return shipped.Version(), nil
+}
+
+// history gives the versions that are noted, the one in use first.
+func (d Dir) history() ([]string, error) {
+	path := filepath.Join(string(d), noteName)
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // nothing was written
+	data, err := io.ReadAll(io.LimitReader(f, maxNote))
+	if err != nil {
+		return nil, err
+	}
+	var history []string
+	for line := range bytes.Lines(data) {
+		version := string(bytes.TrimSpace(line))
+		if !embed.IsVersion(version) || len(history) == maxHistory {
+			return nil, fmt.Errorf("%s: line %d is no version of a model; plumbline model use writes this file", path, len(history)+1)
+		}
+		history = append(history, version)
+	}
+	if len(history) == 0 {
+		return nil, fmt.Errorf("%s: says nothing; plumbline model use writes this file", path)
+	}
+	return history, nil
+}
+
+func (d Dir) note(history []string) error {
+	return durable.Replace(filepath.Join(string(d), noteName), []byte(strings.Join(history, "\n")+"\n"))
+}

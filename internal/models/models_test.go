@@ -1,0 +1,176 @@
+package models_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/models"
+)
+
+// tables writes some tables and gives their files: those of name with the rows of the shipped one times a number each.
+func tables(t *testing.T, names ...string) []string {
+	t.Helper()
+	shipped, err := embed.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var files []string
+	for n, name := range names {
+		rows := shipped.Rows()
+		for i := range rows.Values {
+			rows.Values[i] *= float32(n + 2)
+		}
+		data, err := shipped.With(name, rows)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, path)
+	}
+	return files
+}
+
+func inUse(t *testing.T, d models.Dir) string {
+	t.Helper()
+	table, err := d.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	noted, err := d.InUse()
+	if err != nil || noted != table.Version() {
+		t.Fatalf("%s is noted and %s is read: %v", noted, table.Version(), err)
+	}
+	return noted
+}
+
+func TestSideBySide(t *testing.T) {
+	d := models.Dir(filepath.Join(t.TempDir(), "models"))
+	shipped := inUse(t, d)
+	var versions []string
+	for _, file := range tables(t, "first", "second") {
+		version, err := d.Install(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := d.Install(file); err != nil || again != version {
+			t.Errorf("installed twice: %s, %v", again, err)
+		}
+		versions = append(versions, version)
+	}
+	if got := inUse(t, d); got != shipped {
+		t.Errorf("%s is in use by being installed", got)
+	}
+	if _, _, err := d.Rollback(); !errors.Is(err, models.ErrNothingBefore) {
+		t.Errorf("back from the start: %v", err)
+	}
+	for _, version := range versions {
+		if changed, err := d.Use(version); err != nil || !changed {
+			t.Fatal(changed, err)
+		}
+		if changed, err := d.Use(version); err != nil || changed {
+			t.Errorf("used twice: %v, %v", changed, err)
+		}
+		if got := inUse(t, d); got != version {
+			t.Errorf("%s is in use, want %s", got, version)
+		}
+	}
+	all, err := d.List()
+	if err != nil || len(all) != 3 || !all[0].Shipped || all[0].InUse || !all[2].InUse || all[1].Columns != 128 {
+		t.Errorf("listed %+v, %v", all, err)
+	}
+	for _, want := range []string{versions[0], shipped} {
+		if _, to, err := d.Rollback(); err != nil || to != want || inUse(t, d) != want {
+			t.Errorf("back to %s, want %s: %v", to, want, err)
+		}
+	}
+	if _, _, err := d.Rollback(); !errors.Is(err, models.ErrNothingBefore) {
+		t.Errorf("back from the first: %v", err)
+	}
+}
+
+// TestWhatIsNotWholeIsNotUsed: nothing else is used in its place.
+func TestWhatIsNotWholeIsNotUsed(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	files := tables(t, "first", "second")
+	first, err := d.Install(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Use(first); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(string(d), first+".bin")
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.ReadFile(files[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		content []byte
+		want    string
+	}{
+		"cut off": {whole[:1000], "cut off or changed"},
+		"another": {other, "named after what it holds"},
+		"none":    {nil, "is not in"},
+	} {
+		if err := os.Remove(path); err != nil && c.content == nil {
+			t.Fatal(err)
+		}
+		if c.content != nil {
+			if err := os.WriteFile(path, c.content, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if table, err := d.Table(); err == nil || table != nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+		all, err := d.List()
+		if err != nil || len(all) != 2 || all[1].Problem == "" || !all[1].InUse || all[0].InUse {
+			t.Errorf("%s: listed %+v, %v", name, all, err)
+		}
+		if c.content != nil {
+			continue
+		}
+		if err := os.WriteFile(path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestNotesThatNobodyWrote(t *testing.T) {
+	for name, content := range map[string]string{
+		"empty": "", "a path": "../../etc/passwd\n", "a line too many": strings.Repeat("first-1\n", 17),
+		"no text": "\x00\x01", "long": string(bytes.Repeat([]byte("x"), 1<<20)),
+	} {
+		d := models.Dir(t.TempDir())
+		if err := os.WriteFile(filepath.Join(string(d), "in-use"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := d.Table(); err == nil || !strings.Contains(err.Error(), "in-use") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := d.List(); err == nil {
+			t.Errorf("%s: listed", name)
+		}
+		if _, _, err := d.Rollback(); err == nil {
+			t.Errorf("%s: gone back", name)
+		}
+	}
+	d := models.Dir(t.TempDir())
+	for _, version := range []string{"", "../x", "missing-00000000"} {
+		if _, err := d.Use(version); err == nil {
+			t.Errorf("%q is used", version)
+		}
+	}
+}
