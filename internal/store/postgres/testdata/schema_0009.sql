@@ -584,12 +584,12 @@ INSERT INTO plumbline.feed VALUES (true, 2);
 -- Data for Name: river_migration; Type: TABLE DATA; Schema: plumbline; Owner: -
 --
 
-INSERT INTO plumbline.river_migration VALUES ('main', 1, '2026-11-28 19:54:20.368792+00');
-INSERT INTO plumbline.river_migration VALUES ('main', 2, '2026-11-28 19:54:20.368792+00');
-INSERT INTO plumbline.river_migration VALUES ('main', 3, '2026-11-28 19:54:20.368792+00');
-INSERT INTO plumbline.river_migration VALUES ('main', 4, '2026-11-28 19:54:20.368792+00');
-INSERT INTO plumbline.river_migration VALUES ('main', 5, '2026-11-28 19:54:20.368792+00');
-INSERT INTO plumbline.river_migration VALUES ('main', 6, '2026-11-28 19:54:20.368792+00');
+INSERT INTO plumbline.river_migration VALUES ('main', 1, '2026-11-28 20:52:47.581559+00');
+INSERT INTO plumbline.river_migration VALUES ('main', 2, '2026-11-28 20:52:47.581559+00');
+INSERT INTO plumbline.river_migration VALUES ('main', 3, '2026-11-28 20:52:47.581559+00');
+INSERT INTO plumbline.river_migration VALUES ('main', 4, '2026-11-28 20:52:47.581559+00');
+INSERT INTO plumbline.river_migration VALUES ('main', 5, '2026-11-28 20:52:47.581559+00');
+INSERT INTO plumbline.river_migration VALUES ('main', 6, '2026-11-28 20:52:47.581559+00');
 
 
 --
@@ -608,15 +608,15 @@ INSERT INTO plumbline.river_migration VALUES ('main', 6, '2026-11-28 19:54:20.36
 -- Data for Name: schema_version; Type: TABLE DATA; Schema: plumbline; Owner: -
 --
 
-INSERT INTO plumbline.schema_version VALUES (1, '0001_control.sql', 1795895660283738);
-INSERT INTO plumbline.schema_version VALUES (2, '0002_provider_objects.sql', 1795895660307690);
-INSERT INTO plumbline.schema_version VALUES (3, '0003_sessions.sql', 1795895660330880);
-INSERT INTO plumbline.schema_version VALUES (4, '0004_unreachable.sql', 1795895660336248);
-INSERT INTO plumbline.schema_version VALUES (5, '0005_subject_keys.sql', 1795895660355825);
-INSERT INTO plumbline.schema_version VALUES (6, '0006_recorded_changes.sql', 1795895660368104);
-INSERT INTO plumbline.schema_version VALUES (7, '0007_jobs.sql', 1795895660555718);
-INSERT INTO plumbline.schema_version VALUES (8, '0008_calibration.sql', 1795895660621871);
-INSERT INTO plumbline.schema_version VALUES (9, '0009_out_of_scope.sql', 1795895660631449);
+INSERT INTO plumbline.schema_version VALUES (1, '0001_control.sql', 1795899167455948);
+INSERT INTO plumbline.schema_version VALUES (2, '0002_provider_objects.sql', 1795899167495285);
+INSERT INTO plumbline.schema_version VALUES (3, '0003_sessions.sql', 1795899167521900);
+INSERT INTO plumbline.schema_version VALUES (4, '0004_unreachable.sql', 1795899167530315);
+INSERT INTO plumbline.schema_version VALUES (5, '0005_subject_keys.sql', 1795899167560316);
+INSERT INTO plumbline.schema_version VALUES (6, '0006_recorded_changes.sql', 1795899167578198);
+INSERT INTO plumbline.schema_version VALUES (7, '0007_jobs.sql', 1795899167786854);
+INSERT INTO plumbline.schema_version VALUES (8, '0008_calibration.sql', 1795899167845061);
+INSERT INTO plumbline.schema_version VALUES (9, '0009_out_of_scope.sql', 1795899167854846);
 
 
 --
