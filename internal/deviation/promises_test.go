@@ -5,9 +5,11 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/intent"
 )
 
 // cases are tasks of each kind, and prompts near to them and far.
@@ -163,4 +165,72 @@ func TestWeightsGoBetween(t *testing.T) {
 			t.Errorf("%s: %v, want %v", name, pair[0], pair[1])
 		}
 	}
+}
+
+// TestMisspeltWordsAreFoundBySpelling: a word that the table lacks is as like a word of the task as their letters are.
+func TestMisspeltWordsAreFoundBySpelling(t *testing.T) {
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	task := s.Compile(core.Task{ID: "t", Title: "quxbarrington"})
+	q := s.query("quxbarringtom")
+	want := spell(intent.Word{Text: "quxbarringtom", Stem: 1})
+	other := spell(intent.Word{Text: "quxbarrington", Stem: 2})
+	if len(q.misses) != 1 || q.alike(task, &q.words[0]) < want.alike(&other) {
+		t.Errorf("%v alike, by spelling %v", q.alike(task, &q.words[0]), want.alike(&other))
+	}
+	task.own, task.liked = nil, make([]atomic.Uint32, len(task.liked)) // by nothing but spelling
+	if got := q.alike(task, &q.words[0]); got != want.alike(&other) {
+		t.Errorf("by spelling alone %v, want %v", got, want.alike(&other))
+	}
+}
+
+// TestRareWordsCountMore: what is rare says more of what a prompt is about.
+func TestRareWordsCountMore(t *testing.T) {
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := s.query("work honeymoon")
+	if common, rare := q.words[0].weight, q.words[1].weight; common >= rare {
+		t.Errorf("a common word weighs %v, a rare one %v", common, rare)
+	}
+}
+
+// TestTheFirstOfEqualsIsNearest: of two tasks that say the same the one that is assigned first is named, always.
+func TestTheFirstOfEqualsIsNearest(t *testing.T) {
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := s.Compile(core.Task{ID: "first", Title: "Business travel"}), s.Compile(core.Task{ID: "second", Title: "Business travel"})
+	if at, _ := nearest(s.query("book a flight"), []*Task{first, second}); at != 0 {
+		t.Error("the second of equals is nearest")
+	}
+}
+
+// TestTrafficTeachesByTheDescription: of the traffic, what the description is near to counts as far on the task as the mix says.
+func TestTrafficTeachesByTheDescription(t *testing.T) {
+	s, tasks := caseTasks(t)
+	task := tasks["described beside traffic"]
+	alike := task.taughtBy(t, s, "Book a flight and a hotel for the conference", "Write a poem about rain")
+	if alike[0] < 0.4 || alike[0] > 0.5 || alike[1] > 0.01 {
+		t.Errorf("taken for examples by %v", alike)
+	}
+}
+
+func (t *Task) taughtBy(tb testing.TB, s *Scorer, texts ...string) []float32 {
+	tb.Helper()
+	samples := make([]*query, len(texts))
+	for i, text := range texts {
+		samples[i] = s.query(text)
+	}
+	alone := *s.Compile(caseTask) // the models are not there when the traffic is read
+	alone.mix = t.mix
+	taught := alone.taught(samples)
+	if len(taught) != len(texts) {
+		tb.Fatalf("%d of %d are looked at", len(taught), len(texts))
+	}
+	return taught
 }

@@ -163,8 +163,11 @@ func ValidateTask(t core.Task) error {
 		entries []string
 		most    int
 	}{
-		{"topics", t.Topics, maxPhrases}, {"examples", t.Examples, maxPhrases}, {"out_of_scope", t.OutOfScope, maxPhrases},
-		{"users", t.Users, maxAssigned}, {"teams", t.Teams, maxAssigned},
+		{"topics", t.Topics, maxPhrases},
+		{"examples", t.Examples, maxPhrases},
+		{"out_of_scope", t.OutOfScope, maxPhrases},
+		{"users", t.Users, maxAssigned},
+		{"teams", t.Teams, maxAssigned},
 	} {
 		if len(list.entries) > list.most {
 			p.add("%s has more than %d entries", list.what, list.most)
