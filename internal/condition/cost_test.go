@@ -47,3 +47,47 @@ func TestValuesOfTheDeclaredSizeStayWithinWhatWasReckoned(t *testing.T) {
 		values.Done()
 	}
 }
+
+// TestLargerValuesAreMetered: a value, a list or an item above its declared size has the cost counted, and the next values of
+// the declared size have not.
+func TestLargerValuesAreMetered(t *testing.T) {
+	env, err := NewEnv(
+		Text("name", 64, "", func(x *lot) string { return x.name }),
+		Texts("tags", 2, "", func(x *lot) []string { return x.tags }),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		of         lot
+		name, tags bool
+	}{
+		{lot{name: strings.Repeat("a", 65)}, true, false},
+		{lot{tags: []string{"a", "b", "c"}}, false, true},
+		{lot{tags: []string{strings.Repeat("a", itemSize+1)}}, false, true},
+		{lot{name: "a", tags: []string{"a"}}, false, false},
+	} {
+		values := env.Of(&c.of)
+		values.at(0)
+		values.at(1)
+		if values.large[0] != c.name || values.large[1] != c.tags {
+			t.Errorf("a name of %d and tags %.10q: %v", len(c.of.name), c.of.tags, values.large)
+		}
+		if values.Done(); values.large[0] || values.large[1] {
+			t.Error("what was large before is large for the next")
+		}
+	}
+}
+
+func TestPatternsAreBounded(t *testing.T) {
+	env, err := NewEnv(Text("name", 64, "", func(x *lot) string { return x.name }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, good := range map[int]bool{maxPattern: true, maxPattern + 1: false} {
+		_, problems := env.Compile(`name.matches("` + strings.Repeat("a", n) + `")`)
+		if good != (len(problems) == 0) {
+			t.Errorf("a pattern of %d bytes: %v", n, problems)
+		}
+	}
+}
