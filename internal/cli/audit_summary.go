@@ -20,7 +20,7 @@ type auditSummaryCmd struct {
 	Model   string   `help:"Calls of this model."`
 	Intent  string   `help:"Calls with prompts of this intent."`
 	Verdict string   `help:"Calls with this verdict: allow, warn or block." enum:",allow,warn,block" default:""`
-	Limit   int      `help:"The most rows, at most 10000." default:"1000"`
+	Limit   int      `help:"The most rows, at most 10000." default:"100"`
 }
 
 // summaryRow is a row of a summary as programs see it.

@@ -37,6 +37,9 @@ func signUntilKilled(dir string) error {
 		return err
 	}
 	n := notary.New(notary.Options{Log: log, Signer: key.Signer, Keys: keys, Sink: notary.NewFile(filepath.Join(dir, "outside.log"), time.Now)})
+	if err := log.Append(ctx, change()); err != nil { // so that there is something to sign
+		return err
+	}
 	failed := make(chan error)
 	for range 4 {
 		go func() {

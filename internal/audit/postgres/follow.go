@@ -94,7 +94,7 @@ func (f *follower) ofWriter(ctx context.Context, tx pgx.Tx, writer string, end u
 	if end <= seen {
 		return nil, nil
 	}
-	end = min(end, seen+window)
+	end = min(end, seen+batch)
 	from, known := f.from[writer]
 	if !known {
 		from = minTime

@@ -17,7 +17,9 @@ import (
 const (
 	// window is how many records one statement looks through, windows how many statements a page takes at most: a search for
 	// what is nearly nowhere gives pages that lead on instead of holding up whoever asks.
-	window, windows = 2048, 4
+	window, windows = 1024, 4
+	// batch is how many records a walk reads at a time.
+	batch = 2048
 	// cursorStore is this store's letter in cursors.
 	cursorStore = 'p'
 )
@@ -101,7 +103,7 @@ func (s *Store) Walk(ctx context.Context, q audit.Query, fn func(audit.Raw) erro
 	for more := true; err == nil && more; {
 		var entries []audit.Entry
 		err = s.pool.Read(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
-			entries, more, err = sc.window(ctx, tx, window, window)
+			entries, more, err = sc.window(ctx, tx, batch, batch)
 			return err
 		})
 		for i := range entries {

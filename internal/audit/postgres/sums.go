@@ -91,7 +91,7 @@ func sumStatement(q *read.SumQuery) (string, args) {
 		}
 	}
 	for _, c := range []string{"decided", "ended", "requests", "input_tokens", "output_tokens", "cost"} {
-		columns = append(columns, "least(coalesce(sum("+c+"), 0), 9223372036854775807)::bigint")
+		columns = append(columns, "least(coalesce(sum("+c+"), 0), 9223372036854775807)::bigint AS "+c)
 	}
 	var sums ship.Sums
 	columns = append(columns, totals("latency", len(sums.Latency), "bigint[]"), totals("deviation", len(sums.Deviation), "bigint[]"))
@@ -99,9 +99,25 @@ func sumStatement(q *read.SumQuery) (string, args) {
 	if q.ByTime() {
 		order = "1, 2, 3, 4, 5, 6, 7"
 	}
-	return "SELECT " + strings.Join(columns, ", ") + " FROM (" + strings.Join(parts(q, terms, &a), " UNION ALL ") +
-		") AS r GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY " + order + " LIMIT " + a.add(q.Rows(), "bigint"), a
+	limit := a.add(q.Rows(), "bigint")
+	summed := func(columns, terms []string) string {
+		return "SELECT " + strings.Join(columns, ", ") + " FROM (" + strings.Join(parts(q, terms, &a), " UNION ALL ") +
+			") AS r GROUP BY 1, 2, 3, 4, 5, 6, 7 ORDER BY " + order + " LIMIT " + limit
+	}
+	if !slices.Contains(q.By, read.ByUser) || q.ByTime() || q.Rows() > ranked {
+		return summed(columns, terms), a
+	}
+	first := summed(columns[:counts], terms)
+	return "WITH first AS MATERIALIZED (" + first + ") " +
+		summed(columns, append(terms, `"user" IN (SELECT "user" FROM first)`)), a
 }
+
+// ranked is how many rows that tell people apart are found before their distributions are summed: these are most of what a sum
+// costs, and people are many.
+const ranked = 100
+
+// counts are the columns before the distributions.
+const counts = 13
 
 // totals adds counts up place by place.
 func totals(column string, n int, as string) string {

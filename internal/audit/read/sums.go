@@ -32,7 +32,7 @@ func Dimensions() []Dimension {
 }
 
 // defaultRows and maxRows bound how many rows are given.
-const defaultRows, maxRows = 1000, 10_000
+const defaultRows, maxRows = 100, 10_000
 
 // SumQuery says what to sum, and how the sums are told apart.
 type SumQuery struct {
@@ -43,7 +43,7 @@ type SumQuery struct {
 	User, Team, App, Model, Intent, Verdict string
 	// By are the dimensions that rows are told apart by; none for one row.
 	By []Dimension
-	// Limit is the most rows: 1,000 if zero, at most 10,000. Rows come by time where By has one, else the costliest first.
+	// Limit is the most rows: 100 if zero, at most 10,000. Rows come by time where By has one, else the costliest first.
 	Limit int
 }
 
