@@ -157,8 +157,9 @@ func TestPromptIsData(t *testing.T) {
 // long prompt the newest is sent.
 func TestWhatLeaves(t *testing.T) {
 	key := "ghp_" + strings.Repeat("aB3", 12)
-	long := strings.Repeat("word ", (maxPrompt-20)/5) + key
-	parts, shortened := masked([]Part{{"user", "old"}, {"user", long + strings.Repeat(" more", 5000)}, {"user", "mail ann@example.com or " + key}})
+	last := "mail ann@example.com or " + key
+	long := strings.Repeat("a ", (maxPrompt-len(last)-10)/2) + key // the end of what is sent stands in the middle of it
+	parts, shortened := masked([]Part{{"user", "old"}, {"user", long + strings.Repeat(" more", 5000)}, {"user", last}})
 	text := fmt.Sprint(parts)
 	if !shortened || len(parts) != 2 || strings.Contains(text, "ghp_") || strings.Contains(text, "ann@") || strings.Contains(text, "old") {
 		t.Errorf("shortened %v, %d parts, ends %q", shortened, len(parts), text[len(text)-100:])
