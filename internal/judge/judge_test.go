@@ -108,12 +108,13 @@ const offTask = `{"rationale":"It asks for a recipe.","verdict":"off_task"}`
 
 // TestAsk: a question goes out as the provider documents it, and its answer, built from recorded ones, is read.
 func TestAsk(t *testing.T) {
+	answer := recorded(t, "chat-json-mode", offTask)
 	s := serve(t, func(w http.ResponseWriter, r *http.Request, _ int) {
 		if r.Method != http.MethodPost || r.URL.Path != "/v1/chat/completions" {
 			t.Errorf("%s %s", r.Method, r.URL.Path)
 		}
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(recorded(t, "chat-json-mode", offTask))
+		_, _ = w.Write(answer)
 	})
 	var results []Result
 	got, err := judgeAt(t, s.URL, &results).Ask(t.Context(), question)
@@ -157,8 +158,9 @@ func TestPromptIsData(t *testing.T) {
 // long prompt the newest is sent.
 func TestWhatLeaves(t *testing.T) {
 	key := "ghp_" + strings.Repeat("aB3", 12)
-	long := strings.Repeat("word ", (maxPrompt-20)/5) + key
-	parts, shortened := masked([]Part{{"user", "old"}, {"user", long + strings.Repeat(" more", 5000)}, {"user", "mail ann@example.com or " + key}})
+	last := "mail ann@example.com or " + key
+	long := strings.Repeat("a ", (maxPrompt-len(last)-10)/2) + key // the end of what is sent stands in the middle of it
+	parts, shortened := masked([]Part{{"user", "old"}, {"user", long + strings.Repeat(" more", 5000)}, {"user", last}})
 	text := fmt.Sprint(parts)
 	if !shortened || len(parts) != 2 || strings.Contains(text, "ghp_") || strings.Contains(text, "ann@") || strings.Contains(text, "old") {
 		t.Errorf("shortened %v, %d parts, ends %q", shortened, len(parts), text[len(text)-100:])
@@ -227,6 +229,7 @@ func TestAnswers(t *testing.T) {
 // TestFaults: what a server does wrong ends as the kind of result that it is, after as many attempts as make sense, and its
 // error says nothing of what it sent.
 func TestFaults(t *testing.T) {
+	good, prose, bad := recorded(t, "chat-basic", offTask), recorded(t, "chat-basic", ""), recorded(t, "chat-bad-request", "")
 	status := func(code int, header ...string) func(http.ResponseWriter, *http.Request, int) {
 		return func(w http.ResponseWriter, _ *http.Request, _ int) {
 			for i := 0; i+1 < len(header); i += 2 {
@@ -253,11 +256,11 @@ func TestFaults(t *testing.T) {
 		"elsewhere":          {status(307, "Location", "/elsewhere"), Refused, 1, "status 307"},
 		"another success":    {status(201), Refused, 1, "status 201"},
 		"huge": {func(w http.ResponseWriter, _ *http.Request, _ int) {
-			_, _ = io.WriteString(w, strings.Repeat(" ", maxAnswer+1)+string(recorded(t, "chat-basic", offTask)))
+			_, _ = io.WriteString(w, strings.Repeat(" ", maxAnswer+1)+string(good))
 		}, Unusable, 1, "too long"},
-		"prose": {func(w http.ResponseWriter, _ *http.Request, _ int) { _, _ = w.Write(recorded(t, "chat-basic", "")) }, Unusable, 1, "form"},
+		"prose": {func(w http.ResponseWriter, _ *http.Request, _ int) { _, _ = w.Write(prose) }, Unusable, 1, "form"},
 		"an error": {func(w http.ResponseWriter, _ *http.Request, _ int) {
-			_, _ = w.Write(recorded(t, "chat-bad-request", ""))
+			_, _ = w.Write(bad)
 		}, Unusable, 1, "no chat completion"},
 		"cut": {func(w http.ResponseWriter, _ *http.Request, _ int) {
 			w.Header().Set("Content-Length", "1000")
@@ -297,12 +300,13 @@ func TestFaults(t *testing.T) {
 
 // TestRecovers: a fault that passes costs attempts and no answer.
 func TestRecovers(t *testing.T) {
+	answer := recorded(t, "chat-json-mode", offTask)
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request, n int) {
 		if n < 2 {
 			w.WriteHeader([]int{429, 502}[n])
 			return
 		}
-		_, _ = w.Write(recorded(t, "chat-json-mode", offTask))
+		_, _ = w.Write(answer)
 	})
 	if a, err := judgeAt(t, s.URL, nil).Ask(t.Context(), question); err != nil || a.Verdict != OffTask || s.asked() != 3 {
 		t.Errorf("%+v, %v after %d", a, err, s.asked())

@@ -33,9 +33,10 @@ func TestRequestOfTheSDK(t *testing.T) {
 		}
 		t.Skip("make sdks installs the SDK")
 	}
+	content := recorded(t, "chat-json-mode", offTask)
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request, _ int) {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(recorded(t, "chat-json-mode", offTask))
+		_, _ = w.Write(content)
 	})
 	answer, err := judgeAt(t, s.URL, nil).Ask(t.Context(), question)
 	if err != nil {
