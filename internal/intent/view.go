@@ -61,8 +61,8 @@ type View struct {
 }
 
 // NewView prepares p. It reads at most 16 kB of each of the last eight user turns, and where those hold fewer than three
-// content words the same of the other roles. A system prompt beside a user turn that says enough is not judged: nothing
-// tells yet an application's own system prompt from a request that is hidden in one.
+// content words the same of the other roles. A system prompt beside a user turn that says enough is not judged here: what
+// may be a request in one's place is judged by a view of its own, see package sysprompt.
 func NewView(p core.Prompt) *View {
 	s := borrowScratch()
 	defer s.giveBack()
