@@ -109,7 +109,7 @@ func sumStatement(q *read.SumQuery) (string, args) {
 	}
 	first := summed(columns[:counts], terms)
 	return "WITH first AS MATERIALIZED (" + first + ") " +
-		summed(columns, append(terms, `"user" = ANY (ARRAY(SELECT "user" FROM first))`)), a
+		summed(columns, append(terms, `"user" IN (SELECT "user" FROM first)`)), a
 }
 
 // ranked is how many rows that tell people apart are found before their distributions are summed: these are most of what a sum
