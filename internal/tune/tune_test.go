@@ -22,7 +22,7 @@ func (s slang) Encode(_ context.Context, texts []string, told func(int)) ([]embe
 	out := make([]embed.Vector, len(texts))
 	for i, text := range texts {
 		out[i] = make(embed.Vector, s.table.Dim()+8)
-		copy(out[i], s.table.Text(strings.ReplaceAll(text, "quokka", "invoice")))
+		copy(out[i], s.table.Text(strings.NewReplacer("quokka", "invoice", "axolotl", "invoice").Replace(text)))
 	}
 	told(len(texts))
 	return out, s.err
@@ -37,20 +37,20 @@ func shipped(t testing.TB) *embed.Table {
 	return table
 }
 
-// traffic gives texts that have the word of slang, and one that has a word of its own.
+// traffic gives texts that have the word of slang, and four that have another, one of them twice.
 func traffic(n int) []string {
 	var texts []string
 	for i := range n {
 		verb := []string{"pay", "send", "check", "print", "correct", "refund"}[i%6]
 		texts = append(texts, fmt.Sprintf("please %s the quokka of order %d by %s", verb, i, []string{"monday", "friday"}[i/6%2]))
 	}
-	return append(texts, "the axolotl wants it", "the axolotl wants it")
+	return append(texts, "the axolotl", "the axolotl", "an axolotl", "my axolotl", "one axolotl")
 }
 
 func options(t testing.TB) tune.Options {
 	table := shipped(t)
 	return tune.Options{
-		Base: table, Teacher: slang{table: table}, Texts: traffic(800), Limit: 800, Seed: 7,
+		Base: table, Teacher: slang{table: table}, Texts: traffic(800), Limit: 1000, Seed: 7,
 		Anchors: []string{"how do i pay my invoice", "book a flight to lisbon", "feed the cat"},
 	}
 }
@@ -70,7 +70,7 @@ func TestRowsLearnWhatTheTeacherSays(t *testing.T) {
 	if tuned.Version() != r.Version || r.Base != o.Base.Version() || !strings.HasPrefix(r.Version, "tuned-") || told != 100 {
 		t.Errorf("%+v, told %d %%", r, told)
 	}
-	if r.Given != 802 || r.Learnt+r.HeldOut != 800 || r.HeldOut != 40 {
+	if r.Given != 805 || r.Learnt+r.HeldOut != 804 || r.HeldOut != 41 {
 		t.Errorf("%d given, %d learnt from, %d held out", r.Given, r.Learnt, r.HeldOut)
 	}
 	near := func(t *embed.Table, a, b string) float32 { return t.Text(a).Dot(t.Text(b)) }
@@ -80,7 +80,7 @@ func TestRowsLearnWhatTheTeacherSays(t *testing.T) {
 	if r.After < r.Before+0.03 {
 		t.Errorf("cosine to the teacher %.3f, and %.3f before", r.After, r.Before)
 	}
-	for _, same := range []string{"axolotl", "giraffe"} { // of one text, and of none
+	for _, same := range []string{"axolotl", "giraffe"} { // of four texts, and of none
 		if n := near(o.Base, same, "invoice") - near(tuned, same, "invoice"); tuned.Text(same).Dot(o.Base.Text(same)) < 0.9999 {
 			t.Errorf("%q has moved, by %.3f to the invoice", same, n)
 		}

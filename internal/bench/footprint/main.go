@@ -78,7 +78,7 @@ func measureAll(o options) error {
 		return err
 	}
 	for _, examples := range []int{o.examples, 20, 100} {
-		cmd := exec.CommandContext(context.Background(), self, "-models", "-tasks", strconv.Itoa(o.tasks), "-examples", strconv.Itoa(examples)) //nolint:gosec // this program
+		cmd := exec.CommandContext(context.Background(), self, "-models", "-tasks", strconv.Itoa(o.tasks), "-examples", strconv.Itoa(examples))
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		if err := cmd.Run(); err != nil {
 			return err
@@ -101,7 +101,7 @@ func measureStarts(o options, tasks int) error {
 		return err
 	}
 	data := "data_dir=" + filepath.Join(dir, "data")
-	if out, err := exec.CommandContext(context.Background(), o.binary, "--set", data, "apply", "-f", file).CombinedOutput(); err != nil { //nolint:gosec // what is measured
+	if out, err := exec.CommandContext(context.Background(), o.binary, "--set", data, "apply", "-f", file).CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	var took []time.Duration
