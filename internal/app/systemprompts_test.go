@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/store/sqlite"
 )
@@ -26,7 +27,11 @@ func TestRegisteredPromptsComeIntoForce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var p people
+	scorer, err := deviation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPeople(scorer)
 	directory, err := store.NewDirectory(ctx, store.DirectoryOptions{Store: st, OnLoad: p.load})
 	if err != nil {
 		t.Fatal(err)

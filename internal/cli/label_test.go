@@ -183,8 +183,12 @@ func TestFloodAndContradiction(t *testing.T) {
 		}
 	}
 	run("", exitDone, "label", "withdraw", "x1", "--by", "cli:ben", "--reason", "a slip")
+	scorer, err := deviation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
 	with(func(st store.Store) error {
-		c := calibrate.New("m", []core.Sample{{Task: "billing", Text: "t", Score: 0.5}})
+		c := calibrate.New(scorer.Version(), []core.Sample{{Task: "billing", Text: "t", Score: 0.5}})
 		c.Created = time.Now().UTC().Truncate(time.Microsecond)
 		return st.Calibrations().Put(t.Context(), c)
 	})

@@ -41,6 +41,7 @@ func TestDefaultsAreValid(t *testing.T) {
 	}
 	want := config.Default()
 	want.ExtProc.Socket = filepath.Join("plumbline-data", "plumbline.sock")
+	want.Deviation.Models = filepath.Join("plumbline-data", "models")
 	if diff := cmp.Diff(want, got, sameConfig); diff != "" {
 		t.Error(diff)
 	}
