@@ -24,13 +24,6 @@ const receiveHeadroom = 1 << 20
 // goroutine of their own.
 const streamWorkers = 256
 
-// What Envoy may send ahead of being read, in bytes: of one exchange, and of all on a connection, which bounds the memory
-// that it takes.
-const (
-	streamWindow = 256 << 10
-	connWindow   = 16 << 20
-)
-
 // Listener serves ext_proc and gRPC health on one address.
 type Listener struct {
 	server *Server
@@ -65,8 +58,6 @@ func (s *Server) Listen(ctx context.Context, o ListenOptions) (*Listener, error)
 		// An Envoy that vanished behind a network holds reservations until it is missed.
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: time.Minute}),
 		grpc.MaxConcurrentStreams(1<<20),
-		// Windows that follow the delay cost a ping, and the sidecar's answer, for nearly every exchange.
-		grpc.StaticStreamWindowSize(streamWindow), grpc.StaticConnWindowSize(connWindow),
 		// An exchange needs a deep stack, which a new goroutine would grow into again each time.
 		grpc.NumStreamWorkers(streamWorkers),
 	)
