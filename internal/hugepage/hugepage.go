@@ -23,7 +23,7 @@ type Room struct {
 func NewRoom(bytes int) *Room {
 	whole := (bytes + size - 1) / size * size
 	memory := make([]byte, whole+size)
-	from := int(-uintptr(unsafe.Pointer(&memory[0])) % size)
+	from := int(-uintptr(unsafe.Pointer(&memory[0])) % size) //nolint:gosec // the address is looked at, no more
 	return &Room{memory: memory[from : from+whole]}
 }
 
@@ -39,7 +39,7 @@ func Put[T any](r *Room, table []T) []T {
 	if n == 0 || n > len(r.memory)-r.used {
 		return append([]T(nil), table...)
 	}
-	placed := unsafe.Slice((*T)(unsafe.Pointer(&r.memory[r.used])), len(table))
+	placed := unsafe.Slice((*T)(unsafe.Pointer(&r.memory[r.used])), len(table)) //nolint:gosec // within r.memory, and aligned to a cache line
 	r.used += n
 	copy(placed, table)
 	return placed
