@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
 )
@@ -40,22 +39,11 @@ func Explanation(r *core.Record) string {
 		add(r.Admin.Action)
 		add(kind)
 	}
-	return cut(strings.ReplaceAll(strings.ToLower(strings.Join(parts, "\n")), "\x00", "\uFFFD"), maxExplanation)
+	return core.Head(strings.ReplaceAll(strings.ToLower(strings.Join(parts, "\n")), "\x00", "\uFFFD"), maxExplanation)
 }
 
 // maxExplanation bounds the text of a reason, in bytes. Rules, tasks and phrases are much shorter.
 const maxExplanation = 1024
-
-// cut gives the first runes of s that fit into n bytes.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
 
 // ExplanationID is a number that stands for an explanation, 0 for none. Two texts could have one.
 func ExplanationID(text string) int64 {

@@ -79,7 +79,7 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 	}
 	d.Score, d.Task, d.Model = score, tasks[at].id, tasks[at].version
 	d.Phrase = nearestPhrase(q, tasks[at])
-	d.OutOfScope = clip(q.movedBy(tasks[at]), maxShown)
+	d.OutOfScope = core.Head(q.movedBy(tasks[at]), maxShown)
 	d.Words = explain(q, tasks[at])
 	return d
 }

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/embed"
@@ -90,7 +89,7 @@ func (s *Scorer) pieces(examples []string) (all []piece) {
 		if len(all) == MaxExamples {
 			break
 		}
-		if p, ok := s.piece(q, clip(text, MaxText)); ok {
+		if p, ok := s.piece(q, core.Head(text, MaxText)); ok {
 			all = append(all, p)
 		}
 	}
@@ -103,9 +102,9 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 	spelled := map[spelling]bool{}
 	own := map[embed.Piece]bool{}
 	words := 0
-	texts := append([]string{t.Title}, sentences(clip(t.Description, MaxText))...)
+	texts := append([]string{t.Title}, sentences(core.Head(t.Description, MaxText))...)
 	for _, text := range append(texts, t.Topics...) {
-		text = clip(text, MaxText)
+		text = core.Head(text, MaxText)
 		if len(c.phrases) == MaxPhrases {
 			break
 		}
@@ -198,18 +197,6 @@ func (s *Scorer) piece(q *query, text string) (piece, bool) {
 		}
 	}
 	return p, true
-}
-
-// clip cuts text to most bytes, between two characters.
-func clip(text string, most int) string {
-	if len(text) <= most {
-		return text
-	}
-	end := most
-	for end > 0 && !utf8.RuneStart(text[end]) {
-		end--
-	}
-	return text[:end]
 }
 
 // sentences cuts a description into sentences.

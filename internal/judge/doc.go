@@ -13,5 +13,5 @@
 // Everything is bounded: requests per minute, the time and the number of attempts of each, what is sent and what is read. No
 // error holds a prompt, a key, or text of the server.
 //
-// The package imports redact and wait alone of Plumbline; it must not know the store, the audit or the gate.
+// The package imports core, redact and wait alone of Plumbline; it must not know the store, the audit or the gate.
 package judge

@@ -3,8 +3,8 @@ package judge
 import (
 	"encoding/json"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/redact"
 )
 
@@ -92,9 +92,9 @@ type part struct {
 // requestOf is what a question looks like on its way. All texts are marshalled, so that none can leave its place.
 func requestOf(model string, q Question) []byte {
 	var d document
-	d.Task.Title, d.Task.Description = head(q.Title, maxDescription), head(q.Description, maxDescription)
+	d.Task.Title, d.Task.Description = core.Head(q.Title, maxDescription), core.Head(q.Description, maxDescription)
 	for _, t := range q.Topics[:min(len(q.Topics), maxTopics)] {
-		d.Task.Covers = append(d.Task.Covers, head(t, maxDescription))
+		d.Task.Covers = append(d.Task.Covers, core.Head(t, maxDescription))
 	}
 	d.Prompt, d.Shortened = masked(q.Prompt)
 	return marshalled(request{
@@ -120,22 +120,11 @@ func masked(prompt []Part) (parts []part, shortened bool) {
 		if i == 0 && room < 0 {
 			most += room
 		}
-		most = len(head(p.Text, most))
+		most = len(core.Head(p.Text, most))
 		text, _ := redact.Head(p.Text[:min(len(p.Text), most+margin)], most)
-		parts = append(parts, part{head(p.Role, maxRole), strings.ToValidUTF8(text, "�")})
+		parts = append(parts, part{core.Head(p.Role, maxRole), strings.ToValidUTF8(text, "�")})
 	}
 	return parts, shortened
-}
-
-// head is as much of the beginning of s as fits without cutting a character in two.
-func head(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most]
 }
 
 // marshalled is a value of this file, which can always be marshalled.

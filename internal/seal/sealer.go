@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/redact"
@@ -193,7 +192,7 @@ func (s *Sealer) kept(parts []core.Part) *Text {
 		if i == 0 && room < 0 {
 			most += room
 		}
-		text := head(p.Text, most)
+		text := core.Head(p.Text, most)
 		if s.o.Mode == ModeRedacted {
 			masked, n := redact.Head(p.Text[:min(len(p.Text), most+margin)], len(text))
 			text, t.Masked = masked, t.Masked+n
@@ -210,17 +209,6 @@ func (s *Sealer) keptAnswer(c Content) *Text {
 		t.Omitted += c.Omitted
 	}
 	return t
-}
-
-// head is as much of the beginning of s as fits without cutting a character in two.
-func head(s string, most int) string {
-	if len(s) <= most {
-		return s
-	}
-	for most > 0 && !utf8.RuneStart(s[most]) {
-		most--
-	}
-	return s[:most]
 }
 
 // shown leaves those words that are still there after secrets and personal data were masked.

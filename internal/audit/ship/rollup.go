@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/core"
@@ -137,14 +136,7 @@ func Column(s string) string {
 	if strings.IndexByte(s, 0) >= 0 {
 		s = strings.ReplaceAll(s, "\x00", "\uFFFD")
 	}
-	if len(s) <= maxColumn {
-		return s
-	}
-	cut := maxColumn
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut]
+	return core.Head(s, maxColumn)
 }
 
 // HourOf is when the hour begins that holds a time, in UTC, both in microseconds since 1970.
