@@ -35,22 +35,8 @@ func RegisterPrompt(ctx context.Context, st store.Store, p core.SystemPrompt, te
 
 // RegisteredPrompts gives the system prompts of an app, of all apps if it is empty.
 func RegisteredPrompts(ctx context.Context, st store.Store, app string) ([]core.SystemPrompt, error) {
-	found := []core.SystemPrompt{}
-	for page := (store.Page{Limit: 500}); ; {
-		some, err := st.SystemPrompts().List(ctx, page)
-		if err != nil {
-			return nil, err
-		}
-		for _, p := range some {
-			if app == "" || p.App == app {
-				found = append(found, p)
-			}
-		}
-		if len(some) < page.Limit {
-			return found, nil
-		}
-		page.After = some[len(some)-1].ID
-	}
+	all, err := store.All(ctx, st.SystemPrompts(), func(p core.SystemPrompt) string { return p.ID })
+	return slices.DeleteFunc(all, func(p core.SystemPrompt) bool { return app != "" && p.App != app }), err
 }
 
 // FixedBytes is the length of a system prompt without what varies.

@@ -141,7 +141,7 @@ type listedToken struct {
 
 func (tokenListCmd) Run(s *session) error {
 	return s.withStore(func(st store.Store) error {
-		tokens, err := everything(s, st.Tokens(), func(t core.IssuedToken) string { return t.ID })
+		tokens, err := store.All(s.ctx, st.Tokens(), func(t core.IssuedToken) string { return t.ID })
 		if err != nil {
 			return err
 		}

@@ -21,28 +21,30 @@ type modelCmd struct {
 	Rollback modelRollbackCmd `cmd:"" help:"Have the model be used again that was before."`
 }
 
-// scorer gives the scorer by the table that is in use.
-func (s *session) scorer() (*deviation.Scorer, error) {
+// inUse gives the table that is in use, and the scorer by it.
+func (s *session) inUse() (*deviation.Scorer, *embed.Table, error) {
 	cfg, _, err := s.config()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	scorer, _, err := app.LoadScorer(cfg.Deviation)
+	scorer, table, err := app.LoadScorer(cfg.Deviation)
 	if err != nil {
-		return nil, configError{err}
+		return nil, nil, configError{err}
 	}
-	return scorer, nil
+	return scorer, table, nil
+}
+
+// scorer gives the scorer by the table that is in use.
+func (s *session) scorer() (*deviation.Scorer, error) {
+	scorer, _, err := s.inUse()
+	return scorer, err
 }
 
 // editor gives the editor of tasks by the table that is in use.
 func (s *session) editor() (*describe.Editor, error) {
-	cfg, _, err := s.config()
+	scorer, table, err := s.inUse()
 	if err != nil {
 		return nil, err
-	}
-	scorer, table, err := app.LoadScorer(cfg.Deviation)
-	if err != nil {
-		return nil, configError{err}
 	}
 	return describe.New(scorer, table), nil
 }
@@ -64,19 +66,19 @@ type modelStatus struct {
 type modelStatusCmd struct{}
 
 func (modelStatusCmd) Run(s *session) error {
-	cfg, _, err := s.config()
+	dir, err := s.models()
 	if err != nil {
 		return err
 	}
-	scorer, table, err := app.LoadScorer(cfg.Deviation)
+	scorer, table, err := s.inUse()
 	if err != nil {
-		return configError{err}
+		return err
 	}
 	shipped, err := embed.Default()
 	if err != nil {
 		return err
 	}
-	status := modelStatus{table.Version(), scorer.Version(), table.Dim(), table == shipped, cfg.Deviation.Models}
+	status := modelStatus{table.Version(), scorer.Version(), table.Dim(), table == shipped, string(dir)}
 	return s.printOne(status, []string{"TABLE", "SCORES ARE CALLED", "COLUMNS", "DIRECTORY"}, 1, func(int) []string {
 		return []string{status.Table, status.Model, strconv.Itoa(status.Columns), status.Directory}
 	})

@@ -47,28 +47,12 @@ type listing[T any] struct {
 
 func (l listing[T]) list(s *session) error {
 	return s.withStore(func(st store.Store) error {
-		all, err := everything(s, l.table(st), func(o T) string { return l.row(o)[0] })
+		all, err := store.All(s.ctx, l.table(st), func(o T) string { return l.row(o)[0] })
 		if err != nil {
 			return err
 		}
 		return s.print(all, l.header, func(i int) []string { return l.row(all[i]) })
 	})
-}
-
-// everything reads a table to its end, page by page.
-func everything[T any](s *session, from store.Table[T], id func(T) string) ([]T, error) {
-	all := []T{}
-	for page := (store.Page{Limit: 500}); ; {
-		some, err := from.List(s.ctx, page)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-		if len(some) < page.Limit {
-			return all, nil
-		}
-		page.After = id(some[len(some)-1])
-	}
 }
 
 func (l listing[T]) show(s *session, id string) error {

@@ -83,7 +83,7 @@ func (c taskLintCmd) tasks(s *session) (all []core.Task, err error) {
 		return objects.Tasks, nil
 	}
 	err = s.withStore(func(st store.Store) error {
-		all, err = everything(s, st.Tasks(), func(t core.Task) string { return t.ID })
+		all, err = store.All(s.ctx, st.Tasks(), func(t core.Task) string { return t.ID })
 		return err
 	})
 	return all, err
@@ -182,7 +182,7 @@ func (c taskTryCmd) assigned(s *session) (p core.Principal, tasks []core.Task, e
 			return err
 		}
 		p = core.Principal{User: u.ID, Team: u.Team}
-		all, err := everything(s, st.Tasks(), func(t core.Task) string { return t.ID })
+		all, err := store.All(s.ctx, st.Tasks(), func(t core.Task) string { return t.ID })
 		for _, t := range all {
 			if slices.Contains(t.Users, u.ID) || u.Team != "" && slices.Contains(t.Teams, u.Team) {
 				tasks = append(tasks, t)

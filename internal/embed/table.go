@@ -70,8 +70,8 @@ type pairSlot struct {
 // header is the fixed part after the lines.
 type header struct{ Dim, Pieces, Pairs, Text uint32 }
 
-// Parse reads a table. An error says what is wrong with the file; a table
-// that is read is whole.
+// Parse reads a table. It keeps the names of the pieces as they lie in data, which must not be changed any more. An error says
+// what is wrong with the file; a table that is read is whole.
 func Parse(data []byte) (*Table, error) {
 	rest, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {

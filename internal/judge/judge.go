@@ -4,8 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"math/rand/v2"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -92,6 +92,14 @@ func CheckURL(s string) error {
 	return nil
 }
 
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
 // Ask puts a question, up to attempts times. An error is an *Error, or that of ctx.
 func (j *Judge) Ask(ctx context.Context, q Question) (Answer, error) {
 	begin := time.Now()
@@ -125,14 +133,13 @@ func (j *Judge) ask(ctx context.Context, q Question) (Answer, error) {
 	}
 }
 
-// pauseAfter is how long it is waited after a number of attempts: somewhere in the second half of a pause, so that those who
-// failed together do not come back together.
+// pauseAfter is how long it is waited after a number of attempts.
 func pauseAfter(attempt int) time.Duration {
 	pause := firstPause
 	for range attempt - 1 {
 		pause = min(4*pause, mostPause)
 	}
-	return pause/2 + rand.N(pause/2) //nolint:gosec // no secret
+	return wait.Jitter(pause)
 }
 
 // once is one attempt.

@@ -2,7 +2,6 @@ package judge
 
 import (
 	"context"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -31,12 +30,4 @@ func (p *pace) wait(ctx context.Context) error {
 	p.next = at.Add(p.gap)
 	p.mu.Unlock()
 	return wait.For(ctx, at.Sub(now))
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }

@@ -52,14 +52,11 @@ type Model struct {
 
 // Table gives the table that is in use.
 func (d Dir) Table() (*embed.Table, error) {
-	history, err := d.history()
+	version, err := d.InUse()
 	if err != nil {
 		return nil, err
 	}
-	if len(history) == 0 {
-		return embed.Default()
-	}
-	return d.read(history[0])
+	return d.read(version)
 }
 
 // read gives the table of a version.
@@ -88,13 +85,9 @@ func (d Dir) List() ([]Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	history, err := d.history()
+	inUse, err := d.InUse()
 	if err != nil {
 		return nil, err
-	}
-	inUse := shipped.Version()
-	if len(history) > 0 {
-		inUse = history[0]
 	}
 	all := []Model{{Version: shipped.Version(), Shipped: true, Columns: shipped.Dim(), Bytes: shipped.Size()}}
 	entries, err := os.ReadDir(string(d))
@@ -158,13 +151,6 @@ func (d Dir) Use(version string) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	if len(history) == 0 {
-		shipped, err := embed.Default()
-		if err != nil {
-			return false, err
-		}
-		history = []string{shipped.Version()}
-	}
 	if history[0] == version {
 		return false, nil
 	}
@@ -197,22 +183,19 @@ func (d Dir) InUse() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(history) > 0 {
-		return history[0], nil
-	}
-	shipped, err := embed.Default()
-	if err != nil {
-		return "", err
-	}
-	return shipped.Version(), nil
+	return history[0], nil
 }
 
-// history gives the versions that are noted, the one in use first.
+// history gives the versions that are noted, the one in use first: the shipped one where nothing is noted.
 func (d Dir) history() ([]string, error) {
 	path := filepath.Join(string(d), noteName)
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		shipped, err := embed.Default()
+		if err != nil {
+			return nil, err
+		}
+		return []string{shipped.Version()}, nil
 	}
 	if err != nil {
 		return nil, err

@@ -2,7 +2,6 @@ package ship
 
 import (
 	"context"
-	"math/rand/v2"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/wait"
@@ -41,10 +40,10 @@ func (s *Shipper) pauseAfter(err error, last time.Duration) time.Duration {
 // Many processes lose one server at the same moment. They ask at random, and so come back one after the other.
 func (s *Shipper) again(ctx context.Context, pause time.Duration) error {
 	if s.answers(ctx) {
-		return wait.For(ctx, jitter(pause))
+		return wait.For(ctx, wait.Jitter(pause))
 	}
 	for ask := firstPause; ; ask = min(2*ask, s.longest(longestAsk)) {
-		if err := wait.For(ctx, jitter(ask)); err != nil {
+		if err := wait.For(ctx, wait.Jitter(ask)); err != nil {
 			return err
 		}
 		if s.answers(ctx) {
@@ -66,9 +65,4 @@ func (s *Shipper) longest(d time.Duration) time.Duration {
 		return min(d, longestAwaited)
 	}
 	return d
-}
-
-// jitter is between half of d and all of it, so that processes do not come back at once.
-func jitter(d time.Duration) time.Duration {
-	return d/2 + rand.N(d/2+1) //nolint:gosec // nobody gains from guessing it
 }
