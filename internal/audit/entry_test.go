@@ -183,6 +183,7 @@ func drawRecord(t *rapid.T) core.Record {
 		return core.Deviation{
 			Score: score.Draw(t, "score"), P: rapid.Ptr(score, true).Draw(t, "p"), N: rapid.IntRange(0, 1e6).Draw(t, "n"),
 			Task: text.Draw(t, "task"), Phrase: text.Draw(t, "phrase"), Model: text.Draw(t, "model"),
+			Example: rapid.IntRange(0, 9).Draw(t, "example"), OutOfScope: rapid.IntRange(0, 9).Draw(t, "out of scope"),
 		}
 	})
 	facts, err := json.Marshal(rapid.MapOf(text, text).Draw(t, "facts"))
