@@ -23,6 +23,7 @@ type policyCmd struct {
 	Apply  policyApplyCmd  `cmd:"" help:"Put a policy document in force, where no file is configured. Exit status 3 if it is wrong, or one of its cases fails."`
 	List   policyListCmd   `cmd:"" name:"versions" help:"List the policies that came into force, with who and why."`
 	Show   policyShowCmd   `cmd:"" help:"Print the document of a version."`
+	Diff   policyDiffCmd   `cmd:"" help:"Show what one policy says otherwise than another. Exit status 3 if they differ."`
 	Revert policyRevertCmd `cmd:"" help:"Put an earlier version in force again."`
 }
 
