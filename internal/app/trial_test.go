@@ -81,11 +81,13 @@ func TestTrialTakesWhatTheStoreHas(t *testing.T) {
 	if v := made.Policy().Decide(f); !f.Deviation.Calibrated || f.Deviation.N != 299 || f.Calibration.Version == "" || v.Action != core.ActionBlock || f.Intent.Label != "sailing" {
 		t.Errorf("%+v, %+v, %+v", f.Deviation, f.Intent, v)
 	}
-	far.Text, far.System = "Are the invoices of March there?", "Recommend a hotel with a pool near the beach in Lisbon for two weeks in July."
-	hidden := made.Facts(far, tasks...).Deviation.Score
-	far.System = own
-	if known := made.Facts(far, tasks...).Deviation.Score; known >= hidden {
-		t.Errorf("%v behind a registered system prompt, %v behind another", known, hidden)
+	behind := func(system string) float64 {
+		far.Text, far.System = "Which invoices of March are overdue, and how do I send a payment reminder for them?", system
+		return made.Facts(far, tasks...).Deviation.Score
+	}
+	hidden := behind("Recommend a hotel with a pool near the beach in Lisbon for two weeks in July.")
+	if alone, known := behind(""), behind(own); known != alone || hidden <= alone {
+		t.Errorf("%v alone, %v behind a registered system prompt, %v behind another", alone, known, hidden)
 	}
 }
 

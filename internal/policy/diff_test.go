@@ -37,6 +37,7 @@ version: 1
 models:
   allow: [gpt-4o, o3, o4]
   teams: {research: [o3], old: ["*"]}
+  apps: {crm: [a, b, a]}
 intents: {forbidden: [job_search], warn: [personal, entertainment]}
 deviation: {warn: 0.6, on_unscored: {no_task: allow}}
 secrets: {kinds: {iban: allow}}
@@ -55,6 +56,7 @@ mode: enforce
 models:
   allow: [o4, gpt-4o, gpt-5]
   teams: {research: [o3, o4], new: []}
+  apps: {crm: [a, b]}
 intents:
   forbidden: [job_search, jailbreak]
   warn: [entertainment, personal]
@@ -79,6 +81,7 @@ cases:
 		"models.teams.new added <nil> -> []",
 		"models.teams.old removed [*] -> <nil>",
 		"models.teams.research added <nil> -> o4",
+		"models.apps.crm removed a -> <nil>",
 		"deviation.block changed 2 -> 0.9",
 		"intents.forbidden added <nil> -> jailbreak",
 		"intents.warn reordered [personal entertainment] -> [entertainment personal]",
@@ -115,7 +118,7 @@ func TestDiffIgnoresNotation(t *testing.T) {
 		"version: 1\ncases: []",
 	} {
 		s := parsed(t, document)
-		if changes := Diff(plain, s); len(changes) > 0 || s.Version() != plain.Version() {
+		if changes := append(Diff(plain, s), Diff(s, plain)...); len(changes) > 0 || s.Version() != plain.Version() {
 			t.Errorf("%s: %v", document, lines(changes))
 		}
 	}
