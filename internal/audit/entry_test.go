@@ -268,3 +268,12 @@ func BenchmarkCanonical(b *testing.B) {
 		}
 	}
 }
+
+// TestOutOfScopeTextOfBefore: records once held the text of an out-of-scope example, which has a number now. They are read as any.
+func TestOutOfScopeTextOfBefore(t *testing.T) {
+	record, err := audit.Decode([]byte(`{"kind":"deny","time":"2026-03-01T12:00:00Z","principal":{},"deviation":{"score":0.5,"n":0,` +
+		`"calibrated":false,"task":"trips","phrase":"Business travel","out_of_scope":"Plan my honeymoon","model":"m"},"reason":"off_task"}`))
+	if err != nil || record.Deviation.Phrase != "Business travel" || record.Deviation.OutOfScope != 0 {
+		t.Errorf("%+v, %v", record.Deviation, err)
+	}
+}

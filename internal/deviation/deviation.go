@@ -99,7 +99,10 @@ func (q *query) name(d *core.Deviation, t *Task) {
 	if p := q.likest(t.examples); p != nil {
 		d.Example = p.number
 	}
-	if p := q.likest(t.outside); p != nil && q.beyond(t) > 0 {
+	if len(t.outside) == 0 || q.beyond(t) == 0 {
+		return
+	}
+	if p := q.likest(t.outside); p != nil {
 		d.OutOfScope = p.number
 	}
 }
