@@ -5,10 +5,8 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +18,7 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/internal/wholefile"
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
 
@@ -62,14 +61,9 @@ func parsePolicy(path string, data []byte) (*policy.Snapshot, error) {
 	return rules, nil
 }
 
-// readPolicy reads a regular file, up to one byte more than a document may have.
+// readPolicy reads the file of a document.
 func readPolicy(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("policy.file: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, yamldoc.MaxSize+1))
+	data, err := wholefile.Read(path, yamldoc.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("policy.file: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,8 @@ import (
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/internal/wholefile"
+	"github.com/plumbline/plumbline/internal/yamldoc"
 )
 
 // policyFile is a document that a keeper watches, and the metrics it keeps.
@@ -138,6 +141,22 @@ func TestPolicyIsLookedAtWhileServing(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestPolicyIsAFile: what is no regular file of a document's size is refused at once, a pipe that nobody writes to as well.
+func TestPolicyIsAFile(t *testing.T) {
+	dir := t.TempDir()
+	pipe, large := filepath.Join(dir, "pipe"), filepath.Join(dir, "large.yaml")
+	document := "version: 1\n#" + strings.Repeat("x", yamldoc.MaxSize)
+	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.WriteFile(large, []byte(document), 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]error{dir: wholefile.ErrNotRegular, pipe: wholefile.ErrNotRegular, large: wholefile.ErrTooLarge} {
+		_, err := newPolicyKeeper(path, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.DiscardHandler))
+		if !errors.Is(err, want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 }
 
 func TestBrokenPolicyKeepsFromStarting(t *testing.T) {

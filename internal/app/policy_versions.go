@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -54,10 +55,23 @@ func newestPolicy(ctx context.Context, st store.Store) (*core.PolicyVersion, err
 	return &newest, err
 }
 
+// IsPolicyID reports whether a text has the form of a policy's number, or of what records call it.
+func IsPolicyID(text string) bool {
+	if _, isNumber := policyNumber(text); isNumber {
+		return true
+	}
+	_, err := hex.DecodeString(text)
+	return err == nil && len(text) == policy.VersionLength
+}
+
+func policyNumber(text string) (number int64, ok bool) {
+	number, err := strconv.ParseInt(text, 10, 64)
+	return number, err == nil && number >= 0 && len(text) < policy.VersionLength
+}
+
 // FindPolicy gives a version by its number, or the newest by what records call it.
 func FindPolicy(ctx context.Context, st store.Store, id string) (core.PolicyVersion, error) {
-	number, err := strconv.ParseInt(id, 10, 64)
-	if err == nil && len(id) < policy.VersionLength {
+	if number, isNumber := policyNumber(id); isNumber {
 		return st.Policies().Get(ctx, number)
 	}
 	list, err := st.Policies().List(ctx)

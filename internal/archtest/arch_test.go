@@ -22,7 +22,7 @@ const module = "github.com/plumbline/plumbline"
 // layers orders the packages from the inside out. A package may import packages of layers before its own, and those of
 // its own layer that siblings names.
 var layers = [][]string{
-	{"internal/durable", "internal/keyfile", "internal/hugepage"},
+	{"internal/wholefile", "internal/durable", "internal/keyfile", "internal/hugepage"},
 	{
 		"internal/core", "internal/yamldoc", "internal/sqlite", "internal/postgres", "internal/schema", "internal/audit/chain", "internal/wait", "internal/embed",
 		"internal/intent/fit", "internal/intent/testset",
@@ -42,7 +42,7 @@ var layers = [][]string{
 		"internal/detect/evaluation", "internal/describe", "internal/evaluate",
 	},
 	{
-		"internal/extproc", "internal/policycase", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
+		"internal/extproc", "internal/trial", "internal/policycase", "internal/quota/memory", "internal/quota/guard", "internal/quota/redis", "internal/quota/rollup",
 		"internal/quota/drift", "internal/store/sqlite", "internal/store/postgres", "internal/audit/ship", "internal/audit/postgres",
 		"internal/audit/takeover", "internal/audit/notary",
 		"internal/audit/read", "internal/audit/export",
@@ -58,11 +58,13 @@ var layers = [][]string{
 
 // siblings are imports within one layer, each with its reason.
 var siblings = map[string][]string{
-	"internal/evaluate":  {"internal/describe"}, // measures what drafted topics are worth
-	"internal/deviation": {"internal/intent"},   // scores the same view of a prompt
-	"internal/store":     {"internal/quota"},    // limits are objects of the store
-	"internal/sqlite":    {"internal/schema"},   // the order of migrations is the same in both
-	"internal/postgres":  {"internal/schema"},
+	"internal/evaluate":   {"internal/describe"},  // measures what drafted topics are worth
+	"internal/deviation":  {"internal/intent"},    // scores the same view of a prompt
+	"internal/store":      {"internal/quota"},     // limits are objects of the store
+	"internal/keyfile":    {"internal/wholefile"}, // a key is read as any file is, and judged before
+	"internal/policycase": {"internal/trial"},     // a case is a trial
+	"internal/sqlite":     {"internal/schema"},    // the order of migrations is the same in both
+	"internal/postgres":   {"internal/schema"},
 	// is the store that the shipper ships to
 	"internal/audit/postgres": {"internal/audit/ship", "internal/audit/read"},
 	"internal/audit/takeover": {"internal/audit/ship"}, // ships what others left

@@ -157,7 +157,8 @@ func (e *encoder) deviation(d *core.Deviation) {
 	e.stringUnlessEmpty("unscored", string(d.Unscored))
 	e.stringUnlessEmpty("task", d.Task)
 	e.stringUnlessEmpty("phrase", d.Phrase)
-	e.stringUnlessEmpty("out_of_scope", d.OutOfScope)
+	e.intUnlessZero("example", int64(d.Example))
+	e.intUnlessZero("out_of_scope_example", int64(d.OutOfScope))
 	e.string("model", d.Model)
 	e.close()
 }

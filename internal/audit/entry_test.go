@@ -183,6 +183,7 @@ func drawRecord(t *rapid.T) core.Record {
 		return core.Deviation{
 			Score: score.Draw(t, "score"), P: rapid.Ptr(score, true).Draw(t, "p"), N: rapid.IntRange(0, 1e6).Draw(t, "n"),
 			Task: text.Draw(t, "task"), Phrase: text.Draw(t, "phrase"), Model: text.Draw(t, "model"),
+			Example: rapid.IntRange(0, 9).Draw(t, "example"), OutOfScope: rapid.IntRange(0, 9).Draw(t, "out of scope"),
 		}
 	})
 	facts, err := json.Marshal(rapid.MapOf(text, text).Draw(t, "facts"))
@@ -265,5 +266,14 @@ func BenchmarkCanonical(b *testing.B) {
 		if _, err := audit.Canonical(rec); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestOutOfScopeTextOfBefore: records once held the text of an out-of-scope example, which has a number now. They are read as any.
+func TestOutOfScopeTextOfBefore(t *testing.T) {
+	record, err := audit.Decode([]byte(`{"kind":"deny","time":"2026-03-01T12:00:00Z","principal":{},"deviation":{"score":0.5,"n":0,` +
+		`"calibrated":false,"task":"trips","phrase":"Business travel","out_of_scope":"Plan my honeymoon","model":"m"},"reason":"off_task"}`))
+	if err != nil || record.Deviation.Phrase != "Business travel" || record.Deviation.OutOfScope != 0 {
+		t.Errorf("%+v, %v", record.Deviation, err)
 	}
 }

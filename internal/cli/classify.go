@@ -3,17 +3,19 @@ package cli
 import (
 	"fmt"
 	"strings"
+	"time"
 
+	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/core"
-	"github.com/plumbline/plumbline/internal/detect"
-	"github.com/plumbline/plumbline/internal/deviation"
-	"github.com/plumbline/plumbline/internal/intent"
-	"github.com/plumbline/plumbline/internal/store"
+	"github.com/plumbline/plumbline/internal/policy"
+	"github.com/plumbline/plumbline/internal/trial"
 )
 
 type judgeCmd struct {
 	Text string   `arg:"" help:"The prompt."`
 	Task []string `help:"Score against this task; repeat it. Without: intent only."`
+
+	throughFlags `embed:""`
 }
 
 // judged is what classify prints. It holds the prompt's words: it goes to the person who typed them.
@@ -25,47 +27,35 @@ type judged struct {
 }
 
 func (c judgeCmd) Run(s *session) error {
-	classifier, err := intent.Default()
-	if err != nil {
-		return err
-	}
-	prompt := core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: c.Text}}}
-	view := intent.NewView(prompt)
-	result := judged{Intent: classifier.Classify(view)}
-	if found := detect.Prompt(prompt); found.Any() {
-		result.Found = &found
-	}
-	if len(c.Task) > 0 {
-		d, err := c.score(s, view)
+	var result judged
+	err := s.withTrial(func(t *app.Trial) error {
+		request := trial.Request{At: time.Now().UTC(), Text: c.Text}
+		tasks, err := t.Tasks(c.Task...)
 		if err != nil {
 			return err
 		}
-		result.Deviation, result.Words = &d, d.Words
+		if err := c.into(s, t, &request); err != nil {
+			return err
+		}
+		result = judgedOf(t.Facts(request, tasks...), len(tasks) > 0)
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	rows := result.rows()
 	return s.printOne(result, []string{"WHAT", "VALUE"}, len(rows), func(i int) []string { return rows[i] })
 }
 
-func (c judgeCmd) score(s *session, view *intent.View) (core.Deviation, error) {
-	scorer, err := s.scorer()
-	if err != nil {
-		return core.Deviation{}, err
+func judgedOf(f policy.Facts, scored bool) judged {
+	r := judged{Intent: f.Intent}
+	if f.Found.Any() {
+		r.Found = &f.Found
 	}
-	var compiled []*deviation.Task
-	err = s.withStore(func(st store.Store) error {
-		for _, id := range c.Task {
-			t, err := st.Tasks().Get(s.ctx, id)
-			if err != nil {
-				return err
-			}
-			compiled = append(compiled, scorer.Compile(t))
-		}
-		return nil
-	})
-	if err != nil {
-		return core.Deviation{}, err
+	if scored {
+		r.Deviation, r.Words = &f.Deviation, f.Deviation.Words
 	}
-	return scorer.Score(view, compiled), nil
+	return r
 }
 
 // rows are the lines of the table.
@@ -89,7 +79,7 @@ func (j judged) rows() [][]string {
 		}
 	}
 	if d := j.Deviation; d != nil {
-		rows = append(rows, []string{"deviation", fmt.Sprintf("%.3f (0 on task, 1 nothing in common; not calibrated)", d.Score)},
+		rows = append(rows, []string{"deviation", deviationLine(*d)},
 			[]string{"nearest task", d.Task}, []string{"nearest phrase", d.Phrase})
 		if d.Unscored != "" {
 			rows = append(rows, []string{"unscored", string(d.Unscored)})

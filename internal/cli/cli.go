@@ -18,6 +18,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/envoyconf"
+	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -121,7 +122,7 @@ func newParser(c *commands, stdout, stderr io.Writer, exit func(int)) (*kong.Kon
 		kong.Writers(stdout, stderr),
 		kong.Exit(exit),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.Vars{"listen": envoyconf.DefaultListen, "upstream": envoyconf.DefaultUpstream},
+		kong.Vars{"listen": envoyconf.DefaultListen, "upstream": envoyconf.DefaultUpstream, "endpoint": policy.CaseEndpoint},
 	)
 }
 

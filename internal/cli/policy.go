@@ -8,7 +8,6 @@ import (
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/config"
-	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/policycase"
 	"github.com/plumbline/plumbline/internal/replay"
@@ -24,6 +23,7 @@ type policyCmd struct {
 	Apply  policyApplyCmd  `cmd:"" help:"Put a policy document in force, where no file is configured. Exit status 3 if it is wrong, or one of its cases fails."`
 	List   policyListCmd   `cmd:"" name:"versions" help:"List the policies that came into force, with who and why."`
 	Show   policyShowCmd   `cmd:"" help:"Print the document of a version."`
+	Diff   policyDiffCmd   `cmd:"" help:"Show what one policy says otherwise than another. Exit status 3 if they differ."`
 	Revert policyRevertCmd `cmd:"" help:"Put an earlier version in force again."`
 }
 
@@ -55,22 +55,11 @@ func (c policyCasesCmd) Run(s *session) error {
 }
 
 func (s *session) runCases(cfg config.Config, rules *policy.Snapshot) (*policycase.Report, error) {
-	prices, err := app.LoadPrices(cfg.Prices)
-	if err != nil {
-		return nil, configError{err}
-	}
-	classifier, err := app.ClassifierFor(rules)
+	judge, err := s.judge(cfg, rules)
 	if err != nil {
 		return nil, err
 	}
-	scorer, err := s.scorer()
-	if err != nil {
-		return nil, err
-	}
-	return policycase.Run(policycase.Options{
-		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Compile: scorer.Compile,
-		Priced: func(model string) bool { _, ok := prices.Model(model); return ok },
-	}), nil
+	return policycase.Run(judge), nil
 }
 
 func (s *session) printCases(r *policycase.Report) error {

@@ -1,10 +1,7 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
-	"io"
-	"os"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/app"
@@ -25,7 +22,7 @@ type appPromptAddCmd struct {
 }
 
 func (c appPromptAddCmd) Run(s *session) error {
-	text, err := c.text(s.in)
+	text, err := readSystemPrompt(s.in, c.File)
 	if err != nil {
 		return err
 	}
@@ -38,24 +35,6 @@ func (c appPromptAddCmd) Run(s *session) error {
 			p.ID, p.App, app.FixedBytes(p), len(p.Pieces)-1)
 		return s.say(p, "%s", p.ID)
 	})
-}
-
-// text reads the text, and never more than could be registered.
-func (c appPromptAddCmd) text(in io.Reader) (string, error) {
-	if c.File != "-" {
-		f, err := os.Open(c.File)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		in = f
-	}
-	const most = 4 * core.MaxSystemPrompt // white space does not count
-	text, err := io.ReadAll(io.LimitReader(in, most+1))
-	if err == nil && len(text) > most {
-		err = errors.New("the text is far too long for a system prompt: is this the right file?")
-	}
-	return string(text), err
 }
 
 type appPromptListCmd struct {

@@ -46,12 +46,15 @@ type Deviation struct {
 	N          int      `json:"n"`
 	Calibrated bool     `json:"calibrated"`
 	Unscored   Unscored `json:"unscored,omitempty"`
-	// Task is the id of the nearest assigned task and Phrase the nearest piece of that task's own text.
+	// Task is the id of the nearest assigned task and Phrase the nearest piece of its title, description and topics.
 	Task   string `json:"task,omitempty"`
 	Phrase string `json:"phrase,omitempty"`
-	// OutOfScope is the out-of-scope example of that task which the prompt is nearer to than to all that is in its scope, and
-	// which moved the score away; empty for none. Of a long one it is the beginning.
-	OutOfScope string `json:"out_of_scope,omitempty"`
+	// Example is the number, from 1, of the nearest of that task's examples; 0 for none. OutOfScope is that of the out-of-scope
+	// example which the prompt is nearer to than to all that is in the task's scope, and which moved the score away. Examples
+	// may be what somebody once asked: their texts stand in the task, for who may read it, and nowhere else. The numbers are
+	// those of the version of the task's text that is among the facts.
+	Example    int `json:"example,omitempty"`
+	OutOfScope int `json:"out_of_scope_example,omitempty"`
 	// Words are the prompt's words that moved the score. They derive from the prompt: they are shown where the prompt
 	// itself may be shown, and are never stored in clear (docs: audit, sealing).
 	Words []WordWeight `json:"-"`

@@ -44,11 +44,8 @@ func Compile(t core.Task) *Task {
 	return s.Compile(t)
 }
 
-// maxWords is how many words an explanation shows, and maxShown how many bytes of an out-of-scope example.
-const (
-	maxWords = 8
-	maxShown = 256
-)
+// maxWords is how many words an explanation shows.
+const maxWords = 8
 
 // Score says how far v is from the nearest of tasks. Where the last user turn says enough to stand alone it is scored
 // both alone and with the turns before it, and the farther counts: a switch of subject must not hide in a conversation.
@@ -78,8 +75,7 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 		}
 	}
 	d.Score, d.Task, d.Model = score, tasks[at].id, tasks[at].version
-	d.Phrase = nearestPhrase(q, tasks[at])
-	d.OutOfScope = core.Head(q.movedBy(tasks[at]), maxShown)
+	q.name(&d, tasks[at])
 	d.Words = explain(q, tasks[at])
 	return d
 }
@@ -95,47 +91,31 @@ func nearest(q *query, tasks []*Task) (at int, score float64) {
 	return at, score
 }
 
-// nearestPhrase gives the piece of t's own text that is nearest to q.
-func nearestPhrase(q *query, t *Task) string {
-	near, text := q.likest(t.phrases)
-	if by, example := q.likest(t.examples); by > near {
-		return example
+// name says what of t the prompt of q is nearest to.
+func (q *query) name(d *core.Deviation, t *Task) {
+	if p := q.likest(t.phrases); p != nil {
+		d.Phrase = p.text
 	}
-	return text
-}
-
-// movedBy gives the out-of-scope example of t that moved the score of q, empty for none.
-func (q *query) movedBy(t *Task) string {
+	if p := q.likest(t.examples); p != nil {
+		d.Example = p.number
+	}
 	if len(t.outside) == 0 || q.beyond(t) == 0 {
-		return ""
+		return
 	}
-	_, text := q.likest(t.outside)
-	return text
+	if p := q.likest(t.outside); p != nil {
+		d.OutOfScope = p.number
+	}
 }
 
-// Match says which phrase of t's text, and which of its examples, v is nearest to; empty where there is none, or nothing of v to
-// go by. An example is what somebody once asked: it is for who may read the task, and not for records.
-func (s *Scorer) Match(v *intent.View, t *Task) (phrase, example string) {
-	q := s.queries.Get().(*query)
-	defer s.queries.Put(q)
-	words, pieces := v.Cut(s.table)
-	if v.Unscored != "" || !s.prepare(q, words, pieces) {
-		return "", ""
-	}
-	_, phrase = q.likest(t.phrases)
-	_, example = q.likest(t.examples)
-	return phrase, example
-}
-
-// likest gives the piece that is nearest to q by meaning and wording, and how near; none has an empty text.
-func (q *query) likest(pieces []piece) (near float32, text string) {
-	near = float32(math.Inf(-1))
+// likest gives the piece that is nearest to q by meaning and wording, nil of none.
+func (q *query) likest(pieces []piece) (likest *piece) {
+	near := float32(math.Inf(-1))
 	for i := range pieces {
 		if n := q.vector.Dot(pieces[i].vector) + q.overlap(&pieces[i]); n > near {
-			near, text = n, pieces[i].text
+			near, likest = n, &pieces[i]
 		}
 	}
-	return near, text
+	return likest
 }
 
 // explain gives the words that moved the score most, the first of equals first: how much of the prompt's weight a word

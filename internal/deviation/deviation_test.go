@@ -77,17 +77,25 @@ func TestTaskAgainstItsOwnWords(t *testing.T) {
 	}
 }
 
-func TestPhraseIsTheNearestPiece(t *testing.T) {
+// TestNearestPieceIsNamed: the likest piece of the description by its words, and the likest example by its number alone. An
+// example of which nothing can be compared keeps its number.
+func TestNearestPieceIsNamed(t *testing.T) {
 	task := travel
-	task.Examples = []string{"Our sales team flies to Oslo on Tuesday, find seats together"}
+	task.Examples = []string{"...", "What is the visa fee for Japan?", "Our sales team flies to Oslo on Tuesday, find seats together"}
 	compiled := []*deviation.Task{deviation.Compile(task)}
-	for text, want := range map[string]string{
-		"which visa and passport do we need":                    "visa and passport requirements",
-		"find seats together for the sales team flying to Oslo": task.Examples[0],
+	described := strings.Join(append([]string{task.Title, task.Description}, task.Topics...), "\n")
+	for text, want := range map[string]int{
+		"which visa and passport do we need":                    2,
+		"find seats together for the sales team flying to Oslo": 3,
 	} {
-		if d := shipped(t).Score(view(text), compiled); d.Phrase != want {
-			t.Errorf("%s: phrase %q, want %q", text, d.Phrase, want)
+		d := shipped(t).Score(view(text), compiled)
+		if d.Example != want || d.Phrase == "" || !strings.Contains(described, d.Phrase) {
+			t.Errorf("%s: example %d, want %d; phrase %q, which has to be of the description", text, d.Example, want, d.Phrase)
 		}
+	}
+	d := shipped(t).Score(view("which visa and passport do we need"), []*deviation.Task{deviation.Compile(travel)})
+	if d.Example != 0 || d.Phrase != "visa and passport requirements" {
+		t.Errorf("example %d of none, phrase %q", d.Example, d.Phrase)
 	}
 }
 

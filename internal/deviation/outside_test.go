@@ -2,7 +2,6 @@ package deviation_test
 
 import (
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,7 +16,7 @@ var holidays = []string{
 }
 
 // TestOutOfScopeExamplesMoveAway: with them a prompt that they are like is farther from the task, and the explanation names the
-// likest; one that they are not like scores as it did without them.
+// likest by its number; one that they are not like scores as it did without them.
 func TestOutOfScopeExamplesMoveAway(t *testing.T) {
 	s := shipped(t)
 	asked := travel
@@ -25,19 +24,19 @@ func TestOutOfScopeExamplesMoveAway(t *testing.T) {
 	for name, task := range map[string]core.Task{"described": travel, "with examples": asked} {
 		with := task
 		with.OutOfScope = holidays
-		for text, want := range map[string]string{
-			"Find a cheap flight and a hotel at the beach for our family": holidays[0],
-			"Plan our honeymoon in Bali":                                  holidays[1],
-			"Change the flight of our sales team to Monday":               "",
-			"Which visa and passport do I need for Japan?":                "",
-			"Write a SQL query for the churn rate":                        "",
+		for text, want := range map[string]int{
+			"Find a cheap flight and a hotel at the beach for our family": 1,
+			"Plan our honeymoon in Bali":                                  2,
+			"Change the flight of our sales team to Monday":               0,
+			"Which visa and passport do I need for Japan?":                0,
+			"Write a SQL query for the churn rate":                        0,
 		} {
 			before := s.Score(view(text), []*deviation.Task{s.Compile(task)})
 			after := s.Score(view(text), []*deviation.Task{s.Compile(with)})
-			if after.OutOfScope != want || before.OutOfScope != "" {
-				t.Errorf("%s: %s: moved by %q, want %q", name, text, after.OutOfScope, want)
+			if after.OutOfScope != want || before.OutOfScope != 0 {
+				t.Errorf("%s: %s: moved by %d, want %d", name, text, after.OutOfScope, want)
 			}
-			if want == "" && after.Score != before.Score || want != "" && after.Score <= before.Score {
+			if want == 0 && after.Score != before.Score || want != 0 && after.Score <= before.Score {
 				t.Errorf("%s: %s: %.4f without, %.4f with", name, text, before.Score, after.Score)
 			}
 		}
@@ -62,16 +61,6 @@ func TestWhatIsInScopeWins(t *testing.T) {
 	}
 }
 
-// TestLongOutOfScopeExampleIsShownInPart: an explanation is bounded, and whole characters.
-func TestLongOutOfScopeExampleIsShownInPart(t *testing.T) {
-	task := travel
-	task.OutOfScope = []string{"Plan a honeymoon in Bali " + strings.Repeat("é", 300)}
-	d := shipped(t).Score(view("Plan a honeymoon in Bali "+strings.Repeat("é", 300)), []*deviation.Task{deviation.Compile(task)})
-	if n := len(d.OutOfScope); n < 250 || n > 256 || !strings.HasSuffix(d.OutOfScope, "é") {
-		t.Errorf("%d bytes: %q", n, d.OutOfScope)
-	}
-}
-
 // TestOutOfScopeBesideTraffic: they count beside a background too.
 func TestOutOfScopeBesideTraffic(t *testing.T) {
 	s := shipped(t)
@@ -80,7 +69,7 @@ func TestOutOfScopeBesideTraffic(t *testing.T) {
 	with.OutOfScope = holidays
 	v := view("Plan our honeymoon in Bali")
 	before, after := s.Score(v, []*deviation.Task{s.CompileBeside(travel, b)}), s.Score(v, []*deviation.Task{s.CompileBeside(with, b)})
-	if after.Score <= before.Score || after.OutOfScope != holidays[1] {
+	if after.Score <= before.Score || after.OutOfScope != 2 {
 		t.Errorf("%.4f without, %+v with", before.Score, after)
 	}
 }

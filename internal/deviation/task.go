@@ -60,6 +60,7 @@ func (t *Task) Beside() string {
 // piece is a piece of a task's text.
 type piece struct {
 	text   string
+	number int // of an example in its list, from 1
 	vector embed.Vector
 	stems  []uint32
 	norm   float32 // length of the tf-idf vector
@@ -85,11 +86,12 @@ func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 // pieces reads examples, those that have words of content, up to MaxExamples of them.
 func (s *Scorer) pieces(examples []string) (all []piece) {
 	q := new(query)
-	for _, text := range examples {
+	for i, text := range examples {
 		if len(all) == MaxExamples {
 			break
 		}
 		if p, ok := s.piece(q, core.Head(text, MaxText)); ok {
+			p.number = i + 1
 			all = append(all, p)
 		}
 	}

@@ -6,5 +6,5 @@
 // so that any other of the same format can take its place.
 //
 // All work is bounded by the length of the text, and none of it allocates once buffers have grown. The package knows
-// nothing of prompts or tasks and imports nothing of Plumbline.
+// nothing of prompts or tasks. Of Plumbline it imports hugepage and wholefile.
 package embed

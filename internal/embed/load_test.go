@@ -122,6 +122,7 @@ func TestFilesInThePlaceOfTheShippedTable(t *testing.T) {
 		"another name":      {resealed(good, func(b []byte) { copy(b[bytes.IndexByte(b, '\n')+1:], "forged") }), ""},
 		"another's content": {resealed(good, func(b []byte) { b[len(b)-1] ^= 1 }), "must come from the content"},
 		"other pieces":      {smallTable().seal(), "other pieces"},
+		"one other piece":   {resealed(good, func(b []byte) { copy(b, bytes.Replace(b, []byte("\nmadrid\n"), []byte("\nmadrix\n"), 1)) }), "other pieces"},
 	} {
 		path := filepath.Join(dir, "table.bin")
 		if err := os.WriteFile(path, c.data, 0o600); err != nil {

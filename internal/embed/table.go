@@ -72,7 +72,11 @@ type header struct{ Dim, Pieces, Pairs, Text uint32 }
 
 // Parse reads a table. It keeps the names of the pieces as they lie in data, which must not be changed any more. An error says
 // what is wrong with the file; a table that is read is whole.
-func Parse(data []byte) (*Table, error) {
+func Parse(data []byte) (*Table, error) { return parse(data, nil) }
+
+// parse is Parse for a table that must have the pieces of another, where that is given, and shares with it what they are looked
+// up by.
+func parse(data []byte, standard *Table) (*Table, error) {
 	rest, ok := bytes.CutPrefix(data, []byte(magic))
 	if !ok {
 		return nil, errors.New("embed: not a table of this format")
@@ -100,7 +104,12 @@ func Parse(data []byte) (*Table, error) {
 		return nil, fmt.Errorf("embed: the table has %d bytes after its header and says %d", len(rest), want)
 	}
 	t := &Table{size: int64(len(data)), version: string(version), dim: int(h.Dim), names: rest[:h.Text]}
-	if err := t.readPieces(t.names, int(h.Pieces)); err != nil {
+	if standard == nil {
+		err = t.readPieces(t.names, int(h.Pieces))
+	} else {
+		err = t.sharePieces(standard, int(h.Pieces))
+	}
+	if err != nil {
 		return nil, err
 	}
 	rest = rest[h.Text:]
@@ -120,7 +129,7 @@ func Parse(data []byte) (*Table, error) {
 		return nil, err
 	}
 	t.rows = rest[4*h.Pairs:]
-	t.place()
+	t.place(standard == nil)
 	return t, nil
 }
 
@@ -138,12 +147,28 @@ func IsVersion(version string) bool {
 	return true
 }
 
-// place copies all that is read at random to where it is read fastest.
-func (t *Table) place() {
-	room := hugepage.NewRoom(hugepage.Size(t.rows) + hugepage.Size(t.pieces) + hugepage.Size(t.slots) + hugepage.Size(t.pairs))
+// place copies all that is read at random to where it is read fastest: the slots only if they are the table's own.
+func (t *Table) place(slots bool) {
+	size := hugepage.Size(t.rows) + hugepage.Size(t.pieces) + hugepage.Size(t.pairs)
+	if slots {
+		size += hugepage.Size(t.slots)
+	}
+	room := hugepage.NewRoom(size)
 	t.rows, t.pieces = hugepage.Put(room, t.rows), hugepage.Put(room, t.pieces)
-	t.slots, t.pairs = hugepage.Put(room, t.slots), hugepage.Put(room, t.pairs)
+	if slots {
+		t.slots = hugepage.Put(room, t.slots)
+	}
+	t.pairs = hugepage.Put(room, t.pairs)
 	room.Collapse()
+}
+
+// sharePieces takes the vocabulary of another table for one of n pieces that has the same.
+func (t *Table) sharePieces(o *Table, n int) error {
+	if n != len(o.pieces) || !bytes.Equal(t.names, o.names) {
+		return errors.New("embed: the table has other pieces of words than the shipped one; prompts are cut into the shipped one's")
+	}
+	t.names, t.slots, t.longest = o.names, o.slots, o.longest // nothing keeps the file's names in memory then
+	return nil
 }
 
 // readPieces reads the vocabulary and makes it ready to be looked up.

@@ -10,7 +10,6 @@ import (
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/identity"
 	"github.com/plumbline/plumbline/internal/openai"
-	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/seal"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
@@ -114,21 +113,15 @@ func (x *Exchange) judge() {
 		return
 	}
 
-	judges := Judges{x.gate.classifier(x.pinned.policy), x.gate.o.Scorer, x.pinned.directory.SystemPrompts(f.Principal.App)}
+	judges := Judges{
+		Classifier: x.gate.classifier(x.pinned.policy), Scorer: x.gate.o.Scorer, Prompts: x.pinned.directory.SystemPrompts(f.Principal.App),
+		Calibration: x.pinned.directory.Calibration(), Enough: x.pinned.policy.Enough(),
+	}
 	view := judges.Judge(f, x.request.Prompt, tasksFor(x.session, x.pinned.directory.Tasks(f.Principal)), x.clock.lap)
-	x.calibrate()
 	if !f.Found.Any() { // neither a secret nor who attacks is to be learnt from
 		x.gate.o.Traffic.Note(f.Principal.Subject(), view)
 	}
 	x.gate.o.Metrics.Judged(f.Intent, f.Deviation, f.Found)
-}
-
-// calibrate says how the deviation stands among prompts that people labelled: by those the policy may block, and by no others.
-func (x *Exchange) calibrate() {
-	f := &x.judged.facts
-	j := x.pinned.directory.Calibration().Judge(&f.Deviation, x.pinned.policy.Enough())
-	f.Deviation.P, f.Deviation.N, f.Deviation.Calibrated = j.P, j.N, j.P != nil
-	f.Calibration = policy.Calibration{Version: j.Version, Text: j.Text}
 }
 
 // tasksFor is the one task that the credential is for, where it is one of those that are assigned; else all of them. A

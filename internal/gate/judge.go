@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/deviation"
@@ -10,12 +11,15 @@ import (
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// Judges tell what is in a prompt. Cases of a policy are judged by them as requests are.
+// Judges tell what is in a prompt. What people try and the cases of a policy are judged by them as requests are.
 type Judges struct {
 	Classifier Classifier
 	Scorer     Scorer
 	// Prompts are the system prompts of the app that asks, nil for none that are known.
 	Prompts *sysprompt.Set
+	// Calibration is what labelled prompts say of scores, nil for nothing, and Enough how many of them the policy asks for.
+	Calibration *calibrate.InForce
+	Enough      int
 }
 
 // classes are a classifier with what one policy adds.
@@ -65,8 +69,16 @@ func (j Judges) Judge(f *policy.Facts, prompt core.Prompt, tasks []*deviation.Ta
 	if hidden != nil {
 		f.Deviation = further(f.Deviation, j.Scorer.Score(hidden, tasks))
 	}
+	j.calibrate(f)
 	done(telemetry.StageDeviation)
 	return view
+}
+
+// calibrate says how the deviation stands among prompts that people labelled: by those the policy may block, and by no others.
+func (j Judges) calibrate(f *policy.Facts) {
+	c := j.Calibration.Judge(&f.Deviation, j.Enough)
+	f.Deviation.P, f.Deviation.N, f.Deviation.Calibrated = c.P, c.N, c.P != nil
+	f.Calibration = policy.Calibration{Version: c.Version, Text: c.Text}
 }
 
 // graver is the intent of what is hidden where that is one of harm, or where what the user says has none that is sure. It never

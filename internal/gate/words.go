@@ -78,12 +78,14 @@ func sightings(found []core.Sighting) string {
 	return b.String()
 }
 
+// nearest says what a prompt is nearest to, in the task's own words. Of an example, which may be what somebody else once asked,
+// it says no more than which it is.
 func nearest(d core.Deviation) string {
-	if d.Phrase == "" {
+	switch {
+	case d.Phrase == "":
 		return ""
-	}
-	if d.OutOfScope != "" {
-		return fmt.Sprintf(" (nearest: task %s, %q, but nearer to what is out of its scope: %q)", d.Task, d.Phrase, d.OutOfScope)
+	case d.OutOfScope != 0:
+		return fmt.Sprintf(" (nearest: task %s, %q, but nearer to what is out of its scope: example %d)", d.Task, d.Phrase, d.OutOfScope)
 	}
 	return fmt.Sprintf(" (nearest: task %s, %q)", d.Task, d.Phrase)
 }

@@ -1,5 +1,5 @@
-// Package keyfile reads files that hold secret keys, and refuses those that too many can reach. It imports nothing of
-// Plumbline and names no content of a file in an error.
+// Package keyfile reads files that hold secret keys, and refuses those that too many can reach. Of Plumbline it
+// imports wholefile alone, and it names no content of a file in an error.
 //
 // One rule holds for every key. Its file is its owner's; the file's group may read it, as a secret's volume in Kubernetes
 // needs with fsGroup (0440, owned by root and that group); others may do nothing. The group may write it only when the
@@ -10,11 +10,12 @@ package keyfile
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"slices"
 	"syscall"
+
+	"github.com/plumbline/plumbline/internal/wholefile"
 )
 
 const (
@@ -22,40 +23,14 @@ const (
 	byGroup  = 0o020 // writable by the group
 )
 
-// ErrTooLarge says that a file has more bytes than a key can have.
-var ErrTooLarge = errors.New("is larger than a key can be")
-
 // Read gives what is in a file of at most limit bytes. Symbolic links are followed, as Kubernetes' ..data is one; what they
-// lead to is judged. The error of a file that is not there wraps fs.ErrNotExist.
-func Read(path string, limit int64) ([]byte, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe without a writer would hold the start
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat() // of what was opened, whatever the name leads to by now
-	if err != nil {
-		return nil, err
-	}
-	if err := check(info); err != nil {
-		return nil, fmt.Errorf("%s %w", path, err)
-	}
-	data, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > limit {
-		return nil, fmt.Errorf("%s %w: more than %d bytes", path, ErrTooLarge, limit)
-	}
-	return data, nil
-}
+// lead to is judged. The error of a file that is not there wraps fs.ErrNotExist. See wholefile.Read.
+func Read(path string, limit int64) ([]byte, error) { return wholefile.Read(path, limit, check) }
 
 // check reports what lets too many reach a key, with what to run.
 func check(info fs.FileInfo) error {
 	mode := info.Mode()
 	switch {
-	case !mode.IsRegular():
-		return errors.New("is not a file")
 	case mode.Perm()&byOthers != 0:
 		return fmt.Errorf("has mode %04o, so that every user can reach it: run chmod o= on it, or give the secret's volume defaultMode 0440; if others had access, make a new key", mode.Perm())
 	case mode.Perm()&byGroup != 0:

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/plumbline/plumbline/internal/keyfile"
+	"github.com/plumbline/plumbline/internal/wholefile"
 )
 
 const (
@@ -150,7 +151,7 @@ func TestNoKeyFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, path := range []string{dir, pipe} {
-		if _, err := keyfile.Read(path, 100); err == nil || !strings.Contains(err.Error(), "is not a file") {
+		if _, err := keyfile.Read(path, 100); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -162,7 +163,7 @@ func TestNoKeyFile(t *testing.T) {
 	if data, err := keyfile.Read(path, int64(len(secret))); err != nil || string(data) != secret {
 		t.Errorf("%q, %v", data, err)
 	}
-	if _, err := keyfile.Read(path, int64(len(secret)-1)); !errors.Is(err, keyfile.ErrTooLarge) {
+	if _, err := keyfile.Read(path, int64(len(secret)-1)); !errors.Is(err, wholefile.ErrTooLarge) {
 		t.Errorf("one byte too many: %v", err)
 	}
 }

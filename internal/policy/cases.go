@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
+	"github.com/plumbline/plumbline/internal/sysprompt"
 	"github.com/plumbline/plumbline/internal/yamldoc"
 )
 
@@ -14,7 +15,7 @@ import (
 type Case struct {
 	Name     string    `json:"name" doc:"What the report calls the case. Default: its place."`
 	Prompt   string    `json:"prompt" doc:"What is asked."`
-	System   string    `json:"system,omitzero" doc:"What the app tells the model before."`
+	System   string    `json:"system,omitzero" doc:"What the app tells the model before. See case_system_prompts."`
 	User     string    `json:"user,omitzero" doc:"Who asks. Default: case."`
 	Team     string    `json:"team,omitzero" doc:"Their team."`
 	App      string    `json:"app,omitzero" doc:"The app that asks."`
@@ -44,10 +45,17 @@ type CaseTask struct {
 	OutOfScope  []string `json:"out_of_scope,omitzero" doc:"Prompts that seem to belong to it, and do not."`
 }
 
+// CaseSystemPrompt is a system prompt that is registered for an app as far as cases go.
+type CaseSystemPrompt struct {
+	App  string `json:"app" doc:"The app whose own it is. Required."`
+	Text string `json:"text" doc:"The text as it is registered: parts that vary are written {{name}}. Required."`
+}
+
 // Bounds of the cases of one document.
 const (
-	maxCases     = 1000
-	maxCaseTasks = 100
+	maxCases       = 1000
+	maxCaseTasks   = 100
+	maxCasePrompts = 100
 )
 
 // Where a case says nothing.
@@ -73,6 +81,17 @@ func (s *Snapshot) CaseTasks() []core.Task {
 	return tasks
 }
 
+// CaseSystemPrompts are the system prompts that cases find registered.
+func (s *Snapshot) CaseSystemPrompts() []core.SystemPrompt {
+	var all []core.SystemPrompt
+	for _, c := range s.doc.CaseSystemPrompts {
+		if p, err := sysprompt.Fingerprint(c.App, c.Text); err == nil { // it was seen when the document was read
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
 func checkCases(src *yamldoc.Document, doc *Document, o options) {
 	if n := len(doc.Cases); n > maxCases {
 		src.Problem("cases", fmt.Sprintf("has %d cases; at most %d are allowed", n, maxCases))
@@ -82,6 +101,11 @@ func checkCases(src *yamldoc.Document, doc *Document, o options) {
 		src.Problem("case_tasks", fmt.Sprintf("has %d tasks; at most %d are allowed", n, maxCaseTasks))
 		return
 	}
+	if n := len(doc.CaseSystemPrompts); n > maxCasePrompts {
+		src.Problem("case_system_prompts", fmt.Sprintf("has %d entries; at most %d are allowed", n, maxCasePrompts))
+		return
+	}
+	checkCasePrompts(src, doc.CaseSystemPrompts)
 	ids := checkCaseTasks(src, doc.CaseTasks)
 	for i := range doc.Cases {
 		checkCase(src, yamldoc.Index("cases", i), &doc.Cases[i], ids, o.endpoints)
@@ -104,6 +128,20 @@ func checkCaseTasks(src *yamldoc.Document, tasks []CaseTask) []string {
 		ids = append(ids, t.ID)
 	}
 	return ids
+}
+
+func checkCasePrompts(src *yamldoc.Document, prompts []CaseSystemPrompt) {
+	for i, p := range prompts {
+		at := yamldoc.Index("case_system_prompts", i)
+		if p.App == "" {
+			src.Problem(at+".app", "is missing; say whose own the text is")
+		}
+		if !written(src, at+".text") {
+			src.Problem(at+".text", "is missing; say what the app tells its model")
+		} else if _, err := sysprompt.Fingerprint(p.App, p.Text); err != nil {
+			src.Problem(at+".text", "cannot be registered: "+err.Error())
+		}
+	}
 }
 
 func checkCase(src *yamldoc.Document, at string, c *Case, tasks, endpoints []string) {

@@ -69,20 +69,21 @@ func (t Threshold) reachedBy(score float64) bool { return t <= 1 && !(score < fl
 
 // Document is the policy as it is written. A field that is not written keeps its default.
 type Document struct {
-	Version   int        `json:"version" doc:"Version of this format: 1. Required."`
-	Mode      Mode       `json:"mode" doc:"observe: the rules on secrets, attacks, intent and deviation are recorded but change nothing. enforce: they hold."`
-	NoticeURL string     `json:"notice_url" doc:"Page that refusals and warnings point people to."`
-	Timezone  string     `json:"timezone,omitzero" doc:"The time zone of time.* in conditions, like Europe/Berlin."`
-	Endpoints Endpoints  `json:"endpoints,omitzero"`
-	Models    Models     `json:"models"`
-	Deviation Deviation  `json:"deviation"`
-	Intents   Intents    `json:"intents"`
-	Secrets   Detection  `json:"secrets"`
-	Attacks   Detection  `json:"attacks"`
-	Requests  Requests   `json:"requests"`
-	Rules     []Rule     `json:"rules,omitempty" doc:"Rules of your own, see below."`
-	CaseTasks []CaseTask `json:"case_tasks,omitempty" doc:"Tasks that cases name; see below. They are for cases alone."`
-	Cases     []Case     `json:"cases,omitempty" doc:"What must become of which prompts, for plumbline policy test; see below. They change no verdict."`
+	Version           int                `json:"version" doc:"Version of this format: 1. Required."`
+	Mode              Mode               `json:"mode" doc:"observe: the rules on secrets, attacks, intent and deviation are recorded but change nothing. enforce: they hold."`
+	NoticeURL         string             `json:"notice_url" doc:"Page that refusals and warnings point people to."`
+	Timezone          string             `json:"timezone,omitzero" doc:"The time zone of time.* in conditions, like Europe/Berlin."`
+	Endpoints         Endpoints          `json:"endpoints,omitzero"`
+	Models            Models             `json:"models"`
+	Deviation         Deviation          `json:"deviation"`
+	Intents           Intents            `json:"intents"`
+	Secrets           Detection          `json:"secrets"`
+	Attacks           Detection          `json:"attacks"`
+	Requests          Requests           `json:"requests"`
+	Rules             []Rule             `json:"rules,omitempty" doc:"Rules of your own, see below."`
+	CaseTasks         []CaseTask         `json:"case_tasks,omitempty" doc:"Tasks that cases name; see below. They are for cases alone."`
+	CaseSystemPrompts []CaseSystemPrompt `json:"case_system_prompts,omitempty" doc:"System prompts that cases find registered; see below. They are for cases alone."`
+	Cases             []Case             `json:"cases,omitempty" doc:"What must become of which prompts, for plumbline policy test; see below. They change no verdict."`
 }
 
 // Models says who may call which models. In a pattern a star stands for any characters; everything else for itself.

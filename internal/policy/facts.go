@@ -230,7 +230,8 @@ func recordedIntent(in core.Intent) *core.Intent {
 
 // recordedDeviation gives a deviation as a record holds it: none for a prompt that was not read.
 func recordedDeviation(d core.Deviation) *core.Deviation {
-	if d.Score == 0 && d.P == nil && d.N == 0 && !d.Calibrated && d.Unscored == "" && d.Task == "" && d.Phrase == "" && d.Model == "" {
+	if d.Score == 0 && d.P == nil && d.N == 0 && !d.Calibrated && d.Unscored == "" && d.Task == "" && d.Phrase == "" &&
+		d.Example == 0 && d.OutOfScope == 0 && d.Model == "" {
 		return nil
 	}
 	d.Score, d.Words = finite(d.Score), nil // words of a prompt are not recorded

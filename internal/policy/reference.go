@@ -103,6 +103,12 @@ An entry of ` + "`cases`" + `:
 An entry of ` + "`case_tasks`" + `:
 
 %s
+An entry of ` + "`case_system_prompts`" + `:
+
+%s
+What an app has registered is not judged in a case of that app, and every other system text is, as for
+[a request](../how-to/register-system-prompts.md). What the store has registered does not count here.
+
 ## Kinds
 
 What may stand in ` + "`secrets.kinds`" + `: %s.
@@ -205,7 +211,7 @@ func Reference() []byte {
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", path, yamldoc.TypeName(of), value, f.Doc)
 	}
 	fmt.Fprintf(&b, referenceTail, entry(&Rule{}), condition.MaxLength, condition.MaxCost, maxCosts, maxRules, readable(),
-		entry(&IntentClass{}), entry(&Case{}), entry(&CaseTask{}), names(detect.Kinds()), names(detect.Forms()))
+		entry(&IntentClass{}), entry(&Case{}), entry(&CaseTask{}), entry(&CaseSystemPrompt{}), names(detect.Kinds()), names(detect.Forms()))
 	return []byte(b.String())
 }
 

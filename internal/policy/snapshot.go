@@ -124,7 +124,7 @@ func compile(doc Document) (*Snapshot, error) {
 // canonical is the document with what says nothing left out, so that its version does not change with what this format can
 // say besides: cases decide nothing, and the defaults of later fields are those of before there were any.
 func (doc Document) canonical() Document {
-	doc.Cases, doc.CaseTasks = nil, nil
+	doc.Cases, doc.CaseTasks, doc.CaseSystemPrompts = nil, nil, nil
 	if doc.Timezone == "UTC" {
 		doc.Timezone = ""
 	}

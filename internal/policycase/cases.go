@@ -1,10 +1,10 @@
 // Package policycase runs the cases of a policy document: prompts with what must become of them. They are judged by the
 // models and rules that judge traffic, and decided by the policy, without a network, a store or a ledger.
 //
-// Contract: a case takes the way of a request from its prompt on (gate.Judges, then policy.Decide). What comes before and
-// after does not happen: credentials, the reading of a body with what `requests` says of it, limits.
+// Contract: a case takes the way of a request from its prompt on, as package trial says. The tasks and the system prompts that
+// it knows are those of the document.
 //
-// It imports core, policy, deviation, gate and telemetry. It must not import a front end or a back end.
+// It imports core, deviation, policy, sysprompt and trial. It must not import a front end or a back end.
 package policycase
 
 import (
@@ -13,20 +13,10 @@ import (
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
-	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/policy"
-	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/internal/sysprompt"
+	"github.com/plumbline/plumbline/internal/trial"
 )
-
-// Options say whose cases to run, and by what.
-type Options struct {
-	Policy *policy.Snapshot
-	Judges gate.Judges
-	// Compile makes tasks ready for the scorer among the judges.
-	Compile func(core.Task) *deviation.Task
-	// Priced reports whether a model has a price.
-	Priced func(model string) bool
-}
 
 // Report is what became of the cases.
 type Report struct {
@@ -66,17 +56,20 @@ func (e Expected) met(v core.Verdict) bool {
 	return v.Decided == e.Verdict && (e.Action == "" || v.Action == e.Action) && (e.Rule == "" || v.Rule == e.Rule)
 }
 
-// Run runs every case in its order.
-func Run(o Options) *Report {
+// Run runs every case of the policy of j in its order. Of the registered system prompts and the calibration of j nothing is
+// taken: a document brings what its cases need, and says the same on every machine.
+func Run(j trial.Judge) *Report {
+	rules := j.Policy
 	r := &Report{Cases: []Result{}, NeverMatched: []string{}}
-	r.Policy.Version, r.Policy.Mode = o.Policy.Version(), o.Policy.Mode()
+	r.Policy.Version, r.Policy.Mode = rules.Version(), rules.Mode()
+	j.Prompts, j.Calibration = sysprompt.Sets(rules.CaseSystemPrompts()), nil
 	tasks := map[string]*deviation.Task{}
-	for _, t := range o.Policy.CaseTasks() {
-		tasks[t.ID] = o.Compile(t)
+	for _, t := range rules.CaseTasks() {
+		tasks[t.ID] = j.Scorer.Compile(t)
 	}
 	matched := map[string]bool{}
-	for i, c := range o.Policy.Cases() {
-		result := o.run(c, tasks)
+	for i, c := range rules.Cases() {
+		result := run(j, c, tasks)
 		result.Name = cmp.Or(c.Name, "cases["+strconv.Itoa(i)+"]")
 		for _, rule := range result.Matched {
 			matched[rule] = true
@@ -88,7 +81,7 @@ func Run(o Options) *Report {
 		}
 		r.Cases = append(r.Cases, result)
 	}
-	for _, rule := range o.Policy.Rules() {
+	for _, rule := range rules.Rules() {
 		if !matched[rule] {
 			r.NeverMatched = append(r.NeverMatched, rule)
 		}
@@ -96,44 +89,30 @@ func Run(o Options) *Report {
 	return r
 }
 
-func (o Options) run(c policy.Case, tasks map[string]*deviation.Task) Result {
-	f := o.facts(c)
+func run(j trial.Judge, c policy.Case, tasks map[string]*deviation.Task) Result {
 	assigned := make([]*deviation.Task, len(c.Tasks))
 	for i, id := range c.Tasks {
 		assigned[i] = tasks[id]
 	}
-	o.Judges.Judge(&f, prompt(c), assigned, func(telemetry.Stage) {})
+	f := j.Facts(request(c), assigned)
 	r := Result{
 		Want:   Expected{core.Action(c.Verdict), core.Action(c.Action), c.Rule},
 		Intent: f.Intent, Deviation: f.Deviation,
 	}
 	r.Deviation.Words = nil
-	r.Verdict = o.Policy.DecideReporting(f, func(rule string) { r.Unanswered = append(r.Unanswered, rule) })
-	r.Matched = o.Policy.Matches(f)
+	r.Verdict = j.Policy.DecideReporting(f, func(rule string) { r.Unanswered = append(r.Unanswered, rule) })
+	r.Matched = j.Policy.Matches(f)
 	r.Passed = r.Want.met(r.Verdict)
 	return r
 }
 
-// facts are those that do not come from the prompt.
-func (o Options) facts(c policy.Case) policy.Facts {
-	f := policy.Facts{
-		At: policy.CaseTime, PolicyVersion: o.Policy.Version(),
+func request(c policy.Case) trial.Request {
+	r := trial.Request{
 		Principal: core.Principal{User: cmp.Or(c.User, policy.CaseUser), Team: c.Team, App: c.App, Method: core.MethodToken},
-		Endpoint:  cmp.Or(c.Endpoint, policy.CaseEndpoint),
-		Model:     c.Model,
-		Priced:    c.Model != "" && o.Priced(c.Model),
+		At:        policy.CaseTime, Endpoint: c.Endpoint, Model: c.Model, System: c.System, Text: c.Prompt,
 	}
 	if !c.At.IsZero() {
-		f.At = c.At
+		r.At = c.At
 	}
-	return f
-}
-
-func prompt(c policy.Case) core.Prompt {
-	var p core.Prompt
-	if c.System != "" {
-		p.Parts = append(p.Parts, core.Part{Role: core.RoleSystem, Kind: core.KindText, Text: c.System})
-	}
-	p.Parts = append(p.Parts, core.Part{Role: core.RoleUser, Kind: core.KindText, Turn: len(p.Parts), Text: c.Prompt})
-	return p
+	return r
 }

@@ -1,15 +1,18 @@
 package policycase_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
-	"github.com/plumbline/plumbline/internal/gate"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/policycase"
+	"github.com/plumbline/plumbline/internal/sysprompt"
+	"github.com/plumbline/plumbline/internal/trial"
 )
 
 const document = `
@@ -41,10 +44,10 @@ func run(t *testing.T, document string) *policycase.Report {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return policycase.Run(options(t, rules))
+	return policycase.Run(judge(t, rules))
 }
 
-func options(t testing.TB, rules *policy.Snapshot) policycase.Options {
+func judge(t testing.TB, rules *policy.Snapshot) trial.Judge {
 	t.Helper()
 	classifier, err := intent.Default()
 	if err != nil {
@@ -54,9 +57,7 @@ func options(t testing.TB, rules *policy.Snapshot) policycase.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return policycase.Options{
-		Policy: rules, Judges: gate.Judges{Classifier: classifier, Scorer: scorer}, Compile: scorer.Compile, Priced: func(string) bool { return true },
-	}
+	return trial.Judge{Policy: rules, Classifier: classifier, Scorer: scorer, Priced: func(string) bool { return true }}
 }
 
 func TestCases(t *testing.T) {
@@ -90,6 +91,37 @@ func TestCases(t *testing.T) {
 	}
 }
 
+// TestCasesKnowTheAppsPrompts: a system prompt that the document registers for an app is not judged in a case of that app, another
+// text in its place is, and what the judge has registered itself counts for nothing.
+func TestCasesKnowTheAppsPrompts(t *testing.T) {
+	const document = `
+version: 1
+deviation: {warn: 0.6}
+case_tasks: [{id: billing, title: Billing support, topics: [an invoice is wrong, refund of a payment, change of the bank account]}]
+case_system_prompts:
+  - {app: helpdesk, text: "Recommend hotels with a pool near the beach in {{city}} for two weeks in July."}
+cases:
+  - {name: known, app: helpdesk, system: Recommend hotels with a pool near the beach in Lisbon for two weeks in July., prompt: &, tasks: [billing], verdict: allow}
+  - {name: hidden, app: helpdesk, system: Recommend hotels with a pool near the beach for my family in July., prompt: &, tasks: [billing], verdict: warn, rule: deviation.warn}
+  - {name: another app, app: crm, system: Recommend hotels with a pool near the beach for my family in July., prompt: &, tasks: [billing], verdict: allow}
+  - {name: no app, system: Recommend hotels with a pool near the beach for my family in July., prompt: &, tasks: [billing], verdict: allow}
+`
+	text := strings.ReplaceAll(document, "prompt: &", "prompt: Write a reply to a customer whose invoice is wrong and who asks for a refund of the payment.")
+	rules, err := policy.Parse("policy.yaml", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := judge(t, rules)
+	other, err := sysprompt.Fingerprint("crm", "You are the help of the crm.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Prompts = sysprompt.Sets([]core.SystemPrompt{other})
+	if r := policycase.Run(j); r.Failed != 0 {
+		t.Errorf("%+v", r.Cases)
+	}
+}
+
 func TestNoCases(t *testing.T) {
 	if r := run(t, "version: 1"); len(r.Cases)+r.Failed+r.Passed+len(r.NeverMatched) != 0 {
 		t.Errorf("%+v", r)
@@ -99,18 +131,20 @@ func TestNoCases(t *testing.T) {
 // FuzzRun: whatever parses runs, says the same again, and counts every case once.
 func FuzzRun(f *testing.F) {
 	f.Add([]byte(document))
+	f.Add([]byte("version: 1\ncase_system_prompts: [{app: a, text: 'You are there for {{who}} and nobody else.'}]\n" +
+		"cases: [{prompt: Hello., app: a, system: You are there for Ann and nobody else., verdict: allow}]"))
 	f.Add([]byte("version: 1\ncase_tasks: [{id: \"\\U0001F600\", title: \"!\", examples: [\"\", \"a b\"]}]\n" +
 		"cases: [{prompt: \"\", tasks: [\"\\U0001F600\", \"\\U0001F600\"], verdict: warn, system: \"\\u200b\"}]"))
 	f.Add([]byte("version: 1\ncases: [{prompt: SGVsbG8gd29ybGQsIHRoaXMgaXMgZW5jb2RlZA==, verdict: allow, at: 0000-01-01T00:00:00Z, endpoint: x, user: \"\"}]"))
-	o := options(f, policy.Default())
+	j := judge(f, policy.Default())
 	f.Fuzz(func(t *testing.T, document []byte) {
 		rules, err := policy.Parse("policy.yaml", document)
 		if err != nil {
 			return
 		}
-		o := o
-		o.Policy = rules
-		r, again := policycase.Run(o), policycase.Run(o)
+		j := j
+		j.Policy = rules
+		r, again := policycase.Run(j), policycase.Run(j)
 		if diff := cmp.Diff(r, again); diff != "" {
 			t.Fatalf("one document, two reports:\n%s", diff)
 		}

@@ -175,7 +175,7 @@ func TestMasterFileIsRefused(t *testing.T) {
 		"short":     {words[0] + " " + words[1] + " AAAA", 0o600, "32 bytes"},
 		"word":      {"key " + words[1] + " " + words[2], 0o600, "plumbline-master-key-v1"},
 		"spaces":    {words[0] + "  " + words[1] + " " + words[2], 0o600, "one space"},
-		"too large": {strings.Repeat("#\n", 40<<10), 0o600, "larger"},
+		"too large": {strings.Repeat("#\n", 40<<10), 0o600, "is too large: more than"},
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(c.content), c.mode); err != nil {

@@ -337,7 +337,7 @@ func TestKeyFiles(t *testing.T) {
 		{"empty", "one line that begins with PRIVATE+KEY+", nil, 0o600},
 		{"public", "one line that begins with PRIVATE+KEY+", []byte(made.Public), 0o600},
 		{"cut", "one line that begins with PRIVATE+KEY+", text[:len(text)-9], 0o600},
-		{"a book", "larger than a key", bytes.Repeat([]byte("x"), 5000), 0o600},
+		{"a book", "too large", bytes.Repeat([]byte("x"), 5000), 0o600},
 	} {
 		path := filepath.Join(dir, "other")
 		must(t, os.WriteFile(path, c.text, 0o600))
@@ -351,7 +351,7 @@ func TestKeyFiles(t *testing.T) {
 	if _, err := notary.ReadKey(path); err != nil {
 		t.Errorf("readable by its group: %v", err)
 	}
-	if _, err := notary.ReadKey(dir); err == nil || !strings.Contains(err.Error(), "is not a file") {
+	if _, err := notary.ReadKey(dir); err == nil || !strings.Contains(err.Error(), "is not a regular file") {
 		t.Errorf("a directory: %v", err)
 	}
 }

@@ -5,10 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -16,6 +13,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/durable"
 	"github.com/plumbline/plumbline/internal/identity"
+	"github.com/plumbline/plumbline/internal/wholefile"
 )
 
 // maxSnapshot bounds the file: the document as a text in JSON, with room for what stands around it.
@@ -59,7 +57,7 @@ func (s *Source) restore() {
 	if s.o.Snapshot == "" {
 		return
 	}
-	data, err := read(s.o.Snapshot)
+	data, err := wholefile.Read(s.o.Snapshot, maxSnapshot)
 	if errors.Is(err, fs.ErrNotExist) {
 		return
 	}
@@ -69,19 +67,6 @@ func (s *Source) restore() {
 	if err != nil {
 		s.o.Log.Warn("the issuer's keys of before the restart are not taken over", "error", err)
 	}
-}
-
-func read(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSnapshot+1))
-	if err == nil && len(data) > maxSnapshot {
-		err = fmt.Errorf("the snapshot is larger than %d bytes", maxSnapshot)
-	}
-	return data, err
 }
 
 func (s *Source) takeSnapshot(data []byte) error {

@@ -58,6 +58,8 @@ func drawFacts(t *rapid.T) policy.Facts {
 			Unscored:   causes.Draw(t, "deviation unscored"),
 			Task:       words.Draw(t, "task"),
 			Phrase:     words.Draw(t, "phrase"),
+			Example:    rapid.IntRange(0, 300).Draw(t, "example"),
+			OutOfScope: rapid.IntRange(0, 300).Draw(t, "out of scope"),
 		},
 		Opaque: rapid.SliceOfN(rapid.SampledFrom([]string{"image/png", "audio/wav", "other"}), 0, 2).Draw(t, "opaque"),
 		Found: core.Found{
