@@ -176,6 +176,20 @@ func TestWhatLeaves(t *testing.T) {
 	}
 }
 
+// TestManyPartsAreBounded: however a prompt is cut into messages, no more is sent, and the newest of it is.
+func TestManyPartsAreBounded(t *testing.T) {
+	for _, text := range []string{"", "a", strings.Repeat("b", 100)} {
+		q := Question{Title: "Billing"}
+		for range 100_000 {
+			q.Prompt = append(q.Prompt, Part{"user", text})
+		}
+		q.Prompt = append(q.Prompt, Part{"user", "the end"})
+		if body := requestOf("m", q); len(body) > 2*maxPrompt+len(instructions)+1024 || !strings.Contains(string(body), "the end") || !strings.Contains(string(body), "shortened") {
+			t.Errorf("of parts %.5q %d bytes are sent", text, len(body))
+		}
+	}
+}
+
 // TestAnswers: what is one JSON object of the form that was asked for is an answer, and nothing else is.
 func TestAnswers(t *testing.T) {
 	whole := func(content string) string {
