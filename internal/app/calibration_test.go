@@ -190,7 +190,7 @@ func TestAnotherTextEndsThePromise(t *testing.T) {
 func TestClocksThatDisagree(t *testing.T) {
 	s := newLabelledStore(t)
 	at := time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC)
-	s.label(at, true, repeated(0.5, 298)...)
+	s.label(at.Add(-2*time.Hour), true, repeated(0.5, 298)...)
 	s.label(at.Add(time.Second), true, 0.9)
 	if _, err := MakeCalibration(t.Context(), s, s.model, onePercent, at); !errors.Is(err, ErrTooFewLabels) {
 		t.Errorf("with one of 299 drawn later: %v", err)
@@ -204,7 +204,7 @@ func TestClocksThatDisagree(t *testing.T) {
 		t.Errorf("realised %+v, want the later one", got)
 	}
 	for _, back := range []time.Duration{0, time.Hour} {
-		s.label(at.Add(-time.Hour), true, 0.4)
+		s.label(at.Add(-2*time.Hour), true, 0.4)
 		if _, err := MakeCalibration(t.Context(), s, s.model, onePercent, at.Add(-back)); !errors.Is(err, ErrClock) || s.latest().ID != first.ID {
 			t.Errorf("made %s before the one in force: %v", back, err)
 		}

@@ -148,6 +148,28 @@ func TestWhatIsNotWholeIsNotUsed(t *testing.T) {
 	}
 }
 
+// TestNoWayBackToWhatIsGone: who goes back to a model whose file is not whole any more stays at the one that is in use.
+func TestNoWayBackToWhatIsGone(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	var versions []string
+	for _, file := range tables(t, "first", "second") {
+		version, err := d.Install(file)
+		if err == nil {
+			_, err = d.Use(version)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, version)
+	}
+	if err := os.Remove(filepath.Join(string(d), versions[0]+".bin")); err != nil {
+		t.Fatal(err)
+	}
+	if _, to, err := d.Rollback(); err == nil || to != versions[0] || inUse(t, d) != versions[1] {
+		t.Errorf("back to %s: %v", to, err)
+	}
+}
+
 func TestNotesThatNobodyWrote(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "a path": "../../etc/passwd\n", "a line too many": strings.Repeat("first-1\n", 17),
@@ -169,8 +191,8 @@ func TestNotesThatNobodyWrote(t *testing.T) {
 	}
 	d := models.Dir(t.TempDir())
 	for _, version := range []string{"", "../x", "missing-00000000"} {
-		if _, err := d.Use(version); err == nil {
-			t.Errorf("%q is used", version)
+		if _, err := d.Use(version); err == nil || strings.HasPrefix(version, "missing") == strings.Contains(err.Error(), "no version") {
+			t.Errorf("%q is used, or refused for another reason: %v", version, err)
 		}
 	}
 }
