@@ -170,6 +170,42 @@ func TestNoWayBackToWhatIsGone(t *testing.T) {
 	}
 }
 
+// TestManyChanges: however often another model is put in use, the note can be read, and leads back.
+func TestManyChanges(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	shipped := inUse(t, d)
+	first, err := d.Install(tables(t, "first")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		for _, version := range []string{first, shipped} {
+			if _, err := d.Use(version); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if from, to, err := d.Rollback(); err != nil || from != shipped || to != first {
+		t.Errorf("back from %s to %s, %v", from, to, err)
+	}
+}
+
+// TestInstallingOverABrokenFile: what is there under the name of a model and is not that model is told.
+func TestInstallingOverABrokenFile(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	file := tables(t, "first")[0]
+	version, err := d.Install(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(string(d), version+".bin"), []byte("plembed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Install(file); err == nil {
+		t.Error("a broken file passes for the model")
+	}
+}
+
 func TestNotesThatNobodyWrote(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "a path": "../../etc/passwd\n", "a line too many": strings.Repeat("first-1\n", 17),

@@ -97,6 +97,10 @@ func TestOnlyInstructionsOfTheAppCount(t *testing.T) {
 	if diff := cmp.Diff([]core.Part{image}, judged.Parts); diff != "" || len(foreign.Parts) > 0 {
 		t.Errorf("in two parts: foreign %v, judged (-want +got):\n%s", foreign, diff)
 	}
+	inAWord := []core.Part{says(core.RoleSystem, 0, plain[:10]), says(core.RoleSystem, 0, plain[10:])}
+	if _, foreign := s.Split(core.Prompt{Parts: inAWord}); len(foreign.Parts) != 2 {
+		t.Error("parts that end within a word are one text")
+	}
 }
 
 // TestGapsTogetherAreBounded: many parts that vary have no more room together than a few.
