@@ -223,6 +223,7 @@ func TestAnswers(t *testing.T) {
 		{strings.Replace(whole(offTask), `"refusal":null`, `"refusal":"I cannot"`, 1), ""},
 		{strings.Replace(whole(offTask), `"tool_calls":[]`, `"tool_calls":[{}]`, 1), ""},
 		{strings.Replace(whole(offTask), `"choices":[`, `"choices":[{},`, 1), ""},
+		{strings.Replace(whole(offTask), `}}],"usage"`, `}},{}],"usage"`, 1), ""},
 		{`{"choices":[]}`, ""},
 		{`{"choices":[{"finish_reason":"stop","message":{}}]}`, ""},
 		{`{"error":{"message":"` + secretWord + `"}}`, ""},
@@ -271,6 +272,9 @@ func TestFaults(t *testing.T) {
 		"another success":    {status(201), Refused, 1, "status 201"},
 		"huge": {func(w http.ResponseWriter, _ *http.Request, _ int) {
 			_, _ = io.WriteString(w, strings.Repeat(" ", maxAnswer+1)+string(good))
+		}, Unusable, 1, "too long"},
+		"huge at its end": {func(w http.ResponseWriter, _ *http.Request, _ int) {
+			_, _ = io.WriteString(w, string(good)+strings.Repeat(" ", maxAnswer))
 		}, Unusable, 1, "too long"},
 		"prose": {func(w http.ResponseWriter, _ *http.Request, _ int) { _, _ = w.Write(prose) }, Unusable, 1, "form"},
 		"an error": {func(w http.ResponseWriter, _ *http.Request, _ int) {
