@@ -136,6 +136,24 @@ func TestUncalibratedNeverBlocksUnlessTold(t *testing.T) {
 	})
 }
 
+// TestWhatAnotherVersionFoundDoesNotPassUnseen: a cause that this one does not know warns whatever the document allows, and an
+// outcome of the ledger that it does not know refuses.
+func TestWhatAnotherVersionFoundDoesNotPassUnseen(t *testing.T) {
+	s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: enforce\ndeviation: {on_unscored: {language: allow, opaque: allow, encoded: allow, too_short: allow, no_task: allow}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := baselineFacts(t)
+	f.Deviation = core.Deviation{Unscored: "too_new"}
+	if v := s.Decide(f); v.Action != core.ActionWarn || v.Reason != core.ReasonUnscored || v.Rule != "deviation.on_unscored" {
+		t.Errorf("%+v", v)
+	}
+	f.Quota.Outcome = "postponed"
+	if v := s.Decide(f); v.Action != core.ActionBlock || v.Reason != core.ReasonGovernanceDown {
+		t.Errorf("%+v", v)
+	}
+}
+
 func TestObserveLiftsOnlyWhatIsAsked(t *testing.T) {
 	parse := func(mode string) *policy.Snapshot {
 		s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: "+mode+
