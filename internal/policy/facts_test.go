@@ -154,6 +154,32 @@ func TestWhatAnotherVersionFoundDoesNotPassUnseen(t *testing.T) {
 	}
 }
 
+// TestWhatBacksAPromise: that a score is calibrated, a p value and enough prompts: each of them has to be there.
+func TestWhatBacksAPromise(t *testing.T) {
+	s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: enforce\ndeviation: {block: promised, promise: 1%}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := func(n int) *float64 { p := 1 / float64(n+1); return &p }
+	for name, c := range map[string]struct {
+		d    core.Deviation
+		want core.Action
+	}{
+		"all of it":             {core.Deviation{Calibrated: true, P: least(299), N: 299}, core.ActionBlock},
+		"not calibrated":        {core.Deviation{P: least(299), N: 299}, core.ActionWarn},
+		"no p value":            {core.Deviation{Calibrated: true, N: 299}, core.ActionWarn},
+		"one prompt too few":    {core.Deviation{Calibrated: true, P: least(298), N: 298}, core.ActionWarn},
+		"a p of many, n of few": {core.Deviation{Calibrated: true, P: least(100_000), N: 298}, core.ActionWarn},
+	} {
+		f := baselineFacts(t)
+		f.Deviation = c.d
+		f.Deviation.Score, f.Deviation.Task = 0.99, "billing"
+		if v := s.Decide(f); v.Action != c.want {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
 func TestObserveLiftsOnlyWhatIsAsked(t *testing.T) {
 	parse := func(mode string) *policy.Snapshot {
 		s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: "+mode+
