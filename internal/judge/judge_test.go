@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,7 +160,7 @@ func TestPromptIsData(t *testing.T) {
 func TestWhatLeaves(t *testing.T) {
 	key := "ghp_" + strings.Repeat("aB3", 12)
 	last := "mail ann@example.com or " + key
-	long := strings.Repeat("a ", (maxPrompt-len(last)-10)/2) + key // the end of what is sent stands in the middle of it
+	long := strings.Repeat("a ", (maxPrompt-2*frame-len(last)-10)/2) + key // the end of what is sent stands in the middle of it
 	parts, shortened := masked([]Part{{"user", "old"}, {"user", long + strings.Repeat(" more", 5000)}, {"user", last}})
 	text := fmt.Sprint(parts)
 	if !shortened || len(parts) != 2 || strings.Contains(text, "ghp_") || strings.Contains(text, "ann@") || strings.Contains(text, "old") {
@@ -184,6 +185,7 @@ func TestManyPartsAreBounded(t *testing.T) {
 			q.Prompt = append(q.Prompt, Part{"user", text})
 		}
 		q.Prompt = append(q.Prompt, Part{"user", "the end"})
+		q.Topics = slices.Repeat([]string{"invoices"}, 10_000)
 		if body := requestOf("m", q); len(body) > 2*maxPrompt+len(instructions)+1024 || !strings.Contains(string(body), "the end") || !strings.Contains(string(body), "shortened") {
 			t.Errorf("of parts %.5q %d bytes are sent", text, len(body))
 		}

@@ -180,6 +180,24 @@ func TestWhatBacksAPromise(t *testing.T) {
 	}
 }
 
+// TestWhatIsNoNumber: no document makes a threshold of it, and as a score it meets each.
+func TestWhatIsNoNumber(t *testing.T) {
+	for _, text := range []string{"warn: nan", "warn: NaN", "block: nan", "promise: nan%", "promise: inf%", "block: -inf"} {
+		if _, err := policy.Parse("policy.yaml", []byte("version: 1\ndeviation: {"+text+"}")); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+	s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: enforce\ndeviation: {warn: 1}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := baselineFacts(t)
+	f.Deviation = core.Deviation{Score: math.NaN(), Task: "billing"}
+	if v := s.Decide(f); v.Action != core.ActionWarn || v.Rule != "deviation.warn" {
+		t.Errorf("a score that is no number: %+v", v)
+	}
+}
+
 func TestObserveLiftsOnlyWhatIsAsked(t *testing.T) {
 	parse := func(mode string) *policy.Snapshot {
 		s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: "+mode+
