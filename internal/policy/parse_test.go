@@ -57,6 +57,24 @@ func TestHostileDocumentsAreRefusedSoon(t *testing.T) {
 	}
 }
 
+// TestCostsAddUp: rules of which each may cost what it does are refused where they cost too much together.
+func TestCostsAddUp(t *testing.T) {
+	document := "version: 1\nrules:\n"
+	for i := range 200 {
+		rule := fmt.Sprintf("  - {name: r%d, when: 'tasks.exists(t, t == user)', then: warn}\n", i)
+		document += rule
+		if i > 0 {
+			continue
+		}
+		if _, err := policy.Parse("policy.yaml", []byte(document)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := policy.Parse("policy.yaml", []byte(document)); err == nil || !strings.Contains(err.Error(), "together; at most") {
+		t.Errorf("%.200v", err)
+	}
+}
+
 // TestManyRulesThatFit holds the largest document that is taken: what is pinned to a request stays small.
 func TestManyRulesThatFit(t *testing.T) {
 	document := "version: 1\nrules:\n"
