@@ -160,24 +160,37 @@ func share(r calibrate.Realised) float64 { return float64(r.Wrong) / float64(max
 // to a model finds its calibration: each replica has all of them in memory.
 const keptCalibrations, keptModels = 3, 4
 
-// ErrTooFewLabels is returned where there are not enough labels for a promise.
-var ErrTooFewLabels = errors.New("too few prompts on task are labelled")
+// ErrTooFewLabels is returned where there are not enough labels for a promise, ErrDemoted where they are those of a version that
+// broke it, and ErrClock where a version would not come into force, because it would not be the last one.
+var (
+	ErrTooFewLabels = errors.New("too few prompts on task are labelled")
+	ErrDemoted      = errors.New("nothing was labelled since the calibration was demoted: label more, or have somebody look at those labels")
+	ErrClock        = errors.New("the calibration in force was made later than now: set the clocks right")
+)
 
 // MakeCalibration puts a version in force, for a model, of what is labelled on task by now, and forgets all but the last few. The
-// reason of ctx is recorded.
+// reason of ctx is recorded. Of what was drawn after now, by whose clock ever, nothing is in it: that will test it.
 func MakeCalibration(ctx context.Context, st store.Store, model string, promise float64, now time.Time) (core.Calibration, error) {
 	l, err := lookAtCalibration(ctx, st, model, everything)
 	if err != nil {
 		return core.Calibration{}, err
 	}
-	if n, needed := len(l.tally.OnTask), calibrate.Enough(promise); n < needed {
+	now = now.UTC().Truncate(time.Microsecond)
+	onTask := slices.DeleteFunc(l.tally.OnTask, func(s core.Sample) bool { return s.Drawn.After(now) })
+	if n, needed := len(onTask), calibrate.Enough(promise); n < needed {
 		return core.Calibration{}, fmt.Errorf("%w: %d of %d", ErrTooFewLabels, n, needed)
 	}
-	c := calibrate.New(l.model, l.tally.OnTask)
-	if l.latest != nil && l.latest.ID == c.ID {
-		return *l.latest, nil // nothing has changed
+	c := calibrate.New(l.model, onTask)
+	switch latest := l.latest; {
+	case latest == nil:
+	case latest.ID == c.ID && !latest.Demoted.IsZero():
+		return core.Calibration{}, ErrDemoted
+	case latest.ID == c.ID:
+		return *latest, nil // nothing has changed
+	case !now.After(latest.Created):
+		return core.Calibration{}, fmt.Errorf("%w: %s is of %s", ErrClock, latest.ID, latest.Created.Format(time.RFC3339))
 	}
-	c.Created = now.UTC().Truncate(time.Microsecond)
+	c.Created = now
 	if err := st.Calibrations().Put(ctx, c); err != nil {
 		return c, err
 	}
@@ -245,7 +258,7 @@ func (c *calibrationCheck) demote(ctx context.Context) error {
 	demoted := *latest
 	demoted.Demoted = c.now().UTC().Truncate(time.Microsecond)
 	why := fmt.Sprintf("%d of %d later prompts on task are stopped, more than twice the promised %.4g %%", r.Wrong, r.OnTask, 100*c.promise())
-	c.log.Warn("a calibration breaks its promise: nothing is blocked for its deviation until another one is made", "calibration", latest.ID, "why", why)
+	c.log.Warn("a calibration breaks its promise: no promise holds until another one is made", "calibration", latest.ID, "why", why)
 	return c.store.Calibrations().Put(store.WithReason(store.WithActor(ctx, store.System), why), demoted)
 }
 

@@ -185,6 +185,57 @@ func TestAnotherTextEndsThePromise(t *testing.T) {
 	}
 }
 
+// TestClocksThatDisagree: what was drawn by a clock that is ahead is either what a version is made of or what tests it, and a
+// version that would not be the last one is refused instead of said to be in force.
+func TestClocksThatDisagree(t *testing.T) {
+	s := newLabelledStore(t)
+	at := time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC)
+	s.label(at.Add(-2*time.Hour), true, repeated(0.5, 298)...)
+	s.label(at.Add(time.Second), true, 0.9)
+	if _, err := MakeCalibration(t.Context(), s, s.model, onePercent, at); !errors.Is(err, ErrTooFewLabels) {
+		t.Errorf("with one of 299 drawn later: %v", err)
+	}
+	s.label(at, true, 0.5)
+	first, err := MakeCalibration(t.Context(), s, s.model, onePercent, at)
+	if err != nil || first.N() != 299 {
+		t.Fatalf("%d prompts, %v", first.N(), err)
+	}
+	if got := s.status().Realised; got.OnTask != 1 || got.Wrong != 1 {
+		t.Errorf("realised %+v, want the later one", got)
+	}
+	for _, back := range []time.Duration{0, time.Hour} {
+		s.label(at.Add(-2*time.Hour), true, 0.4)
+		if _, err := MakeCalibration(t.Context(), s, s.model, onePercent, at.Add(-back)); !errors.Is(err, ErrClock) || s.latest().ID != first.ID {
+			t.Errorf("made %s before the one in force: %v", back, err)
+		}
+	}
+	if next, err := MakeCalibration(t.Context(), s, s.model, onePercent, at.Add(time.Second)); err != nil || s.latest().ID != next.ID || next.N() != 302 {
+		t.Errorf("made later: %d prompts, %v", next.N(), err)
+	}
+}
+
+// TestADemotedVersionIsNotMadeAgain: the labels of a version that broke its promise make no other one, and nobody is told so.
+func TestADemotedVersionIsNotMadeAgain(t *testing.T) {
+	s := newLabelledStore(t)
+	at := time.Date(2026, 3, 11, 9, 0, 0, 0, time.UTC)
+	s.label(at, true, repeated(0.5, 299)...)
+	c, err := MakeCalibration(t.Context(), s, s.model, onePercent, at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Demoted = at.Add(time.Hour)
+	if err := s.Calibrations().Put(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := MakeCalibration(t.Context(), s, s.model, onePercent, at.Add(2*time.Hour)); !errors.Is(err, ErrDemoted) || s.latest().Demoted.IsZero() {
+		t.Errorf("%v, demoted %s", err, s.latest().Demoted)
+	}
+	s.label(at.Add(time.Hour), true, 0.9)
+	if next, err := MakeCalibration(t.Context(), s, s.model, onePercent, at.Add(2*time.Hour)); err != nil || !s.latest().Demoted.IsZero() || s.latest().ID != next.ID {
+		t.Errorf("with another label: %v", err)
+	}
+}
+
 // TestBlockedSince: what is counted are calls that were blocked for their deviation, since a time.
 func TestBlockedSince(t *testing.T) {
 	d := newDrawn(t)
@@ -272,6 +323,34 @@ func TestSamplesAreQueued(t *testing.T) {
 	})
 }
 
+// TestStoreAwayIsTriedOnceInAWhile: while samples cannot be queued, no more of them wait than may, and neither the store nor the
+// log is flooded.
+func TestStoreAwayIsTriedOnceInAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		queue := &fakeQueue{err: errors.New("away")}
+		var log bytes.Buffer
+		s := newSamples(queue, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); _ = s.run(ctx) }()
+		for i := range 2 * samplesInFlight {
+			s.note(sampledRecord(fmt.Sprint("x", i), "billing", ""))
+			synctest.Wait()
+		}
+		<-time.After(5*samplesFlush + samplesFlush/2)
+		if n := strings.Count(log.String(), "WARN"); n != 1 || queue.tries > 7 {
+			t.Errorf("%d warnings, %d tries", n, queue.tries)
+		}
+		queue.err = nil
+		<-time.After(samplesFlush)
+		if n := len(queue.exchanges); n != samplesInFlight || queue.exchanges[0] != "x0" || !strings.Contains(log.String(), "queued again") {
+			t.Errorf("%d are queued when it is back, the log has\n%s", n, log.String())
+		}
+		cancel()
+		<-done
+	})
+}
+
 // TestSamplesAreBounded: while nothing is taken, noting neither blocks nor keeps more than it may.
 func TestSamplesAreBounded(t *testing.T) {
 	s := newSamples(&fakeQueue{}, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.DiscardHandler))
@@ -286,10 +365,12 @@ func TestSamplesAreBounded(t *testing.T) {
 type fakeQueue struct {
 	store.Labels
 	err       error
+	tries     int
 	exchanges []string
 }
 
 func (q *fakeQueue) Draw(_ context.Context, samples ...core.Sample) error {
+	q.tries++
 	if q.err != nil {
 		return q.err
 	}

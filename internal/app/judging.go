@@ -31,6 +31,9 @@ const (
 	// judgeRest is how long the judge is left alone after a run without an answer, doubled by each further one up to
 	// judgeLongRest.
 	judgeRest, judgeLongRest = time.Minute, time.Hour
+	// judgedLate is how long after it was drawn the record of a sample is waited for: one that never comes must not keep the
+	// judge from those behind it.
+	judgedLate = time.Hour
 	// queuePage is how much of the queue is read at once, and queueLook how much at most to find what can be asked about.
 	queuePage, queueLook = 1000, 20_000
 )
@@ -265,14 +268,19 @@ func (r *judgeRun) note(ctx context.Context, s core.Sample, err error) {
 func (r *judgeRun) one(ctx context.Context, s core.Sample) error {
 	all, err := RecordsOf(ctx, r.records, s.Exchange)
 	held := withSample(all)
-	if err != nil || len(held) == 0 {
-		return err // it may be on its way still
+	proposal := core.Proposal{Exchange: s.Exchange}
+	switch {
+	case err != nil:
+		return err
+	case len(held) == 0 && r.p.now().Sub(s.Drawn) < judgedLate:
+		return nil // it may be on its way still
+	case len(held) == 0:
+		return r.p.propose(ctx, proposal)
 	}
 	opened, err := openSample(ctx, r.p.store, r.masters, s.Exchange, held)
 	if err != nil {
 		return err
 	}
-	proposal := core.Proposal{Exchange: s.Exchange}
 	task := r.tasks[s.Task]
 	if opened == nil || isExample(task, opened.Sample) { // nobody will be asked about it
 		return r.p.propose(ctx, proposal)

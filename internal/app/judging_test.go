@@ -452,6 +452,39 @@ func TestJudgeStaysAhead(t *testing.T) {
 	}
 }
 
+// TestSamplesWithoutARecordHoldUpNothing: what was queued and never recorded is waited for an hour, and then the judge goes on to
+// what stands behind it.
+func TestSamplesWithoutARecordHoldUpNothing(t *testing.T) {
+	d := newDrawn(t)
+	for range 3 { // as if the process had died before it recorded them
+		d.n++
+		s := core.Sample{
+			Exchange: fmt.Sprint("x", d.n), Drawn: time.Now(), Task: billing.ID, Text: calibrate.TextVersion(billing), Model: d.model(), Score: 0.5, Place: int64(d.n),
+		}
+		if err := d.store.Labels().Draw(t.Context(), s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.draw("ann", "An invoice")
+	s := newJudgeServer(t)
+	p := d.proposer(s, io.Discard)
+	p.most = 3
+	now := time.Now()
+	p.now = func() time.Time { return now }
+	for _, step := range []struct {
+		after time.Duration
+		want  string
+	}{{0, "[]"}, {judgedLate, "[x1  x2  x3 ]"}, {0, "[x1  x2  x3  x4 on_task]"}} {
+		now = now.Add(step.after)
+		if err := p.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(d.proposals()); got != step.want {
+			t.Errorf("after %s: %s, want %s", step.after, got, step.want)
+		}
+	}
+}
+
 // lockedBuffer is a log that several write.
 type lockedBuffer struct {
 	mu sync.Mutex

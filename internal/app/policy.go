@@ -5,12 +5,16 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/intent"
@@ -61,8 +65,22 @@ func parsePolicy(path string, data []byte) (*policy.Snapshot, error) {
 	return rules, nil
 }
 
-// readPolicy reads the file of a document.
+// readPolicy reads a file or a pipe, up to one byte more than a document may have.
 func readPolicy(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("policy.file: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, yamldoc.MaxSize+1))
+	if err != nil {
+		return nil, fmt.Errorf("policy.file: %w", err)
+	}
+	return data, nil
+}
+
+// readWatched reads a document that is looked at again and again. It must be a file: a pipe could be read once, if ever.
+func readWatched(path string) ([]byte, error) {
 	data, err := wholefile.Read(path, yamldoc.MaxSize)
 	if err != nil {
 		return nil, fmt.Errorf("policy.file: %w", err)
@@ -79,10 +97,15 @@ type policyKeeper struct {
 	log     *slog.Logger
 	current atomic.Pointer[policy.Snapshot]
 
-	mu     sync.Mutex
-	status PolicyStatus
-	file   watchedFile
-	stored storedPolicy
+	// looking is held while the file is looked at, which takes as long as its disk does: load must not wait for that, since
+	// all of the control data comes by it.
+	looking sync.Mutex
+	file    watchedFile // looking
+
+	mu      sync.Mutex // after looking
+	status  PolicyStatus
+	keeping owedPolicy
+	stored  storedPolicy
 }
 
 // watchedFile is what is known of the file.
@@ -90,7 +113,6 @@ type watchedFile struct {
 	seen [sha256.Size]byte // of the document that was looked at last
 	// readable: it could be read then. One that is back is looked at again.
 	readable bool
-	keeping  owedPolicy
 }
 
 // PolicyStatus says which policy is in force, and what keeps the document from being.
@@ -113,7 +135,11 @@ func newPolicyKeeper(path string, metrics *telemetry.Metrics, log *slog.Logger) 
 	if path == "" {
 		return k, nil
 	}
-	rules, data, err := loadPolicy(path)
+	data, err := readWatched(path)
+	if err != nil {
+		return nil, err
+	}
+	rules, err := parsePolicy(path, data)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +160,7 @@ func (k *policyKeeper) put(rules *policy.Snapshot, number int64) {
 // takeFile puts the document of the file in force.
 func (k *policyKeeper) takeFile(rules *policy.Snapshot, data []byte) {
 	k.put(rules, 0)
-	k.file.keeping.owe(rules, data)
+	k.keeping.owe(rules, data)
 }
 
 // run looks at the document of the file until ctx ends. Versions of the store come by load.
@@ -142,27 +168,28 @@ func (k *policyKeeper) run(ctx context.Context, into store.Policies) error {
 	if k.path == "" {
 		return nil
 	}
-	return every(ctx, policyEvery, func() {
-		k.look()
-		k.keep(ctx, into)
-	})
+	group, ctx := errgroup.WithContext(ctx) // a store that does not answer must not hold up the file
+	group.Go(func() error { return every(ctx, policyEvery, k.look) })
+	group.Go(func() error { return every(ctx, policyEvery, func() { k.keep(ctx, into) }) })
+	return group.Wait()
 }
 
 // look puts the document in force if it is another one than it was and is good. Whatever is wrong is told once.
 func (k *policyKeeper) look() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	data, err := readPolicy(k.path)
+	k.looking.Lock()
+	defer k.looking.Unlock()
+	data, err := readWatched(k.path)
 	sum := sha256.Sum256(data)
 	if err == nil && sum == k.file.seen && k.file.readable {
 		return
 	}
-	k.file.readable = err == nil
+	k.file = watchedFile{seen: sum, readable: err == nil}
 	var rules *policy.Snapshot
 	if err == nil {
 		rules, err = parsePolicy(k.path, data)
 	}
-	k.file.seen = sum
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if err != nil {
 		k.refuse(err)
 		return

@@ -38,7 +38,7 @@ func (k *owedPolicy) owe(rules *policy.Snapshot, data []byte) {
 // force; it is tried again after the next look.
 func (k *policyKeeper) keep(ctx context.Context, into store.Policies) {
 	k.mu.Lock()
-	owed, seen := k.file.keeping.owed, k.file.keeping.last
+	owed, seen := k.keeping.owed, k.keeping.last
 	k.mu.Unlock()
 	if owed == nil {
 		return
@@ -48,7 +48,7 @@ func (k *policyKeeper) keep(ctx context.Context, into store.Policies) {
 	kept, err := into.Put(limited, *owed, seen)
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	f := &k.file.keeping
+	f := &k.keeping
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !f.failing:
@@ -79,7 +79,7 @@ func (k *policyKeeper) load(s *store.Snapshot) {
 	defer k.mu.Unlock()
 	newest := s.Policy()
 	if k.path != "" {
-		k.file.keeping.begin(newest)
+		k.keeping.begin(newest)
 		return
 	}
 	if err := k.take(newest); k.current.Load() == nil {

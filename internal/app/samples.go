@@ -29,10 +29,11 @@ type samples struct {
 	drawn   chan core.Record
 	metrics *telemetry.Metrics
 	log     *slog.Logger
+	away    bool // the store, when it was tried last; run's
 }
 
 func newSamples(labels store.Labels, metrics *telemetry.Metrics, log *slog.Logger) *samples {
-	return &samples{labels, make(chan core.Record, samplesInFlight), metrics, log}
+	return &samples{labels: labels, drawn: make(chan core.Record, samplesInFlight), metrics: metrics, log: log}
 }
 
 // note takes note of a record that holds a sample. It does not block.
@@ -62,7 +63,12 @@ func (s *samples) run(ctx context.Context) error {
 			s.queue(last, s.rest(waiting))
 			return ctx.Err()
 		case rec := <-s.drawn:
-			if waiting = s.add(waiting, rec); len(waiting) < samplesBatch {
+			waiting = s.add(waiting, rec)
+			if s.away { // it is tried once in a while, and not by each that comes
+				waiting = s.bounded(waiting)
+				continue
+			}
+			if len(waiting) < samplesBatch {
 				continue
 			}
 		case <-ticker.C:
@@ -89,10 +95,20 @@ func (s *samples) queue(ctx context.Context, waiting []core.Sample) []core.Sampl
 		return nil
 	}
 	err := s.labels.Draw(ctx, waiting...)
-	if err == nil {
-		return nil
+	switch {
+	case err != nil && !s.away:
+		s.log.Warn("samples for calibration could not be queued; they are tried again", "samples", len(waiting), "error", err)
+	case err == nil && s.away:
+		s.log.Info("samples for calibration are queued again", "samples", len(waiting))
 	}
-	s.log.Warn("samples for calibration could not be queued; they are tried again", "samples", len(waiting), "error", err)
+	if s.away = err != nil; s.away {
+		return s.bounded(waiting)
+	}
+	return nil
+}
+
+// bounded leaves as many as may wait: what came first.
+func (s *samples) bounded(waiting []core.Sample) []core.Sample {
 	if most := samplesInFlight; len(waiting) > most {
 		s.metrics.SamplesLost(len(waiting) - most)
 		waiting = waiting[:most]

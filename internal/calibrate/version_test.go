@@ -102,7 +102,9 @@ func TestDemotedCalibratesNothing(t *testing.T) {
 	}
 	later := at("a", 0.9)
 	later.Drawn = c.Created.Add(time.Hour)
-	if r := Realise(f, &c, 0.01, Tally{OnTask: []core.Sample{later}}); r != (Realised{Wrong: 1, OnTask: 1}) {
+	then := later
+	then.Drawn = c.Created // it may be one of those that made the version
+	if r := Realise(f, &c, 0.01, Tally{OnTask: []core.Sample{later, then}, OffTask: []core.Sample{then}}); r != (Realised{Wrong: 1, OnTask: 1}) {
 		t.Errorf("what it would stop is not counted: %+v", r)
 	}
 }

@@ -380,6 +380,6 @@ func (c calibrationMakeCmd) Run(s *session) error {
 			return err
 		}
 		made, err := app.MakeCalibration(s.ctx, st, status.Model, status.Promise, time.Now())
-		return s.done(err, "%s is in force, of %d prompts on task", made.ID, status.Labels.OnTask)
+		return s.done(err, "%s is in force, of %d prompts on task", made.ID, made.N())
 	})
 }

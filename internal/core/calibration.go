@@ -49,6 +49,14 @@ type Proposal struct {
 	At        time.Time
 }
 
+// N is how many prompts a version is made of.
+func (c Calibration) N() (n int) {
+	for _, t := range c.Tasks {
+		n += len(t.Scores)
+	}
+	return n
+}
+
 // MostScores is how many prompts a calibration is made of at most. More make no promise better, and every replica has them in
 // memory.
 const MostScores = 20_000

@@ -30,8 +30,9 @@ type ownClass struct {
 func (c *Classifier) Extend(classes []Class) (*Extended, error) {
 	e := &Extended{Classifier: c}
 	digest := sha256.New()
+	count := func(n int) { digest.Write(binary.LittleEndian.AppendUint64(nil, uint64(n))) }
 	write := func(text string) {
-		digest.Write(binary.LittleEndian.AppendUint64(nil, uint64(len(text))))
+		count(len(text))
 		digest.Write([]byte(text))
 	}
 	for _, class := range classes {
@@ -41,6 +42,7 @@ func (c *Classifier) Extend(classes []Class) (*Extended, error) {
 		if class.Description != "" {
 			texts = append([]string{class.Description}, texts...)
 		}
+		count(len(texts)) // where a class ends
 		for _, text := range texts {
 			write(text)
 			v := make(embed.Vector, c.dim)

@@ -60,6 +60,11 @@ func TestAddedClassesAreTold(t *testing.T) {
 	if o, err := c.Extend(other); err != nil || o.Version() == e.Version() {
 		t.Errorf("other examples have the version %s, %v", o.Version(), err)
 	}
+	one, err1 := c.Extend([]Class{{Label: "coins", Examples: []string{"buy bitcoin", "stocks", "sell shares"}}})
+	two, err2 := c.Extend([]Class{{Label: "coins", Examples: []string{"buy bitcoin"}}, {Label: "stocks", Examples: []string{"sell shares"}}})
+	if err1 != nil || err2 != nil || one.Version() == two.Version() {
+		t.Errorf("one class and two of the same words have the version %s, %v, %v", two.Version(), err1, err2)
+	}
 	if labels := e.Labels(); labels[len(labels)-1] != "crypto_trading" || len(labels) != len(c.Labels())+1 {
 		t.Errorf("labels %v", labels)
 	}

@@ -9,6 +9,7 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -159,7 +160,7 @@ func TestPromptIsData(t *testing.T) {
 func TestWhatLeaves(t *testing.T) {
 	key := "ghp_" + strings.Repeat("aB3", 12)
 	last := "mail ann@example.com or " + key
-	long := strings.Repeat("a ", (maxPrompt-len(last)-10)/2) + key // the end of what is sent stands in the middle of it
+	long := strings.Repeat("a ", (maxPrompt-2*frame-len(last)-10)/2) + key // the end of what is sent stands in the middle of it
 	parts, shortened := masked([]Part{{"user", "old"}, {"user", long + strings.Repeat(" more", 5000)}, {"user", last}})
 	text := fmt.Sprint(parts)
 	if !shortened || len(parts) != 2 || strings.Contains(text, "ghp_") || strings.Contains(text, "ann@") || strings.Contains(text, "old") {
@@ -173,6 +174,21 @@ func TestWhatLeaves(t *testing.T) {
 	}
 	if parts, shortened := masked([]Part{{"user", "how are you"}}); shortened || fmt.Sprint(parts) != "[{user how are you}]" {
 		t.Errorf("%v, %v", parts, shortened)
+	}
+}
+
+// TestManyPartsAreBounded: however a prompt is cut into messages, no more is sent, and the newest of it is.
+func TestManyPartsAreBounded(t *testing.T) {
+	for _, text := range []string{"", "a", strings.Repeat("b", 100)} {
+		q := Question{Title: "Billing"}
+		for range 100_000 {
+			q.Prompt = append(q.Prompt, Part{"user", text})
+		}
+		q.Prompt = append(q.Prompt, Part{"user", "the end"})
+		q.Topics = slices.Repeat([]string{"invoices"}, 10_000)
+		if body := requestOf("m", q); len(body) > 2*maxPrompt+len(instructions)+1024 || !strings.Contains(string(body), "the end") || !strings.Contains(string(body), "shortened") {
+			t.Errorf("of parts %.5q %d bytes are sent", text, len(body))
+		}
 	}
 }
 
@@ -209,6 +225,7 @@ func TestAnswers(t *testing.T) {
 		{strings.Replace(whole(offTask), `"refusal":null`, `"refusal":"I cannot"`, 1), ""},
 		{strings.Replace(whole(offTask), `"tool_calls":[]`, `"tool_calls":[{}]`, 1), ""},
 		{strings.Replace(whole(offTask), `"choices":[`, `"choices":[{},`, 1), ""},
+		{strings.Replace(whole(offTask), `}}],"usage"`, `}},{}],"usage"`, 1), ""},
 		{`{"choices":[]}`, ""},
 		{`{"choices":[{"finish_reason":"stop","message":{}}]}`, ""},
 		{`{"error":{"message":"` + secretWord + `"}}`, ""},
@@ -257,6 +274,9 @@ func TestFaults(t *testing.T) {
 		"another success":    {status(201), Refused, 1, "status 201"},
 		"huge": {func(w http.ResponseWriter, _ *http.Request, _ int) {
 			_, _ = io.WriteString(w, strings.Repeat(" ", maxAnswer+1)+string(good))
+		}, Unusable, 1, "too long"},
+		"huge at its end": {func(w http.ResponseWriter, _ *http.Request, _ int) {
+			_, _ = io.WriteString(w, string(good)+strings.Repeat(" ", maxAnswer))
 		}, Unusable, 1, "too long"},
 		"prose": {func(w http.ResponseWriter, _ *http.Request, _ int) { _, _ = w.Write(prose) }, Unusable, 1, "form"},
 		"an error": {func(w http.ResponseWriter, _ *http.Request, _ int) {

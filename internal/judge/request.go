@@ -24,6 +24,8 @@ const (
 	maxDescription = 4 << 10
 	maxTopics      = 50
 	maxRole        = 32 // which is the client's own word
+	// frame is what each part counts beside its text: a prompt of a thousand words in a message each is no short one.
+	frame = 64
 	// margin is how much more of a text is looked at for secrets than is sent: one that the end cuts in two is seen whole.
 	margin = 16 << 10
 	// maxTokens bounds the answer at the server, the thinking of models that think before they answer included.
@@ -111,14 +113,14 @@ func masked(prompt []Part) (parts []part, shortened bool) {
 	first, room := len(prompt), maxPrompt
 	for first > 0 && room > 0 {
 		first--
-		room -= len(prompt[first].Text)
+		room -= frame + len(prompt[first].Text)
 	}
 	shortened = first > 0 || room < 0
 	parts = []part{}
 	for i, p := range prompt[first:] {
 		most := len(p.Text)
 		if i == 0 && room < 0 {
-			most += room
+			most = max(most+room, 0)
 		}
 		most = len(core.Head(p.Text, most))
 		text, _ := redact.Head(p.Text[:min(len(p.Text), most+margin)], most)

@@ -148,6 +148,64 @@ func TestWhatIsNotWholeIsNotUsed(t *testing.T) {
 	}
 }
 
+// TestNoWayBackToWhatIsGone: who goes back to a model whose file is not whole any more stays at the one that is in use.
+func TestNoWayBackToWhatIsGone(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	var versions []string
+	for _, file := range tables(t, "first", "second") {
+		version, err := d.Install(file)
+		if err == nil {
+			_, err = d.Use(version)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, version)
+	}
+	if err := os.Remove(filepath.Join(string(d), versions[0]+".bin")); err != nil {
+		t.Fatal(err)
+	}
+	if _, to, err := d.Rollback(); err == nil || to != versions[0] || inUse(t, d) != versions[1] {
+		t.Errorf("back to %s: %v", to, err)
+	}
+}
+
+// TestManyChanges: however often another model is put in use, the note can be read, and leads back.
+func TestManyChanges(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	shipped := inUse(t, d)
+	first, err := d.Install(tables(t, "first")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		for _, version := range []string{first, shipped} {
+			if _, err := d.Use(version); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if from, to, err := d.Rollback(); err != nil || from != shipped || to != first {
+		t.Errorf("back from %s to %s, %v", from, to, err)
+	}
+}
+
+// TestInstallingOverABrokenFile: what is there under the name of a model and is not that model is told.
+func TestInstallingOverABrokenFile(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	file := tables(t, "first")[0]
+	version, err := d.Install(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(string(d), version+".bin"), []byte("plembed"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Install(file); err == nil {
+		t.Error("a broken file passes for the model")
+	}
+}
+
 func TestNotesThatNobodyWrote(t *testing.T) {
 	for name, content := range map[string]string{
 		"empty": "", "a path": "../../etc/passwd\n", "a line too many": strings.Repeat("first-1\n", 17),
@@ -169,8 +227,8 @@ func TestNotesThatNobodyWrote(t *testing.T) {
 	}
 	d := models.Dir(t.TempDir())
 	for _, version := range []string{"", "../x", "missing-00000000"} {
-		if _, err := d.Use(version); err == nil {
-			t.Errorf("%q is used", version)
+		if _, err := d.Use(version); err == nil || strings.HasPrefix(version, "missing") == strings.Contains(err.Error(), "no version") {
+			t.Errorf("%q is used, or refused for another reason: %v", version, err)
 		}
 	}
 }

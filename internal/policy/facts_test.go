@@ -136,6 +136,68 @@ func TestUncalibratedNeverBlocksUnlessTold(t *testing.T) {
 	})
 }
 
+// TestWhatAnotherVersionFoundDoesNotPassUnseen: a cause that this one does not know warns whatever the document allows, and an
+// outcome of the ledger that it does not know refuses.
+func TestWhatAnotherVersionFoundDoesNotPassUnseen(t *testing.T) {
+	s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: enforce\ndeviation: {on_unscored: {language: allow, opaque: allow, encoded: allow, too_short: allow, no_task: allow}}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := baselineFacts(t)
+	f.Deviation = core.Deviation{Unscored: "too_new"}
+	if v := s.Decide(f); v.Action != core.ActionWarn || v.Reason != core.ReasonUnscored || v.Rule != "deviation.on_unscored" {
+		t.Errorf("%+v", v)
+	}
+	f.Quota.Outcome = "postponed"
+	if v := s.Decide(f); v.Action != core.ActionBlock || v.Reason != core.ReasonGovernanceDown {
+		t.Errorf("%+v", v)
+	}
+}
+
+// TestWhatBacksAPromise: that a score is calibrated, a p value and enough prompts: each of them has to be there.
+func TestWhatBacksAPromise(t *testing.T) {
+	s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: enforce\ndeviation: {block: promised, promise: 1%}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	least := func(n int) *float64 { p := 1 / float64(n+1); return &p }
+	for name, c := range map[string]struct {
+		d    core.Deviation
+		want core.Action
+	}{
+		"all of it":             {core.Deviation{Calibrated: true, P: least(299), N: 299}, core.ActionBlock},
+		"not calibrated":        {core.Deviation{P: least(299), N: 299}, core.ActionWarn},
+		"no p value":            {core.Deviation{Calibrated: true, N: 299}, core.ActionWarn},
+		"one prompt too few":    {core.Deviation{Calibrated: true, P: least(298), N: 298}, core.ActionWarn},
+		"a p of many, n of few": {core.Deviation{Calibrated: true, P: least(100_000), N: 298}, core.ActionWarn},
+	} {
+		f := baselineFacts(t)
+		f.Deviation = c.d
+		f.Deviation.Score, f.Deviation.Task = 0.99, "billing"
+		if v := s.Decide(f); v.Action != c.want {
+			t.Errorf("%s: %+v", name, v)
+		}
+	}
+}
+
+// TestWhatIsNoNumber: no document makes a threshold of it, and as a score it meets each.
+func TestWhatIsNoNumber(t *testing.T) {
+	for _, text := range []string{"warn: nan", "warn: NaN", "block: nan", "promise: nan%", "promise: inf%", "block: -inf"} {
+		if _, err := policy.Parse("policy.yaml", []byte("version: 1\ndeviation: {"+text+"}")); err == nil {
+			t.Errorf("%s is accepted", text)
+		}
+	}
+	s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: enforce\ndeviation: {warn: 1}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := baselineFacts(t)
+	f.Deviation = core.Deviation{Score: math.NaN(), Task: "billing"}
+	if v := s.Decide(f); v.Action != core.ActionWarn || v.Rule != "deviation.warn" {
+		t.Errorf("a score that is no number: %+v", v)
+	}
+}
+
 func TestObserveLiftsOnlyWhatIsAsked(t *testing.T) {
 	parse := func(mode string) *policy.Snapshot {
 		s, err := policy.Parse("policy.yaml", []byte("version: 1\nmode: "+mode+

@@ -34,18 +34,44 @@ func TestHostileDocumentsAreRefusedSoon(t *testing.T) {
 		"aliases that grow": "models: &a {allow: &b [x, x]}\nintents: &c {warn: [*b, *b]}\nsecrets: [*c, *c]",
 		"many cases":        "cases:\n" + strings.Repeat("  - {prompt: x, verdict: allow}\n", 2000),
 		"unknown keys":      strings.Repeat("nope: 1\n", 20_000),
+		"a long key":        "models: {teams: {" + strings.Repeat("k", 100_000) + ": [" + strings.Repeat("a,", 10_000) + "]}}",
+		"a long word":       "mode: " + strings.Repeat("x", 500_000),
+		"long ids":          "case_tasks:\n" + strings.Repeat("  - {id: "+strings.Repeat("x", 1000)+", title: t}\n", 99),
+		"long rule names":   "rules:\n" + strings.Repeat("  - {name: "+strings.Repeat("x", 5000)+", when: "+strings.Repeat("y", 4000)+", then: warn}\n", 99),
+		"long patterns":     "endpoints: {allow: [" + strings.Repeat(strings.Repeat("z", 5000)+"?, ", 150) + "]}",
 		"cases of no tasks": "cases:\n" + strings.Repeat("  - {prompt: x, verdict: allow, tasks: [a, b, c]}\n", 900),
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
 			_, err := policy.Parse("policy.yaml", []byte("version: 1\n"+document))
 			if err == nil {
-				t.Error("is accepted")
+				t.Fatal("is accepted")
+			}
+			if n := len(err.Error()); n > 64<<10 {
+				t.Errorf("the error has %d bytes", n)
 			}
 			if took := time.Since(began); took > 5*time.Second {
 				t.Errorf("took %s", took)
 			}
 		})
+	}
+}
+
+// TestCostsAddUp: rules of which each may cost what it does are refused where they cost too much together.
+func TestCostsAddUp(t *testing.T) {
+	document := "version: 1\nrules:\n"
+	for i := range 200 {
+		rule := fmt.Sprintf("  - {name: r%d, when: 'tasks.exists(t, t == user)', then: warn}\n", i)
+		document += rule
+		if i > 0 {
+			continue
+		}
+		if _, err := policy.Parse("policy.yaml", []byte(document)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := policy.Parse("policy.yaml", []byte(document)); err == nil || !strings.Contains(err.Error(), "together; at most") {
+		t.Errorf("%.200v", err)
 	}
 }
 

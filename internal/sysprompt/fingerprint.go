@@ -18,7 +18,7 @@ import (
 // request.
 const MaxVariable = 64
 
-// MaxFilled is the longest text of all parts that vary together.
+// MaxFilled is the longest text of all parts that vary together: of one text, and of all texts of a request.
 const MaxFilled = 256
 
 // probed is how many bytes of a piece its probe is of.

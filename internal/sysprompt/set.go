@@ -1,6 +1,8 @@
 package sysprompt
 
 import (
+	"hash/maphash"
+	"slices"
 	"sync"
 
 	"github.com/plumbline/plumbline/internal/core"
@@ -44,6 +46,9 @@ func lengths(pieces []core.PromptPiece) (least, most int) {
 // messages, each as a user's: where an app has registered prompts of its own, whoever sends another one asks for something by
 // it.
 //
+// The parts that vary of all messages together stand for at most [MaxFilled] bytes: a request must not be dealt out over many
+// of them. What comes on top is foreign. A message that stands there again takes no more room.
+//
 // Without a set judged is p, and foreign is empty. Texts longer than any registered one are not hashed. Of each fingerprint of
 // the same length and beginning at most [MaxVariable]+1 places are tried for each piece.
 func (s *Set) Split(p core.Prompt) (judged, foreign core.Prompt) {
@@ -53,6 +58,7 @@ func (s *Set) Split(p core.Prompt) (judged, foreign core.Prompt) {
 	buffer := buffers.Get().(*[]byte)
 	defer buffers.Put(buffer)
 	judged.Parts = make([]core.Part, 0, len(p.Parts))
+	var room gaps
 	for from := 0; from < len(p.Parts); {
 		to := from + 1
 		for to < len(p.Parts) && p.Parts[to].Role == p.Parts[from].Role && p.Parts[to].Turn == p.Parts[from].Turn {
@@ -65,7 +71,7 @@ func (s *Set) Split(p core.Prompt) (judged, foreign core.Prompt) {
 			continue
 		}
 		*buffer = s.appendText((*buffer)[:0], message)
-		if s.match(*buffer) {
+		if filled, own := s.match(*buffer); own && room.take(*buffer, filled) {
 			judged.Parts = appendOpaque(judged.Parts, message)
 			continue
 		}
@@ -108,14 +114,43 @@ func (s *Set) appendText(dst []byte, message []core.Part) []byte {
 	return dst
 }
 
-// match reports whether a normal text is registered.
-func (s *Set) match(text []byte) bool {
+// match reports whether a normal text is registered, and how many bytes of it stand in parts that vary: the fewest, where it
+// fits several.
+func (s *Set) match(text []byte) (filled int, own bool) {
 	for _, p := range s.prompts {
-		if least, most := lengths(p.Pieces); len(text) >= least && len(text) <= most && s.fits(text, p.Pieces) {
-			return true
+		least, most := lengths(p.Pieces)
+		if n := len(text) - least; n < 0 || len(text) > most || own && n >= filled || !s.fits(text, p.Pieces) {
+			continue
 		}
+		filled, own = len(text)-least, true
 	}
-	return false
+	return filled, own
+}
+
+// gaps is what the parts that vary have taken in the messages of one request.
+type gaps struct {
+	bytes int
+	seen  []uint64 // hashes of the texts that took it: at most one a byte
+}
+
+// hashes is random, so that nobody can make two texts that have one hash.
+var hashes = maphash.MakeSeed()
+
+// take reports whether there is room for a text of which n bytes vary, and takes it.
+func (g *gaps) take(text []byte, n int) bool {
+	if n == 0 {
+		return true
+	}
+	hash := maphash.Bytes(hashes, text)
+	switch {
+	case slices.Contains(g.seen, hash):
+		return true
+	case g.bytes+n > MaxFilled:
+		return false
+	}
+	g.bytes += n
+	g.seen = append(g.seen, hash)
+	return true
 }
 
 // fits lays the pieces over text: the first at its beginning, each further one at the first place where it fits, the last at

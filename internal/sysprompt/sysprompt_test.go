@@ -1,6 +1,7 @@
 package sysprompt
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -96,6 +97,10 @@ func TestOnlyInstructionsOfTheAppCount(t *testing.T) {
 	if diff := cmp.Diff([]core.Part{image}, judged.Parts); diff != "" || len(foreign.Parts) > 0 {
 		t.Errorf("in two parts: foreign %v, judged (-want +got):\n%s", foreign, diff)
 	}
+	inAWord := []core.Part{says(core.RoleSystem, 0, plain[:10]), says(core.RoleSystem, 0, plain[10:])}
+	if _, foreign := s.Split(core.Prompt{Parts: inAWord}); len(foreign.Parts) != 2 {
+		t.Error("parts that end within a word are one text")
+	}
 }
 
 // TestGapsTogetherAreBounded: many parts that vary have no more room together than a few.
@@ -107,6 +112,37 @@ func TestGapsTogetherAreBounded(t *testing.T) {
 		if _, foreign := s.Split(core.Prompt{Parts: []core.Part{says(core.RoleSystem, 0, text)}}); own != (len(foreign.Parts) == 0) {
 			t.Errorf("%d bytes in each gap: own must be %v", n, own)
 		}
+	}
+}
+
+// TestGapsOfAllMessagesAreBounded: a request that is dealt out over the gaps of many messages, each of them the app's own, is
+// judged; the same message again, as in a conversation, says nothing new.
+func TestGapsOfAllMessagesAreBounded(t *testing.T) {
+	const front = "You are there to help"
+	s := set(t, "helpdesk", front+" {{name}}", plain, front+" {{name}} and {{name}}", front+" ann and ben")
+	foreignOf := func(texts ...string) (n int) {
+		var p core.Prompt
+		for turn, text := range texts {
+			p.Parts = append(p.Parts, says(core.RoleSystem, turn, text))
+		}
+		judged, foreign := s.Split(p)
+		if len(judged.Parts) != len(foreign.Parts) {
+			t.Errorf("judged %v, foreign %v", judged.Parts, foreign.Parts)
+		}
+		return len(foreign.Parts)
+	}
+	dealt := make([]string, 20)
+	for i := range dealt {
+		dealt[i] = front + " " + strings.Repeat(string(rune('a'+i)), MaxFilled/8-1) // 32 bytes with the space
+	}
+	if n := foreignOf(dealt...); n != 12 {
+		t.Errorf("%d of 20 messages with 32 bytes each are judged, want 12", n)
+	}
+	if n := foreignOf(append(dealt[:8:8], plain, front+" ann and ben", dealt[3], dealt[8])...); n != 1 {
+		t.Errorf("%d are judged, want that one alone for which there is no room", n)
+	}
+	if n := foreignOf(slices.Repeat(dealt[:1], 20)...); n != 0 {
+		t.Errorf("%d of 20 times the same message are judged", n)
 	}
 }
 

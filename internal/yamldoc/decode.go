@@ -21,6 +21,9 @@ const maxNesting = 32
 // maxKeys bounds the keys of one map. The parser's time grows with the square of them.
 const maxKeys = 4096
 
+// maxKey bounds a key, in bytes. The parser, and Document, keep for everything below it a path that begins with it.
+const maxKey = 256
+
 // Decode reads data into the struct that into points to and leaves fields that the document does not name as they are.
 // name stands for the file in messages. The result is never nil; whether all was well is what its Err says.
 func Decode(name string, data []byte, into any) *Document {
@@ -30,7 +33,7 @@ func Decode(name string, data []byte, into any) *Document {
 		return d
 	}
 	if p := forbidden(data); p != nil {
-		d.problems = append(d.problems, *p)
+		d.report(*p)
 		return d
 	}
 	tokens := lexer.Tokenize(string(data))
@@ -40,6 +43,10 @@ func Decode(name string, data []byte, into any) *Document {
 	}
 	if t := tooWide(tokens); t != nil {
 		d.problem("", t, "more than "+strconv.Itoa(maxKeys)+" keys in one map")
+		return d
+	}
+	if t := longKey(tokens); t != nil {
+		d.problem("", t, "a key of more than "+strconv.Itoa(maxKey)+" bytes")
 		return d
 	}
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey()) // duplicates are found below, all of them
@@ -93,6 +100,16 @@ func tooDeep(tokens token.Tokens) *token.Token {
 	return nil
 }
 
+// longKey gives a key that is too long, nil if there is none.
+func longKey(tokens token.Tokens) *token.Token {
+	for i, t := range tokens {
+		if t.Type == token.MappingValueType && i > 0 && len(tokens[i-1].Value) > maxKey {
+			return tokens[i-1]
+		}
+	}
+	return nil
+}
+
 // tooWide gives the token of one key too many in a map that is written line by line, nil if there is none. Keys in one column
 // are of one map unless an item of a list, or a key further left, stands between.
 func tooWide(tokens token.Tokens) *token.Token {
@@ -128,7 +145,7 @@ func (d *Document) problem(path string, t *token.Token, message string) {
 	if t != nil && t.Position != nil {
 		p.Line, p.Column = t.Position.Line, t.Position.Column
 	}
-	d.problems = append(d.problems, p)
+	d.report(p)
 }
 
 // start gives the first token of a node. A block map's own is the colon after its first key.

@@ -168,6 +168,42 @@ func TestHostileShapesEndQuickly(t *testing.T) {
 	}
 }
 
+// TestManyProblemsAreCounted: the first of them are told, and how many more there are.
+func TestManyProblemsAreCounted(t *testing.T) {
+	for n, more := range map[int]string{100: "", 101: "1 more problems", 5000: "4900 more problems"} {
+		var into struct {
+			List []struct {
+				Name string `json:"name"`
+			} `json:"list"`
+		}
+		err := yamldoc.Decode("f", []byte("list:\n"+strings.Repeat("- {nope: 1}\n", n)), &into).Err()
+		var all *yamldoc.Error
+		if !errors.As(err, &all) || len(all.Problems) != min(n, 100)+min(len(more), 1) || more != "" && all.Problems[100].Message != more {
+			t.Errorf("%d problems are told as %.100v", n, err)
+		}
+	}
+}
+
+// TestLongKeysAreRefused: the place of all that stands below a key is called after it, so that a long one would be kept for
+// each of many items.
+func TestLongKeysAreRefused(t *testing.T) {
+	for n, good := range map[int]bool{256: true, 257: false, 100_000: false} {
+		var into struct {
+			Map map[string][]string `json:"map"`
+		}
+		key := strings.Repeat("k", n)
+		for _, document := range []string{
+			"map: {" + key + ": [" + strings.Repeat("a,", 1000) + "]}", "map:\n  " + key + ":\n" + strings.Repeat("  - a\n", 1000),
+			"map:\n  \"" + key + "\":\n" + strings.Repeat("  - a\n", 1000), "map:\n  ? " + key + "\n  : [" + strings.Repeat("a,", 1000) + "]\n",
+		} {
+			err := yamldoc.Decode("f", []byte(document), &into).Err()
+			if told := err != nil && strings.Contains(err.Error(), "a key of more than 256 bytes"); told == good {
+				t.Errorf("a key of %d bytes in %.20q: %.100v", n, document, err)
+			}
+		}
+	}
+}
+
 // TestCharacters: what YAML forbids is refused, with its place, also in a remark, and everything else is taken.
 func TestCharacters(t *testing.T) {
 	for document, want := range map[string]string{
@@ -207,7 +243,7 @@ func FuzzDecode(f *testing.F) {
 }
 
 func TestDidYouMean(t *testing.T) {
-	known := []string{"block", "warn", "enforce_uncalibrated", "on_unscored"}
+	known := []string{"block", "warn", "enforce_uncalibrated", "on_unscored", strings.Repeat("a", 65)}
 	for word, want := range map[string]string{
 		"blokc":                 "block",
 		"Block":                 "block",
@@ -217,7 +253,10 @@ func TestDidYouMean(t *testing.T) {
 		"x":                     "",
 		"":                      "",
 		"nothing like them":     "",
-		strings.Repeat("a", 99): "",
+		strings.Repeat("a", 64): "",
+		strings.Repeat("b", 64): "",
+		// From 192 letters on a third of them is more than the longest word that can be meant has.
+		strings.Repeat("b", 300): "",
 	} {
 		if want != "" {
 			want = `; did you mean "` + want + `"?`

@@ -2,8 +2,8 @@
 //
 // Contract: a key that the Go type does not have is an error that says which one may have been meant; so is a duplicate
 // key, a value of the wrong kind, an anchor, an alias, a tag or a second document. All problems of one document are
-// reported together; only a syntax error hides what follows it. Messages name keys and the values of an Enum; they never
-// quote any other value, which may be a secret. Keys are the json tags of the Go type.
+// reported together, up to 100 of them; only a syntax error hides what follows it. Messages name keys and the values of an
+// Enum; they never quote any other value, which may be a secret. Keys are the json tags of the Go type.
 //
 // It is the only package that knows the YAML and JSON Schema libraries. It imports nothing of Plumbline.
 package yamldoc
@@ -49,11 +49,24 @@ func (p Problem) words() string {
 	return p.Path + ": " + p.Message
 }
 
+// maxProblems is how many problems of one document are reported: more are of no help, and would be as long as it is large.
+const maxProblems = 100
+
 // Document is a decoded document. A caller adds the problems of meaning that it finds before asking for Err.
 type Document struct {
 	name     string
 	at       map[string]position
-	problems []Problem
+	problems []Problem // at most maxProblems
+	more     int       // that are not among them
+}
+
+// report adds a problem, or counts it.
+func (d *Document) report(p Problem) {
+	if len(d.problems) == maxProblems {
+		d.more++
+		return
+	}
+	d.problems = append(d.problems, p)
 }
 
 type position struct {
@@ -74,7 +87,7 @@ func (d *Document) Problem(path, message string) {
 			break
 		}
 	}
-	d.problems = append(d.problems, Problem{Line: line, Column: column, Path: path, Message: message})
+	d.report(Problem{Line: line, Column: column, Path: path, Message: message})
 }
 
 // ProblemWithin adds a problem at a line and column, from 1, of the text at path: at that place of the document where the
@@ -84,9 +97,9 @@ func (d *Document) ProblemWithin(path string, line, column int, message string) 
 	text := at.text
 	switch {
 	case ok && text.line > 0 && line == 1:
-		d.problems = append(d.problems, Problem{Line: text.line, Column: text.column + column - 1, Path: path, Message: message})
+		d.report(Problem{Line: text.line, Column: text.column + column - 1, Path: path, Message: message})
 	case ok && text.line > 0 && at.block:
-		d.problems = append(d.problems, Problem{Line: text.line + line - 1, Column: text.column + column - 1, Path: path, Message: message})
+		d.report(Problem{Line: text.line + line - 1, Column: text.column + column - 1, Path: path, Message: message})
 	case line == 1 && column == 1:
 		d.Problem(path, message)
 	default:
@@ -100,7 +113,7 @@ func (d *Document) Position(path string) (line, column int, ok bool) {
 	return p.line, p.column, ok
 }
 
-// Err is nil, or an *Error with all problems.
+// Err is nil, or an *Error with all problems, or the first of them and how many more there are.
 func (d *Document) Err() error {
 	if len(d.problems) == 0 {
 		return nil
@@ -109,6 +122,9 @@ func (d *Document) Err() error {
 	slices.SortStableFunc(problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
+	if d.more > 0 {
+		problems = append(problems, Problem{Line: 1, Column: 1, Message: strconv.Itoa(d.more) + " more problems"})
+	}
 	return &Error{Name: d.name, Problems: problems}
 }
 

@@ -156,10 +156,16 @@ func DidYouMean(word string, known []string) string {
 }
 
 // Closest gives the known word that word is most likely a slip of, empty when none is close: a third of the letters may
-// differ, one at least.
+// differ, one at least. What is longer than longest is no slip of anything.
 func Closest(word string, known []string) string {
+	if tooLong(word) {
+		return ""
+	}
 	best, least := "", max(1, len([]rune(word))/3)+1
 	for _, k := range known {
+		if tooLong(k) {
+			continue
+		}
 		if n := distance(strings.ToLower(word), strings.ToLower(k)); n < least {
 			best, least = k, n
 		}
@@ -167,14 +173,15 @@ func Closest(word string, known []string) string {
 	return best
 }
 
+// longest is how many bytes a word has that can be a slip.
+const longest = 64
+
+func tooLong(word string) bool { return len(word) > longest }
+
 // distance is the number of letters to insert, delete, replace or swap with their neighbour to get from a to b (optimal
-// string alignment), or a large number when one of them is too long to be a slip.
+// string alignment), neither of which is too long.
 func distance(a, b string) int {
-	const longest = 64
 	s, t := []rune(a), []rune(b)
-	if len(s) > longest || len(t) > longest {
-		return longest
-	}
 	var before, above, row [longest + 1]int
 	for j := range row[:len(t)+1] {
 		above[j] = j
