@@ -122,7 +122,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
-	a.samples = newSamples(a.store.Labels(), metrics, a.log)
+	a.samples = newSamples(a.store, a.cfg.Deviation.Tune.Share.Fraction(), metrics, a.log)
 	a.calibration = &calibrationCheck{store: a.store, model: a.scorer.Version(), promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
 	if err := a.sealing.open(ctx, a.cfg.Audit, a.samples.note, metrics); err != nil {
 		return nil, err

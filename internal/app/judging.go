@@ -71,9 +71,14 @@ func (a *App) newProposer(metrics *telemetry.Metrics, records func(context.Conte
 		"url", c.URL, "model", c.Model, "per_minute", c.PerMinute)
 	return &proposer{
 		store: a.store, judge: j, name: calibrate.JudgePrefix + c.Model, model: a.scorer.Version(), timeout: c.Timeout, most: c.PerMinute,
-		masters: func() (*seal.MasterKeys, error) { return seal.ReadMasterKeys(a.cfg.Audit.MasterKeyFile) },
+		masters: a.masters,
 		records: records, now: time.Now, log: a.log, tries: map[string]int{},
 	}, nil
+}
+
+// masters reads the master keys for a run of a job.
+func (a *App) masters() (*seal.MasterKeys, error) {
+	return seal.ReadMasterKeys(a.cfg.Audit.MasterKeyFile)
 }
 
 // localRecords opens the log of this process for a run of a job.
