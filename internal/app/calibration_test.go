@@ -124,7 +124,7 @@ func TestPromiseFromLabelsToDemotion(t *testing.T) {
 	s.label(made.Add(time.Minute), true, 0.7)
 	s.label(made.Add(time.Minute), false, 0.95)
 	s.label(at, true, repeated(0.99, 5)...) // drawn before: they do not test it
-	check := &calibrationCheck{store: s, model: s.model, promise: func() float64 { return onePercent }, now: func() time.Time { return made }, log: slog.New(slog.DiscardHandler)}
+	check := &calibrationCheck{store: s, model: func() string { return s.model }, promise: func() float64 { return onePercent }, now: func() time.Time { return made }, log: slog.New(slog.DiscardHandler)}
 	if err := check.demote(t.Context()); err != nil || !s.latest().Demoted.IsZero() {
 		t.Errorf("one of 61 demotes: %+v, %v", s.latest().Demoted, err)
 	}

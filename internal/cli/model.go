@@ -17,7 +17,7 @@ type modelCmd struct {
 	Status   modelStatusCmd   `cmd:"" help:"Show which model is in use."`
 	List     modelListCmd     `cmd:"" help:"List the models of the directory, and the shipped one. Exit status 3 if one is broken."`
 	Install  modelInstallCmd  `cmd:"" help:"Put a table into the directory. It is not in use thereby."`
-	Use      modelUseCmd      `cmd:"" help:"Have a model be used from the next start on. It is recorded, with your name."`
+	Use      modelUseCmd      `cmd:"" help:"Have a model be used by each replica of the directory, within seconds. It is recorded, with your name."`
 	Tune     modelTuneCmd     `cmd:"" help:"Adapt a table to prompts of your own, without labels. Exit status 3 if it would judge worse."`
 	Rollback modelRollbackCmd `cmd:"" help:"Have the model be used again that was before. It is recorded, with your name."`
 }
@@ -199,7 +199,7 @@ func (s *session) switched(version string) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(s.talk, "%s is used from the next start of each replica on. Its scores are called %s: a calibration made with another model does not apply to them.\n", version, scorer.Version())
+	fmt.Fprintf(s.talk, "%s is used within seconds by each replica that runs on this directory. Its scores are called %s: a calibration made with another model does not apply to them.\n", version, scorer.Version())
 	return nil
 }
 

@@ -72,7 +72,7 @@ func TestModelsSideBySide(t *testing.T) {
 	if got := status(); !reflect.DeepEqual(got, shipped) {
 		t.Errorf("in use by being installed: %+v", got)
 	}
-	if _, talk := run(exitDone, "model", "use", version, "--reason", "it judges better"); !strings.Contains(talk, "next start") {
+	if _, talk := run(exitDone, "model", "use", version, "--reason", "it judges better"); !strings.Contains(talk, "within seconds") {
 		t.Errorf("%q", talk)
 	}
 	turned := status()

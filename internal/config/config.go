@@ -164,7 +164,7 @@ type Jobs struct {
 // Deviation says what prompts are compared by, and what the models of tasks are trained beside. See
 // docs/explanation/deviation.md and docs/how-to/models.md.
 type Deviation struct {
-	Models     string        `json:"models" doc:"Directory of embedding tables beside the shipped one: plumbline model install puts them there, and plumbline model use says which is in use, from the next start on. Empty: models in data_dir."`
+	Models     string        `json:"models" doc:"Directory of embedding tables beside the shipped one: plumbline model install puts them there, and plumbline model use says which is in use. Empty: models in data_dir."`
 	Traffic    int           `json:"traffic" doc:"How many prompts of its own traffic a replica keeps features of, without text, in memory alone and for two days at most, to train the models of tasks beside: 500 to 10000, or 0 for none. Every training is a new version of the scores."`
 	TrainEvery time.Duration `json:"train_every" doc:"How long models stay that were trained beside traffic. Tasks that change are trained within a minute."`
 	Tune       Tune          `json:"tune"`

@@ -45,7 +45,7 @@ func TestLabelledAreCompared(t *testing.T) {
 	for i := range 100 {
 		tied = append(tied, evaluate.Scored{OnTask: i%2 == 0, Before: 0.5, After: 0.5})
 	}
-	if l := evaluate.CompareLabelled(tied); l.Before.AUROC != 0.5 || l.AUROC != 0 || l.SE != 0 || l.Worse() {
+	if l := evaluate.CompareLabelled(tied); math.Abs(l.Before.AUROC-0.5) > 1e-12 || l.AUROC != 0 || l.SE != 0 || l.Worse() {
 		t.Errorf("scores that are all alike: %+v", l)
 	}
 }
