@@ -55,7 +55,7 @@ func (l *learner) add(t written, target embed.Vector) {
 func (l *learner) taught() int {
 	n := 0
 	for row := range l.people {
-		if l.learns(int32(row)) { //nolint:gosec // rows of a table
+		if l.learns(int32(row)) {
 			n++
 		}
 	}

@@ -143,7 +143,7 @@ func (o *Options) draw() []written {
 		t := written{text: text}
 		if o.By != nil {
 			if _, known := people[o.By[i]]; !known {
-				people[o.By[i]] = int32(len(people)) //nolint:gosec // no more than there are texts
+				people[o.By[i]] = int32(len(people))
 			}
 			t.by = []int32{people[o.By[i]]}
 		}
@@ -168,7 +168,7 @@ func once(sorted []written) []written {
 	}
 	for i := range kept {
 		if kept[i].by == nil {
-			kept[i].by = []int32{int32(i)} //nolint:gosec // no more than there are texts
+			kept[i].by = []int32{int32(i)}
 		}
 	}
 	return kept
