@@ -107,6 +107,7 @@ func (l *Log) transact(records []numbered) error {
 		return l.rollback(ctx, err)
 	}
 	size := int64(0)
+	l.leaves = l.leaves[:0]
 	for rest := records; len(rest) > 0; {
 		statement, n := l.addOne, 1
 		if len(rest) >= rowsAtOnce {
@@ -115,8 +116,8 @@ func (l *Log) transact(records []numbered) error {
 		l.args = l.args[:0]
 		for i := range rest[:n] {
 			r := &rest[i]
-			leaf := LeafHash(r.canonical, l.writer.name, r.seq)
-			l.args = r.appendArgs(l.args, r.position, l.writer.id, r.seq, leaf[:])
+			l.leaves = append(l.leaves, Leaf{r.position, l.writer.name, r.seq, LeafHash(r.canonical, l.writer.name, r.seq)})
+			l.args = r.appendArgs(l.args, r.position, l.writer.id, r.seq, l.leaves[len(l.leaves)-1].Hash[:])
 			size += int64(len(r.canonical)) + overhead
 		}
 		if _, err := statement.ExecContext(ctx, l.args...); err != nil {
@@ -129,6 +130,7 @@ func (l *Log) transact(records []numbered) error {
 		return l.rollback(ctx, err)
 	}
 	l.stored = records[len(records)-1].position
+	l.recent.add(l.leaves)
 	l.dirty.Store(true)
 	if l.grown += size; l.grown >= checkpointBytes {
 		l.grown = 0
