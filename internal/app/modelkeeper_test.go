@@ -16,6 +16,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/config"
 	"github.com/plumbline/plumbline/internal/core"
@@ -23,6 +24,7 @@ import (
 	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/models"
+	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
@@ -151,6 +153,26 @@ func TestReplicasFollowTheModel(t *testing.T) {
 	follow(shipped)
 	if a.people.current.Load().inForce.Version() != c.ID {
 		t.Error("going back does not find the calibration")
+	}
+}
+
+// TestChoiceOfAModelIsAudited: who chose a model, which and why is a record of the audit.
+func TestChoiceOfAModelIsAudited(t *testing.T) {
+	a, stop := running(t, testConfig(t, nil))
+	defer stop()
+	ctx := store.WithReason(store.WithActor(t.Context(), "cli:eve"), "it judges better")
+	if err := errors.Join(a.store.NoteModel(ctx, store.UseAction, "tuned-b10da0de"), a.trail.catchUp(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	r, err := audit.OpenReader(t.Context(), AuditPath(a.cfg.DataDir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	entries, _, err := r.Search(t.Context(), audit.Query{Kind: core.RecordAdmin, Limit: 10})
+	want := core.Change{Actor: "cli:eve", Action: "use", Object: "model/tuned-b10da0de", Reason: "it judges better"}
+	if err != nil || len(entries) != 1 || *entries[0].Record.Admin != want {
+		t.Errorf("the audit has %+v, %v", entries, err)
 	}
 }
 

@@ -174,6 +174,9 @@ func (c modelUseCmd) Run(s *session) error {
 			fmt.Fprintf(s.talk, "%s is in use already\n", c.Version)
 			return nil
 		}
+		if card, err := dir.Card(c.Version); err == nil && card != nil && card.Judged == nil {
+			fmt.Fprintf(s.talk, "nobody judged %s: whether it is better is not known\n", c.Version)
+		}
 		return s.switched(c.Version)
 	})
 }

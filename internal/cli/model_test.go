@@ -131,6 +131,36 @@ func chosen(t *testing.T, set string, want ...string) {
 	}
 }
 
+// TestCandidatesAreShown: what was adapted is listed with what it is worth, and is used when somebody says so.
+func TestCandidatesAreShown(t *testing.T) {
+	data := t.TempDir()
+	set := []string{"--set", "data_dir=" + data}
+	path, version := turnedTable(t)
+	file, err := os.ReadFile(path)
+	if err == nil {
+		err = models.Dir(filepath.Join(data, "models")).Propose(file, models.Card{
+			Version: version, Judged: &models.Judged{Beside: "minilm-1", AUROCBefore: 0.9, AUROCAfter: 0.95, Difference: 0.05, SE: 0.01},
+		})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := func(want bool, args ...string) {
+		t.Helper()
+		out, talk, code := plumbline(t, nil, append(set, args...)...)
+		if code != exitDone || strings.Contains(out+talk, "AUROC 0.9500, that of minilm-1 0.9000: +0.0500 ± 0.0100") != want {
+			t.Errorf("%v: status %d, %s%s", args, code, out, talk)
+		}
+	}
+	shown(true, "model", "list")
+	shown(true, "model", "status")
+	if out, _, _ := plumbline(t, nil, append(set, "model", "list")...); !strings.Contains(out, "candidate") {
+		t.Errorf("listed as %s", out)
+	}
+	shown(false, "model", "use", version, "--reason", "it judges better")
+	shown(false, "model", "status") // it is no candidate any more
+}
+
 // TestBrokenModelEndsTheStart: nobody is judged by another model than the one that was chosen.
 func TestBrokenModelEndsTheStart(t *testing.T) {
 	dir := t.TempDir()
