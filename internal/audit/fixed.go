@@ -32,7 +32,11 @@ type Marks struct{ Sent, Published int64 }
 // Leaves gives the entries after a position and up to another, at most limit. They are in the tables, and so on the disk: a
 // checkpoint must not name what the loss of power may take from the journal.
 func (l *Log) Leaves(ctx context.Context, after, upTo Position, limit int) ([]Leaf, error) {
-	if leaves, ok := l.recent.between(after, upTo, limit); ok {
+	if entries, ok := l.recent.between(after, upTo, limit); ok {
+		leaves := make([]Leaf, len(entries))
+		for i := range entries {
+			leaves[i] = entries[i].Leaf
+		}
 		return leaves, nil
 	}
 	return l.storedLeaves(ctx, after, upTo, limit)

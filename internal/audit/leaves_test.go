@@ -2,12 +2,16 @@ package audit_test
 
 import (
 	"context"
+	"math"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/plumbline/plumbline/internal/audit"
+	"github.com/plumbline/plumbline/internal/core"
 )
 
 // TestLeavesAreThoseOfTheTables: what a log tells of its own entries from memory is what a later one reads in the tables.
@@ -45,5 +49,36 @@ func TestLeavesAreThoseOfTheTables(t *testing.T) {
 	}
 	if len(told[0]) != 100 {
 		t.Errorf("%d leaves", len(told[0]))
+	}
+}
+
+// TestShipmentsAreThoseOfTheTables: what a log gives from memory to be shipped is what a later one reads in the tables, records
+// that no JSON holds as they are among it.
+func TestShipmentsAreThoseOfTheTables(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.db")
+	o := audit.Options{Path: path, MaxSize: 1 << 30}
+	log := openLog(t, o)
+	for i := range 50 {
+		odd := outcomeRecord(i)
+		odd.Model = strings.Repeat("\x00\xff\u2028", i)
+		odd.Settled.Cost = core.MicroUSD(math.MaxInt64 - int64(i))
+		appendAll(t, log, intentRecord(i), odd)
+	}
+	if _, err := log.End(t.Context()); err != nil { // all is in the tables
+		t.Fatal(err)
+	}
+	told, err := log.Unshipped(t.Context(), 3, 90)
+	must(t, err)
+	part, err := log.Unshipped(t.Context(), 10, 7)
+	must(t, err)
+	must(t, log.Close(context.WithoutCancel(t.Context())))
+	log = openLog(t, o)
+	read, err := log.Unshipped(t.Context(), 3, 90)
+	must(t, err)
+	if diff := cmp.Diff(read, told); diff != "" || len(told) != 90 {
+		t.Errorf("%d from memory: %s", len(told), diff)
+	}
+	if diff := cmp.Diff(read[7:14], part, cmpopts.IgnoreFields(audit.Shipment{}, "Opening")); diff != "" {
+		t.Error(diff)
 	}
 }
