@@ -57,7 +57,8 @@ type App struct {
 	trail      *trail
 	sealing    *sealing
 	issuers    *issuers
-	scorer     *deviation.Scorer
+	scorer     *deviation.Scorer // of the start
+	models     *modelKeeper
 	people     *people
 	samples    *samples
 	learner    *learner
@@ -109,6 +110,7 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	registry := prometheus.NewRegistry()
 	metrics := telemetry.New(registry, o.Build, prices.Names())
 	metrics.ModelInUse(scorer.Version(), table.Version())
+	a.models = newModelKeeper(a.cfg.Deviation, table, metrics, a.log)
 	if a.policy, err = newPolicyKeeper(a.cfg.Policy.File, metrics, a.log); err != nil {
 		return nil, err
 	}
@@ -122,8 +124,8 @@ func New(ctx context.Context, o Options) (_ *App, err error) {
 	if err := a.openAudit(ctx); err != nil {
 		return nil, err
 	}
-	a.samples = newSamples(a.store.Labels(), metrics, a.log)
-	a.calibration = &calibrationCheck{store: a.store, model: a.scorer.Version(), promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
+	a.samples = newSamples(a.store, a.cfg.Deviation.Tune.Share.Fraction(), metrics, a.log)
+	a.calibration = &calibrationCheck{store: a.store, model: a.people.model, promise: func() float64 { return a.policy.inForce().Promise() }, now: time.Now, log: a.log}
 	if err := a.sealing.open(ctx, a.cfg.Audit, a.samples.note, metrics); err != nil {
 		return nil, err
 	}
@@ -184,6 +186,7 @@ func (a *App) Run(ctx context.Context) error {
 	group.Go(func() error { return ignoreCancel(a.runLedger(background)) })
 	group.Go(func() error { return ignoreCancel(a.background.run(background)) })
 	group.Go(func() error { return ignoreCancel(a.learner.run(background)) })
+	group.Go(func() error { return ignoreCancel(a.models.run(background, a.people, a.learner.traffic)) })
 	group.Go(func() error { return ignoreCancel(a.thresholds.Log(background, a.log)) })
 	group.Go(func() error { return a.ops.serve(background) })
 	group.Go(func() error { return a.local.serve(background) })

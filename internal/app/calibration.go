@@ -220,7 +220,7 @@ func forgetCalibrations(ctx context.Context, st store.Store) error {
 // calibrationCheck compares what is promised with what is realised.
 type calibrationCheck struct {
 	store   store.Store
-	model   string // the scorer's version
+	model   func() string // the version of the scorer in use
 	promise func() float64
 	now     func() time.Time
 	log     *slog.Logger
@@ -240,7 +240,7 @@ func (c *calibrationCheck) run(ctx context.Context) error {
 }
 
 func (c *calibrationCheck) realised(ctx context.Context) (*core.Calibration, calibrate.Realised, error) {
-	l, err := lookAtCalibration(ctx, c.store, c.model, later)
+	l, err := lookAtCalibration(ctx, c.store, c.model(), later)
 	if err != nil {
 		return nil, calibrate.Realised{}, err
 	}

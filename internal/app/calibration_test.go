@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -123,7 +124,7 @@ func TestPromiseFromLabelsToDemotion(t *testing.T) {
 	s.label(made.Add(time.Minute), true, 0.7)
 	s.label(made.Add(time.Minute), false, 0.95)
 	s.label(at, true, repeated(0.99, 5)...) // drawn before: they do not test it
-	check := &calibrationCheck{store: s, model: s.model, promise: func() float64 { return onePercent }, now: func() time.Time { return made }, log: slog.New(slog.DiscardHandler)}
+	check := &calibrationCheck{store: s, model: func() string { return s.model }, promise: func() float64 { return onePercent }, now: func() time.Time { return made }, log: slog.New(slog.DiscardHandler)}
 	if err := check.demote(t.Context()); err != nil || !s.latest().Demoted.IsZero() {
 		t.Errorf("one of 61 demotes: %+v, %v", s.latest().Demoted, err)
 	}
@@ -298,7 +299,7 @@ func TestSamplesAreQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := &fakeQueue{err: errors.New("away")}
 		var log bytes.Buffer
-		s := newSamples(queue, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
+		s := newSamples(queue, 0, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = s.run(ctx) }()
@@ -329,7 +330,7 @@ func TestStoreAwayIsTriedOnceInAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := &fakeQueue{err: errors.New("away")}
 		var log bytes.Buffer
-		s := newSamples(queue, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
+		s := newSamples(queue, 0, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = s.run(ctx) }()
@@ -351,31 +352,87 @@ func TestStoreAwayIsTriedOnceInAWhile(t *testing.T) {
 	})
 }
 
+// TestShareIsSetAside: each prompt that is drawn is queued or set aside, never both and never neither, by the share; what could
+// not be noted keeps its kind when it is tried again.
+func TestShareIsSetAside(t *testing.T) {
+	queue := &fakeQueue{}
+	s := newSamples(queue, 0.25, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.DiscardHandler))
+	var waiting drawnSamples
+	const n = 4000
+	for i := range n {
+		waiting = s.add(waiting, *sampledRecord(fmt.Sprint("x", i), "billing", ""))
+		if waiting.len() == samplesBatch {
+			queue.err = errors.New("away")
+			was := waiting
+			if waiting = s.queue(t.Context(), waiting); !slices.Equal(waiting.lessons, was.lessons) || !slices.Equal(waiting.queue, was.queue) {
+				t.Fatal("what could not be noted changed")
+			}
+			queue.err = nil
+			waiting = s.queue(t.Context(), waiting)
+		}
+	}
+	all := map[string]int{}
+	for _, x := range slices.Concat(queue.exchanges, queue.aside) {
+		all[x]++
+	}
+	if len(all) != n || len(queue.exchanges)+len(queue.aside) != n {
+		t.Errorf("%d are queued and %d set aside of %d", len(queue.exchanges), len(queue.aside), n)
+	}
+	if share := float64(len(queue.aside)) / n; share < 0.21 || share > 0.29 { // five standard errors and more
+		t.Errorf("%.3f are set aside, want 0.25", share)
+	}
+}
+
 // TestSamplesAreBounded: while nothing is taken, noting neither blocks nor keeps more than it may.
 func TestSamplesAreBounded(t *testing.T) {
-	s := newSamples(&fakeQueue{}, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.DiscardHandler))
+	s := newSamples(&fakeQueue{}, 0, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.DiscardHandler))
 	for range samplesInFlight + 5 {
 		s.note(sampledRecord("x", "billing", ""))
 	}
-	if n := len(s.rest(nil)); n != samplesInFlight {
+	if n := s.rest(drawnSamples{}).len(); n != samplesInFlight {
 		t.Errorf("%d wait, want %d", n, samplesInFlight)
 	}
 }
 
+// fakeQueue is a store that queues samples and sets lessons aside.
 type fakeQueue struct {
-	store.Labels
+	store.Store
 	err       error
 	tries     int
 	exchanges []string
+	aside     []string
 }
 
-func (q *fakeQueue) Draw(_ context.Context, samples ...core.Sample) error {
-	q.tries++
-	if q.err != nil {
-		return q.err
+func (q *fakeQueue) Labels() store.Labels   { return drawing{q: q} }
+func (q *fakeQueue) Lessons() store.Lessons { return setting{q: q} }
+
+type drawing struct {
+	store.Labels
+	q *fakeQueue
+}
+
+type setting struct {
+	store.Lessons
+	q *fakeQueue
+}
+
+func (s setting) SetAside(_ context.Context, lessons ...core.Lesson) error {
+	if s.q.err != nil {
+		return s.q.err
+	}
+	for _, l := range lessons {
+		s.q.aside = append(s.q.aside, l.Exchange)
+	}
+	return nil
+}
+
+func (d drawing) Draw(_ context.Context, samples ...core.Sample) error {
+	d.q.tries++
+	if d.q.err != nil {
+		return d.q.err
 	}
 	for _, s := range samples {
-		q.exchanges = append(q.exchanges, s.Exchange)
+		d.q.exchanges = append(d.q.exchanges, s.Exchange)
 	}
 	return nil
 }

@@ -34,6 +34,7 @@ const (
 	jobRollups    = "audit_rollup_check"
 	jobRetention  = "audit_retention"
 	jobJudge      = "calibration_judge"
+	jobTune       = "model_tune"
 )
 
 // queueConns is how many connections a process has for the queue and what its jobs read.
@@ -121,7 +122,7 @@ func (a *App) openJobs(ctx context.Context, metrics *telemetry.Metrics) error {
 
 // jobs are the background jobs of this way to run: without Postgres, pool is nil. This is where a part registers its job.
 func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) ([]jobs.Job, error) {
-	samples := samplesEnd{a.store.SubjectKeys(), a.store.Labels(), a.cfg.Audit.CalibrationKeep, time.Now, a.log}
+	samples := samplesEnd{a.store.SubjectKeys(), a.store.Labels(), a.store.Lessons(), a.cfg.Audit.CalibrationKeep, time.Now, a.log}
 	all := []jobs.Job{
 		{Name: jobObjects, Every: 10 * time.Minute, Timeout: 5 * time.Minute, Run: sweep(a.store.Ownership(), time.Now, a.log)},
 		{Name: jobSamples, Every: samplesInterval, Timeout: time.Minute, Run: samples.run},
@@ -143,6 +144,9 @@ func (a *App) jobs(pool *pgpool.Pool, metrics *telemetry.Metrics) ([]jobs.Job, e
 			return nil, fmt.Errorf("calibration.judge: %w", err)
 		}
 		all = append(all, jobs.Job{Name: jobJudge, Every: judgeInterval, Timeout: judgeInterval, Run: p.run})
+	}
+	if every := a.cfg.Deviation.Tune.Every; every > 0 { // prompts are opened by it: never by default
+		all = append(all, jobs.Job{Name: jobTune, Every: every, Timeout: jobs.Longest, Run: a.newTuner(openRecords).run})
 	}
 	if pool == nil {
 		return all, nil

@@ -40,18 +40,23 @@ type samplesEnd struct {
 	keys interface {
 		EraseSamples(ctx context.Context, before time.Time) (int64, error)
 	}
-	queue interface {
-		Expire(ctx context.Context, before time.Time) (int64, error)
-	}
-	keep time.Duration
-	now  func() time.Time
-	log  *slog.Logger
+	queue, lessons expirer
+	keep           time.Duration
+	now            func() time.Time
+	log            *slog.Logger
+}
+
+// expirer forgets what was drawn before a time.
+type expirer interface {
+	Expire(ctx context.Context, before time.Time) (int64, error)
 }
 
 func (s samplesEnd) run(ctx context.Context) error {
 	before := s.now().Add(24*time.Hour - s.keep + samplesMargin)
-	if _, err := s.queue.Expire(ctx, before.UTC().Truncate(24*time.Hour)); err != nil { // what nobody can read any more
-		return err
+	for _, drawn := range []expirer{s.queue, s.lessons} { // what nobody can read any more
+		if _, err := drawn.Expire(ctx, before.UTC().Truncate(24*time.Hour)); err != nil {
+			return err
+		}
 	}
 	n, err := s.keys.EraseSamples(ctx, before)
 	if n > 0 {

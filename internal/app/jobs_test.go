@@ -76,8 +76,8 @@ func (e *expired) Expire(_ context.Context, before time.Time) (int64, error) {
 // failure is the job's.
 func TestSamplesEnd(t *testing.T) {
 	var log bytes.Buffer
-	keys, queue := &erased{n: 2}, &expired{}
-	s := samplesEnd{keys, queue, 30 * 24 * time.Hour, atHalfPast, slog.New(slog.NewTextHandler(&log, nil))}
+	keys, queue, lessons := &erased{n: 2}, &expired{}, &expired{}
+	s := samplesEnd{keys, queue, lessons, 30 * 24 * time.Hour, atHalfPast, slog.New(slog.NewTextHandler(&log, nil))}
 	if err := s.run(t.Context()); err != nil || !strings.Contains(log.String(), "days=2") {
 		t.Errorf("%v, the log: %s", err, log.String())
 	}
@@ -85,7 +85,7 @@ func TestSamplesEnd(t *testing.T) {
 	if kept := halfPast.Sub(first); kept > s.keep-2*samplesInterval || kept < s.keep-24*time.Hour {
 		t.Errorf("samples go after %s of %s", kept, s.keep)
 	}
-	if !queue.before.Equal(keys.before.Truncate(24 * time.Hour)) {
+	if !queue.before.Equal(keys.before.Truncate(24*time.Hour)) || !lessons.before.Equal(queue.before) {
 		t.Errorf("samples before %s are queued no more, and keys of days before %s destroyed", queue.before, keys.before)
 	}
 	keys.n, keys.err = 0, errors.New("away")

@@ -46,7 +46,7 @@ type proposer struct {
 	store   store.Store
 	judge   *judge.Judge
 	name    string        // of the judge, as labels and records have it
-	model   string        // the scorer's version: labels are of its scores
+	model   func() string // the version of the scorer in use: labels are of its scores
 	timeout time.Duration // of one attempt
 	most    int           // prompts in one run
 	masters func() (*seal.MasterKeys, error)
@@ -73,10 +73,15 @@ func (a *App) newProposer(metrics *telemetry.Metrics, records func(context.Conte
 	a.log.Warn("prompts LEAVE this deployment (calibration.judge): the text of those that were drawn for calibration is sent to a judge, secrets and personal data of a known form masked",
 		"url", c.URL, "model", c.Model, "per_minute", c.PerMinute)
 	return &proposer{
-		store: a.store, judge: j, name: calibrate.JudgePrefix + c.Model, model: a.scorer.Version(), timeout: c.Timeout, most: c.PerMinute,
-		masters: func() (*seal.MasterKeys, error) { return seal.ReadMasterKeys(a.cfg.Audit.MasterKeyFile) },
+		store: a.store, judge: j, name: calibrate.JudgePrefix + c.Model, model: a.people.model, timeout: c.Timeout, most: c.PerMinute,
+		masters: a.masters,
 		records: records, now: time.Now, log: a.log, tries: map[string]int{},
 	}, nil
+}
+
+// masters reads the master keys for a run of a job.
+func (a *App) masters() (*seal.MasterKeys, error) {
+	return seal.ReadMasterKeys(a.cfg.Audit.MasterKeyFile)
 }
 
 // localRecords opens the log of this process for a run of a job.
@@ -129,7 +134,7 @@ func (p *proposer) waiting(ctx context.Context) (waiting []core.Sample, tasks ma
 	}
 	texts := calibrate.TextVersions(objects.Tasks)
 	ahead := 0
-	q := store.QueueQuery{By: p.name, Model: p.model, Limit: queuePage}
+	q := store.QueueQuery{By: p.name, Model: p.model(), Limit: queuePage}
 	for looked := 0; looked < queueLook; looked += queuePage {
 		page, err := p.store.Labels().Queue(ctx, q)
 		if err != nil || len(page) == 0 {

@@ -186,7 +186,7 @@ func (d *drawn) proposer(s *judgeServer, log io.Writer) *proposer {
 		d.t.Fatal(err)
 	}
 	return &proposer{
-		store: d.store, judge: j, name: "judge:m", model: d.model(), timeout: 10 * time.Second, most: 100, now: time.Now, tries: map[string]int{},
+		store: d.store, judge: j, name: "judge:m", model: d.model, timeout: 10 * time.Second, most: 100, now: time.Now, tries: map[string]int{},
 		masters: func() (*seal.MasterKeys, error) { return d.masters, nil },
 		records: func(context.Context) (read.Reader, func() error, error) {
 			r, err := audit.OpenReader(d.t.Context(), AuditPath(d.dir))

@@ -23,20 +23,20 @@ const (
 // not leave the memory of the process. One task is trained at a time, and as long again it rests, so that requests keep the
 // processor.
 type learner struct {
-	scorer  *deviation.Scorer
 	traffic *deviation.Traffic // nil where none is kept
 	people  *people
 	every   time.Duration
 	now     func() time.Time
 	log     *slog.Logger
 
-	beside *deviation.Background // what tasks are trained beside; nil before the first training
+	scorer *deviation.Scorer     // whose tasks are trained
+	beside *deviation.Background // what they are trained beside; nil before the first training
 	since  time.Time
 	forgot chan struct{}
 }
 
 func newLearner(c config.Deviation, s *deviation.Scorer, p *people, log *slog.Logger) *learner {
-	l := &learner{scorer: s, people: p, every: c.TrainEvery, now: time.Now, log: log, forgot: make(chan struct{}, 1)}
+	l := &learner{people: p, every: c.TrainEvery, now: time.Now, log: log, forgot: make(chan struct{}, 1)}
 	if c.Traffic > 0 {
 		l.traffic = deviation.NewTraffic(deviation.TrafficOptions{Scorer: s, Size: c.Traffic, Life: trafficLife, Now: time.Now})
 	}
@@ -75,8 +75,11 @@ func (l *learner) run(ctx context.Context) error {
 
 // look takes a new background when it is time for one, and trains the tasks that were not trained beside it.
 func (l *learner) look(ctx context.Context) {
+	if now := l.people.inUse(); now != l.scorer {
+		l.scorer, l.beside = now, nil
+	}
 	if l.beside == nil || l.now().Sub(l.since) >= l.every {
-		if b := l.traffic.Background(); b != nil {
+		if b := l.traffic.BackgroundFor(l.scorer); b != nil {
 			l.beside, l.since = b, l.now()
 		}
 	}
@@ -97,7 +100,7 @@ func (l *learner) look(ctx context.Context) {
 func (p *people) train(ctx context.Context, s *deviation.Scorer, b *deviation.Background) (int, error) {
 	trained := 0
 	v := p.current.Load()
-	if v == nil {
+	if v == nil || v.scorer != s {
 		return 0, nil
 	}
 	for id, t := range v.sources {
@@ -115,12 +118,12 @@ func (p *people) train(ctx context.Context, s *deviation.Scorer, b *deviation.Ba
 	return trained, nil
 }
 
-// replace puts a task that was compiled anew into force, unless its text has changed.
+// replace puts a task that was compiled anew into force, unless its text or the scorer has changed.
 func (p *people) replace(t core.Task, c *deviation.Task) {
 	p.making.Lock()
 	defer p.making.Unlock()
 	old := p.current.Load()
-	if now, there := old.sources[t.ID]; !there || !sameText(now, t) {
+	if now, there := old.sources[t.ID]; !there || !sameText(now, t) || old.scorer != c.Scorer() {
 		return
 	}
 	v := *old

@@ -23,7 +23,7 @@ func TestTasksAreTrainedBesideTraffic(t *testing.T) {
 	task := core.Task{ID: "trips", Title: "Business travel", Topics: []string{"book a flight"}}
 	p := &people{fresh: func() error { return nil }}
 	p.current.Store(&view{
-		sources: map[string]core.Task{"trips": task}, compiled: compiledTasks(scorer.Compile(task)),
+		scorer: scorer, sources: map[string]core.Task{"trips": task}, compiled: compiledTasks(scorer.Compile(task)),
 	})
 	synctest.Test(t, func(t *testing.T) {
 		l := newLearner(config.Deviation{Traffic: 1000, TrainEvery: 24 * time.Hour}, scorer, p, slog.New(slog.DiscardHandler))
@@ -82,10 +82,15 @@ func TestATaskThatChangedIsNotReplaced(t *testing.T) {
 	old, changed := core.Task{ID: "trips", Title: "Business travel"}, core.Task{ID: "trips", Title: "Holidays"}
 	p := &people{}
 	now := scorer.Compile(changed)
-	p.current.Store(&view{sources: map[string]core.Task{"trips": changed}, compiled: compiledTasks(now)})
+	p.current.Store(&view{scorer: scorer, sources: map[string]core.Task{"trips": changed}, compiled: compiledTasks(now)})
 	p.replace(old, scorer.Compile(old))
 	if p.current.Load().compiled["trips"]() != now {
 		t.Error("a task is in force as it was before a change")
+	}
+	other := otherScorer(t)
+	p.replace(changed, other.Compile(changed))
+	if p.current.Load().compiled["trips"]() != now {
+		t.Error("a task of another scorer is in force")
 	}
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -23,17 +24,31 @@ const (
 	samplesLast = 2 * time.Second
 )
 
-// samples queues prompts that were drawn for calibration to be labelled. No request waits for it.
+// samples queues prompts that were drawn for calibration to be labelled, and sets a share of them aside to learn from. A coin
+// says which of the two when a prompt is drawn, whatever it is about: what is left to be labelled is a random part of the traffic
+// still. No request waits for it.
 type samples struct {
 	labels  store.Labels
+	lessons store.Lessons
+	aside   float64 // the share that is learnt from
 	drawn   chan core.Record
 	metrics *telemetry.Metrics
 	log     *slog.Logger
 	away    bool // the store, when it was tried last; run's
 }
 
-func newSamples(labels store.Labels, metrics *telemetry.Metrics, log *slog.Logger) *samples {
-	return &samples{labels: labels, drawn: make(chan core.Record, samplesInFlight), metrics: metrics, log: log}
+// drawnSamples are what is to be noted in the store.
+type drawnSamples struct {
+	queue   []core.Sample
+	lessons []core.Lesson
+}
+
+func (d drawnSamples) len() int { return len(d.queue) + len(d.lessons) }
+
+func newSamples(st store.Store, aside float64, metrics *telemetry.Metrics, log *slog.Logger) *samples {
+	return &samples{
+		labels: st.Labels(), lessons: st.Lessons(), aside: aside, drawn: make(chan core.Record, samplesInFlight), metrics: metrics, log: log,
+	}
 }
 
 // note takes note of a record that holds a sample. It does not block.
@@ -54,7 +69,7 @@ func (s *samples) note(rec *core.Record) {
 func (s *samples) run(ctx context.Context) error {
 	ticker := time.NewTicker(samplesFlush)
 	defer ticker.Stop()
-	var waiting []core.Sample
+	var waiting drawnSamples
 	for {
 		select {
 		case <-ctx.Done():
@@ -68,7 +83,7 @@ func (s *samples) run(ctx context.Context) error {
 				waiting = s.bounded(waiting)
 				continue
 			}
-			if len(waiting) < samplesBatch {
+			if waiting.len() < samplesBatch {
 				continue
 			}
 		case <-ticker.C:
@@ -78,7 +93,7 @@ func (s *samples) run(ctx context.Context) error {
 }
 
 // rest adds all that is there already.
-func (s *samples) rest(waiting []core.Sample) []core.Sample {
+func (s *samples) rest(waiting drawnSamples) drawnSamples {
 	for {
 		select {
 		case rec := <-s.drawn:
@@ -89,48 +104,80 @@ func (s *samples) rest(waiting []core.Sample) []core.Sample {
 	}
 }
 
-// queue gives what is left to be queued: what could not be is tried again, as far as there is room.
-func (s *samples) queue(ctx context.Context, waiting []core.Sample) []core.Sample {
-	if len(waiting) == 0 {
-		return nil
+// queue gives what is left to be noted: what could not be is tried again, as far as there is room.
+func (s *samples) queue(ctx context.Context, waiting drawnSamples) drawnSamples {
+	if waiting.len() == 0 {
+		return waiting
 	}
-	err := s.labels.Draw(ctx, waiting...)
+	var errs [2]error
+	if len(waiting.queue) > 0 {
+		if errs[0] = s.labels.Draw(ctx, waiting.queue...); errs[0] == nil {
+			waiting.queue = nil
+		}
+	}
+	if len(waiting.lessons) > 0 {
+		if errs[1] = s.lessons.SetAside(ctx, waiting.lessons...); errs[1] == nil {
+			waiting.lessons = nil
+		}
+	}
+	err := errors.Join(errs[:]...)
 	switch {
 	case err != nil && !s.away:
-		s.log.Warn("samples for calibration could not be queued; they are tried again", "samples", len(waiting), "error", err)
+		s.log.Warn("samples for calibration could not be queued; they are tried again", "samples", waiting.len(), "error", err)
 	case err == nil && s.away:
-		s.log.Info("samples for calibration are queued again", "samples", len(waiting))
+		s.log.Info("samples for calibration are queued again")
 	}
-	if s.away = err != nil; s.away {
-		return s.bounded(waiting)
-	}
-	return nil
+	s.away = err != nil
+	return s.bounded(waiting)
 }
 
 // bounded leaves as many as may wait: what came first.
-func (s *samples) bounded(waiting []core.Sample) []core.Sample {
-	if most := samplesInFlight; len(waiting) > most {
-		s.metrics.SamplesLost(len(waiting) - most)
-		waiting = waiting[:most]
-	}
+func (s *samples) bounded(waiting drawnSamples) drawnSamples {
+	waiting.queue = atMost(s, waiting.queue)
+	waiting.lessons = atMost(s, waiting.lessons)
 	return waiting
 }
 
-// add adds the sample of a record, in a random place of the queue.
-func (s *samples) add(to []core.Sample, rec core.Record) []core.Sample {
-	facts, err := policy.FactsOf(rec)
-	sample := core.Sample{
-		Exchange: rec.Exchange, Drawn: rec.Time, Task: rec.Deviation.Task, Text: facts.Calibration.Text,
-		Model: rec.Deviation.Model, Score: rec.Deviation.Score,
-		Place: store.FirstPlace + rand.Int64N(store.LastPlace-store.FirstPlace), //nolint:gosec // a place in a queue
+// atMost leaves as many as may wait of each kind.
+func atMost[T any](s *samples, waiting []T) []T {
+	if len(waiting) <= samplesInFlight {
+		return waiting
 	}
-	if err == nil {
-		err = store.ValidateSample(sample)
+	s.metrics.SamplesLost(len(waiting) - samplesInFlight)
+	return waiting[:samplesInFlight]
+}
+
+// add adds the sample of a record, in a random place of the queue or of what is learnt from.
+func (s *samples) add(to drawnSamples, rec core.Record) drawnSamples {
+	place := store.FirstPlace + rand.Int64N(store.LastPlace-store.FirstPlace) //nolint:gosec // a place in a queue
+	var err error
+	if rand.Float64() < s.aside { //nolint:gosec // a coin
+		lesson := core.Lesson{Exchange: rec.Exchange, Drawn: rec.Time, Place: place}
+		if err = store.ValidateLesson(lesson); err == nil {
+			to.lessons = append(to.lessons, lesson)
+		}
+	} else {
+		var sample core.Sample
+		if sample, err = sampleOf(rec, place); err == nil {
+			to.queue = append(to.queue, sample)
+		}
 	}
 	if err != nil { // one that cannot be kept must not hold up the others
 		s.metrics.SamplesLost(1)
 		s.log.Warn("a sample for calibration cannot be queued", "exchange", rec.Exchange, "error", err)
-		return to
 	}
-	return append(to, sample)
+	return to
+}
+
+// sampleOf gives the sample of a record.
+func sampleOf(rec core.Record, place int64) (core.Sample, error) {
+	facts, err := policy.FactsOf(rec)
+	if err != nil {
+		return core.Sample{}, err
+	}
+	s := core.Sample{
+		Exchange: rec.Exchange, Drawn: rec.Time, Task: rec.Deviation.Task, Text: facts.Calibration.Text,
+		Model: rec.Deviation.Model, Score: rec.Deviation.Score, Place: place,
+	}
+	return s, store.ValidateSample(s)
 }

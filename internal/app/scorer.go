@@ -13,9 +13,17 @@ import (
 // than its name says is an error: nothing is scored by a table that nobody chose. Intents are told by the shipped table
 // whatever is in use: their classifier was trained with it.
 func LoadScorer(c config.Deviation) (*deviation.Scorer, *embed.Table, error) {
-	table, err := models.Dir(c.Models).Table()
+	s, table, err := scorerOf(models.Dir(c.Models))
 	if err != nil {
 		return nil, nil, fmt.Errorf("deviation.models: %w", err)
+	}
+	return s, table, nil
+}
+
+func scorerOf(dir models.Dir) (*deviation.Scorer, *embed.Table, error) {
+	table, err := dir.Table()
+	if err != nil {
+		return nil, nil, err
 	}
 	shipped, err := embed.Default()
 	if err != nil {

@@ -138,7 +138,7 @@ func (a *App) newGate(
 		Directory:  a.people.inForce,
 		Policy:     a.policy.inForce,
 		Prices:     func() *openai.PriceTable { return prices },
-		Classifier: classifier, Extend: extends(classifier), Scorer: a.scorer, Traffic: a.learner.traffic,
+		Classifier: classifier, Extend: extends(classifier), Scorer: a.people, Traffic: a.learner.traffic,
 		Owners: a.owners(), Ledger: ledger, Audit: recorder, Refusals: a.refusals,
 		Sealer: a.sealing.sealer, Addresses: recordedAddresses(a.cfg.Audit.Addresses),
 		Metrics: metrics, Log: a.log, Now: time.Now,

@@ -133,6 +133,18 @@ func TestTuneOfBadInput(t *testing.T) {
 	if _, talk, err := tuneBy(t, c, true); err != nil || !strings.Contains(talk, "not known") {
 		t.Errorf("unjudged: %v, %s", err, talk)
 	}
+	for name, args := range map[string][]string{
+		"no reason":         {"--sample"},
+		"judged otherwise":  {"--sample", "--reason", "better scores", "--unjudged"},
+		"a reason too many": {"--traffic", c.Traffic, "--reason", "better scores", "--out", c.Out + "2"},
+		"nowhere to write":  {"--traffic", c.Traffic, "--unjudged"},
+		"from both":         {"--sample", "--traffic", c.Traffic, "--reason", "better scores"},
+		"from nothing":      {"--reason", "better scores"},
+	} {
+		if _, talk, code := plumbline(t, nil, append([]string{"model", "tune", "--teacher", c.Traffic}, args...)...); code != exitUsage {
+			t.Errorf("%s: status %d, %s", name, code, talk)
+		}
+	}
 	args := []string{"model", "tune", "--traffic", c.Traffic, "--out", c.Out + "2", "--unjudged", "--teacher", c.Traffic}
 	if _, talk, code := plumbline(t, nil, args...); code != exitUsage || !strings.Contains(talk, "neither a folder nor a zip archive") {
 		t.Errorf("a teacher that is none: status %d, %s", code, talk)

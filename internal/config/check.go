@@ -30,6 +30,29 @@ const (
 	minTrainEvery          = time.Hour
 )
 
+// Bounds of the job that adapts the embedding table: of how often, and of what it learns from.
+const (
+	minTuneEvery               = 24 * time.Hour
+	minTunePrompts, maxPrompts = 500, 10_000
+)
+
+func (t Tune) check(a Audit, problem func(setting, message string)) {
+	if t.Share > 0 && a.CalibrationSample == 0 {
+		problem("deviation.tune.share", "is set, but without audit.calibration_sample nothing is drawn")
+	}
+	switch {
+	case t.Every < 0 || t.Every > 0 && t.Every < minTuneEvery:
+		problem("deviation.tune.every", "must be 0s or at least 24h")
+	case t.Every > 0 && t.Teacher == "":
+		problem("deviation.tune.teacher", "must be set with deviation.tune.every: somebody has to teach")
+	case t.Every > 0 && t.Share == 0:
+		problem("deviation.tune.share", "must be set with deviation.tune.every: there is nothing to learn from otherwise")
+	}
+	if t.Prompts < minTunePrompts || t.Prompts > maxPrompts {
+		problem("deviation.tune.prompts", "must be from 500 to 10000")
+	}
+}
+
 // check reports what is wrong with the settings, each at the name of the setting.
 func (c *Config) check(problem func(setting, message string)) {
 	if c.DataDir == "" {
@@ -73,6 +96,7 @@ func (c *Config) check(problem func(setting, message string)) {
 	if c.Deviation.TrainEvery < minTrainEvery {
 		problem("deviation.train_every", "must be at least 1h")
 	}
+	c.Deviation.Tune.check(c.Audit, problem)
 	c.Calibration.Judge.check(c.Audit, problem)
 	if c.Shutdown.Grace <= 0 {
 		problem("shutdown.grace", "must be positive")

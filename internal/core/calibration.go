@@ -17,6 +17,15 @@ type Sample struct {
 	Place int64 `json:"-"`
 }
 
+// Lesson is a prompt that was drawn at random like a sample, and set aside to learn from. It is no sample: nobody labels it, and
+// so it never calibrates what was learnt from it, or anything else.
+type Lesson struct {
+	Exchange string
+	Drawn    time.Time
+	// Place is where it stands among others, drawn at random: what is learnt from is a random part of them.
+	Place int64
+}
+
 // Label is what somebody says of a sample.
 type Label struct {
 	Sample

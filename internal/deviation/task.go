@@ -46,10 +46,14 @@ type Task struct {
 	usual  usual
 	learnt *learnt
 	mix    mix
+	scorer *Scorer
 }
 
 // ID is the id of the task that was compiled.
 func (t *Task) ID() string { return t.id }
+
+// Scorer is what compiled the task: no other can score against it.
+func (t *Task) Scorer() *Scorer { return t.scorer }
 
 // Beside is the version of the background that the task was compiled beside, empty for none.
 func (t *Task) Beside() string {
@@ -73,7 +77,7 @@ func (s *Scorer) Compile(t core.Task) *Task { return s.CompileBeside(t, nil) }
 // takes about a tenth of a second and is work for the background. The same task and background give the same scores.
 func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 	c := &Task{
-		id: t.ID, version: s.version + b.suffix(), table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
+		id: t.ID, version: s.version + b.suffix(), scorer: s, table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
 	}
 	s.readText(c, t)
 	c.examples, c.outside = s.pieces(t.Examples), s.pieces(t.OutOfScope)

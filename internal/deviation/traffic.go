@@ -65,26 +65,47 @@ func (r *reservoir) begin(at time.Time) {
 // Note may take a prompt of person into the sample. Most are not taken, which costs nothing but a drawn number. A nil t takes
 // none.
 func (t *Traffic) Note(person string, v *intent.View) {
-	if t == nil || v.Unscored != "" || !t.draws() {
+	if t == nil || v.Unscored != "" {
 		return
 	}
-	features := t.o.Scorer.sample(v)
+	by := t.draws()
+	if by == nil {
+		return
+	}
+	features := by.sample(v)
 	if features == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if t.o.Scorer != by { // features by another table mean nothing beside these
+		return
+	}
 	t.turn()
 	t.current.keep(noted{person, features}, t.o.Size)
 }
 
-// draws counts a prompt, and reports whether it is to be taken.
-func (t *Traffic) draws() bool {
+// draws counts a prompt, and gives the scorer by which it is to be taken, nil if it is not.
+func (t *Traffic) draws() *Scorer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn()
 	t.current.seen++
-	return rand.IntN(t.current.seen) < t.o.Size //nolint:gosec // a sample is no secret
+	if rand.IntN(t.current.seen) >= t.o.Size { //nolint:gosec // a sample is no secret
+		return nil
+	}
+	return t.o.Scorer
+}
+
+// Use lets go of all that is kept, and keeps what another scorer sees of prompts from now on.
+func (t *Traffic) Use(s *Scorer) {
+	if t == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.o.Scorer, t.before = s, nil
+	t.current.begin(t.o.Now())
 }
 
 // turn ends a period when its time is over.
@@ -156,8 +177,23 @@ func without(all []noted, person string) []noted {
 }
 
 // Background gives what is kept now, nil while that is less than MinTraffic prompts.
-func (t *Traffic) Background() *Background {
+func (t *Traffic) Background() *Background { return t.BackgroundFor(nil) }
+
+// BackgroundFor is Background for tasks that s compiles, nil while what is kept is of another scorer. A nil s is any.
+func (t *Traffic) BackgroundFor(s *Scorer) *Background {
+	samples := t.samples(s)
+	if len(samples) < MinTraffic {
+		return nil
+	}
+	return newBackground(samples)
+}
+
+func (t *Traffic) samples(of *Scorer) []*query {
 	t.mu.Lock()
+	defer t.mu.Unlock()
+	if of != nil && of != t.o.Scorer {
+		return nil
+	}
 	t.turn()
 	samples := make([]*query, 0, len(t.before)+len(t.current.kept))
 	for _, half := range [2][]noted{t.before, t.current.kept} {
@@ -165,9 +201,5 @@ func (t *Traffic) Background() *Background {
 			samples = append(samples, n.features)
 		}
 	}
-	t.mu.Unlock()
-	if len(samples) < MinTraffic {
-		return nil
-	}
-	return newBackground(samples)
+	return samples
 }

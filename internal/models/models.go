@@ -2,7 +2,8 @@
 //
 // A directory holds a file for each table, named after its version, and the file in-use: versions a line each, the one in use
 // first and those that were in use before it behind. Without that file the shipped table is in use. Replicas that share a
-// directory, or have one of the same content each, use the same table.
+// directory, or have one of the same content each, use the same table. Beside a table may lie its card, which says what it was
+// made of and what it is worth.
 //
 // Contract: a table is checked whole whenever it is read, and what is not whole is an error and never another table. Files are
 // written whole or not at all. It imports embed and durable, and must not import what compares prompts.
@@ -48,6 +49,9 @@ type Model struct {
 	Columns int    `json:"columns"`
 	Bytes   int64  `json:"bytes"`
 	Problem string `json:"problem,omitempty"`
+	// Card is what is said of the table, nil for nothing. Candidate: it was adapted here, and was not in use yet.
+	Card      *Card `json:"card,omitempty"`
+	Candidate bool  `json:"candidate,omitempty"`
 }
 
 // Table gives the table that is in use.
@@ -85,10 +89,11 @@ func (d Dir) List() ([]Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	inUse, err := d.InUse()
+	history, err := d.history()
 	if err != nil {
 		return nil, err
 	}
+	inUse := history[0]
 	all := []Model{{Version: shipped.Version(), Shipped: true, Columns: shipped.Dim(), Bytes: shipped.Size()}}
 	entries, err := os.ReadDir(string(d))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -105,6 +110,10 @@ func (d Dir) List() ([]Model, error) {
 		} else {
 			m.Columns, m.Bytes = t.Dim(), t.Size()
 		}
+		if m.Card, err = d.Card(version); err != nil && m.Problem == "" {
+			m.Problem = err.Error()
+		}
+		m.Candidate = m.Card != nil && !slices.Contains(history, version)
 		all = append(all, m)
 	}
 	if !slices.ContainsFunc(all, func(m Model) bool { return m.Version == inUse }) {
@@ -124,9 +133,16 @@ func (d Dir) Install(file string) (version string, err error) {
 	if err != nil {
 		return "", err
 	}
+	if version, err = d.put(data); err != nil {
+		return "", fmt.Errorf("%s: %w", file, err)
+	}
+	return version, nil
+}
+
+func (d Dir) put(data []byte) (version string, err error) {
 	t, err := embed.Read(bytes.NewReader(data))
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", file, err)
+		return "", err
 	}
 	version = t.Version()
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
@@ -139,8 +155,9 @@ func (d Dir) Install(file string) (version string, err error) {
 	return version, err
 }
 
-// Use puts a version in use and reports whether it was not already. The version is read whole before.
-func (d Dir) Use(version string) (changed bool, err error) {
+// Use puts a version in use and reports whether it was not already. The version is read whole before, and record is called once
+// nothing else can fail but the writing itself: what it returns is the end of it.
+func (d Dir) Use(version string, record func() error) (changed bool, err error) {
 	if !embed.IsVersion(version) {
 		return false, fmt.Errorf("%q is no version of a model", version)
 	}
@@ -158,11 +175,14 @@ func (d Dir) Use(version string) (changed bool, err error) {
 	if err := os.MkdirAll(string(d), 0o700); err != nil {
 		return false, err
 	}
+	if err := record(); err != nil {
+		return false, err
+	}
 	return true, d.note(history[:min(len(history), maxHistory)])
 }
 
-// Rollback puts the version in use that was before the one that is, and gives both. That one's file must still be whole.
-func (d Dir) Rollback() (from, to string, err error) {
+// Rollback puts the version in use that was before the one that is, and gives both. That one's file must still be whole. See Use.
+func (d Dir) Rollback(record func(to string) error) (from, to string, err error) {
 	history, err := d.history()
 	if err != nil {
 		return "", "", err
@@ -172,6 +192,9 @@ func (d Dir) Rollback() (from, to string, err error) {
 	}
 	from, to = history[0], history[1]
 	if _, err := d.read(to); err != nil {
+		return from, to, err
+	}
+	if err := record(to); err != nil {
 		return from, to, err
 	}
 	return from, to, d.note(history[1:])

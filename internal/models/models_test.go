@@ -3,10 +3,13 @@ package models_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/models"
@@ -38,6 +41,8 @@ func tables(t *testing.T, names ...string) []string {
 	return files
 }
 
+func unrecorded() error { return nil }
+
 func inUse(t *testing.T, d models.Dir) string {
 	t.Helper()
 	table, err := d.Table()
@@ -68,14 +73,14 @@ func TestSideBySide(t *testing.T) {
 	if got := inUse(t, d); got != shipped {
 		t.Errorf("%s is in use by being installed", got)
 	}
-	if _, _, err := d.Rollback(); !errors.Is(err, models.ErrNothingBefore) {
+	if _, _, err := d.Rollback(func(string) error { return nil }); !errors.Is(err, models.ErrNothingBefore) {
 		t.Errorf("back from the start: %v", err)
 	}
 	for _, version := range versions {
-		if changed, err := d.Use(version); err != nil || !changed {
+		if changed, err := d.Use(version, unrecorded); err != nil || !changed {
 			t.Fatal(changed, err)
 		}
-		if changed, err := d.Use(version); err != nil || changed {
+		if changed, err := d.Use(version, unrecorded); err != nil || changed {
 			t.Errorf("used twice: %v, %v", changed, err)
 		}
 		if got := inUse(t, d); got != version {
@@ -87,11 +92,11 @@ func TestSideBySide(t *testing.T) {
 		t.Errorf("listed %+v, %v", all, err)
 	}
 	for _, want := range []string{versions[0], shipped} {
-		if _, to, err := d.Rollback(); err != nil || to != want || inUse(t, d) != want {
+		if _, to, err := d.Rollback(func(string) error { return nil }); err != nil || to != want || inUse(t, d) != want {
 			t.Errorf("back to %s, want %s: %v", to, want, err)
 		}
 	}
-	if _, _, err := d.Rollback(); !errors.Is(err, models.ErrNothingBefore) {
+	if _, _, err := d.Rollback(func(string) error { return nil }); !errors.Is(err, models.ErrNothingBefore) {
 		t.Errorf("back from the first: %v", err)
 	}
 }
@@ -104,7 +109,7 @@ func TestWhatIsNotWholeIsNotUsed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Use(first); err != nil {
+	if _, err := d.Use(first, unrecorded); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(string(d), first+".bin")
@@ -221,14 +226,104 @@ func TestNotesThatNobodyWrote(t *testing.T) {
 		if _, err := d.List(); err == nil {
 			t.Errorf("%s: listed", name)
 		}
-		if _, _, err := d.Rollback(); err == nil {
+		if _, _, err := d.Rollback(func(string) error { return nil }); err == nil {
 			t.Errorf("%s: gone back", name)
 		}
 	}
 	d := models.Dir(t.TempDir())
 	for _, version := range []string{"", "../x", "missing-00000000"} {
-		if _, err := d.Use(version); err == nil || strings.HasPrefix(version, "missing") == strings.Contains(err.Error(), "no version") {
+		if _, err := d.Use(version, unrecorded); err == nil || strings.HasPrefix(version, "missing") == strings.Contains(err.Error(), "no version") {
 			t.Errorf("%q is used, or refused for another reason: %v", version, err)
+		}
+	}
+}
+
+// TestUnrecordedIsNotUsed: a change that could not be recorded is none.
+func TestUnrecordedIsNotUsed(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	version, err := d.Install(tables(t, "first")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	shipped, away := inUse(t, d), errors.New("away")
+	if _, err := d.Use(version, func() error { return away }); !errors.Is(err, away) || inUse(t, d) != shipped {
+		t.Errorf("%s is in use, %v", inUse(t, d), err)
+	}
+	if _, err := d.Use(version, unrecorded); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := d.Rollback(func(to string) error { return fmt.Errorf("%s: %w", to, away) }); !errors.Is(err, away) ||
+		!strings.Contains(err.Error(), shipped) || inUse(t, d) != version {
+		t.Errorf("%s is in use, %v", inUse(t, d), err)
+	}
+}
+
+// TestCandidates: what was adapted lies beside the one in use with what it is worth, until somebody uses it; what it was adapted
+// of is adapted anew.
+func TestCandidates(t *testing.T) {
+	d := models.Dir(filepath.Join(t.TempDir(), "models"))
+	shipped := inUse(t, d)
+	var cards []models.Card
+	for i, file := range tables(t, "older", "newer") {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		table, err := embed.Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		card := models.Card{
+			Version: table.Version(), Made: time.Date(2026, 3, 11+i, 0, 0, 0, 0, time.UTC), Base: shipped, Learnt: 900, After: 0.9,
+			Judged: &models.Judged{Beside: shipped, Difference: 0.01},
+		}
+		wrong := card
+		wrong.Version = "other-1"
+		if err := d.Propose(data, wrong); err == nil {
+			t.Error("a card of another table is taken")
+		}
+		if err := errors.Join(d.Propose(data, card), d.Propose(data, models.Card{Version: card.Version})); err != nil {
+			t.Fatal(err)
+		}
+		cards = append(cards, card)
+	}
+	if got := inUse(t, d); got != shipped {
+		t.Errorf("%s is in use by being there", got)
+	}
+	candidates := func() (all []string) {
+		found, err := d.Candidates()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range found {
+			if *m.Card.Judged != *cards[0].Judged || m.Card.After != 0.9 || m.Problem != "" || m.Bytes == 0 {
+				t.Errorf("listed %+v", m)
+			}
+			all = append(all, m.Version)
+		}
+		return all
+	}
+	older, newer := cards[0].Version, cards[1].Version
+	if got := candidates(); !slices.Equal(got, []string{newer, older}) {
+		t.Errorf("candidates %q", got)
+	}
+	if _, err := d.Use(newer, unrecorded); err != nil {
+		t.Fatal(err)
+	}
+	base, err := d.Base()
+	if got := candidates(); !slices.Equal(got, []string{older}) || err != nil || base.Version() != shipped {
+		t.Errorf("candidates %q, and %s is adapted next, %v", got, base.Version(), err)
+	}
+	if _, _, err := d.Rollback(func(string) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"broken": "{", "another's": `{"version": "` + newer + `"}`, "long": strings.Repeat(" ", 1<<20) + "{}"} {
+		if err := os.WriteFile(filepath.Join(string(d), older+".json"), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		all, err := d.List()
+		if err != nil || len(all) != 3 || all[2].Card != nil || !strings.Contains(all[2].Problem, "no card") {
+			t.Errorf("%s: listed %+v, %v", name, all, err)
 		}
 	}
 }

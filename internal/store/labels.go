@@ -14,8 +14,8 @@ import (
 // Labels holds the queue of prompts that were drawn for calibration, and what people say of them. No text of a prompt is in
 // it. Methods must be safe for concurrent use, also by several processes.
 type Labels interface {
-	// Draw must add samples to the queue; those that it has stay as they are. It is no change of control data: it must not be
-	// in the feed. It must refuse all where one is not valid (ErrInvalid).
+	// Draw must add samples to the queue; those that it has stay as they are, and those that Lessons has stay out of it. It is
+	// no change of control data: it must not be in the feed. It must refuse all where one is not valid (ErrInvalid).
 	Draw(ctx context.Context, samples ...core.Sample) error
 	// Queue must give the samples that match, in the order of their places, at most q.Size() of them.
 	Queue(ctx context.Context, q QueueQuery) ([]core.Sample, error)
@@ -30,7 +30,7 @@ type Labels interface {
 	Proposals(ctx context.Context, exchanges ...string) ([]core.Proposal, error)
 
 	// Put must keep what l.By says of l.Exchange in place of what they said before, and fill in the sample from the queue,
-	// or from what is kept of it with another label; ErrNotFound where neither has it. An l.Approved that is not empty must be
+	// or from what is kept of it with another label; ErrNotFound where neither has it, or where Lessons has it. An l.Approved that is not empty must be
 	// l.By. It must refuse (ErrTooMany) where l.By has l's LabelsADay labels of the day of l.At, in UTC, on other samples. It must be in the feed with the action LabelAction, the object "sample/<exchange>", unless it changes nothing.
 	Put(ctx context.Context, l core.Label) error
 	// Approve must note that approver answers for what by said of a sample; the same, with the action ApproveAction.
@@ -112,13 +112,7 @@ func (p *problems) sample(s core.Sample) {
 	p.word("text", s.Text, maxVersion)
 	p.id("task", s.Task)
 	p.score("score", s.Score)
-	p.time("drawn", s.Drawn)
-	if s.Drawn.IsZero() {
-		p.add("drawn is missing")
-	}
-	if s.Place <= 0 {
-		p.add("place must be positive")
-	}
+	p.drawn(s.Drawn, s.Place)
 }
 
 func (p *problems) score(what string, x float64) {

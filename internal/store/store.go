@@ -105,6 +105,8 @@ type Store interface {
 	// that. The latest of those is in force.
 	Labels() Labels
 	Calibrations() Table[core.Calibration]
+	// Lessons holds what was drawn like that and set aside to learn from. The two have no prompt in common.
+	Lessons() Lessons
 	// Policies holds the policy documents that came into force.
 	Policies() Policies
 	// SystemPrompts holds fingerprints of the system prompts that are apps' own.
@@ -115,6 +117,9 @@ type Store interface {
 	// Provision must create the user, and before it the team unless its id is empty; those that exist must stay as they
 	// are, whatever they hold. It must refuse as Put does, and do all of it or nothing.
 	Provision(ctx context.Context, user core.User, team core.Team) error
+	// NoteModel must put into the feed what is done with a model that lies outside of the store, for the reason of ctx: the
+	// action that is given, UseAction, RestoreAction or ProposeAction, and the object "model/<version>". It must return nil only when that survives the loss of power.
+	NoteModel(ctx context.Context, action, version string) error
 	// Load must give everything as of one moment, each kind as List orders it, with the version of that moment. Of the
 	// policy it must give the newest version.
 	Load(ctx context.Context) (Objects, uint64, error)

@@ -29,9 +29,10 @@ type SubjectKeys interface {
 	EraseSamples(ctx context.Context, before time.Time) (int64, error)
 	// Rewrap must replace what wraps a key, if that is still what was says, and report whether it did.
 	Rewrap(ctx context.Context, was, now core.SubjectKey) (bool, error)
-	// NoteLook must put into the feed that an exchange's content is looked at, for the reason of ctx: action RevealAction,
-	// object "exchange/<id>". It must return nil only when that survives the loss of power.
-	NoteLook(ctx context.Context, exchange string) error
+	// NoteLook must put into the feed that the content of exchanges is looked at, for the reason of ctx: of each the action
+	// RevealAction and the object "exchange/<id>", all of them or none. It must return nil only when that survives the loss of
+	// power.
+	NoteLook(ctx context.Context, exchanges ...string) error
 }
 
 // The actions of the feed that concern content.

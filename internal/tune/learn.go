@@ -14,7 +14,7 @@ type learner struct {
 	base    *embed.Table
 	rows    embed.Rows
 	of      map[uint32]int32 // pair to row
-	texts   []int32          // in how many texts a row stands
+	people  [][]int32        // who wrote the texts that a row stands in, up to Fewest of them
 	flat    []int32
 	starts  []int
 	targets []embed.Vector
@@ -22,7 +22,7 @@ type learner struct {
 
 func newLearner(base *embed.Table) *learner {
 	l := &learner{base: base, rows: base.Rows(), of: map[uint32]int32{}, starts: []int{0}}
-	l.texts = make([]int32, len(l.rows.Values)/l.rows.Dim)
+	l.people = make([][]int32, len(l.rows.Values)/l.rows.Dim)
 	for i, pair := range l.rows.Pairs {
 		l.of[pair] = int32(base.Len() + i)
 	}
@@ -30,8 +30,8 @@ func newLearner(base *embed.Table) *learner {
 }
 
 // add takes a text to learn from: the rows that its vector is the sum of.
-func (l *learner) add(text string, target embed.Vector) {
-	pieces := l.base.AppendPieces(nil, text)
+func (l *learner) add(t written, target embed.Vector) {
+	pieces := l.base.AppendPieces(nil, t.text)
 	pieces = pieces[:min(len(pieces), maxPieces)]
 	for i, p := range pieces {
 		l.flat = append(l.flat, int32(p))
@@ -45,7 +45,7 @@ func (l *learner) add(text string, target embed.Vector) {
 	rows := slices.Clone(l.flat[l.starts[len(l.starts)-1]:])
 	slices.Sort(rows)
 	for _, row := range slices.Compact(rows) {
-		l.texts[row]++
+		l.people[row] = withAll(l.people[row], t.by)
 	}
 	l.starts = append(l.starts, len(l.flat))
 	l.targets = append(l.targets, target)
@@ -54,13 +54,16 @@ func (l *learner) add(text string, target embed.Vector) {
 // taught is how many rows learn.
 func (l *learner) taught() int {
 	n := 0
-	for _, texts := range l.texts {
-		if texts >= Fewest {
+	for row := range l.people {
+		if l.learns(int32(row)) {
 			n++
 		}
 	}
 	return n
 }
+
+// learns reports whether a row learns: enough people use what it stands for.
+func (l *learner) learns(row int32) bool { return len(l.people[row]) >= Fewest }
 
 // learn goes through the texts, one at a time: the loss is 1 - cosine, each row of a text has the same gradient, and each step is
 // shorter the more its row has learnt (Adagrad with one size a row; Duchi and others, 2011), down to none at the end.
@@ -86,7 +89,7 @@ func (l *learner) learn(ctx context.Context, seed uint64) error {
 				continue
 			}
 			for _, at := range rows {
-				if l.texts[at] < Fewest {
+				if !l.learns(at) {
 					continue
 				}
 				seen[at] += power

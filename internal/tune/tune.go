@@ -17,6 +17,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 
 	"github.com/plumbline/plumbline/internal/embed"
 )
@@ -25,7 +26,8 @@ import (
 const (
 	MinTexts = 500
 	MaxTexts = 50_000
-	// Fewest is how many texts a row must stand in to learn: the words of one person change nothing.
+	// Fewest is how many texts a row must stand in to learn, of as many people where it is known who wrote them: the words of one
+	// person change nothing.
 	Fewest = 5
 	// heldOut says that one text of so many is not learnt from, and tells how near the table comes to the teacher.
 	heldOut = 20
@@ -46,6 +48,9 @@ const (
 	versionPrefix = "tuned"
 )
 
+// ErrTooFew is returned where there is not enough to learn from.
+var ErrTooFew = errors.New("too few texts")
+
 // Teacher is a sentence encoder.
 type Teacher interface {
 	// Encode must give a vector of length 1 for each text, which depends on that text alone. It must end early with an error
@@ -59,6 +64,8 @@ type Options struct {
 	Teacher Teacher
 	// Texts are learnt from, as many of them as Limit says, drawn at random.
 	Texts []string
+	// By says who wrote each of Texts, in any names. Nil where that is not known: each then counts as another's.
+	By    []string
 	Limit int
 	// Anchors are sentences of which the table is taken to say what the teacher does: generic ones.
 	Anchors []string
@@ -92,10 +99,13 @@ func Tune(ctx context.Context, o Options) (*Result, error) {
 	}
 	texts := o.draw()
 	if len(texts) < MinTexts {
-		return nil, fmt.Errorf("tune: %d different texts with words are too few: %d are needed", len(texts), MinTexts)
+		return nil, fmt.Errorf("tune: %w: %d different ones with words are there, and %d are needed", ErrTooFew, len(texts), MinTexts)
 	}
 	anchors := slices.Concat(o.Base.Words(commonWords), o.Anchors)
-	all := slices.Concat(anchors, texts)
+	all := slices.Clone(anchors)
+	for _, t := range texts {
+		all = append(all, t.text)
+	}
 	said, err := o.Teacher.Encode(ctx, all, func(done int) {
 		if o.Told != nil {
 			o.Told(done, len(all))
@@ -115,35 +125,78 @@ func Tune(ctx context.Context, o Options) (*Result, error) {
 	return o.adapt(ctx, texts, targets)
 }
 
+// written is a text and who wrote it, by numbers.
+type written struct {
+	text string
+	by   []int32
+}
+
 // draw gives the texts to learn from, in an order that the seed says: each once, and none without words.
-func (o *Options) draw() []string {
-	texts := make([]string, 0, len(o.Texts))
-	for _, text := range o.Texts {
+func (o *Options) draw() []written {
+	texts := make([]written, 0, len(o.Texts))
+	people := map[string]int32{}
+	for i, text := range o.Texts {
 		text = clip(text)
-		if len(o.Base.AppendPieces(nil, text)) > 1 {
-			texts = append(texts, text)
+		if len(o.Base.AppendPieces(nil, text)) < 2 {
+			continue
 		}
+		t := written{text: text}
+		if o.By != nil {
+			if _, known := people[o.By[i]]; !known {
+				people[o.By[i]] = int32(len(people))
+			}
+			t.by = []int32{people[o.By[i]]}
+		}
+		texts = append(texts, t)
 	}
-	slices.Sort(texts)
-	texts = slices.Compact(texts)
+	slices.SortStableFunc(texts, func(a, b written) int { return strings.Compare(a.text, b.text) })
+	texts = once(texts)
 	random := rand.New(rand.NewPCG(o.Seed, MaxTexts)) //nolint:gosec // the same seed must give the same table
 	random.Shuffle(len(texts), func(i, j int) { texts[i], texts[j] = texts[j], texts[i] })
 	return texts[:min(len(texts), o.Limit)]
+}
+
+// once leaves each of sorted texts once, written by all who wrote it, or by somebody of its own where that is not known.
+func once(sorted []written) []written {
+	kept := sorted[:0]
+	for _, t := range sorted {
+		if last := len(kept) - 1; last >= 0 && kept[last].text == t.text {
+			kept[last].by = withAll(kept[last].by, t.by)
+			continue
+		}
+		kept = append(kept, t)
+	}
+	for i := range kept {
+		if kept[i].by == nil {
+			kept[i].by = []int32{int32(i)}
+		}
+	}
+	return kept
+}
+
+// withAll adds people to people, each once, up to Fewest of them.
+func withAll(people, more []int32) []int32 {
+	for _, one := range more {
+		if len(people) < Fewest && !slices.Contains(people, one) {
+			people = append(people, one)
+		}
+	}
+	return people
 }
 
 // clip cuts text to maxBytes. What is left of a character that is cut through has no pieces.
 func clip(text string) string { return text[:min(len(text), maxBytes)] }
 
 // adapt has the rows learn, and measures on the texts that were held out.
-func (o *Options) adapt(ctx context.Context, texts []string, targets []embed.Vector) (*Result, error) {
+func (o *Options) adapt(ctx context.Context, texts []written, targets []embed.Vector) (*Result, error) {
 	r := &Result{Base: o.Base.Version(), Given: len(o.Texts), Seed: o.Seed}
 	l := newLearner(o.Base)
-	for i, text := range texts {
+	for i, t := range texts {
 		if i%heldOut == 0 {
 			r.HeldOut++
 			continue
 		}
-		l.add(text, targets[i])
+		l.add(t, targets[i])
 	}
 	r.Learnt, r.Rows = len(l.targets), l.taught()
 	if err := l.learn(ctx, o.Seed); err != nil {
@@ -159,8 +212,8 @@ func (o *Options) adapt(ctx context.Context, texts []string, targets []embed.Vec
 	}
 	r.Version = tuned.Version()
 	for i := 0; i < len(texts); i += heldOut {
-		r.Before += float64(o.Base.Text(texts[i]).Dot(targets[i])) / float64(r.HeldOut)
-		r.After += float64(tuned.Text(texts[i]).Dot(targets[i])) / float64(r.HeldOut)
+		r.Before += float64(o.Base.Text(texts[i].text).Dot(targets[i])) / float64(r.HeldOut)
+		r.After += float64(tuned.Text(texts[i].text).Dot(targets[i])) / float64(r.HeldOut)
 	}
 	return r, nil
 }

@@ -87,6 +87,29 @@ func TestRowsLearnWhatTheTeacherSays(t *testing.T) {
 	}
 }
 
+// TestWordsOfFewPeopleTeachNothing: where it is known who wrote what, a row learns by people and not by texts.
+func TestWordsOfFewPeopleTeachNothing(t *testing.T) {
+	o := options(t)
+	o.Texts = o.Texts[:800]
+	for people, learns := range map[int]bool{tune.Fewest - 1: false, tune.Fewest: true} {
+		o.By = nil
+		for i := range o.Texts {
+			o.By = append(o.By, fmt.Sprint("user-", i%people))
+		}
+		r, err := tune.Tune(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tuned, err := embed.Parse(r.File)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if moved := tuned.Text("quokka").Dot(o.Base.Text("quokka")) < 0.99; moved != learns || r.Rows > 0 != learns {
+			t.Errorf("the words of %d people: learnt %v, %d rows", people, moved, r.Rows)
+		}
+	}
+}
+
 func TestSameInputGivesTheSameBytes(t *testing.T) {
 	o := options(t)
 	var files [][]byte

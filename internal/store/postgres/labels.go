@@ -28,9 +28,9 @@ const (
 	putLabel    = "INSERT INTO plumbline.labels (" + layout.LabelColumns + `) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
 		ON CONFLICT (exchange, labeller) DO UPDATE SET on_task = excluded.on_task, labelled = excluded.labelled,
 			approved = excluded.approved, proposal = excluded.proposal, judge = excluded.judge`
-	// anySample is what is known of a sample, from the queue or a label.
-	anySample = "SELECT " + layout.SampleColumns + " FROM plumbline.samples WHERE exchange = $1 UNION ALL SELECT " + layout.SampleColumns +
-		" FROM plumbline.labels WHERE exchange = $1 LIMIT 1"
+	// anySample is what is known of a sample, from the queue or a label: nothing of one that is learnt from.
+	anySample = "SELECT * FROM (SELECT " + layout.SampleColumns + " FROM plumbline.samples WHERE exchange = $1 UNION ALL SELECT " + layout.SampleColumns +
+		" FROM plumbline.labels WHERE exchange = $1) AS known WHERE NOT EXISTS (SELECT FROM plumbline.lessons WHERE exchange = $1) LIMIT 1"
 )
 
 // Draw implements store.Labels. It is one statement: all of them come, or none.
@@ -49,7 +49,8 @@ func (w labels) Draw(ctx context.Context, samples ...core.Sample) error {
 		return nil
 	}
 	_, err := w.s.exec(ctx, "INSERT INTO plumbline.samples ("+layout.SampleColumns+`) SELECT * FROM
-		unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::bigint[]) ON CONFLICT DO NOTHING`,
+		unnest($1::text[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::float8[], $7::bigint[]) AS drawn (exchange)
+		WHERE NOT EXISTS (SELECT FROM plumbline.lessons AS l WHERE l.exchange = drawn.exchange) ON CONFLICT DO NOTHING`,
 		exchanges, drawn, tasks, texts, models, scores, places)
 	if err != nil {
 		return fmt.Errorf("queueing samples: %w", err)

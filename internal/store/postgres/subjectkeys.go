@@ -123,9 +123,11 @@ func (w subjectKeys) Rewrap(ctx context.Context, was, now core.SubjectKey) (bool
 }
 
 // NoteLook implements store.SubjectKeys.
-func (w subjectKeys) NoteLook(ctx context.Context, exchange string) error {
+func (w subjectKeys) NoteLook(ctx context.Context, exchanges ...string) error {
 	return w.s.change(ctx, func(ctx context.Context, c *change) error {
-		c.note(store.Actor(ctx), store.RevealAction, "exchange", storableText(exchange))
+		for _, exchange := range exchanges {
+			c.note(store.Actor(ctx), store.RevealAction, "exchange", storableText(exchange))
+		}
 		return nil
 	})
 }

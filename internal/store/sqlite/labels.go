@@ -23,12 +23,13 @@ func (s *Store) Calibrations() store.Table[core.Calibration] {
 type labels struct{ s *Store }
 
 const (
-	insertSample = "INSERT INTO samples (" + layout.SampleColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-	selectLabel  = "SELECT " + layout.LabelColumns + " FROM labels "
-	putLabel     = "INSERT OR REPLACE INTO labels (" + layout.LabelColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-	// anySample is what is known of a sample, from the queue or a label.
-	anySample = "SELECT " + layout.SampleColumns + " FROM samples WHERE exchange = ? UNION ALL SELECT " + layout.SampleColumns +
-		" FROM labels WHERE exchange = ? LIMIT 1"
+	insertSample = "INSERT INTO samples (" + layout.SampleColumns + `) SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+		WHERE NOT EXISTS (SELECT 1 FROM lessons WHERE exchange = ?1) ON CONFLICT DO NOTHING`
+	selectLabel = "SELECT " + layout.LabelColumns + " FROM labels "
+	putLabel    = "INSERT OR REPLACE INTO labels (" + layout.LabelColumns + ") VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+	// anySample is what is known of a sample, from the queue or a label: nothing of one that is learnt from.
+	anySample = "SELECT * FROM (SELECT " + layout.SampleColumns + " FROM samples WHERE exchange = ?1 UNION ALL SELECT " + layout.SampleColumns +
+		" FROM labels WHERE exchange = ?1) WHERE NOT EXISTS (SELECT 1 FROM lessons WHERE exchange = ?1) LIMIT 1"
 )
 
 // Draw implements store.Labels.
@@ -126,7 +127,7 @@ func (w labels) Put(ctx context.Context, l core.Label) error {
 
 // sample gives what is known of a sample.
 func (w labels) sample(ctx context.Context, tx *sql.Tx, exchange string) (core.Sample, error) {
-	rows, err := tx.QueryContext(ctx, anySample, exchange, exchange)
+	rows, err := tx.QueryContext(ctx, anySample, exchange)
 	found, err := collect(rows, err, layout.ScanSample)
 	if err == nil && len(found) == 0 {
 		err = store.NoSample(exchange)

@@ -115,8 +115,15 @@ func (w subjectKeys) Rewrap(ctx context.Context, was, now core.SubjectKey) (done
 }
 
 // NoteLook implements store.SubjectKeys.
-func (w subjectKeys) NoteLook(ctx context.Context, exchange string) error {
-	return w.s.change(ctx, func(tx *sql.Tx) error { return note(ctx, tx, store.RevealAction, "exchange", exchange) })
+func (w subjectKeys) NoteLook(ctx context.Context, exchanges ...string) error {
+	return w.s.change(ctx, func(tx *sql.Tx) error {
+		for _, exchange := range exchanges {
+			if err := note(ctx, tx, store.RevealAction, "exchange", exchange); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // emptyWAL takes what was overwritten out of the WAL as well, where earlier versions of a page lie. Somebody who reads at

@@ -1,0 +1,9 @@
+-- Prompts that were drawn at random and set aside to learn from. None of them is in the queue of samples, and nobody can label
+-- it: what trains never calibrates. No text of a prompt is here.
+CREATE TABLE plumbline.lessons (
+  exchange text COLLATE "C" PRIMARY KEY,
+  drawn    bigint NOT NULL, -- microseconds since 1970 UTC; a row goes when the time of its day is over
+  place    bigint NOT NULL  -- drawn at random: they are learnt from in this order
+);
+CREATE INDEX lessons_place ON plumbline.lessons (place);
+CREATE INDEX lessons_drawn ON plumbline.lessons (drawn);
