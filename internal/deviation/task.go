@@ -38,6 +38,9 @@ type Task struct {
 	whole    embed.Vector
 	phrases  []piece
 	examples []piece
+	// said are the content words of each phrase one after the other, and pairs which of them stand next to one another.
+	said  [][]uint32
+	pairs pairSigns
 	// outside are the out-of-scope examples.
 	outside []piece
 	// activities are what to tell this task from: the generic ones without those that it is like itself.
@@ -114,6 +117,7 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 		}
 		c.phrases = append(c.phrases, p)
 		s.table.AddPieces(c.whole, s.table.AppendPieces(nil, text))
+		said := len(c.stems)
 		for _, w := range intent.Words(text) {
 			if !w.Content || words == MaxTaskWords {
 				continue
@@ -131,6 +135,7 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 				}
 			}
 		}
+		c.quotable(slices.Clone(c.stems[said:]))
 	}
 	c.whole.Normalise()
 	slices.Sort(c.stems)
