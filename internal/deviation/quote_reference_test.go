@@ -1,6 +1,7 @@
 package deviation
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -25,11 +26,19 @@ func TestQuotationsAgreeWithReference(t *testing.T) {
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		task := core.Task{Title: text(t, "title", 6), Topics: []string{text(t, "first", 8), text(t, "second", 8)}}
-		words := intent.Words(text(t, "prompt", 24))
+		texts := append([]string{task.Title}, task.Topics...)
 		var phrases [][]uint32
-		for _, phrase := range append([]string{task.Title}, task.Topics...) {
+		for _, phrase := range texts {
 			phrases = append(phrases, stemsOf(intent.Words(phrase)))
 		}
+		var prompt []string // words, and pieces of phrases
+		for range rapid.IntRange(1, 6).Draw(t, "pieces") {
+			phrase := strings.Fields(rapid.SampledFrom(texts).Draw(t, "phrase"))
+			from := rapid.IntRange(0, len(phrase)-1).Draw(t, "from")
+			to := rapid.IntRange(from, len(phrase)).Draw(t, "to")
+			prompt = append(append(prompt, word.Draw(t, "word")), phrase[from:to]...)
+		}
+		words := intent.Words(strings.Join(prompt, " "))
 		want := referenceQuoted(words, phrases)
 		r, c := new(rest), s.Compile(task)
 		found := r.findQuotes(c, words)
@@ -47,6 +56,39 @@ func TestQuotationsAgreeWithReference(t *testing.T) {
 			t.Fatal(diff)
 		}
 	})
+}
+
+// TestTheFartherOfWholeAndRestCounts works the score out of both.
+func TestTheFartherOfWholeAndRestCounts(t *testing.T) {
+	s, tasks := caseTasks(t)
+	task := tasks["described"]
+	farther := 0
+	for _, quotation := range []string{caseTask.Title, caseTask.Topics[0], caseTask.Topics[2]} {
+		for _, text := range casePrompts {
+			q, rest := s.query(text+", "+quotation), s.query(text)
+			contents := 0
+			for i := range rest.words {
+				if rest.words[i].content {
+					contents++
+				}
+			}
+			want := task.score(q)
+			if contents >= 3 {
+				beside := task.score(rest)
+				want = max(want, beside)
+				if beside > task.score(q) {
+					farther++
+				}
+			}
+			v := intent.NewView(core.Prompt{Parts: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: text + ", " + quotation}}})
+			if got := s.Score(v, []*Task{task}).Score; math.Abs(got-want) > 1e-6 {
+				t.Errorf("%q, %q: %v, want %v", text, quotation, got, want)
+			}
+		}
+	}
+	if farther == 0 {
+		t.Error("what is left is never farther")
+	}
 }
 
 func stemsOf(words []intent.Word) (stems []uint32) {

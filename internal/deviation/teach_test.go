@@ -57,12 +57,12 @@ func TestModelsAreTaughtByModels(t *testing.T) {
 	}
 }
 
-// TestModelsTeachGently: what is on the task is believed most, what is far hardly, and nothing beyond the bound.
+// TestModelsTeachGently: what is on the task is believed most, what is far hardly, and nothing beyond 0.03.
 func TestModelsTeachGently(t *testing.T) {
 	s, task, _ := besideTraffic(t)
 	alike := task.taughtAgain([]*query{s.query("Which hotel is near the fair in Oslo?"), s.query("Write a poem about rain")})
-	if alike[0] < againMost*0.75 || alike[0] > againMost || alike[1] > againMost/2 || alike[1] < againMost/1000 {
-		t.Errorf("believed by %v of at most %v", alike, againMost)
+	if alike[0] < 0.02 || alike[0] > 0.03 || alike[1] > 0.01 || alike[1] < 1e-5 {
+		t.Errorf("believed by %v", alike)
 	}
 }
 
