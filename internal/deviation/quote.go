@@ -2,6 +2,7 @@ package deviation
 
 import (
 	"math"
+	"slices"
 
 	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/intent"
@@ -18,14 +19,15 @@ const (
 // rest is what a prompt says beside what it quotes of a task. A quotation says what the task is, which is known, and nothing
 // of what is asked for.
 type rest struct {
-	content []int  // where the content words of the prompt are
-	quoted  []bool // of each of its words
+	content []int    // where the content words of the prompt are
+	stems   []uint32 // of those
+	quoted  []bool   // of each of its words
 	words   []intent.Word
 	query
 }
 
 // pairSigns has a bit for each two words that stand next to one another in a phrase, which some may share.
-type pairSigns [16]uint64
+type pairSigns [64]uint64
 
 func (p *pairSigns) add(a, b uint32) {
 	h := pairSign(a, b)
@@ -37,7 +39,7 @@ func (p *pairSigns) has(a, b uint32) bool {
 	return p[h>>6]&(1<<(h&63)) != 0
 }
 
-func pairSign(a, b uint32) uint32 { return (a*31 + b) * 0x9E3779B1 >> 22 }
+func pairSign(a, b uint32) uint32 { return (a*31 + b) * 0x9E3779B1 >> 20 }
 
 // quotable notes a phrase of t by its content words.
 func (t *Task) quotable(said []uint32) {
@@ -53,11 +55,7 @@ func (t *Task) quotable(said []uint32) {
 // nearestBeside gives the nearest of tasks, its score, and what words say beside quoting it: each task that they quote counts by
 // that where it is farther than q, which is words as a whole. Without a quotation the score is 0.
 func (s *Scorer) nearestBeside(q *query, words []intent.Word, pieces []embed.Piece, tasks []*Task) (r *rest, at int, score float64) {
-	quoted := false
-	for _, t := range tasks {
-		quoted = quoted || t.mayBeQuoted(words)
-	}
-	if !quoted {
+	if !s.quoted(words, tasks) {
 		return nil, 0, 0
 	}
 	score = math.Inf(1)
@@ -74,20 +72,29 @@ func (s *Scorer) nearestBeside(q *query, words []intent.Word, pieces []embed.Pie
 	return r, at, score
 }
 
-// mayBeQuoted reports whether two words next to one another may stand so in a phrase of t. Most prompts have none.
-func (t *Task) mayBeQuoted(words []intent.Word) bool {
-	before := uint32(0)
-	for i := range words {
-		w := &words[i]
-		if !w.Content {
-			continue
+// quoted reports whether words quote one of tasks. Most prompts do not, and each of them is looked at.
+func (s *Scorer) quoted(words []intent.Word, tasks []*Task) bool {
+	r := s.rests.Get().(*rest)
+	defer s.giveBack(r)
+	r.read(words)
+	for _, t := range tasks {
+		for i := range r.stems {
+			if r.longestQuote(t, i) > 0 {
+				return true
+			}
 		}
-		if t.pairs.has(before, w.Stem) {
-			return true
-		}
-		before = w.Stem
 	}
 	return false
+}
+
+// read notes the content words of words.
+func (r *rest) read(words []intent.Word) {
+	r.content, r.stems = r.content[:0], r.stems[:0]
+	for i := range words {
+		if words[i].Content {
+			r.content, r.stems = append(r.content, i), append(r.stems, words[i].Stem)
+		}
+	}
 }
 
 // beside reads what words say beside quoting t, nil where they do not, or where too little is left to be judged.
@@ -115,20 +122,12 @@ func (s *Scorer) giveBack(r *rest) {
 }
 
 // findQuotes marks what words quote of t, and reports whether there is anything.
-func (r *rest) findQuotes(t *Task, words []intent.Word) bool {
-	r.content, r.quoted = r.content[:0], r.quoted[:0]
-	for i := range words {
-		r.quoted = append(r.quoted, false)
-		if words[i].Content {
-			r.content = append(r.content, i)
-		}
-	}
-	found := false
-	for i := range len(r.content) - 1 {
-		if !t.pairs.has(words[r.content[i]].Stem, words[r.content[i+1]].Stem) {
-			continue
-		}
-		if n := r.longestQuote(t, words, i); n > 0 {
+func (r *rest) findQuotes(t *Task, words []intent.Word) (found bool) {
+	r.read(words)
+	r.quoted = slices.Grow(r.quoted[:0], len(words))[:len(words)]
+	clear(r.quoted)
+	for i := range r.stems {
+		if n := r.longestQuote(t, i); n > 0 {
 			found = true
 			for j := r.content[i]; j <= r.content[i+n-1]; j++ {
 				r.quoted[j] = true
@@ -139,11 +138,15 @@ func (r *rest) findQuotes(t *Task, words []intent.Word) bool {
 }
 
 // longestQuote gives how many content words from the i-th on are a quotation, 0 for none.
-func (r *rest) longestQuote(t *Task, words []intent.Word, i int) (longest int) {
+func (r *rest) longestQuote(t *Task, i int) (longest int) {
+	stems := r.stems[i:]
+	if len(stems) < quotedWhole || !t.pairs.has(stems[0], stems[1]) {
+		return 0
+	}
 	for _, said := range t.said {
 		for from := range said {
 			n := 0
-			for i+n < len(r.content) && from+n < len(said) && words[r.content[i+n]].Stem == said[from+n] {
+			for n < len(stems) && from+n < len(said) && stems[n] == said[from+n] {
 				n++
 			}
 			if n >= quotedRun || n >= quotedWhole && n == len(said) {
