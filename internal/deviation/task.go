@@ -72,7 +72,7 @@ type piece struct {
 func (s *Scorer) Compile(t core.Task) *Task { return s.CompileBeside(t, nil) }
 
 // CompileBeside makes t ready for s, with models that are trained beside b: what the deployment's traffic looks like. That
-// takes about a tenth of a second and is work for the background. The same task and background give the same scores.
+// takes a tenth of a second or two and is work for the background. The same task and background give the same scores.
 func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 	c := &Task{
 		id: t.ID, version: s.version + b.suffix(), table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
