@@ -69,7 +69,9 @@ type mix struct {
 	examples                   float32
 	described, nearest, learnt float32
 	// taught is how far what the description says of traffic is believed, when the models are trained beside it.
-	taught        float32
+	taught float32
+	// again is how the models teach others.
+	again         again
 	middle, slope float32
 }
 
@@ -85,10 +87,10 @@ var (
 	}
 	describedBeside = mix{described: 1, learnt: 0.5, taught: 0.5, middle: 4, slope: 0.54}
 	mixesBeside     = []mix{
-		{examples: 1, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.4, middle: 4.5, slope: 0.475},
-		{examples: 5, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.3, middle: 4.75, slope: 0.46},
-		{examples: 20, described: 1, nearest: 0.35, learnt: 0.75, taught: 0.05, middle: 5.7, slope: 0.37},
-		{examples: 100, described: 1, nearest: 1, learnt: 1.25, middle: 11.25, slope: 0.22},
+		{examples: 1, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.4, again: again{middle: 2.58, slope: 0.32}, middle: 4.5, slope: 0.475},
+		{examples: 5, described: 1, nearest: 0.2, learnt: 0.45, taught: 0.3, again: again{share: 1, middle: 2.58, slope: 0.32}, middle: 4.12, slope: 0.509},
+		{examples: 20, described: 1, nearest: 0.35, learnt: 0.75, taught: 0.05, again: again{share: 1, middle: 3, slope: 0.26}, middle: 5.58, slope: 0.353},
+		{examples: 100, described: 1, nearest: 1, learnt: 1.25, again: again{middle: 3, slope: 0.26}, middle: 11.15, slope: 0.213},
 	}
 )
 
@@ -117,6 +119,9 @@ func mixOf(examples int, b *Background) mix {
 	return mix{
 		examples: n, described: between(from.described, to.described), nearest: between(from.nearest, to.nearest),
 		learnt: between(from.learnt, to.learnt), taught: between(from.taught, to.taught),
+		again: again{
+			share: between(from.again.share, to.again.share), middle: between(from.again.middle, to.again.middle), slope: between(from.again.slope, to.again.slope),
+		},
 		middle: between(from.middle, to.middle), slope: between(from.slope, to.slope),
 	}
 }
@@ -140,14 +145,11 @@ func (s *Scorer) measureUsual(t *Task, b *Background) {
 	}
 	switch {
 	case b != nil:
-		t.learnt = learn(lessons(s.read(t.examples), b.samples, t.taught(b.samples)), s.table.Dim())
+		s.learnBeside(t, b, sentences)
 	case len(t.examples) > 0:
 		t.learnt = learn(lessons(s.read(t.examples), s.generic[:half], nil), s.table.Dim())
-	default:
-		return
+		t.measureLearnt(sentences)
 	}
-	t.usual.measure(partWords, sentences, t.learnt.byWords)
-	t.usual.measure(partColumns, sentences, t.learnt.byMeaning)
 }
 
 // read gives the examples as texts to learn from.

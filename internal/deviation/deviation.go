@@ -48,7 +48,8 @@ func Compile(t core.Task) *Task {
 const maxWords = 8
 
 // Score says how far v is from the nearest of tasks. Where the last user turn says enough to stand alone it is scored
-// both alone and with the turns before it, and the farther counts: a switch of subject must not hide in a conversation.
+// both alone and with the turns before it, and the farther counts: a switch of subject must not hide in a conversation. Nor
+// must a request hide behind the name of a task: what a turn quotes of one is set aside, see [Scorer.nearestBeside].
 func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 	d := core.Deviation{Model: s.version, Unscored: v.Unscored}
 	switch {
@@ -66,12 +67,25 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 		return d
 	}
 	at, score := nearest(q, tasks)
-	if len(v.Last) > 0 && len(v.Last) < len(v.Pooled) {
-		alone := s.queries.Get().(*query)
+	newest, alone := words[:len(v.Newest)], q // the newest turn, where it is judged alone
+	switch {
+	case len(newest) == len(words):
+	case len(v.Last) > 0:
+		alone = s.queries.Get().(*query)
 		defer s.queries.Put(alone)
-		s.prepare(alone, words[:len(v.Last)], pieces)
+		s.prepare(alone, newest, pieces)
 		if last, farther := nearest(alone, tasks); farther > score {
 			q, at, score = alone, last, farther
+		}
+	default:
+		newest = nil
+	}
+	r, left, farther := s.nearestBeside(alone, newest, pieces, tasks)
+	defer s.giveBack(r)
+	if farther > score {
+		q, at, score = alone, left, farther
+		if r != nil {
+			q = &r.query
 		}
 	}
 	d.Score, d.Task, d.Model = score, tasks[at].id, tasks[at].version

@@ -17,7 +17,7 @@ import (
 var genericSentences string
 
 // method names how scores are made of a table. A change that changes scores has to change it.
-const method = "aligned-2"
+const method = "aligned-3"
 
 // Scorer scores views against tasks. It is immutable and safe for concurrent use.
 type Scorer struct {
@@ -26,12 +26,14 @@ type Scorer struct {
 	activities []embed.Vector
 	generic    []*query
 	queries    sync.Pool
+	rests      sync.Pool
 }
 
 // New gives a scorer with the words and meanings of table.
 func New(table *embed.Table) (*Scorer, error) {
 	s := &Scorer{table: table}
 	s.queries.New = func() any { return new(query) }
+	s.rests.New = func() any { return new(rest) }
 	made := sha256.New()
 	for _, part := range []string{method, table.Version(), strings.Join(activities, "\n"), genericSentences} {
 		made.Write([]byte(part + "\n"))

@@ -38,6 +38,9 @@ type Task struct {
 	whole    embed.Vector
 	phrases  []piece
 	examples []piece
+	// said are the content words of each phrase one after the other, and pairs which of them stand next to one another.
+	said  [][]uint32
+	pairs pairSigns
 	// outside are the out-of-scope examples.
 	outside []piece
 	// activities are what to tell this task from: the generic ones without those that it is like itself.
@@ -74,7 +77,7 @@ type piece struct {
 func (s *Scorer) Compile(t core.Task) *Task { return s.CompileBeside(t, nil) }
 
 // CompileBeside makes t ready for s, with models that are trained beside b: what the deployment's traffic looks like. That
-// takes about a tenth of a second and is work for the background. The same task and background give the same scores.
+// takes a tenth of a second or two and is work for the background. The same task and background give the same scores.
 func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 	c := &Task{
 		id: t.ID, version: s.version + b.suffix(), scorer: s, table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
@@ -120,6 +123,7 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 		}
 		c.phrases = append(c.phrases, p)
 		s.table.AddPieces(c.whole, s.table.AppendPieces(nil, text))
+		said := len(c.stems)
 		for _, w := range intent.Words(text) {
 			if !w.Content || words == MaxTaskWords {
 				continue
@@ -137,6 +141,7 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 				}
 			}
 		}
+		c.quotable(slices.Clone(c.stems[said:]))
 	}
 	c.whole.Normalise()
 	slices.Sort(c.stems)

@@ -45,6 +45,8 @@ type View struct {
 	Instruction string
 	// Asked are the words the intent is judged by: those of the newest user turn, or all when it says too little.
 	Asked []Word
+	// Newest are the words of the newest user turn, however few.
+	Newest []Word
 	// Last are the words of the last user turn, nil unless it has enough content words to stand alone.
 	Last []Word
 	// Pooled are the words of the user turns together, newest first, and those of other roles where the user turns say
@@ -76,7 +78,7 @@ func NewView(p core.Prompt) *View {
 	}
 	v.Hidden = s.hidden
 
-	v.Pooled, v.Asked = words, words
+	v.Pooled, v.Asked, v.Newest = words, words, words[:last:last]
 	if contentWords(words[:last], standAlone) >= standAlone {
 		v.Last = words[:last:last]
 	}
