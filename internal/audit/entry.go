@@ -117,9 +117,16 @@ func text(s string) string {
 
 // appendArgs appends the values of one row of the insert statement, in its order.
 func (r *row) appendArgs(args []any, position Position, writer int64, seq uint64, leaf []byte) []any {
-	c := &r.settled
-	return append(args, int64(position), writer, int64(seq), leaf, r.time, string(r.kind), r.exchange, r.user, r.team, r.app,
-		r.action, r.reason, r.model, c[0], c[1], c[2], c[3], c[4], r.canonical)
+	args = append(args, int64(position), writer, int64(seq), leaf, r.time, string(r.kind), r.exchange, r.user, r.team, r.app,
+		r.action, r.reason, r.model)
+	for _, v := range r.settled {
+		if v.Valid {
+			args = append(args, v.Int64)
+		} else {
+			args = append(args, nil)
+		}
+	}
+	return append(args, r.canonical)
 }
 
 // insert is the statement that writes some entries. See row.appendArgs.

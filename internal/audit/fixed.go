@@ -32,6 +32,17 @@ type Marks struct{ Sent, Published int64 }
 // Leaves gives the entries after a position and up to another, at most limit. They are in the tables, and so on the disk: a
 // checkpoint must not name what the loss of power may take from the journal.
 func (l *Log) Leaves(ctx context.Context, after, upTo Position, limit int) ([]Leaf, error) {
+	if entries, ok := l.recent.between(after, upTo, limit); ok {
+		leaves := make([]Leaf, len(entries))
+		for i := range entries {
+			leaves[i] = entries[i].Leaf
+		}
+		return leaves, nil
+	}
+	return l.storedLeaves(ctx, after, upTo, limit)
+}
+
+func (l *Log) storedLeaves(ctx context.Context, after, upTo Position, limit int) ([]Leaf, error) {
 	const query = `SELECT e.id, w.name, e.seq, e.leaf FROM entries AS e JOIN writers AS w ON w.id = e.writer
 		WHERE e.id > ? AND e.id <= ? ORDER BY e.id LIMIT ?`
 	rows, err := l.side.QueryContext(ctx, query, after, upTo, limit)

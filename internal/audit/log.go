@@ -88,6 +88,7 @@ type Log struct {
 	shipped atomic.Int64 // position up to which another store has the entries
 	size    atomic.Int64 // of the tables and the WAL in bytes, with a bound
 	replica replica
+	recent  recentlyStored
 
 	// Of the writer goroutine alone.
 	writer writer
@@ -99,10 +100,11 @@ type Log struct {
 	addOne  *sql.Stmt
 	addMany *sql.Stmt // rowsAtOnce rows
 	commit  *sql.Stmt
-	args    []any      // of the statements that add, for the next time
-	taken   []numbered // from the journal, not yet in the tables
-	stored  Position   // of the last record in the tables
-	grown   int64      // bytes since the last checkpoint was asked for
+	args    []any         // of the statements that add, for the next time
+	adding  []recentEntry // for the next time
+	taken   []numbered    // from the journal, not yet in the tables
+	stored  Position      // of the last record in the tables
+	grown   int64         // bytes since the last checkpoint was asked for
 
 	mu      sync.Mutex
 	waiting []*pending

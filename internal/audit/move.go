@@ -107,6 +107,7 @@ func (l *Log) transact(records []numbered) error {
 		return l.rollback(ctx, err)
 	}
 	size := int64(0)
+	l.adding = l.adding[:0]
 	for rest := records; len(rest) > 0; {
 		statement, n := l.addOne, 1
 		if len(rest) >= rowsAtOnce {
@@ -115,8 +116,8 @@ func (l *Log) transact(records []numbered) error {
 		l.args = l.args[:0]
 		for i := range rest[:n] {
 			r := &rest[i]
-			leaf := LeafHash(r.canonical, l.writer.name, r.seq)
-			l.args = r.appendArgs(l.args, r.position, l.writer.id, r.seq, leaf[:])
+			l.adding = append(l.adding, l.entryOf(r))
+			l.args = r.appendArgs(l.args, r.position, l.writer.id, r.seq, l.adding[len(l.adding)-1].Hash[:])
 			size += int64(len(r.canonical)) + overhead
 		}
 		if _, err := statement.ExecContext(ctx, l.args...); err != nil {
@@ -129,12 +130,23 @@ func (l *Log) transact(records []numbered) error {
 		return l.rollback(ctx, err)
 	}
 	l.stored = records[len(records)-1].position
+	l.recent.add(l.adding)
+	clear(l.adding)
 	l.dirty.Store(true)
 	if l.grown += size; l.grown >= checkpointBytes {
 		l.grown = 0
 		signal(l.checkpoint)
 	}
 	return nil
+}
+
+// entryOf is a record with its leaf, and with its bytes where they are to be shipped.
+func (l *Log) entryOf(r *numbered) recentEntry {
+	e := recentEntry{Leaf: Leaf{r.position, l.writer.name, r.seq, LeafHash(r.canonical, l.writer.name, r.seq)}}
+	if l.o.MaxSize > 0 {
+		e.canonical = r.canonical
+	}
+	return e
 }
 
 // rollback ends a transaction that failed with cause. SQLite may have ended it already, so its own error says nothing.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
@@ -40,7 +41,11 @@ type Spool struct {
 // Unshipped gives the first entries after a position, or after what Shipped was told last where that is later, in the order
 // in which they became durable, at most limit of them. They are in the tables, and so on the disk: what the loss of power may take from the journal is not given.
 func (l *Log) Unshipped(ctx context.Context, after Position, limit int) ([]Shipment, error) {
-	batch, err := l.unshipped(ctx, max(int64(after), l.shipped.Load()), limit)
+	after = max(after, Position(l.shipped.Load()))
+	batch, err := l.unshippedRecent(after, limit), error(nil)
+	if batch == nil {
+		batch, err = l.unshipped(ctx, after, limit)
+	}
 	if err == nil {
 		err = l.addOpenings(ctx, batch)
 	}
@@ -50,7 +55,30 @@ func (l *Log) Unshipped(ctx context.Context, after Position, limit int) ([]Shipm
 	return batch, nil
 }
 
-func (l *Log) unshipped(ctx context.Context, after int64, limit int) (batch []Shipment, err error) {
+// unshippedRecent gives the same from memory, nil where it is not there.
+func (l *Log) unshippedRecent(after Position, limit int) []Shipment {
+	if l.o.MaxSize <= 0 {
+		return nil
+	}
+	entries, ok := l.recent.between(after, math.MaxInt64-1, limit)
+	if !ok {
+		return nil
+	}
+	batch := make([]Shipment, 0, len(entries))
+	for size, i := 0, 0; size < ShipmentBytes && i < len(entries); i++ {
+		e := &entries[i]
+		s := Shipment{Entry: Entry{Position: e.Position, Writer: e.Writer, Seq: e.Seq, Leaf: e.Hash, Canonical: e.canonical}}
+		s.decode()
+		size += len(e.canonical)
+		batch = append(batch, s)
+		if len(batch)%yieldEvery == 0 {
+			runtime.Gosched()
+		}
+	}
+	return batch
+}
+
+func (l *Log) unshipped(ctx context.Context, after Position, limit int) (batch []Shipment, err error) {
 	const query = `SELECT e.id, w.name, e.seq, e.leaf, e.record FROM entries AS e JOIN writers AS w ON w.id = e.writer
 		WHERE e.id > ? ORDER BY e.id LIMIT ?`
 	rows, err := l.side.QueryContext(ctx, query, after, limit)
@@ -83,6 +111,10 @@ func (s *Shipment) open(leaf []byte) {
 		s.Fault = "its hash is not that of its record"
 		return
 	}
+	s.decode()
+}
+
+func (s *Shipment) decode() {
 	var err error
 	if s.Record, err = Decode(s.Canonical); err != nil {
 		s.Fault = "its record cannot be read"

@@ -65,8 +65,11 @@ func TestWrkResult(t *testing.T) {
 func TestReportHoldsMedians(t *testing.T) {
 	rows := []row{{Name: "noop"}, {Name: "other"}}
 	r := newReport(options{rounds: 3}, rows, map[string][]sample{
-		"noop":  {{RPS: 100}, {RPS: 300}, {RPS: 200}},
-		"other": {{RPS: 150, Stages: map[string]float64{"wire": 3}}, {RPS: 149, Stages: map[string]float64{"wire": 1}}},
+		"noop": {{RPS: 100, rates: []float64{100, 200}}, {RPS: 300, rates: []float64{400}}, {RPS: 200}},
+		"other": {
+			{RPS: 150, rates: []float64{50, 140}, Stages: map[string]float64{"wire": 3}},
+			{RPS: 149, rates: []float64{240}, Stages: map[string]float64{"wire": 1}},
+		},
 	})
 	var out bytes.Buffer
 	if err := r.print(&out); err != nil || !strings.Contains(out.String(), "wire 2.0") {
@@ -91,7 +94,7 @@ func TestReportHoldsMedians(t *testing.T) {
 			t.Errorf("a row has no %s", key)
 		}
 	}
-	if got.Rows[0]["rps"] != 200.0 || got.Rows[1]["rps"] != 149.5 || got.Rows[1]["of_noop"] != 0.748 {
+	if got.Rows[0]["rps"] != 200.0 || got.Rows[1]["rps"] != 149.5 || got.Rows[1]["of_noop"] != 0.6 || got.Rows[1]["of_noop_se"] != 0.072 {
 		t.Errorf("%s", data)
 	}
 }
@@ -122,8 +125,10 @@ func TestOptionsAreChecked(t *testing.T) {
 			t.Errorf("%v are taken", args)
 		}
 	}
-	if _, err := (options{rows: []string{"noop", "missing"}}).selected((&bench{}).rows()); err == nil {
-		t.Error("a row that does not exist is selected")
+	for _, name := range []string{"missing", "missing@/bin/true"} {
+		if _, err := (&bench{o: options{rows: []string{"noop", name}}}).selected(); err == nil {
+			t.Errorf("a row %s that does not exist is selected", name)
+		}
 	}
 }
 
@@ -131,6 +136,19 @@ func TestHelpIsNoError(t *testing.T) {
 	var shown bytes.Buffer
 	if err := run(t.Context(), []string{"-h"}, io.Discard, &shown); err != nil || !strings.Contains(shown.String(), "-rounds") {
 		t.Errorf("%v, %s", err, &shown)
+	}
+}
+
+// TestRowsOfOtherBuilds starts what is named, and cannot.
+func TestRowsOfOtherBuilds(t *testing.T) {
+	missing := filepath.Join(t.TempDir(), "missing")
+	b := &bench{o: options{rows: []string{"plumbline@" + missing}}, plumbline: "/bin/true"}
+	rows, err := b.selected()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := rows[0].Start(t.Context(), t.TempDir()); err == nil || !strings.Contains(err.Error(), missing) {
+		t.Error(err)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Command bench measures, side by side and in interleaved rounds, what Envoy costs by itself, with a do-nothing ext_proc
+// Command bench measures, side by side and in turns, what Envoy costs by itself, with a do-nothing ext_proc
 // server (the ceiling of the protocol), and with Plumbline. Each row of a round gets its own fresh processes and the same
 // load: wrk in a closed loop, requests at a fixed rate, and event streams.
 //
@@ -19,7 +19,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -88,13 +87,13 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.IntVar(&o.rounds, "rounds", 5, "interleaved rounds")
-	flags.DurationVar(&o.closed, "closed", 8*time.Second, "length of the closed loop of each row and round")
+	flags.DurationVar(&o.closed, "closed", 8*time.Second, "length of the closed loop of each row and round, in turns of two seconds")
 	flags.DurationVar(&o.open, "open", 8*time.Second, "length of the open loop of each row and round")
-	flags.DurationVar(&o.warmUp, "warm-up", time.Second, "length of the load before each loop")
+	flags.DurationVar(&o.warmUp, "warm-up", time.Second, "length of the load before each turn and loop")
 	flags.IntVar(&o.connections, "connections", 16, "connections of the closed loop")
 	flags.IntVar(&o.rate, "rate", 1000, "requests a second of the open loop")
 	flags.IntVar(&o.streams, "streams", 300, "concurrent event streams")
-	flags.StringVar(&rows, "rows", "", "rows to measure, separated by commas; all when empty")
+	flags.StringVar(&rows, "rows", "", "rows to measure, separated by commas; all when empty; plumbline@FILE is another build")
 	flags.StringVar(&o.out, "out", "out/bench.json", "file for the results")
 	if err := flags.Parse(args); err != nil {
 		return o, err
@@ -113,20 +112,4 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, errors.New("there is no wrk on PATH; the package of that name has it")
 	}
 	return o, nil
-}
-
-// selected gives the rows to measure, in their order.
-func (o options) selected(all []row) ([]row, error) {
-	if len(o.rows) == 0 {
-		return all, nil
-	}
-	var some []row
-	for _, name := range o.rows {
-		i := slices.IndexFunc(all, func(r row) bool { return r.Name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("there is no row %q", name)
-		}
-		some = append(some, all[i])
-	}
-	return some, nil
 }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -73,97 +74,133 @@ func newBench(ctx context.Context, o options, dir string) (*bench, error) {
 
 func (b *bench) close() { _ = b.provider.stop() }
 
-// measure runs the rounds. Each round runs every row, each time beginning with another one, so that what changes on the
-// machine meanwhile hits all rows alike.
+// measure runs the rounds. In each, the closed loops of all rows take turns of a few seconds, so that what changes on the
+// machine meanwhile hits all rows alike; what else is measured comes after, row by row.
 func (b *bench) measure(ctx context.Context, progress io.Writer) (*report, error) {
-	rows, err := b.o.selected(b.rows())
+	rows, err := b.selected()
 	if err != nil {
 		return nil, err
 	}
 	samples := make(map[string][]sample, len(rows))
 	for round := range b.o.rounds {
-		for i := range rows {
-			r := rows[(round+i)%len(rows)]
-			s, err := b.row(ctx, r, filepath.Join(b.dir, strconv.Itoa(round)+"-"+r.Name))
-			if err != nil {
-				return nil, fmt.Errorf("round %d, row %s: %w", round+1, r.Name, err)
-			}
-			samples[r.Name] = append(samples[r.Name], s)
+		// Each round begins with another row.
+		order := slices.Concat(rows[round%len(rows):], rows[:round%len(rows)])
+		measured, err := b.round(ctx, order, filepath.Join(b.dir, strconv.Itoa(round)))
+		if err != nil {
+			return nil, fmt.Errorf("round %d: %w", round+1, err)
+		}
+		for _, s := range measured {
+			samples[s.row] = append(samples[s.row], s)
 			fmt.Fprintf(progress, "round %d/%d  %-18s %7.0f req/s  p50 %5.0f µs  p99 %6.0f µs at %d/s\n",
-				round+1, b.o.rounds, r.Name, s.RPS, s.P50, s.P99, b.o.rate)
+				round+1, b.o.rounds, s.row, s.RPS, s.P50, s.P99, b.o.rate)
 		}
 	}
 	return newReport(b.o, rows, samples), nil
 }
 
-// row measures one row once, with processes of its own.
-func (b *bench) row(ctx context.Context, r row, dir string) (s sample, err error) {
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		return s, err
+// round measures every row once, each with processes of its own.
+func (b *bench) round(ctx context.Context, rows []row, dir string) (measured []sample, err error) {
+	var all []*running
+	defer func() {
+		for i, r := range all {
+			began := time.Now()
+			err = errors.Join(err, r.stop())
+			if i < len(measured) {
+				measured[i].Stop = time.Since(began).Seconds()
+			}
+		}
+	}()
+	for i, r := range rows {
+		one, err := b.start(ctx, r, filepath.Join(dir, strconv.Itoa(i)))
+		if err != nil {
+			return nil, fmt.Errorf("row %s: %w", r.Name, err)
+		}
+		all = append(all, one)
+	}
+	if err := b.closedLoops(ctx, all); err != nil {
+		return nil, err
+	}
+	for _, r := range all {
+		if err := b.otherLoads(ctx, r); err != nil {
+			return nil, fmt.Errorf("row %s: %w", r.sample.row, err)
+		}
+		measured = append(measured, r.sample)
+	}
+	return measured, nil
+}
+
+// running is a row with its processes, and what was measured of it.
+type running struct {
+	side   *sidecar
+	envoy  *envoyproc.Process
+	pids   pids
+	url    string
+	sample sample
+}
+
+func (b *bench) start(ctx context.Context, r row, dir string) (*running, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
 	}
 	config, side, err := b.configure(ctx, r, dir)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	if side.Stop != nil {
-		defer func() {
-			began := time.Now()
-			err = errors.Join(err, side.Stop())
-			s.Stop = time.Since(began).Seconds()
-		}()
-	}
-	envoy, err := envoyproc.Start(ctx, envoyproc.Options{Binary: b.o.envoy, Config: config, Concurrency: 1})
+	started := &running{side: side, sample: sample{row: r.Name}}
+	started.envoy, err = envoyproc.Start(ctx, envoyproc.Options{Binary: b.o.envoy, Config: config, Concurrency: 1})
 	if err != nil {
-		return s, err
+		return nil, errors.Join(err, side.stop())
 	}
-	defer func() { err = errors.Join(err, envoy.Stop()) }()
-	pids := pids{envoy: envoy.Pid(), sidecar: side.Pid, stores: side.stores}
-	url := "http://" + envoy.Address(envoyconf.ListenerName) + "/v1/chat/completions"
-	if err := b.closedLoop(ctx, url, side.Authorization, pids, &s); err != nil {
-		return s, fmt.Errorf("closed loop: %w", err)
+	started.pids = pids{envoy: started.envoy.Pid(), sidecar: side.Pid, stores: side.stores}
+	started.url = "http://" + started.envoy.Address(envoyconf.ListenerName) + "/v1/chat/completions"
+	return started, nil
+}
+
+func (r *running) stop() error { return errors.Join(r.envoy.Stop(), r.side.stop()) }
+
+// otherLoads measures all but the closed loop.
+func (b *bench) otherLoads(ctx context.Context, r *running) error {
+	if err := b.openLoop(ctx, r); err != nil {
+		return fmt.Errorf("open loop: %w", err)
 	}
-	if err := side.backlog(ctx, &s); err != nil {
-		return s, err
+	if err := b.streams(ctx, r); err != nil {
+		return fmt.Errorf("event streams: %w", err)
 	}
-	if err := b.openLoop(ctx, url, side.Authorization, &s); err != nil {
-		return s, fmt.Errorf("open loop: %w", err)
-	}
-	if err := b.streams(ctx, url, side.Authorization, &s); err != nil {
-		return s, fmt.Errorf("event streams: %w", err)
-	}
-	if side.Pid != 0 {
-		peak, err := peakMemory(side.Pid)
+	if r.side.Pid != 0 {
+		peak, err := peakMemory(r.side.Pid)
 		if err != nil {
-			return s, err
+			return err
 		}
-		s.RSS = float64(peak) / (1 << 20)
+		r.sample.RSS = float64(peak) / (1 << 20)
 	}
-	if side.Profile != nil {
-		s.Stages, err = b.profile(ctx, url, r.Name, side)
+	if r.side.Profile == nil {
+		return nil
 	}
-	return s, err
+	stages, err := b.profile(ctx, r)
+	r.sample.Stages = stages
+	return err
 }
 
 // profileTime is how long the server is profiled under the closed loop's load, after all that is timed.
 const profileTime = 4 * time.Second
 
 // profile shares the CPU time out among the stages. What it is made from stays beside the results, for looking closer.
-func (b *bench) profile(ctx context.Context, url, name string, side *sidecar) (map[string]float64, error) {
+func (b *bench) profile(ctx context.Context, of *running) (map[string]float64, error) {
 	type taken struct {
 		data []byte
 		err  error
 	}
 	done := make(chan taken, 1)
 	go func() {
-		data, err := side.Profile(ctx, int(profileTime/time.Second))
+		data, err := of.side.Profile(ctx, int(profileTime/time.Second))
 		done <- taken{data, err}
 	}()
-	r, err := b.wrk(ctx, url, side.Authorization, profileTime)
+	r, err := b.wrk(ctx, of, profileTime)
 	profile := <-done
 	if err = errors.Join(err, profile.err); err != nil {
 		return nil, err
 	}
-	file := strings.TrimSuffix(b.o.out, ".json") + "-" + name + ".pprof"
+	file := strings.TrimSuffix(b.o.out, ".json") + "-" + filepath.Base(of.sample.row) + ".pprof"
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, profile.data, 0o644)); err != nil {
 		return nil, err
 	}
@@ -188,8 +225,8 @@ func (b *bench) configure(ctx context.Context, r row, dir string) ([]byte, *side
 	if err == nil && r.Start == nil {
 		config, err = testkit.WithoutFilter(config, "envoy.filters.http.ext_proc")
 	}
-	if err != nil && side.Stop != nil {
-		err = errors.Join(err, side.Stop())
+	if err != nil {
+		err = errors.Join(err, side.stop())
 	}
 	return config, side, err
 }
@@ -223,38 +260,11 @@ type wrkResult struct {
 	Failed   int64 `json:"failed"`
 }
 
-// closedLoop keeps a fixed number of connections busy and counts what gets through, and what CPU time it takes.
-func (b *bench) closedLoop(ctx context.Context, url, authorization string, p pids, s *sample) error {
-	if b.o.warmUp > 0 {
-		if _, err := b.wrk(ctx, url, authorization, b.o.warmUp); err != nil {
-			return err
-		}
-	}
-	before, err := p.cpu()
-	if err != nil {
-		return err
-	}
-	r, err := b.wrk(ctx, url, authorization, b.o.closed)
-	if err != nil {
-		return err
-	}
-	after, err := p.cpu()
-	if err != nil {
-		return err
-	}
-	s.RPS = float64(r.Requests) / (float64(r.Duration) / 1e6)
-	s.ClosedP50, s.ClosedP99 = float64(r.P50), float64(r.P99)
-	s.EnvoyCPU = microseconds(after.envoy-before.envoy) / float64(r.Requests)
-	s.CPU = microseconds(after.sidecar-before.sidecar) / float64(r.Requests)
-	s.StoresCPU = microseconds(after.stores-before.stores) / float64(r.Requests)
-	return nil
-}
-
-func (b *bench) wrk(ctx context.Context, url, authorization string, d time.Duration) (wrkResult, error) {
+func (b *bench) wrk(ctx context.Context, r *running, d time.Duration) (wrkResult, error) {
 	cmd := exec.CommandContext(ctx, b.o.wrk,
 		"--threads", "1", "--connections", strconv.Itoa(b.o.connections),
-		"--duration", strconv.Itoa(int(d.Seconds()))+"s", "--timeout", "20s", "--script", b.script, url)
-	cmd.Env = append(os.Environ(), "BENCH_PROMPTS="+b.prompts, "BENCH_AUTHORIZATION="+authorization)
+		"--duration", strconv.Itoa(int(d.Seconds()))+"s", "--timeout", "20s", "--script", b.script, r.url)
+	cmd.Env = append(os.Environ(), "BENCH_PROMPTS="+b.prompts, "BENCH_AUTHORIZATION="+r.side.Authorization)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return wrkResult{}, fmt.Errorf("wrk: %w\n%s", err, out)
@@ -278,18 +288,18 @@ func parseWrk(out []byte) (wrkResult, error) {
 	return r, nil
 }
 
-func (b *bench) target(url, authorization string, connections int, body []byte) load.Target {
+func (b *bench) target(r *running, connections int, body []byte) load.Target {
 	header := http.Header{}
-	if authorization != "" {
+	if authorization := r.side.Authorization; authorization != "" {
 		header.Set("Authorization", authorization)
 	}
-	return load.Target{Client: load.NewClient(connections), URL: url, Header: header, Body: body}
+	return load.Target{Client: load.NewClient(connections), URL: r.url, Header: header, Body: body}
 }
 
 // openLoop sends at a fixed rate and measures latency from when each request was due.
-func (b *bench) openLoop(ctx context.Context, url, authorization string, s *sample) error {
+func (b *bench) openLoop(ctx context.Context, to *running) error {
 	const inFlight = 1024
-	t := b.target(url, authorization, inFlight, b.prompt)
+	t := b.target(to, inFlight, b.prompt)
 	defer t.Client.CloseIdleConnections()
 	o := load.OpenOptions{Rate: b.o.rate, Duration: b.o.warmUp, InFlight: inFlight}
 	load.Open(ctx, t, o)
@@ -298,18 +308,20 @@ func (b *bench) openLoop(ctx context.Context, url, authorization string, s *samp
 	if r.Failed > 0 {
 		return fmt.Errorf("%d of %d requests failed: %w", r.Failed, r.Sent, r.Err)
 	}
+	s := &to.sample
 	s.P50, s.P99 = microseconds(r.Latency.Quantile(0.50)), microseconds(r.Latency.Quantile(0.99))
 	s.Overrun = float64(r.Overrun)
 	return ctx.Err()
 }
 
-func (b *bench) streams(ctx context.Context, url, authorization string, s *sample) error {
-	t := b.target(url, authorization, b.o.streams, b.stream)
+func (b *bench) streams(ctx context.Context, to *running) error {
+	t := b.target(to, b.o.streams, b.stream)
 	defer t.Client.CloseIdleConnections()
 	r := load.Streams(ctx, t, load.StreamOptions{Count: b.o.streams, Ramp: ramp})
 	if r.Failed > 0 {
 		return fmt.Errorf("%d of %d failed: %w", r.Failed, b.o.streams, r.Err)
 	}
+	s := &to.sample
 	s.FirstTokenP50, s.FirstTokenP99 = microseconds(r.FirstToken.Quantile(0.50)), microseconds(r.FirstToken.Quantile(0.99))
 	s.StreamP99, s.ChunkRate = microseconds(r.Total.Quantile(0.99)), r.ChunkRate()
 	return nil

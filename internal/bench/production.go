@@ -74,7 +74,7 @@ func (b *bench) startBeside(ctx context.Context, dir string, st *stores) (*sidec
 			file, st.redis.Addr, redisDeadline))
 }
 
-// backlog notes how far Postgres is behind, if records are shipped there.
+// backlog notes how far Postgres is behind, if records are shipped there and it was never further.
 func (s *sidecar) backlog(ctx context.Context, to *sample) error {
 	if s.stores == nil {
 		return nil
@@ -83,7 +83,8 @@ func (s *sidecar) backlog(ctx context.Context, to *sample) error {
 	if err != nil {
 		return err
 	}
-	to.Backlog, err = metric(metrics, "plumbline_spool_oldest_seconds")
+	behind, err := metric(metrics, "plumbline_spool_oldest_seconds")
+	to.Backlog = max(to.Backlog, behind)
 	return err
 }
 

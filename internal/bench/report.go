@@ -16,7 +16,9 @@ import (
 
 // sample is what one row measured in one round, and in a report the medians over the rounds, but the worst backlog and stop. Times are in microseconds.
 type sample struct {
-	RPS float64 `json:"rps"` // closed loop
+	row   string
+	rates []float64 // requests a second of the closed loop, by turn
+	RPS   float64   `json:"rps"` // closed loop
 	// P50 and P99 are of the open loop, from when a request was due.
 	P50 float64 `json:"p50_us"`
 	P99 float64 `json:"p99_us"`
@@ -55,21 +57,45 @@ type report struct {
 type measuredRow struct {
 	Name string `json:"name"`
 	sample
-	// OfNoop is the throughput as a share of the row noop's, 0 without that row.
-	OfNoop float64 `json:"of_noop,omitempty"`
+	// OfNoop is the throughput as a share of the row noop's, in the median of the turns, each compared with noop's of the same
+	// time; 0 without that row. OfNoopError is the standard error of that median.
+	OfNoop      float64 `json:"of_noop,omitempty"`
+	OfNoopError float64 `json:"of_noop_se,omitempty"`
 }
 
 func newReport(o options, rows []row, samples map[string][]sample) *report {
 	r := &report{Rounds: o.rounds, Connections: o.connections, Rate: o.rate, Streams: o.streams}
-	ceiling := medians(samples["noop"]).RPS
 	for _, row := range rows {
 		m := measuredRow{Name: row.Name, sample: medians(samples[row.Name])}
-		if ceiling > 0 {
-			m.OfNoop = round(m.RPS/ceiling, 1000)
-		}
+		shares := ofNoop(samples[row.Name], samples["noop"])
+		m.OfNoop, m.OfNoopError = round(median(shares), 1000), round(medianError(shares), 1000)
 		r.Rows = append(r.Rows, m)
 	}
 	return r
+}
+
+// ofNoop compares each turn with that of noop.
+func ofNoop(of, noop []sample) (shares []float64) {
+	for round := range min(len(of), len(noop)) {
+		for turn, rate := range of[round].rates {
+			shares = append(shares, rate/noop[round].rates[turn])
+		}
+	}
+	return shares
+}
+
+// medianError is the standard error of the median of values that scatter as a normal distribution does.
+func medianError(values []float64) float64 {
+	if len(values) < 2 {
+		return 0
+	}
+	var sum, squares float64
+	for _, v := range values {
+		sum += v
+		squares += v * v
+	}
+	n := float64(len(values))
+	return math.Sqrt(math.Pi / 2 * max(0, squares-sum*sum/n) / (n - 1) / n)
 }
 
 // medians gives the median of each figure over the rounds.
@@ -153,7 +179,7 @@ func (r *report) print(out io.Writer) error {
 	for _, m := range r.Rows {
 		share := "–"
 		if m.OfNoop > 0 {
-			share = fmt.Sprintf("%.0f %%", 100*m.OfNoop)
+			share = fmt.Sprintf("%.1f ± %.1f %%", 100*m.OfNoop, 100*m.OfNoopError)
 		}
 		fmt.Fprintf(w, "%s\t%.0f\t%s\t%.0f\t%.0f\t%.0f\t%.0f\t%.1f\t%.0f\t%.0f\t%.0f\t\n",
 			m.Name, m.RPS, share, m.P50, m.P99, m.CPU, m.EnvoyCPU, m.RSS, m.FirstTokenP50, m.FirstTokenP99, m.ChunkRate)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -38,6 +39,38 @@ type sidecar struct {
 	// ops is the URL of its ops listener, if it has one, and stores what it keeps records and counters in, if that is apart.
 	ops    string
 	stores *stores
+}
+
+// stop ends the server, if there is one.
+func (s *sidecar) stop() error {
+	if s.Stop == nil {
+		return nil
+	}
+	return s.Stop()
+}
+
+// selected gives the rows to measure, in their order. A name with a path, plumbline@/tmp/plumbline, is that row with another
+// build of the binary.
+func (b *bench) selected() ([]row, error) {
+	if len(b.o.rows) == 0 {
+		return b.rows(), nil
+	}
+	var some []row
+	for _, name := range b.o.rows {
+		kind, binary, other := strings.Cut(name, "@")
+		from := b
+		if other {
+			copied := *b
+			copied.plumbline, from = binary, &copied
+		}
+		all := from.rows()
+		i := slices.IndexFunc(all, func(r row) bool { return r.Name == kind })
+		if i < 0 {
+			return nil, fmt.Errorf("there is no row %q", name)
+		}
+		some = append(some, row{name, all[i].Start})
+	}
+	return some, nil
 }
 
 // rows are all rows, in the order of the table.

@@ -145,19 +145,30 @@ func mutation(e gate.HeaderEdits, present *corev3.HeaderMap) *extprocv3.HeaderMu
 			m.RemoveHeaders = append(m.RemoveHeaders, h.GetKey())
 		}
 	}
-	m.SetHeaders = make([]*corev3.HeaderValueOption, len(e.Set))
-	for i, h := range e.Set {
-		m.SetHeaders[i] = setHeader(h[0], h[1])
-	}
+	m.SetHeaders = setHeaders(e.Set)
 	return m
 }
 
-// setHeader sets one header for good: only raw_value is read, and OVERWRITE makes two values of one name impossible.
-func setHeader(name, value string) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{
-		Header:       &corev3.HeaderValue{Key: name, RawValue: []byte(value)},
-		AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+// setHeaders sets headers for good: only raw_value is read, and OVERWRITE makes two values of one name impossible. All of them
+// take four allocations.
+func setHeaders(headers [][2]string) []*corev3.HeaderValueOption {
+	size := 0
+	for _, h := range headers {
+		size += len(h[1])
 	}
+	raw := make([]byte, 0, size)
+	values := make([]corev3.HeaderValue, len(headers))
+	options := make([]corev3.HeaderValueOption, len(headers))
+	set := make([]*corev3.HeaderValueOption, len(headers), len(headers)+1) // content-length may follow
+	for i, h := range headers {
+		from := len(raw)
+		raw = append(raw, h[1]...)
+		values[i].Key, values[i].RawValue = h[0], raw[from:len(raw):len(raw)]
+		options[i].Header = &values[i]
+		options[i].AppendAction = corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD
+		set[i] = &options[i]
+	}
+	return set
 }
 
 // admissionResponse lets a request pass with its changes. A replaced body states its exact length, or Envoy fails it.
@@ -165,7 +176,8 @@ func admissionResponse(a gate.Admission, present *corev3.HeaderMap) *extprocv3.C
 	r := &extprocv3.CommonResponse{HeaderMutation: mutation(a.Headers, present)}
 	if a.Body != nil {
 		r.BodyMutation = &extprocv3.BodyMutation{Mutation: &extprocv3.BodyMutation_Body{Body: a.Body}}
-		r.HeaderMutation.SetHeaders = append(r.HeaderMutation.SetHeaders, setHeader("content-length", strconv.Itoa(len(a.Body))))
+		r.HeaderMutation.SetHeaders = append(r.HeaderMutation.SetHeaders,
+			setHeaders([][2]string{{"content-length", strconv.Itoa(len(a.Body))}})...)
 	}
 	return r
 }
@@ -218,14 +230,14 @@ func appendField(b []byte, number protowire.Number, content []byte) []byte {
 
 // immediate is a finished reply. The status is always set: Envoy reads an unset one as 200.
 func immediate(r *openai.Reply) *extprocv3.ProcessingResponse {
-	headers := &extprocv3.HeaderMutation{SetHeaders: make([]*corev3.HeaderValueOption, len(r.Header))}
+	headers := make([][2]string, len(r.Header))
 	for i, h := range r.Header {
-		headers.SetHeaders[i] = setHeader(strings.ToLower(h[0]), h[1])
+		headers[i] = [2]string{strings.ToLower(h[0]), h[1]}
 	}
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{
 		ImmediateResponse: &extprocv3.ImmediateResponse{
 			Status:  &typev3.HttpStatus{Code: typev3.StatusCode(r.Status)},
-			Headers: headers,
+			Headers: &extprocv3.HeaderMutation{SetHeaders: setHeaders(headers)},
 			Body:    r.Body,
 			Details: "plumbline",
 		},

@@ -238,9 +238,9 @@ var removedFromRequests = []string{
 // stageMicros is the time of each stage so far, for the record.
 func (x *Exchange) stageMicros() map[string]int64 {
 	out := make(map[string]int64, len(x.clock.stages))
-	for stage, took := range x.clock.stages {
-		out[string(stage)] = took.Microseconds()
-		x.gate.o.Metrics.StageTook(stage, took)
+	for _, s := range x.clock.stages {
+		out[string(s.stage)] = s.took.Microseconds()
+		x.gate.o.Metrics.StageTook(s.stage, s.took)
 	}
 	return out
 }

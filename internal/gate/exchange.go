@@ -90,14 +90,30 @@ type clock struct {
 	begun  time.Time // start of the piece of work at hand, zero between pieces
 	last   time.Time
 	worked time.Duration
-	stages map[telemetry.Stage]time.Duration
+	stages []stageTime // those that were passed, of which there are few
+}
+
+// usualStages is how many stages a prompt passes.
+const usualStages = 8
+
+// stageTime is how long a stage took.
+type stageTime struct {
+	stage telemetry.Stage
+	took  time.Duration
 }
 
 // lap charges the time since the last lap to a stage.
 func (c *clock) lap(s telemetry.Stage) {
 	now := c.now()
-	c.stages[s] += now.Sub(c.last)
+	took := now.Sub(c.last)
 	c.last = now
+	for i := range c.stages {
+		if c.stages[i].stage == s {
+			c.stages[i].took += took
+			return
+		}
+	}
+	c.stages = append(c.stages, stageTime{s, took})
 }
 
 // enter starts a piece of work, leave ends it.

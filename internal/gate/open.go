@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -20,7 +19,7 @@ func (g *Gate) Open(ctx context.Context, head Head) (*Exchange, *openai.Reply) {
 	x := &Exchange{
 		gate:  g,
 		head:  head,
-		clock: clock{now: g.o.Now, opened: now, last: now, stages: make(map[telemetry.Stage]time.Duration, 8)},
+		clock: clock{now: g.o.Now, opened: now, last: now, stages: make([]stageTime, 0, usualStages)},
 	}
 	x.hold.lease.ended = ctx.Done()
 	x.clock.enter()

@@ -34,8 +34,9 @@ func (r room) tighter(o room) bool {
 //
 // Standings count the exchange's own hold as used.
 func rateLimits(standings []quota.Standing, provider [][2]string, now time.Time) [][2]string {
-	var headers [][2]string
-	var policy, state []byte
+	headers := make([][2]string, 0, 8) // all there are
+	var room [2][96]byte
+	policy, state := room[0][:0], room[1][:0]
 	for _, kind := range []string{"requests", "tokens"} {
 		tightest, ok := providersRoom(provider, kind)
 		for _, s := range standings {
@@ -63,10 +64,10 @@ func rateLimits(standings []quota.Standing, provider [][2]string, now time.Time)
 		state = appendItem(state, kind, "r", tightest.left)
 		state = strconv.AppendInt(append(state, ";t="...), tightest.seconds, 10)
 	}
-	if len(policy) > 0 {
-		headers = append(headers, [2]string{"ratelimit-policy", string(policy)}, [2]string{"ratelimit", string(state)})
+	if len(policy) == 0 {
+		return nil
 	}
-	return headers
+	return append(headers, [2]string{"ratelimit-policy", string(policy)}, [2]string{"ratelimit", string(state)})
 }
 
 // refusalLimits gives the same headers for a refusal: of the limit that lacked room, if that was the reason.

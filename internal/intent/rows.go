@@ -25,8 +25,8 @@ func packRow(weights []int8) row {
 const (
 	// lanes takes every other byte of a word, which leaves each a lane of sixteen bits to be summed in.
 	lanes = 0x00FF00FF00FF00FF
-	// laneRows is how many rows fit a lane: 257 times 255 is all that sixteen bits hold.
-	laneRows = 257
+	// laneRows is how many rows fit a lane, in fours: 257 times 255 is all that sixteen bits hold.
+	laneRows = 256
 )
 
 // sum adds up the weights of features, class by class.
@@ -37,17 +37,25 @@ func (c *Classifier) sum(features []uint32) (sum [maxClasses]int32) {
 	for len(features) > 0 {
 		some := features[:min(len(features), laneRows)]
 		features = features[len(some):]
-		var part [4]uint64 // the classes 0 2 4 6, 1 3 5 7, 8 10 12 14 and 9 11 13 15
-		for _, i := range some {
-			r := &c.rows[i&(Rows-1)]
-			part[0] += r[0] & lanes
-			part[1] += r[0] >> 8 & lanes
-			part[2] += r[1] & lanes
-			part[3] += r[1] >> 8 & lanes
-		}
-		for k := range sum {
-			sum[k] += int32(uint16(part[k/8*2+k%2] >> (k % 8 / 2 * 16)))
+		for k, s := range sumRows(c.rows, some) {
+			sum[k] += int32(s)
 		}
 	}
 	return sum
+}
+
+// portableSumRows gives the sums of the rows of features, of which there are at most laneRows.
+func portableSumRows(rows []row, features []uint32) (sums [maxClasses]uint16) {
+	var part [4]uint64 // the classes 0 2 4 6, 1 3 5 7, 8 10 12 14 and 9 11 13 15
+	for _, i := range features {
+		r := &rows[i&(Rows-1)]
+		part[0] += r[0] & lanes
+		part[1] += r[0] >> 8 & lanes
+		part[2] += r[1] & lanes
+		part[3] += r[1] >> 8 & lanes
+	}
+	for k := range sums {
+		sums[k] = uint16(part[k/8*2+k%2] >> (k % 8 / 2 * 16))
+	}
+	return sums
 }
