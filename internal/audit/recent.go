@@ -6,10 +6,10 @@ import (
 )
 
 const (
-	// recentEntries is how many entries are kept at least, if their records fit recentBytes. At 4,000 records a second it is two
-	// seconds' worth.
-	recentEntries = 8192
-	recentBytes   = 16 << 20
+	// recentEntries is how many entries are kept at least, if their records fit recentBytes. Both are two seconds' worth at
+	// 2,000 records a second. A byte that is kept lets the heap grow by five, see package cli.
+	recentEntries = 4096
+	recentBytes   = 4 << 20
 )
 
 // recentlyStored keeps the last entries that this process put into the tables, so that who signs or ships them need not read them back.
