@@ -160,7 +160,7 @@ func TestNoWayBackToWhatIsGone(t *testing.T) {
 	for _, file := range tables(t, "first", "second") {
 		version, err := d.Install(file)
 		if err == nil {
-			_, err = d.Use(version)
+			_, err = d.Use(version, unrecorded)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -170,7 +170,7 @@ func TestNoWayBackToWhatIsGone(t *testing.T) {
 	if err := os.Remove(filepath.Join(string(d), versions[0]+".bin")); err != nil {
 		t.Fatal(err)
 	}
-	if _, to, err := d.Rollback(); err == nil || to != versions[0] || inUse(t, d) != versions[1] {
+	if _, to, err := d.Rollback(func(string) error { return nil }); err == nil || to != versions[0] || inUse(t, d) != versions[1] {
 		t.Errorf("back to %s: %v", to, err)
 	}
 }

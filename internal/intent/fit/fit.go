@@ -6,6 +6,7 @@
 package fit
 
 import (
+	"math"
 	"math/rand/v2"
 	"slices"
 )
@@ -39,6 +40,9 @@ type LinearOptions struct {
 	// Epochs is how often each example is seen.
 	Epochs int
 	Seed   uint64
+	// Rare lets a feature weigh the more easily the fewer examples have it, by the root of the logarithm: what most prompts
+	// have in common is then learnt last.
+	Rare bool
 }
 
 // NewLinear learns one class against the others by a support vector machine with squared hinge loss, in its dual and by
@@ -51,6 +55,15 @@ func NewLinear(examples []Example, o LinearOptions) *Linear {
 	for i, e := range examples {
 		s.features[i] = features(e.Rows)
 	}
+	var ease []float32
+	if o.Rare {
+		ease = rarities(s.features, o.Rows)
+		for _, of := range s.features {
+			for i, f := range of {
+				of[i].value = float32(f.value * ease[f.row])
+			}
+		}
+	}
 	order := make([]int, len(examples))
 	for i := range order {
 		order[i] = i
@@ -62,7 +75,28 @@ func NewLinear(examples []Example, o LinearOptions) *Linear {
 			s.step(i, examples[i], float32(1/(2*o.Cost*float64(examples[i].Weight))))
 		}
 	}
+	for row, by := range ease {
+		for k := range o.Classes {
+			l.Weights[row*o.Classes+k] *= by
+		}
+	}
 	return l
+}
+
+// rarities gives each row the root of its share of the greatest logarithm: 1 where no example has it, 0 where all do.
+func rarities(features [][]feature, rows int) []float32 {
+	having := make([]int, rows)
+	for _, of := range features {
+		for _, f := range of {
+			having[f.row]++
+		}
+	}
+	all := make([]float32, rows)
+	most := math.Log(float64(len(features) + 1))
+	for row, n := range having {
+		all[row] = float32(math.Sqrt(1 - math.Log(float64(n+1))/most))
+	}
+	return all
 }
 
 // Margins puts the margin of each class into m.

@@ -39,6 +39,28 @@ func TestHeadsTellWhatIsApart(t *testing.T) {
 	}
 }
 
+// TestWhatAllExamplesHaveWeighsNothing holds where rare features are to weigh more easily, and that the head then tells as
+// well what is apart.
+func TestWhatAllExamplesHaveWeighsNothing(t *testing.T) {
+	examples := apart()
+	o := LinearOptions{Rows: 8, Classes: 3, Cost: 1, Epochs: 10, Seed: 1}
+	plain := NewLinear(examples, o)
+	o.Rare = true
+	rare := NewLinear(examples, o)
+	if plain.Weights[7*3] == 0 {
+		t.Error("the row that all share weighs nothing without it either")
+	}
+	if common := rare.Weights[7*3 : 8*3]; common[0] != 0 || common[1] != 0 || common[2] != 0 {
+		t.Errorf("the row that all share weighs %v", common)
+	}
+	margins := make([]float32, 3)
+	for _, e := range examples[:3] {
+		if rare.Margins(margins, e.Rows); slices.Index(margins, slices.Max(margins)) != e.Class {
+			t.Errorf("class %d: margins %v", e.Class, margins)
+		}
+	}
+}
+
 // TestLinearHeadIsAtItsOptimum compares with the optimum of a problem that is solved by hand: a row of value 1 and a bias,
 // one example of each side.
 func TestLinearHeadIsAtItsOptimum(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -30,7 +31,7 @@ type corpus struct {
 	labels            []string
 	table             string // the version of the embedding table
 	train, validation []fit.Example
-	// real are prompts of people that are labelled by hand: what is learnt last, when all numbers are fitted.
+	// real are the seed tasks of the validation prompts, which may be learnt from: last, when all numbers are fitted.
 	real []fit.Example
 }
 
@@ -49,9 +50,13 @@ func readCorpus(data string) (*corpus, error) {
 	if err != nil {
 		return nil, err
 	}
+	questions, err := readOutOfScope(data, "oos_val")
+	if err != nil {
+		return nil, err
+	}
 	e := encoder{table, c.labels}
-	c.train, c.validation = e.examples(train), e.examples(validation)
-	c.real = slices.Clone(c.validation)
+	c.train, c.real = e.examples(train), e.examples(validation)
+	c.validation = append(slices.Clone(c.real), e.examples(questions)...)
 	for i := range c.real {
 		c.real[i].Weight = realWeight
 	}
@@ -83,24 +88,45 @@ func learnt(data string, labels []string) ([]labelled, error) {
 		if err != nil {
 			return nil, err
 		}
-		n := filled
-		if label == "information_seeking" {
-			n = filledMost
-		}
-		texts, err := w.write(s, n)
+		prompts, err := w.write(s)
 		if err != nil {
 			return nil, err
 		}
-		for _, text := range texts {
-			all = append(all, labelled{text, label})
+		for _, p := range prompts {
+			all = append(all, labelled{text: p.text, label: label, group: fmt.Sprint(label, " ", p.of)})
 		}
 	}
 	others, err := mapped(data, rand.New(rand.NewPCG(seed, 8)))
 	if err != nil {
 		return nil, err
 	}
-	outOfScope, err := readOutOfScope(data)
-	return append(append(all, others...), outOfScope...), err
+	outOfScope, err := readOutOfScope(data, "oos_train")
+	if err != nil {
+		return nil, err
+	}
+	all = append(append(all, others...), outOfScope...)
+	weigh(all)
+	return all, nil
+}
+
+// formulaic reports whether a class is asked for in few forms, so that templates say all of how: code to be completed, and
+// what frees a model of its rules.
+func formulaic(label string) bool { return label == "coding" || label == "jailbreak" }
+
+// weigh makes the prompts of one line count the less the more they are, by the root: a template teaches what may be asked
+// for, and must not outweigh the many lines that say how.
+func weigh(prompts []labelled) {
+	of := map[string]int{}
+	for _, p := range prompts {
+		of[p.group]++
+	}
+	for i, p := range prompts {
+		if formulaic(p.label) {
+			prompts[i].weight = 1
+			continue
+		}
+		prompts[i].weight = float32(math.Sqrt(variants / float64(of[p.group])))
+	}
 }
 
 // sentenceFiles are those of texts of any subject. HWU is left to judge by.
@@ -121,10 +147,10 @@ func readSentences(data string) ([]string, error) {
 	return all, nil
 }
 
-// readOutOfScope gives the prompts of CLINC150 that belong to none of its intents, of the split for training, by the labels
-// of outofscope.txt. Those that it does not name are information_seeking.
-func readOutOfScope(data string) ([]labelled, error) {
-	raw, err := files.ReadFile("prompts/outofscope.txt")
+// readOutOfScope gives the prompts of CLINC150 that belong to none of its intents, of one split, by the labels of the file of
+// that name. Those that it does not name are information_seeking.
+func readOutOfScope(data, split string) ([]labelled, error) {
+	raw, err := files.ReadFile("prompts/" + split + ".txt")
 	if err != nil {
 		return nil, err
 	}
@@ -133,8 +159,8 @@ func readOutOfScope(data string) ([]labelled, error) {
 		return nil, err
 	}
 	var all []labelled
-	for _, row := range splits["oos_train"] {
-		all = append(all, labelled{row[0], "information_seeking"})
+	for i, row := range splits[split] {
+		all = append(all, labelled{text: row[0], label: "information_seeking", group: fmt.Sprint(split, " ", i)})
 	}
 	for line := range strings.Lines(string(raw)) {
 		var i int
@@ -143,7 +169,7 @@ func readOutOfScope(data string) ([]labelled, error) {
 			continue
 		}
 		if _, err := fmt.Sscan(line, &i, &label); err != nil || i >= len(all) {
-			return nil, fmt.Errorf("outofscope.txt: %q is no number of a prompt and label", line)
+			return nil, fmt.Errorf("%s.txt: %q is no number of a prompt and label", split, line)
 		}
 		all[i].label = label
 	}
@@ -183,7 +209,7 @@ func readValidation(data string) ([]labelled, error) {
 		if _, err := fmt.Sscan(line, &i, &label); err != nil || i >= len(tasks) {
 			return nil, fmt.Errorf("%s: %q is no line of seed_tasks.jsonl and label", name, line)
 		}
-		all = append(all, labelled{tasks[i], label})
+		all = append(all, labelled{text: tasks[i], label: label, group: fmt.Sprint("seed task ", i)})
 	}
 	return all, nil
 }
@@ -204,7 +230,7 @@ func (e encoder) examples(prompts []labelled) []fit.Example {
 		vector := make(embed.Vector, e.table.Dim())
 		v.Meaning(e.table, vector)
 		all = append(all, fit.Example{
-			Rows: intent.AppendFeatures(nil, v.Asked), Vector: vector, Class: slices.Index(e.labels, p.label), Weight: 1,
+			Rows: intent.AppendFeatures(nil, v.Asked), Vector: vector, Class: slices.Index(e.labels, p.label), Weight: cmp.Or(p.weight, 1),
 		})
 	}
 	return all

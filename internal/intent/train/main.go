@@ -4,6 +4,7 @@
 //
 //	go run ./internal/intent/train                    # train, write, report: about a minute on one core
 //	go run ./internal/intent/train -prompts all.jsonl # only write the prompts that it learns from
+//	go run ./internal/intent/train -cross             # only say how well lines are told that are left out, in some minutes
 //
 // It serves development only; the program must not import it.
 package main
@@ -26,6 +27,7 @@ func main() {
 	flag.StringVar(&o.head, "head", "internal/detect/head.bin", "the weights of the head on attacks")
 	flag.StringVar(&o.report, "report", "internal/intent/train/report.txt", "where the figures of training go")
 	flag.StringVar(&o.prompts, "prompts", "", "only write the prompts to learn from into this file, a JSON object a line")
+	flag.BoolVar(&o.cross, "cross", false, "only leave out each fifth of the lines to learn from, and print how well they are told")
 	flag.Parse()
 	if err := run(os.Stdout, o); err != nil {
 		fmt.Fprintln(os.Stderr, "train:", err)
@@ -33,12 +35,18 @@ func main() {
 	}
 }
 
-// options are the paths of what is read and written.
-type options struct{ data, weights, head, report, prompts string }
+// options are the paths of what is read and written, and what else is to be done than to train.
+type options struct {
+	data, weights, head, report, prompts string
+	cross                                bool
+}
 
 func run(w io.Writer, o options) error {
 	if o.prompts != "" {
 		return writePrompts(o)
+	}
+	if o.cross {
+		return crossValidate(w, o.data)
 	}
 	c, err := readCorpus(o.data)
 	if err != nil {

@@ -47,7 +47,14 @@ var snips = map[string]string{
 }
 
 // labelled is a prompt and its class.
-type labelled struct{ text, label string }
+type labelled struct {
+	text, label string
+	// group is the line, or the intent of another set, that it comes from. Prompts of one group are too much alike to judge
+	// one another.
+	group string
+	// weight is how much an error on it costs, 1 where it is 0.
+	weight float32
+}
 
 // mapped gives prompts of the labelled sets that may train what ships, under the classes of this taxonomy.
 func mapped(data string, r *rand.Rand) ([]labelled, error) {
@@ -64,7 +71,7 @@ func mapped(data string, r *rand.Rand) ([]labelled, error) {
 			}
 			r.Shuffle(len(of), func(i, j int) { of[i], of[j] = of[j], of[i] })
 			for _, text := range of[:min(most, len(of))] {
-				all = append(all, labelled{text, label(name)})
+				all = append(all, labelled{text: text, label: label(name), group: name})
 			}
 		}
 	}

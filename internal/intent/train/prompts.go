@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"strings"
+	"unicode/utf8"
 )
 
 // The prompts to learn from are written by hand, for this: whole ones, templates, and words to fill them with. [a|b] stands
@@ -102,36 +103,44 @@ func readSource(label string) (source, error) {
 const (
 	// variants is how often each prompt that was written whole stands, once as it is and else dressed.
 	variants = 5
-	// filled is how many are made of templates, filledMost of those of the class that people ask for most.
-	filled, filledMost = 1200, 3000
+	// filled is how many are made of a template.
+	filled = 100
 )
 
+// made is a prompt and the number of the line that it was made of: prompts that were written whole first, then templates.
+type made struct {
+	text string
+	of   int
+}
+
 // write gives the prompts of one class, none of them twice.
-func (w *writer) write(s source, filled int) ([]string, error) {
+func (w *writer) write(s source) ([]made, error) {
 	seen := map[string]bool{}
-	var all []string
-	add := func(text string) {
+	var all []made
+	add := func(text string, of int) {
 		text = strings.TrimSpace(strings.ReplaceAll(text, `\n`, "\n"))
 		if text != "" && !seen[text] {
 			seen[text] = true
-			all = append(all, text)
+			all = append(all, made{text, of})
 		}
 	}
-	for _, p := range s.prompts {
-		add(p)
+	for i, p := range s.prompts {
+		add(p, i)
 		for range variants - 1 {
-			add(w.dress(p))
+			add(w.dress(p), i)
 		}
 	}
-	for i := range filled {
-		text, err := w.fill(s.templates[i%len(s.templates)], 0)
-		if err != nil {
-			return nil, err
+	for i, t := range s.templates {
+		for range filled {
+			text, err := w.fill(t, 0)
+			if err != nil {
+				return nil, err
+			}
+			if w.chance(2) {
+				text = w.dress(text)
+			}
+			add(text, len(s.prompts)+i)
 		}
-		if w.chance(2) {
-			text = w.dress(text)
-		}
-		add(text)
 	}
 	return all, nil
 }
@@ -203,13 +212,17 @@ func (w *writer) dress(text string) string {
 		text = w.mistype(text)
 	}
 	if w.chance(3) {
-		text = pick(w.rand, w.lexicon["opening"]) + " " + strings.ToLower(text[:1]) + text[1:]
+		_, first := utf8.DecodeRuneInString(text)
+		text = pick(w.rand, w.lexicon["opening"]) + " " + strings.ToLower(text[:first]) + text[first:]
 	}
 	if w.chance(4) {
 		text = pick(w.rand, w.lexicon["context"]) + " " + text
 	}
 	if w.chance(4) {
 		text = strings.TrimRight(text, "?. ")
+	}
+	if w.chance(6) {
+		text = hasten.Replace(text)
 	}
 	if w.chance(4) {
 		text += pick(w.rand, []string{" ", ". ", "\n"}) + pick(w.rand, w.lexicon["closing"])
@@ -219,6 +232,10 @@ func (w *writer) dress(text string) string {
 	}
 	return text
 }
+
+// hasten leaves out what people leave out who type in haste, or in a language that is not theirs.
+var hasten = strings.NewReplacer("'", "", "\u2019", "", " the ", " ", " a ", " ", " an ", " ", " you ", " u ", " are ", " r ", "please", "plz",
+	"because", "cuz", "want to", "wanna", "going to", "gonna")
 
 // replace puts a noun in the place of a long word that is not among the first, which say what is asked.
 func (w *writer) replace(text string) string {

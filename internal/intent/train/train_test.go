@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"unicode"
 
 	"github.com/plumbline/plumbline/internal/intent/testset"
 	"github.com/plumbline/plumbline/internal/testkit"
@@ -55,7 +56,77 @@ func TestTrainingIsRepeatable(t *testing.T) {
 	}
 }
 
-// TestNothingIsLearntThatJudges compares all prompts of training and validation with the test set, by their letters.
+// judging gives the prompts of both test sets.
+func judging(t *testing.T, data string) []testset.Prompt {
+	t.Helper()
+	set, err := testset.Load(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	blind, err := testset.LoadBlind(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(set) < 600 || len(blind) < 300 {
+		t.Errorf("the test sets have %d and %d prompts", len(set), len(blind))
+	}
+	return append(set, blind...)
+}
+
+// TestNoLineIsNearToWhatJudges holds that no line that was written whole has half of the runs of four words of a prompt that
+// judges. It names the line and where the prompt is from, and tells nothing of the blind set's texts.
+func TestNoLineIsNearToWhatJudges(t *testing.T) {
+	set := judging(t, atRoot(t))
+	holding, runsOf := map[string][]int{}, make([]int, len(set))
+	for i, p := range set {
+		for run := range runsOfFour(p.Text) {
+			holding[run] = append(holding[run], i)
+		}
+	}
+	const (
+		common = 3 // prompts, from which on a run is only how people begin: what is the best way to
+		few    = 4 // runs, below which prompts are alike by chance
+	)
+	for run, in := range holding {
+		if len(in) >= common {
+			delete(holding, run)
+			continue
+		}
+		for _, i := range in {
+			runsOf[i]++
+		}
+	}
+	for _, label := range labels() {
+		s, err := readSource(label)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range s.prompts {
+			shared := map[int]int{}
+			for run := range runsOfFour(line) {
+				for _, i := range holding[run] {
+					shared[i]++
+				}
+			}
+			for i, n := range shared {
+				if runsOf[i] >= few && 2*n >= runsOf[i] {
+					t.Errorf("%q is near to one of %s", line, set[i].Source)
+				}
+			}
+		}
+	}
+}
+
+func runsOfFour(text string) map[string]bool {
+	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	runs := map[string]bool{}
+	for i := 0; i+4 <= len(words); i++ {
+		runs[strings.Join(words[i:i+4], " ")] = true
+	}
+	return runs
+}
+
+// TestNothingIsLearntThatJudges compares all prompts of training and validation with the test sets, by their letters.
 func TestNothingIsLearntThatJudges(t *testing.T) {
 	data := atRoot(t)
 	train, err := learnt(data, labels())
@@ -66,18 +137,7 @@ func TestNothingIsLearntThatJudges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	set, err := testset.Load(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(set) < 600 {
-		t.Errorf("the test set has %d prompts", len(set))
-	}
-	blind, err := testset.LoadBlind(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	set = append(set, blind...)
+	set := judging(t, data)
 	bare := func(text string) string {
 		return strings.Map(func(r rune) rune {
 			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
