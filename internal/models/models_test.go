@@ -185,12 +185,12 @@ func TestManyChanges(t *testing.T) {
 	}
 	for range 20 {
 		for _, version := range []string{first, shipped} {
-			if _, err := d.Use(version); err != nil {
+			if _, err := d.Use(version, unrecorded); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
-	if from, to, err := d.Rollback(); err != nil || from != shipped || to != first {
+	if from, to, err := d.Rollback(func(string) error { return nil }); err != nil || from != shipped || to != first {
 		t.Errorf("back from %s to %s, %v", from, to, err)
 	}
 }
