@@ -96,7 +96,7 @@ func TestCases(t *testing.T) {
 func TestCasesKnowTheAppsPrompts(t *testing.T) {
 	const document = `
 version: 1
-deviation: {warn: 0.6}
+deviation: {warn: 0.8}
 case_tasks: [{id: billing, title: Billing support, topics: [an invoice is wrong, refund of a payment, change of the bank account]}]
 case_system_prompts:
   - {app: helpdesk, text: "Recommend hotels with a pool near the beach in {{city}} for two weeks in July."}
