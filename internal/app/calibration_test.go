@@ -293,16 +293,26 @@ func TestGoingBackToAModelFindsItsCalibration(t *testing.T) {
 	}
 }
 
+// runningSamples takes samples into queue until end, which waits for that, is called.
+func runningSamples(t *testing.T, queue *fakeQueue) (s *samples, log *bytes.Buffer, end func()) {
+	t.Helper()
+	log = new(bytes.Buffer)
+	s = newSamples(queue, 0, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(log, nil)))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = s.run(ctx) }()
+	return s, log, func() {
+		cancel()
+		<-done
+	}
+}
+
 // TestSamplesAreQueued: what was drawn is queued while nobody waits, also when the store was away, and what the process still
 // has when it ends.
 func TestSamplesAreQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := &fakeQueue{err: errors.New("away")}
-		var log bytes.Buffer
-		s := newSamples(queue, 0, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); _ = s.run(ctx) }()
+		s, _, end := runningSamples(t, queue)
 		s.note(sampledRecord("x1", "billing", ""))
 		s.note(sampledRecord("x2", "", ""))                           // no task
 		s.note(sampledRecord("x3", "billing", core.UnscoredTooShort)) // no score
@@ -316,8 +326,7 @@ func TestSamplesAreQueued(t *testing.T) {
 			t.Errorf("queued %s, want x1 alone", got)
 		}
 		s.note(sampledRecord("x5", "billing", ""))
-		cancel()
-		<-done
+		end()
 		if got := fmt.Sprint(queue.exchanges); got != "[x1 x5]" {
 			t.Errorf("queued %s at the end", got)
 		}
@@ -329,11 +338,7 @@ func TestSamplesAreQueued(t *testing.T) {
 func TestStoreAwayIsTriedOnceInAWhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := &fakeQueue{err: errors.New("away")}
-		var log bytes.Buffer
-		s := newSamples(queue, 0, telemetry.New(prometheus.NewRegistry(), telemetry.Build{}, nil), slog.New(slog.NewTextHandler(&log, nil)))
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { defer close(done); _ = s.run(ctx) }()
+		s, log, end := runningSamples(t, queue)
 		for i := range 2 * samplesInFlight {
 			s.note(sampledRecord(fmt.Sprint("x", i), "billing", ""))
 			synctest.Wait()
@@ -347,8 +352,7 @@ func TestStoreAwayIsTriedOnceInAWhile(t *testing.T) {
 		if n := len(queue.exchanges); n != samplesInFlight || queue.exchanges[0] != "x0" || !strings.Contains(log.String(), "queued again") {
 			t.Errorf("%d are queued when it is back, the log has\n%s", n, log.String())
 		}
-		cancel()
-		<-done
+		end()
 	})
 }
 

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/policy"
@@ -66,23 +64,7 @@ func (hangingStore) Put(ctx context.Context, _ core.PolicyVersion, _ int64) (cor
 }
 
 func TestHangingStoreDelaysNoPolicy(t *testing.T) {
-	f := newPolicyFile(t, "version: 1\n")
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- f.keeper.run(ctx, hangingStore{}) }()
-		<-time.After(policyEvery + policyEvery/2) // it hangs by now
-		f.write("version: 1\nmode: enforce\n")
-		<-time.After(policyEvery)
-		synctest.Wait()
-		if f.keeper.inForce().Mode() != policy.ModeEnforce {
-			t.Error("a changed document is not in force after a second")
-		}
-		cancel()
-		if err := <-ended; !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	})
+	testChangeWhileServing(t, hangingStore{}, policyEvery+policyEvery/2) // it hangs by then
 }
 
 // TestReloadsWhileRequestsRun: whatever stands in the file meanwhile, a request is judged by a whole policy, and by one that was

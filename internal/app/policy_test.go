@@ -124,12 +124,16 @@ func (storeAway) Put(context.Context, core.PolicyVersion, int64) (core.PolicyVer
 	return core.PolicyVersion{}, errors.New("away")
 }
 
-func TestPolicyIsLookedAtWhileServing(t *testing.T) {
+func TestPolicyIsLookedAtWhileServing(t *testing.T) { testChangeWhileServing(t, storeAway{}, 0) }
+
+// testChangeWhileServing changes the document some time after the keeper has begun, which has it in force a second later.
+func testChangeWhileServing(t *testing.T, versions store.Policies, after time.Duration) {
 	f := newPolicyFile(t, "version: 1\n")
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
-		go func() { ended <- f.keeper.run(ctx, storeAway{}) }()
+		go func() { ended <- f.keeper.run(ctx, versions) }()
+		<-time.After(after)
 		f.write("version: 1\nmode: enforce\n")
 		<-time.After(policyEvery)
 		synctest.Wait()

@@ -3,8 +3,9 @@ package main
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
+
+	"github.com/plumbline/plumbline/internal/wait"
 )
 
 const (
@@ -80,10 +81,8 @@ func (p pids) awaitQuiet(ctx context.Context) error {
 	const look, idle = 100 * time.Millisecond, 3 * time.Millisecond
 	last, err := p.cpu()
 	for end := time.Now().Add(quiet); err == nil && time.Now().Before(end); {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(look):
+		if err := wait.For(ctx, look); err != nil {
+			return err
 		}
 		var now cpuTimes
 		if now, err = p.cpu(); now.sidecar-last.sidecar+now.stores-last.stores <= idle {
@@ -97,7 +96,7 @@ func (p pids) awaitQuiet(ctx context.Context) error {
 func (c *count) addTo(s *sample) {
 	each := func(d time.Duration) float64 { return microseconds(d) / float64(c.requests) }
 	s.RPS = float64(c.requests) / c.took.Seconds()
-	s.rates = slices.Clone(c.rates)
+	s.rates = c.rates
 	s.ClosedP50, s.ClosedP99 = median(c.p50), median(c.p99)
 	s.CPU, s.EnvoyCPU, s.StoresCPU = each(c.cpu.sidecar), each(c.cpu.envoy), each(c.cpu.stores)
 }

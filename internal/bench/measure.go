@@ -103,10 +103,10 @@ func (b *bench) round(ctx context.Context, rows []row, dir string) (measured []s
 	var all []*running
 	defer func() {
 		for i, r := range all {
-			began := time.Now()
-			err = errors.Join(err, r.stop())
+			took, stopErr := r.stop()
+			err = errors.Join(err, stopErr)
 			if i < len(measured) {
-				measured[i].Stop = time.Since(began).Seconds()
+				measured[i].Stop = took.Seconds()
 			}
 		}
 	}()
@@ -156,7 +156,13 @@ func (b *bench) start(ctx context.Context, r row, dir string) (*running, error) 
 	return started, nil
 }
 
-func (r *running) stop() error { return errors.Join(r.envoy.Stop(), r.side.stop()) }
+// stop ends both, and gives how long the server took to.
+func (r *running) stop() (time.Duration, error) {
+	err := r.envoy.Stop()
+	began := time.Now()
+	err = errors.Join(err, r.side.stop())
+	return time.Since(began), err
+}
 
 // otherLoads measures all but the closed loop.
 func (b *bench) otherLoads(ctx context.Context, r *running) error {

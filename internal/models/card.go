@@ -4,15 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/plumbline/plumbline/internal/durable"
 	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/wholefile"
 )
 
 // cardSuffix is what names of cards end in, and maxCard how long one is at most.
@@ -82,16 +81,11 @@ func (d Dir) cardPath(version string) string {
 
 // Card gives the card of a version, nil for none.
 func (d Dir) Card(version string) (*Card, error) {
-	f, err := os.Open(d.cardPath(version))
-	if errors.Is(err, fs.ErrNotExist) {
+	data, err := wholefile.Read(d.cardPath(version), maxCard)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	data, err := io.ReadAll(io.LimitReader(f, maxCard))
-	if err != nil {
+	case err != nil && !errors.Is(err, wholefile.ErrTooLarge): // what is too large is no card
 		return nil, err
 	}
 	var c Card

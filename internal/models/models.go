@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -22,6 +21,7 @@ import (
 
 	"github.com/plumbline/plumbline/internal/durable"
 	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/wholefile"
 )
 
 const (
@@ -212,7 +212,7 @@ func (d Dir) InUse() (string, error) {
 // history gives the versions that are noted, the one in use first: the shipped one where nothing is noted.
 func (d Dir) history() ([]string, error) {
 	path := filepath.Join(string(d), noteName)
-	f, err := os.Open(path)
+	data, err := wholefile.Read(path, maxNote)
 	if errors.Is(err, fs.ErrNotExist) {
 		shipped, err := embed.Default()
 		if err != nil {
@@ -220,11 +220,6 @@ func (d Dir) history() ([]string, error) {
 		}
 		return []string{shipped.Version()}, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // nothing was written
-	data, err := io.ReadAll(io.LimitReader(f, maxNote))
 	if err != nil {
 		return nil, err
 	}
