@@ -58,6 +58,7 @@ race: $(ENVOY) sdks packages ## the same under the race detector
 chaos: $(ENVOY) packages ## the long campaigns: kills, faults and random sequences, by the hundred and thousand
 	PLUMBLINE_KILLS=200 go test -timeout 3h -run Kill -v ./internal/e2e/... ./internal/app/... ./internal/audit/takeover
 	PLUMBLINE_KILLS=5000 go test -timeout 8h -run 'ContractUnderKill|KilledWriter' -v ./internal/audit/postgres ./internal/audit
+	PLUMBLINE_STOPS=5000 go test -timeout 1h -run StopsWhenItStarts ./internal/jobs
 	PLUMBLINE_KILLS=200 go test -timeout 1h -run 'KilledShipper|KilledPostgres' -v ./internal/audit/postgres
 	PLUMBLINE_CUTS=300 go test -timeout 3h -run PowerLoss -v ./internal/audit
 	PLUMBLINE_OUTAGE=30m go test -timeout 1h -run PostgresAway -v ./internal/audit/postgres

@@ -39,9 +39,12 @@ func InPostgres(pool *postgres.Pool) Queue {
 }
 
 // InSQLite is the queue in plumbline.db, opened for writing with one connection: River's own parts would else find the
-// file locked by each other.
+// file locked by each other. It is polled as well: the notifications that River keeps in a table are looked for every 50 ms.
 func InSQLite(db *sql.DB) Queue {
-	return Queue{func(c *river.Config) (client, error) { return open(riversqlite.New(db), c) }}
+	return Queue{func(c *river.Config) (client, error) {
+		c.PollOnly = true
+		return open(riversqlite.New(db), c)
+	}}
 }
 
 func open[T any](driver riverdriver.Driver[T], c *river.Config) (client, error) {
