@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -212,5 +213,27 @@ func TestLabelNextAfterAnErasure(t *testing.T) {
 	}
 	if _, talk, code := plumbline(t, nil, "-c", config, "label", "next", "--reason", "labels"); code != exitDone || !strings.Contains(talk, "No prompt waits") {
 		t.Errorf("exit status %d: %s", code, talk)
+	}
+}
+
+// TestLabelNextPassesOver: a prompt whose key does not open any more is told with the reason, and the next one is asked about.
+func TestLabelNextPassesOver(t *testing.T) {
+	config := sampledDir(t, "The first", "The second")
+	db, err := sql.Open("sqlite", app.StorePath(filepath.Dir(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), "UPDATE subject_keys SET master = 'mk-lost' WHERE subject LIKE 'user/%'")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	out, talk, code := plumbline(t, nil, "-c", config, "label", "next", "--reason", "labels", "--answer", "show")
+	for _, want := range []string{"x1 is passed over: ", "lacks the one that wraps this key: mk-lost", "x2 is passed over: ", "passed over: 2\n", "no prompt waits"} {
+		if !strings.Contains(talk, want) {
+			t.Errorf("it does not say %q:\n%s", want, talk)
+		}
+	}
+	if code != exitFailed || strings.Contains(out, "The ") {
+		t.Errorf("exit status %d: %s", code, out)
 	}
 }
