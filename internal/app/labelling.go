@@ -148,10 +148,10 @@ func (l *Labelling) Answer(ctx context.Context, q *Question, onTask, answers boo
 	return l.store.Labels().Put(ctx, label)
 }
 
-// Approve has somebody answer for what another said of a sample.
-func Approve(ctx context.Context, st store.Store, exchange, by, approver string) error {
+// Approve has somebody answer for what another said of a sample: onTask, as whoever approves saw it.
+func Approve(ctx context.Context, st store.Store, exchange, by string, onTask bool, approver string) error {
 	if strings.HasPrefix(by, calibrate.JudgePrefix) {
 		return fmt.Errorf("%s is no person: what it says is a proposal, which somebody has to confirm by a label of their own", by)
 	}
-	return st.Labels().Approve(ctx, exchange, by, approver)
+	return st.Labels().Approve(ctx, exchange, by, onTask, approver)
 }

@@ -269,12 +269,15 @@ type labelOf struct {
 	Reason   string `help:"Why. It is recorded, with your name." required:"" placeholder:"WORDS"`
 }
 
-type labelApproveCmd struct{ labelOf }
+type labelApproveCmd struct {
+	labelOf
+	Says string `help:"What they said of it, as you saw it: on-task or off-task. A label that says otherwise by now is not approved." enum:"on-task,off-task" required:"" placeholder:"ANSWER"`
+}
 
 func (c labelApproveCmd) Run(s *session) error {
 	return s.answering(c.Reason, func(st store.Store) error {
-		err := app.Approve(s.ctx, st, c.Exchange, c.By, actor())
-		return s.done(err, "%s answers for what %s said of %s", actor(), c.By, c.Exchange)
+		err := app.Approve(s.ctx, st, c.Exchange, c.By, c.Says == "on-task", actor())
+		return s.done(err, "%s answers for what %s said of %s: %s", actor(), c.By, c.Exchange, c.Says)
 	})
 }
 
