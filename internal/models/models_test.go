@@ -60,6 +60,9 @@ func inUse(t *testing.T, d models.Dir) string {
 func TestSideBySide(t *testing.T) {
 	d := models.Dir(filepath.Join(t.TempDir(), "models"))
 	shipped := inUse(t, d)
+	if _, _, err := d.Rollback(func(string) error { return nil }); !errors.Is(err, models.ErrNothingBefore) {
+		t.Errorf("back where there is no directory: %v", err)
+	}
 	var versions []string
 	for _, file := range tables(t, "first", "second") {
 		version, err := d.Install(file)
