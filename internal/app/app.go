@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -30,6 +29,7 @@ import (
 	"github.com/plumbline/plumbline/internal/quota/threshold"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
+	"github.com/plumbline/plumbline/internal/wholefile"
 )
 
 // Options are the surroundings of an App.
@@ -255,11 +255,14 @@ func (a *App) close(ctx context.Context) {
 	}
 }
 
+// maxPrices bounds a price table, in bytes: a model takes a few hundred.
+const maxPrices = 4 << 20
+
 // LoadPrices reads the price table, or gives the built-in one for no path, with what unknown models cost.
 func LoadPrices(c config.Prices) (*openai.PriceTable, error) {
 	table := openai.DefaultPrices()
 	if c.File != "" {
-		data, err := os.ReadFile(c.File)
+		data, err := wholefile.Read(c.File, maxPrices)
 		if err != nil {
 			return nil, fmt.Errorf("prices.file: %w", err)
 		}

@@ -29,6 +29,10 @@ type Revealed struct {
 // ErrNothingSealed says that records hold nothing that could be shown.
 var ErrNothingSealed = errors.New("its records hold nothing sealed: see audit.content and audit.master_key_file")
 
+// ErrUnreadable says that something sealed can be opened neither now nor later: it was changed, or what it is sealed under is
+// missing. It says nothing of other records.
+var ErrUnreadable = errors.New("cannot be read")
+
 // Reveal opens what the records of an exchange hold sealed. That somebody looks, who, and why, is in the feed of changes,
 // and so on its way into the audit, before anything is opened. The actor and the reason are those of ctx.
 func Reveal(ctx context.Context, st store.Store, masters *seal.MasterKeys, exchange string, records []core.Record) ([]Revealed, error) {
@@ -73,20 +77,29 @@ func reveal(ctx context.Context, keys store.SubjectKeys, masters *seal.MasterKey
 		return out, err
 	}
 	out.SampleEnded = ended
-	out.Opened, err = seal.Open(r, key, day)
+	if out.Opened, err = seal.Open(r, key, day); err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
 	return out, err
 }
 
-// usable gives a key, or when it was erased. Both are zero for no id.
+// usable gives a key, or when it was erased. Both are zero for no id. A key that is missing or does not open is ErrUnreadable; a
+// store that does not answer is not.
 func usable(ctx context.Context, keys store.SubjectKeys, masters *seal.MasterKeys, id string) (*seal.Key, time.Time, error) {
 	if id == "" {
 		return nil, time.Time{}, nil
 	}
 	kept, err := keys.Get(ctx, id)
-	if err != nil || !kept.Erased.IsZero() {
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return nil, time.Time{}, fmt.Errorf("%w: %w", ErrUnreadable, err)
+	case err != nil || !kept.Erased.IsZero():
 		return nil, kept.Erased, err
 	}
 	key, err := masters.Unwrap(kept)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
 	return key, time.Time{}, err
 }
 

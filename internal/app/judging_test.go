@@ -156,10 +156,17 @@ func (d *drawn) close() {
 
 func (d *drawn) draw(user, prompt string) {
 	d.t.Helper()
+	d.drawSpoiled(user, prompt, func(*core.Record) {})
+}
+
+// drawSpoiled is draw for a record that is spoiled after it was sealed.
+func (d *drawn) drawSpoiled(user, prompt string, spoil func(*core.Record)) {
+	d.t.Helper()
 	d.n++
 	sealer := seal.New(seal.Options{Keys: d.keys, Mode: seal.ModeNone, Limit: 1000, Sample: 1, SampleSubject: store.SampleSubject, Now: time.Now})
 	r := core.Record{Kind: core.RecordDeny, Time: time.Now(), Exchange: fmt.Sprint("x", d.n), Principal: core.Principal{User: user}}
 	sealer.Seal(d.t.Context(), &r, seal.Content{Prompt: []core.Part{{Role: core.RoleUser, Kind: core.KindText, Text: prompt}}})
+	spoil(&r)
 	s := core.Sample{
 		Exchange: r.Exchange, Drawn: r.Time, Task: billing.ID, Text: calibrate.TextVersion(billing), Model: d.model(), Score: 0.5, Place: int64(d.n),
 	}
@@ -268,8 +275,8 @@ func TestJudgeProposes(t *testing.T) {
 		rationale string
 		says      bool
 	}{{core.ProposedOn, "", false}, {core.ProposedOff, why, false}, {"", "", true}} {
-		q, err := l.Next(ctx)
-		if err != nil || q == nil || q.Proposal != want.verdict || q.Rationale != want.rationale || (q.Judge == "judge:m") != (want.verdict != "") {
+		q, passed, err := l.Next(ctx)
+		if err != nil || q == nil || len(passed) > 0 || q.Proposal != want.verdict || q.Rationale != want.rationale || (q.Judge == "judge:m") != (want.verdict != "") {
 			t.Fatalf("%+v, %v, want %+v", q, err, want)
 		}
 		if err := l.Answer(ctx, q, want.says, true); err != nil {

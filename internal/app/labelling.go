@@ -2,11 +2,13 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/plumbline/plumbline/internal/audit"
 	"github.com/plumbline/plumbline/internal/calibrate"
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/seal"
@@ -23,6 +25,16 @@ type Labelling struct {
 	tasks   map[string]core.Task
 	after   int64
 	page    []core.Sample
+}
+
+// mostUnreadable is how many samples in a row may be unreadable until the reason is looked for elsewhere: each of them is a look
+// that is recorded.
+const mostUnreadable = 50
+
+// Unreadable is a sample that nobody can be asked about, and why.
+type Unreadable struct {
+	Exchange string
+	Why      error
 }
 
 // Question is a sample that somebody is asked about.
@@ -54,14 +66,15 @@ func NewLabelling(
 	return l, nil
 }
 
-// Next gives the next sample that can be asked about, nil when there is none. That its content is looked at, by whom and why,
-// is on its way into the audit before it is opened.
-func (l *Labelling) Next(ctx context.Context) (*Question, error) {
+// Next gives the next sample that can be asked about, nil when there is none, and those before it that cannot be read, which
+// are left in the queue until their time is over. That its content is looked at, by whom and why, is on its way into the audit
+// before it is opened.
+func (l *Labelling) Next(ctx context.Context) (q *Question, passed []Unreadable, err error) {
 	for {
 		if len(l.page) == 0 {
 			page, err := l.store.Labels().Queue(ctx, store.QueueQuery{By: l.by, Model: l.look.model, After: l.after})
 			if err != nil || len(page) == 0 {
-				return nil, err
+				return nil, passed, err
 			}
 			l.page = page
 		}
@@ -72,8 +85,13 @@ func (l *Labelling) Next(ctx context.Context) (*Question, error) {
 			continue // a label would count for nothing
 		}
 		q, err := l.ask(ctx, s)
-		if err != nil || q != nil && !isExample(task, q.Prompt) {
-			return q, err
+		switch {
+		case errors.Is(err, ErrUnreadable), errors.Is(err, audit.ErrUndecodable):
+			if passed = append(passed, Unreadable{s.Exchange, err}); len(passed) == mostUnreadable {
+				return nil, passed, fmt.Errorf("%d prompts in a row cannot be read: look whether audit.master_key_file has the keys that they were sealed with", len(passed))
+			}
+		case err != nil || q != nil && !isExample(task, q.Prompt):
+			return q, passed, err
 		}
 	}
 }
@@ -104,6 +122,9 @@ func (l *Labelling) propose(ctx context.Context, q *Question, opened *openedSamp
 	}
 	q.Proposal, q.Judge = proposals[0].Verdict, proposals[0].Judge
 	q.Rationale, err = opened.openNote(ctx, l.store, l.masters, proposals[0].Rationale)
+	if errors.Is(err, ErrUnreadable) { // which is no reason not to ask
+		q.Rationale, err = "its reason "+ErrUnreadable.Error(), nil
+	}
 	return err
 }
 
@@ -127,10 +148,10 @@ func (l *Labelling) Answer(ctx context.Context, q *Question, onTask, answers boo
 	return l.store.Labels().Put(ctx, label)
 }
 
-// Approve has somebody answer for what another said of a sample.
-func Approve(ctx context.Context, st store.Store, exchange, by, approver string) error {
+// Approve has somebody answer for what another said of a sample: onTask, as whoever approves saw it.
+func Approve(ctx context.Context, st store.Store, exchange, by string, onTask bool, approver string) error {
 	if strings.HasPrefix(by, calibrate.JudgePrefix) {
 		return fmt.Errorf("%s is no person: what it says is a proposal, which somebody has to confirm by a label of their own", by)
 	}
-	return st.Labels().Approve(ctx, exchange, by, approver)
+	return st.Labels().Approve(ctx, exchange, by, onTask, approver)
 }

@@ -55,7 +55,7 @@ func parsePolicy(path string, data []byte) (*policy.Snapshot, error) {
 		return nil, err
 	}
 	rules, err := policy.Parse(path, data, policy.WithLabels(classifier.Labels()...), policy.WithKinds(detect.Kinds(), detect.Forms()),
-		policy.WithEndpoints(openai.EndpointNames()...))
+		policy.WithEndpoints(openai.EndpointNames()...), policy.WithoutPrompt(openai.EndpointsWithoutPrompt()...))
 	if err != nil {
 		return nil, err
 	}

@@ -176,3 +176,13 @@ func TestBrokenPolicyKeepsFromStarting(t *testing.T) {
 		t.Error("a broken document is taken")
 	}
 }
+
+// TestCaseOfAnEndpointWithoutPrompt: a document whose case asks something of an endpoint that takes no prompt is refused.
+func TestCaseOfAnEndpointWithoutPrompt(t *testing.T) {
+	for endpoint, refused := range map[string]bool{"models.list": true, "files.create": true, "vector_stores.search": false, "responses": false} {
+		_, err := parsePolicy("policy.yaml", []byte("version: 1\ncases: [{endpoint: "+endpoint+", prompt: Hello, verdict: allow}]"))
+		if (err != nil) != refused {
+			t.Errorf("a case of %s: %v", endpoint, err)
+		}
+	}
+}

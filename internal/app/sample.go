@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/seal"
@@ -57,11 +58,15 @@ func (o *openedSample) sealNote(ctx context.Context, st store.Store, masters *se
 	return seal.Note(&o.record, key, day, text), nil
 }
 
-// openNote gives what sealNote was given, empty for nothing.
+// openNote gives what sealNote was given, empty for nothing. One that does not open is ErrUnreadable.
 func (o *openedSample) openNote(ctx context.Context, st store.Store, masters *seal.MasterKeys, sealed []byte) (string, error) {
 	key, day, err := o.keys(ctx, st, masters)
 	if err != nil || key == nil || day == nil || len(sealed) == 0 {
 		return "", err
 	}
-	return seal.OpenNote(&o.record, key, day, sealed)
+	note, err := seal.OpenNote(&o.record, key, day, sealed)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnreadable, err)
+	}
+	return note, err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -33,11 +34,15 @@ func Canonical(r core.Record) ([]byte, error) {
 	return e.b, nil
 }
 
-// Decode reads what Canonical wrote. Facts come from outside of the encoder: what is odd in them stays readable.
+// ErrUndecodable says that what is kept of a record is none.
+var ErrUndecodable = errors.New("audit: decoding a record")
+
+// Decode reads what Canonical wrote, or gives ErrUndecodable. Facts come from outside of the encoder: what is odd in them stays
+// readable.
 func Decode(canonical []byte) (core.Record, error) {
 	var r core.Record
 	if err := fast.Unmarshal(canonical, &r, jsontext.AllowInvalidUTF8(true), jsontext.AllowDuplicateNames(true)); err != nil {
-		return core.Record{}, fmt.Errorf("audit: decoding a record: %w", err)
+		return core.Record{}, fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
 	return r, nil
 }

@@ -64,20 +64,43 @@ func (c labelNextCmd) Run(s *session) error {
 			if err != nil {
 				return err
 			}
+			asking := asking{session: s, labelling: l}
 			if c.Answer != "ask" {
-				return c.one(s, st, l)
+				err = c.one(&asking, st)
+			} else {
+				err = c.ask(&asking, st)
 			}
-			return c.ask(s, st, l)
+			if asking.passed > 0 {
+				fmt.Fprintf(s.talk, "prompts that could not be read and were passed over: %d\n", asking.passed)
+			}
+			return err
 		})
 	})
+}
+
+// asking asks one person about samples.
+type asking struct {
+	*session
+	labelling *app.Labelling
+	passed    int // samples that could not be read
+}
+
+// next gives the next sample to ask about, nil for none, and tells of those before it that cannot be read.
+func (a *asking) next() (*app.Question, error) {
+	q, passed, err := a.labelling.Next(a.ctx)
+	for _, p := range passed {
+		fmt.Fprintf(a.talk, "%s is passed over: %s\n", printable(p.Exchange), printable(p.Why.Error()))
+	}
+	a.passed += len(passed)
+	return q, err
 }
 
 // errNothingToLabel is a state and no failure, which a script has to tell from an answer.
 var errNothingToLabel = errors.New("no prompt waits to be labelled: audit.calibration_sample says how many are drawn")
 
 // one shows the next prompt and answers it as it was told to.
-func (c labelNextCmd) one(s *session, st store.Store, l *app.Labelling) error {
-	q, err := l.Next(s.ctx)
+func (c labelNextCmd) one(s *asking, st store.Store) error {
+	q, err := s.next()
 	switch {
 	case err != nil:
 		return err
@@ -91,7 +114,7 @@ func (c labelNextCmd) one(s *session, st store.Store, l *app.Labelling) error {
 	if err != nil {
 		return err
 	}
-	err = l.Answer(s.ctx, q, c.Answer == "on-task", answers)
+	err = s.labelling.Answer(s.ctx, q, c.Answer == "on-task", answers)
 	return s.done(err, "%s is labelled %s%s", q.Exchange, c.Answer, counted(answers))
 }
 
@@ -103,14 +126,14 @@ func counted(answers bool) string {
 }
 
 // ask goes on until there is nothing more to ask about, or the person has enough.
-func (c labelNextCmd) ask(s *session, st store.Store, l *app.Labelling) error {
+func (c labelNextCmd) ask(s *asking, st store.Store) error {
 	answers, err := s.answers()
 	if err != nil {
 		return err
 	}
 	keys := s.keys()
 	for {
-		q, err := l.Next(s.ctx)
+		q, err := s.next()
 		if err != nil {
 			return err
 		}
@@ -123,7 +146,7 @@ func (c labelNextCmd) ask(s *session, st store.Store, l *app.Labelling) error {
 		}
 		switch key := s.answer(keys); key {
 		case keyOn, keyOff:
-			if err := l.Answer(s.ctx, q, key == keyOn, answers); err != nil {
+			if err := s.labelling.Answer(s.ctx, q, key == keyOn, answers); err != nil {
 				return err
 			}
 		case keySkip:
@@ -246,12 +269,15 @@ type labelOf struct {
 	Reason   string `help:"Why. It is recorded, with your name." required:"" placeholder:"WORDS"`
 }
 
-type labelApproveCmd struct{ labelOf }
+type labelApproveCmd struct {
+	labelOf
+	Says string `help:"What they said of it, as you saw it: on-task or off-task. A label that says otherwise by now is not approved." enum:"on-task,off-task" required:"" placeholder:"ANSWER"`
+}
 
 func (c labelApproveCmd) Run(s *session) error {
 	return s.answering(c.Reason, func(st store.Store) error {
-		err := app.Approve(s.ctx, st, c.Exchange, c.By, actor())
-		return s.done(err, "%s answers for what %s said of %s", actor(), c.By, c.Exchange)
+		err := app.Approve(s.ctx, st, c.Exchange, c.By, c.Says == "on-task", actor())
+		return s.done(err, "%s answers for what %s said of %s: %s", actor(), c.By, c.Exchange, c.Says)
 	})
 }
 

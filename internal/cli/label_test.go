@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -103,12 +104,17 @@ func TestLabelNext(t *testing.T) {
 		t.Errorf("labels:\n%s", out)
 	}
 	by := actor()
-	run("", exitUsage, "label", "approve", "x2", "--by", by, "--reason", "seen")
+	run("", exitUsage, "label", "approve", "x2", "--by", by, "--says", "on-task", "--reason", "seen")
 	run("", exitUsage, "calibration", "make", "--reason", "now")
 	admins(t, config)
-	run("", exitDone, "label", "approve", "x2", "--by", by, "--reason", "seen")
-	run("", exitFailed, "label", "approve", "x9", "--by", by, "--reason", "seen")
-	run("", exitFailed, "label", "approve", "x2", "--by", "judge:gpt", "--reason", "seen")
+	run("", exitUsage, "label", "approve", "x2", "--by", by, "--reason", "seen")
+	_, talk = run("", exitFailed, "label", "approve", "x2", "--by", by, "--says", "off-task", "--reason", "seen")
+	if !strings.Contains(talk, "was changed meanwhile") || !strings.Contains(talk, "says on-task by now: look at it again") {
+		t.Errorf("an approval of what is not said:\n%s", talk)
+	}
+	run("", exitDone, "label", "approve", "x2", "--by", by, "--says", "on-task", "--reason", "seen")
+	run("", exitFailed, "label", "approve", "x9", "--by", by, "--says", "on-task", "--reason", "seen")
+	run("", exitFailed, "label", "approve", "x2", "--by", "judge:gpt", "--says", "on-task", "--reason", "seen")
 	out, talk = run("", exitDone, "label", "next", "--reason", "one more", "--answer", "off-task")
 	if !strings.Contains(out, "The second") || !strings.Contains(talk, "x3 is labelled off-task") || !strings.Contains(talk, "1 of 299") {
 		t.Errorf("an answer without asking:\n%s%s", out, talk)
@@ -170,8 +176,8 @@ func TestFloodAndContradiction(t *testing.T) {
 		t.Errorf("the proposal is not shown:\n%s", out)
 	}
 	admins(t, config)
-	run("", exitDone, "label", "approve", "x1", "--by", actor(), "--reason", "seen")
-	run("", exitDone, "label", "approve", "x2", "--by", actor(), "--reason", "seen")
+	run("", exitDone, "label", "approve", "x1", "--by", actor(), "--says", "on-task", "--reason", "seen")
+	run("", exitDone, "label", "approve", "x2", "--by", actor(), "--says", "on-task", "--reason", "seen")
 	with(func(st store.Store) error {
 		l := core.Label{Sample: core.Sample{Exchange: "x1"}, By: "cli:ben", Approved: "cli:ben", At: time.Now().UTC().Truncate(time.Microsecond)}
 		return st.Labels().Put(t.Context(), l)
@@ -212,5 +218,27 @@ func TestLabelNextAfterAnErasure(t *testing.T) {
 	}
 	if _, talk, code := plumbline(t, nil, "-c", config, "label", "next", "--reason", "labels"); code != exitDone || !strings.Contains(talk, "No prompt waits") {
 		t.Errorf("exit status %d: %s", code, talk)
+	}
+}
+
+// TestLabelNextPassesOver: a prompt whose key does not open any more is told with the reason, and the next one is asked about.
+func TestLabelNextPassesOver(t *testing.T) {
+	config := sampledDir(t, "The first", "The second")
+	db, err := sql.Open("sqlite", app.StorePath(filepath.Dir(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), "UPDATE subject_keys SET master = 'mk-lost' WHERE subject LIKE 'user/%'")
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	out, talk, code := plumbline(t, nil, "-c", config, "label", "next", "--reason", "labels", "--answer", "show")
+	for _, want := range []string{"x1 is passed over: ", "lacks the one that wraps this key: mk-lost", "x2 is passed over: ", "passed over: 2\n", "no prompt waits"} {
+		if !strings.Contains(talk, want) {
+			t.Errorf("it does not say %q:\n%s", want, talk)
+		}
+	}
+	if code != exitFailed || strings.Contains(out, "The ") {
+		t.Errorf("exit status %d: %s", code, out)
 	}
 }

@@ -128,6 +128,9 @@ func (c taskTryCmd) Run(s *session) error {
 	if names := openai.EndpointNames(); !slices.Contains(names, c.Endpoint) {
 		return configError{fmt.Errorf("no endpoint is called %q%s", c.Endpoint, yamldoc.DidYouMean(c.Endpoint, names))}
 	}
+	if !openai.HasPrompt(c.Endpoint) {
+		return configError{fmt.Errorf("%s takes no prompt, and nothing is judged there; name another endpoint", c.Endpoint)}
+	}
 	var result tried
 	err := s.withTrial(func(t *app.Trial) error {
 		request := trial.Request{At: time.Now().UTC(), Endpoint: c.Endpoint, Model: c.Model, Text: c.Text}

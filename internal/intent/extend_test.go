@@ -65,6 +65,16 @@ func TestAddedClassesAreTold(t *testing.T) {
 	if err1 != nil || err2 != nil || one.Version() == two.Version() {
 		t.Errorf("one class and two of the same words have the version %s, %v, %v", two.Version(), err1, err2)
 	}
+	for name, two := range map[string][2][]Class{
+		"texts that are parted elsewhere": {{{Label: "a", Examples: []string{"buy bitcoin now", "sell shares"}}}, {{Label: "a", Examples: []string{"buy bitcoin", " nowsell shares"}}}},
+		"a label that is longer":          {{{Label: "a", Examples: []string{"bitcoin"}}}, {{Label: "ab", Examples: []string{"bitcoin"}}}},
+	} {
+		one, err1 := c.Extend(two[0])
+		other, err2 := c.Extend(two[1])
+		if err1 != nil || err2 != nil || one.Version() == other.Version() {
+			t.Errorf("%s have the same version %s, %v, %v", name, one.Version(), err1, err2)
+		}
+	}
 	if labels := e.Labels(); labels[len(labels)-1] != "crypto_trading" || len(labels) != len(c.Labels())+1 {
 		t.Errorf("labels %v", labels)
 	}

@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/plumbline/plumbline/internal/durable"
 	"github.com/plumbline/plumbline/internal/embed"
@@ -27,14 +28,19 @@ import (
 const (
 	// noteName is the file that says what is in use, and suffix what names of tables end in.
 	noteName, suffix = "in-use", ".bin"
+	// lockName is the file that who changes the note has locked. Nothing is in it.
+	lockName = "in-use.lock"
 	// maxHistory is how many versions are noted, the one in use among them, and maxNote how long the note is at most.
 	maxHistory, maxNote = 16, 4 << 10
 	// maxTables is how many files of a directory are listed.
 	maxTables = 1000
 )
 
-// ErrNothingBefore is returned where there is nothing to go back to.
-var ErrNothingBefore = errors.New("no other model was in use before")
+// ErrNothingBefore is returned where there is nothing to go back to, and ErrBusy while another process changes what is in use.
+var (
+	ErrNothingBefore = errors.New("no other model was in use before")
+	ErrBusy          = errors.New("another process is changing which model is in use; look at what it chose, and try again")
+)
 
 // Dir is a directory of models. It need not exist.
 type Dir string
@@ -156,7 +162,8 @@ func (d Dir) put(data []byte) (version string, err error) {
 }
 
 // Use puts a version in use and reports whether it was not already. The version is read whole before, and record is called once
-// nothing else can fail but the writing itself: what it returns is the end of it.
+// nothing else can fail but the writing itself: what it returns is the end of it. While another process is at Use or Rollback it
+// gives ErrBusy: what was recorded last is what is noted.
 func (d Dir) Use(version string, record func() error) (changed bool, err error) {
 	if !embed.IsVersion(version) {
 		return false, fmt.Errorf("%q is no version of a model", version)
@@ -164,6 +171,14 @@ func (d Dir) Use(version string, record func() error) (changed bool, err error) 
 	if _, err := d.read(version); err != nil {
 		return false, err
 	}
+	if err := os.MkdirAll(string(d), 0o700); err != nil {
+		return false, err
+	}
+	unlock, err := d.lock()
+	if err != nil {
+		return false, err
+	}
+	defer unlock()
 	history, err := d.history()
 	if err != nil {
 		return false, err
@@ -172,9 +187,6 @@ func (d Dir) Use(version string, record func() error) (changed bool, err error) 
 		return false, nil
 	}
 	history = append([]string{version}, history...)
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
-		return false, err
-	}
 	if err := record(); err != nil {
 		return false, err
 	}
@@ -183,6 +195,14 @@ func (d Dir) Use(version string, record func() error) (changed bool, err error) 
 
 // Rollback puts the version in use that was before the one that is, and gives both. That one's file must still be whole. See Use.
 func (d Dir) Rollback(record func(to string) error) (from, to string, err error) {
+	unlock, err := d.lock()
+	if errors.Is(err, fs.ErrNotExist) { // there is no directory
+		return "", "", ErrNothingBefore
+	}
+	if err != nil {
+		return "", "", err
+	}
+	defer unlock()
 	history, err := d.history()
 	if err != nil {
 		return "", "", err
@@ -198,6 +218,27 @@ func (d Dir) Rollback(record func(to string) error) (from, to string, err error)
 		return from, to, err
 	}
 	return from, to, d.note(history[1:])
+}
+
+// lock keeps other processes from changing what is in use until unlock is called, or this one ends. It does not wait: whoever has the
+// lock is recording a choice, which may be another one. The file stays, since one that is removed can be locked twice.
+func (d Dir) lock() (unlock func(), err error) {
+	path := filepath.Join(string(d), lockName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) // for writing, without which NFS gives no such lock
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close() // nothing was written
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w: %s is locked", ErrBusy, path)
+		}
+		return nil, fmt.Errorf("locking %s: %w", path, err)
+	}
+	return func() {
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN) // a child that is being started has a copy, which closing would leave locked
+		_ = f.Close()
+	}, nil
 }
 
 // InUse gives the version that is in use, without reading its file.

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -59,6 +60,9 @@ func inUse(t *testing.T, d models.Dir) string {
 func TestSideBySide(t *testing.T) {
 	d := models.Dir(filepath.Join(t.TempDir(), "models"))
 	shipped := inUse(t, d)
+	if _, _, err := d.Rollback(func(string) error { return nil }); !errors.Is(err, models.ErrNothingBefore) {
+		t.Errorf("back where there is no directory: %v", err)
+	}
 	var versions []string
 	for _, file := range tables(t, "first", "second") {
 		version, err := d.Install(file)
@@ -325,5 +329,74 @@ func TestCandidates(t *testing.T) {
 		if err != nil || len(all) != 3 || all[2].Card != nil || !strings.Contains(all[2].Problem, "no card") {
 			t.Errorf("%s: listed %+v, %v", name, all, err)
 		}
+	}
+}
+
+// TestOneChangeAtATime: while a choice is recorded nobody makes another, in either way, and a choice that was refused, or that
+// failed, holds up none.
+func TestOneChangeAtATime(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	var versions []string
+	for _, file := range tables(t, "first", "second", "third") {
+		version, err := d.Install(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		versions = append(versions, version)
+	}
+	if _, err := d.Use(versions[0], unrecorded); err != nil {
+		t.Fatal(err)
+	}
+	unreached := func() error { t.Error("a second choice is recorded"); return nil }
+	meanwhile := func() error {
+		if changed, err := d.Use(versions[2], unreached); changed || !errors.Is(err, models.ErrBusy) || !strings.Contains(err.Error(), string(d)) {
+			t.Errorf("another is used meanwhile: %t, %v", changed, err)
+		}
+		if _, _, err := d.Rollback(func(string) error { return unreached() }); !errors.Is(err, models.ErrBusy) {
+			t.Errorf("rolled back meanwhile: %v", err)
+		}
+		return nil
+	}
+	if changed, err := d.Use(versions[1], meanwhile); err != nil || !changed || inUse(t, d) != versions[1] {
+		t.Errorf("%s is in use, %t, %v", inUse(t, d), changed, err)
+	}
+	away := errors.New("the store is away")
+	if _, err := d.Use(versions[2], func() error { return away }); !errors.Is(err, away) {
+		t.Error(err)
+	}
+	if _, to, err := d.Rollback(func(string) error { return meanwhile() }); err != nil || to != versions[0] || inUse(t, d) != versions[0] {
+		t.Errorf("back to %s, %v", to, err)
+	}
+}
+
+// TestOfManyChoicesTheLastRecordedIsInUse: who chooses at the same time is refused or takes their turn, and then what is noted is
+// what was recorded last.
+func TestOfManyChoicesTheLastRecordedIsInUse(t *testing.T) {
+	d := models.Dir(t.TempDir())
+	var mu sync.Mutex
+	var last string
+	var choosing sync.WaitGroup
+	for _, file := range tables(t, "first", "second", "third", "fourth") {
+		version, err := d.Install(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		choosing.Go(func() {
+			for range 4 {
+				_, err := d.Use(version, func() error {
+					mu.Lock()
+					defer mu.Unlock()
+					last = version
+					return nil
+				})
+				if err != nil && !errors.Is(err, models.ErrBusy) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	choosing.Wait()
+	if now := inUse(t, d); now != last {
+		t.Errorf("%s is in use, and %s was recorded last", now, last)
 	}
 }

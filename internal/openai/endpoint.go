@@ -115,6 +115,19 @@ func EndpointNames() []string {
 	return names
 }
 
+// HasPrompt reports whether requests to an endpoint of this name can hold what a model reads as a prompt, now or later: no others
+// are judged.
+func HasPrompt(name string) bool {
+	switch name {
+	case "conversations.create", "conversations.items.create", "vector_stores.search":
+		return true
+	}
+	return slices.ContainsFunc(families, func(f family) bool { return f.name == name && f.class == ClassGoverned })
+}
+
+// EndpointsWithoutPrompt lists those of EndpointNames that HasPrompt does not hold for.
+func EndpointsWithoutPrompt() []string { return slices.DeleteFunc(EndpointNames(), HasPrompt) }
+
 func buildRoutes(families []family) *route {
 	root := &route{}
 	for _, f := range families {

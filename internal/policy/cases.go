@@ -14,7 +14,7 @@ import (
 // Case says what must become of one prompt. Cases are run by `plumbline policy test`, and change no verdict.
 type Case struct {
 	Name     string    `json:"name" doc:"What the report calls the case. Default: its place."`
-	Prompt   string    `json:"prompt" doc:"What is asked."`
+	Prompt   string    `json:"prompt" doc:"What is asked. None where endpoint takes no prompt."`
 	System   string    `json:"system,omitzero" doc:"What the app tells the model before. See case_system_prompts."`
 	User     string    `json:"user,omitzero" doc:"Who asks. Default: case."`
 	Team     string    `json:"team,omitzero" doc:"Their team."`
@@ -108,7 +108,7 @@ func checkCases(src *yamldoc.Document, doc *Document, o options) {
 	checkCasePrompts(src, doc.CaseSystemPrompts)
 	ids := checkCaseTasks(src, doc.CaseTasks)
 	for i := range doc.Cases {
-		checkCase(src, yamldoc.Index("cases", i), &doc.Cases[i], ids, o.endpoints)
+		checkCase(src, yamldoc.Index("cases", i), &doc.Cases[i], ids, o)
 	}
 }
 
@@ -144,8 +144,14 @@ func checkCasePrompts(src *yamldoc.Document, prompts []CaseSystemPrompt) {
 	}
 }
 
-func checkCase(src *yamldoc.Document, at string, c *Case, tasks, endpoints []string) {
-	if !written(src, at+".prompt") {
+func checkCase(src *yamldoc.Document, at string, c *Case, tasks []string, o options) {
+	mute := slices.Contains(o.mute, c.Endpoint)
+	for _, said := range []struct{ field, text string }{{"prompt", c.Prompt}, {"system", c.System}} {
+		if mute && said.text != "" {
+			src.Problem(at+"."+said.field, c.Endpoint+" takes no prompt, and nothing is judged there; leave this out, or name another endpoint")
+		}
+	}
+	if !mute && !written(src, at+".prompt") {
 		src.Problem(at+".prompt", "is missing; say what is asked")
 	}
 	if !written(src, at+".verdict") {
@@ -156,7 +162,7 @@ func checkCase(src *yamldoc.Document, at string, c *Case, tasks, endpoints []str
 			src.Problem(yamldoc.Index(at+".tasks", i), "stands not in case_tasks"+yamldoc.DidYouMean(id, tasks))
 		}
 	}
-	if c.Endpoint != "" && endpoints != nil && !slices.Contains(endpoints, c.Endpoint) {
-		src.Problem(at+".endpoint", "is no endpoint"+yamldoc.DidYouMean(c.Endpoint, endpoints))
+	if c.Endpoint != "" && o.endpoints != nil && !slices.Contains(o.endpoints, c.Endpoint) {
+		src.Problem(at+".endpoint", "is no endpoint"+yamldoc.DidYouMean(c.Endpoint, o.endpoints))
 	}
 }

@@ -70,7 +70,7 @@ func TestProblems(t *testing.T) {
 	eachCase(t, "testdata/problems/*.txtar", func(t *testing.T, a *txtar.Archive) {
 		_, err := policy.Parse("policy.yaml", a.Files[0].Data, policy.WithLabels("coding", "job_search", "jailbreak"),
 			policy.WithKinds([]string{"jwt", "private_key"}, []string{"hidden_text"}),
-			policy.WithEndpoints("chat.completions", "embeddings"))
+			policy.WithEndpoints("chat.completions", "embeddings", "files.list"), policy.WithoutPrompt("files.list"))
 		if err == nil {
 			t.Fatal("the policy is accepted")
 		}

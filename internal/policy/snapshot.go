@@ -59,7 +59,7 @@ type ruling struct {
 // Option changes how Parse checks a document.
 type Option func(*options)
 
-type options struct{ labels, secrets, attacks, endpoints []string }
+type options struct{ labels, secrets, attacks, endpoints, mute []string }
 
 // WithLabels makes an intent that is not among labels an error. Without it every label is taken.
 func WithLabels(labels ...string) Option { return func(o *options) { o.labels = labels } }
@@ -71,6 +71,9 @@ func WithKinds(secrets, attacks []string) Option {
 
 // WithEndpoints makes a pattern of endpoints that matches none of these an error. Without it every one is taken.
 func WithEndpoints(names ...string) Option { return func(o *options) { o.endpoints = names } }
+
+// WithoutPrompt makes a case an error that asks something of one of these endpoints: they take no prompt.
+func WithoutPrompt(endpoints ...string) Option { return func(o *options) { o.mute = endpoints } }
 
 // Parse compiles a policy document; name stands for its file in messages. All problems come in one *yamldoc.Error, each
 // with its line and column.

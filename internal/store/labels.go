@@ -33,9 +33,10 @@ type Labels interface {
 	// or from what is kept of it with another label; ErrNotFound where neither has it, or where Lessons has it. An l.Approved that is not empty must be
 	// l.By. It must refuse (ErrTooMany) where l.By has l's LabelsADay labels of the day of l.At, in UTC, on other samples. It must be in the feed with the action LabelAction, the object "sample/<exchange>", unless it changes nothing.
 	Put(ctx context.Context, l core.Label) error
-	// Approve must note that approver answers for what by said of a sample; the same, with the action ApproveAction.
-	// ErrNotFound where by said nothing. A label that somebody answers for already must stay as it is.
-	Approve(ctx context.Context, exchange, by, approver string) error
+	// Approve must note that approver answers for what by said of a sample: onTask; the same, with the action ApproveAction.
+	// ErrNotFound where by said nothing, ErrChanged where by says otherwise. A label that somebody answers for already must stay
+	// as it is.
+	Approve(ctx context.Context, exchange, by string, onTask bool, approver string) error
 	// Withdraw must forget what by said of a sample; the same, with the action WithdrawAction.
 	Withdraw(ctx context.Context, exchange, by string) error
 	// List must give the labels of samples that were drawn since a time, in the bytewise order of exchange and then By, from
@@ -208,6 +209,15 @@ func NoSample(exchange string) error {
 // NoLabel says that somebody has said nothing of a sample.
 func NoLabel(exchange, by string) error {
 	return &ObjectError{Kind: SampleKind, ID: exchange, Detail: by + " has not labelled it", Err: ErrNotFound}
+}
+
+// LabelChanged says that l is not what it was when somebody looked at it.
+func LabelChanged(l core.Label) error {
+	says := "off"
+	if l.OnTask {
+		says = "on"
+	}
+	return &ObjectError{Kind: SampleKind, ID: l.Exchange, Err: ErrChanged, Detail: l.By + " says " + says + "-task by now: look at it again"}
 }
 
 // TooManyLabels says that whoever gave l has labelled enough for a day.

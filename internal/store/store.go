@@ -23,6 +23,8 @@ var (
 	ErrConflict = errors.New("conflicts with another object")
 	// ErrInvalid: the object itself is not as it must be.
 	ErrInvalid = errors.New("is not valid")
+	// ErrChanged: it is not what whoever asks saw.
+	ErrChanged = errors.New("was changed meanwhile")
 	// ErrTooMany: whoever asks has had as much of it as they may.
 	ErrTooMany = errors.New("is one too many")
 )

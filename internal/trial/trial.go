@@ -4,7 +4,7 @@
 // decides. What comes before and after does not happen: credentials, the reading of a body with what `requests` says of it,
 // limits. Nothing is recorded, counted or learnt from.
 //
-// It imports calibrate, core, deviation, gate, policy, sysprompt and telemetry. It must not import a front end or a back end.
+// It imports calibrate, core, deviation, gate, openai, policy, sysprompt and telemetry. It must not import a front end or a back end.
 package trial
 
 import (
@@ -15,6 +15,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/gate"
+	"github.com/plumbline/plumbline/internal/openai"
 	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/sysprompt"
 	"github.com/plumbline/plumbline/internal/telemetry"
@@ -24,7 +25,8 @@ import (
 type Request struct {
 	Principal core.Principal
 	At        time.Time
-	// Endpoint is what is called by its name, policy.CaseEndpoint where it is empty.
+	// Endpoint is what is called by its name, policy.CaseEndpoint where it is empty. To one that takes no prompt, System and Text
+	// are not sent.
 	Endpoint string
 	// Model is the one that is asked for. Without one no rule on models applies.
 	Model string
@@ -56,12 +58,22 @@ type Judge struct {
 	Priced func(model string) bool
 }
 
+// upload is the endpoint that takes a file, which nobody reads.
+const upload = "files.create"
+
 // Facts gives what Policy decides about a request on, beside the tasks that are assigned to who asks. They hold words of the
 // prompt.
 func (j Judge) Facts(r Request, tasks []*deviation.Task) policy.Facts {
 	f := policy.Facts{
 		At: r.At, PolicyVersion: j.Policy.Version(), Principal: r.Principal, Endpoint: cmp.Or(r.Endpoint, policy.CaseEndpoint),
 		Model: r.Model, Priced: r.Model != "" && j.Priced(r.Model),
+	}
+	switch {
+	case f.Endpoint == upload:
+		f.Intent.Unscored, f.Deviation.Unscored, f.Opaque = core.UnscoredOpaque, core.UnscoredOpaque, []string{openai.KnownMedia("")}
+		return f
+	case !openai.HasPrompt(f.Endpoint):
+		return f
 	}
 	judges := gate.Judges{
 		Classifier: j.Classifier, Scorer: j.Scorer, Prompts: j.Prompts[r.Principal.App],

@@ -132,6 +132,60 @@ func TestAsTheGate(t *testing.T) {
 	}
 }
 
+// TestWithoutAPrompt: an endpoint that takes no prompt has the facts that a call of it has, whatever the trial says; those of a
+// file that is left with the provider are that nobody read it.
+func TestWithoutAPrompt(t *testing.T) {
+	classifier, err := intent.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scorer, err := deviation.Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	const document = document + "requests: {file_purposes: [user_data]}\n"
+	rules, err := policy.Parse("policy.yaml", []byte(document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	judge := trial.Judge{Policy: rules, Classifier: classifier, Scorer: scorer, Priced: func(string) bool { return true }}
+	form := "--x\r\nContent-Disposition: form-data; name=\"purpose\"\r\n\r\nuser_data\r\n--x\r\n" +
+		"Content-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\nContent-Type: a/b\r\n\r\nhello\r\n--x--\r\n"
+	for endpoint, call := range map[string]struct{ method, path, media, body string }{
+		"models.list":  {"GET", "/v1/models", "", ""},
+		"files.list":   {"GET", "/v1/files", "", ""},
+		"files.create": {"POST", "/v1/files", "multipart/form-data; boundary=x", form},
+	} {
+		w := gatetest.New(t, gatetest.Options{Policy: document, Tasks: []core.Task{task}})
+		x, reply := w.Gate.Open(t.Context(), gate.Head{
+			Method: call.method, Path: call.path, Authorization: []string{gatetest.Credential}, ContentType: call.media, ContentLength: int64(len(call.body)),
+		})
+		if reply != nil {
+			t.Fatalf("%s: refused: %d %s", endpoint, reply.Status, reply.Body)
+		}
+		_, reply = x.Admit(t.Context(), []byte(call.body))
+		x.Close(t.Context(), core.FinishInterrupted)
+		kind := core.RecordIntent
+		if reply != nil {
+			kind = core.RecordDeny
+		}
+		record := w.Record(t, kind)
+		want, err := policy.FactsOf(record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := judge.Facts(trial.Request{Principal: record.Principal, At: want.At, Endpoint: endpoint, System: foreign, Text: foreign},
+			[]*deviation.Task{scorer.Compile(task)})
+		got.PriceVersion, want.Quota = want.PriceVersion, policy.Quota{}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("%s (-gate +trial):\n%s", endpoint, diff)
+		}
+		if diff := cmp.Diff(*record.Verdict, rules.Decide(got)); diff != "" {
+			t.Errorf("%s, the verdict (-gate +trial):\n%s", endpoint, diff)
+		}
+	}
+}
+
 // TestWhatIsNotSaid: the endpoint has a default, and without a model nothing is asked about its price.
 func TestWhatIsNotSaid(t *testing.T) {
 	classifier, err := intent.Default()

@@ -166,7 +166,7 @@ func flood(ctx context.Context, tx pgx.Tx, l core.Label) error {
 }
 
 // Approve implements store.Labels.
-func (w labels) Approve(ctx context.Context, exchange, by, approver string) error {
+func (w labels) Approve(ctx context.Context, exchange, by string, onTask bool, approver string) error {
 	if !store.Storable(exchange, by) {
 		return store.NoLabel(exchange, by)
 	}
@@ -177,6 +177,8 @@ func (w labels) Approve(ctx context.Context, exchange, by, approver string) erro
 			return err
 		case old == nil:
 			return store.NoLabel(exchange, by)
+		case old.OnTask != onTask:
+			return store.LabelChanged(*old)
 		case old.Approved != "":
 			return nil
 		}

@@ -53,3 +53,10 @@ func TestConformance(t *testing.T) {
 		return func() store.Store { return open(t, db.URL) }
 	})
 }
+
+func TestSetAsideAnyway(t *testing.T) {
+	db := pgproc.Shared(t).Database(t, control)
+	storetest.SetAsideAnyway(t, open(t, db.URL), func(exchange string) {
+		db.Exec(t, fmt.Sprintf("INSERT INTO plumbline.lessons (exchange, drawn, place) VALUES ('%s', 1, 7)", exchange))
+	})
+}

@@ -161,7 +161,7 @@ func (w labels) flood(ctx context.Context, tx *sql.Tx, l core.Label) error {
 }
 
 // Approve implements store.Labels.
-func (w labels) Approve(ctx context.Context, exchange, by, approver string) error {
+func (w labels) Approve(ctx context.Context, exchange, by string, onTask bool, approver string) error {
 	return w.s.change(ctx, func(tx *sql.Tx) error {
 		old, err := w.label(ctx, tx, exchange, by)
 		switch {
@@ -169,6 +169,8 @@ func (w labels) Approve(ctx context.Context, exchange, by, approver string) erro
 			return err
 		case old == nil:
 			return store.NoLabel(exchange, by)
+		case old.OnTask != onTask:
+			return store.LabelChanged(*old)
 		case old.Approved != "":
 			return nil
 		}

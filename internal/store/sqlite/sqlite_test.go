@@ -51,6 +51,16 @@ func TestConformance(t *testing.T) {
 	})
 }
 
+func TestSetAsideAnyway(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "plumbline.db")
+	st, db := open(t, path), openFile(t, path)
+	storetest.SetAsideAnyway(t, st, func(exchange string) {
+		if _, err := db.Exec("INSERT INTO lessons (exchange, drawn, place) VALUES (?, 1, 7)", exchange); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // TestOnlyTheOwnerReadsSecrets: the file has private keys in it, and so have its companions.
 func TestOnlyTheOwnerReadsSecrets(t *testing.T) {
 	dir := t.TempDir()

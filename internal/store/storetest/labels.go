@@ -52,7 +52,7 @@ func queueing(t *testing.T, open func() store.Store) {
 	must(t, st.Labels().Put(ctx, labelled("x2", "ann", true)))
 	queue("for ann", store.QueueQuery{By: "ann", Model: "model-1"}, all[0], all[2], all[1])
 	queue("for ben", store.QueueQuery{By: "ben"}, all[0], all[3], all[2], all[1])
-	must(t, st.Labels().Approve(ctx, "x2", "ann", "eve"))
+	must(t, st.Labels().Approve(ctx, "x2", "ann", true, "eve"))
 	queue("for ben, when it is dealt with", store.QueueQuery{By: "ben"}, all[0], all[2], all[1])
 
 	late := sampled("x4", 2)
@@ -163,8 +163,10 @@ func labelling(t *testing.T, open func() store.Store) {
 	must(t, other.Labels().Put(ctx, labelled("x1", "ann", true))) // says the same
 	list(t, other, l)
 
-	must(t, other.Labels().Approve(ctx, "x1", "ann", "eve"))
-	must(t, other.Labels().Approve(ctx, "x1", "ann", "eva"))
+	names(t, other.Labels().Approve(ctx, "x1", "ann", false, "eve"), store.ErrChanged, "x1", "ann says on-task")
+	list(t, st, l)
+	must(t, other.Labels().Approve(ctx, "x1", "ann", true, "eve"))
+	must(t, other.Labels().Approve(ctx, "x1", "ann", true, "eva"))
 	l.Approved = "eve"
 	list(t, st, l)
 	must(t, other.Labels().Put(ctx, labelled("x1", "ann", true))) // who answers for it stays
@@ -174,6 +176,8 @@ func labelling(t *testing.T, open func() store.Store) {
 	must(t, err)
 	must(t, st.Labels().Put(ctx, labelled("x1", "ann", false)))
 	l.OnTask, l.Approved, l.Proposal, l.Judge = false, "", "", ""
+	names(t, other.Labels().Approve(ctx, "x1", "ann", true, "eve"), store.ErrChanged, "x1", "ann says off-task")
+	list(t, other, l)
 	ben := core.Label{Sample: s, By: "ben", OnTask: true, At: made, Approved: "ben"}
 	must(t, st.Labels().Put(ctx, core.Label{Sample: core.Sample{Exchange: "x1"}, By: "ben", OnTask: true, At: made, Approved: "ben"}))
 	list(t, other, l, ben)
@@ -187,8 +191,8 @@ func labelling(t *testing.T, open func() store.Store) {
 	must(t, other.Labels().Withdraw(ctx, "x1", "ann"))
 	list(t, st, ben)
 	names(t, st.Labels().Withdraw(ctx, "x1", "ann"), store.ErrNotFound)
-	names(t, st.Labels().Approve(ctx, "x1", "ann", "eve"), store.ErrNotFound)
-	names(t, st.Labels().Approve(ctx, "\x00", "ann", "eve"), store.ErrNotFound)
+	names(t, st.Labels().Approve(ctx, "x1", "ann", true, "eve"), store.ErrNotFound)
+	names(t, st.Labels().Approve(ctx, "\x00", "ann", true, "eve"), store.ErrNotFound)
 
 	changes, err := st.Changes(ctx, before, 100)
 	must(t, err)

@@ -61,6 +61,35 @@ func learning(t *testing.T, open func() store.Store) {
 	names(t, st.Labels().Put(ctx, labelled("x1", "ann", true)), store.ErrNotFound, "x1")
 }
 
+// SetAsideAnyway: what two processes drew at once, one to be labelled and one to be learnt from, is both. It must serve as one:
+// nobody labels it who has not, and what is labelled is not learnt from. The methods of a store keep it from coming about one after
+// another, and so setAside has to put a lesson past them.
+func SetAsideAnyway(t *testing.T, st store.Store, setAside func(exchange string)) {
+	ctx := t.Context()
+	must(t, st.Labels().Draw(ctx, sampled("queued", 1), sampled("labelled", 2)))
+	must(t, st.Labels().Put(ctx, labelled("labelled", "ann", true)))
+	setAside("queued")
+	setAside("labelled")
+	lessons, err := st.Lessons().List(ctx, 0, 0)
+	must(t, err)
+	if len(lessons) != 1 || lessons[0].Exchange != "queued" {
+		t.Errorf("lessons are %+v, want the one that nobody labelled", lessons)
+	}
+	for _, exchange := range []string{"queued", "labelled"} {
+		names(t, st.Labels().Put(ctx, labelled(exchange, "ben", true)), store.ErrNotFound, exchange)
+	}
+	_, err = st.Labels().Expire(ctx, made.Add(time.Microsecond)) // the label alone is left
+	must(t, err)
+	names(t, st.Labels().Put(ctx, labelled("labelled", "ben", true)), store.ErrNotFound, "labelled")
+	again := labelled("labelled", "ann", false)
+	must(t, st.Labels().Put(ctx, again)) // what ann said is hers to change
+	all, err := store.AllLabels(ctx, st.Labels(), time.Time{})
+	must(t, err)
+	if len(all) != 1 || all[0].By != "ann" || all[0].OnTask {
+		t.Errorf("labels are %+v, want ann's alone, as she changed it", all)
+	}
+}
+
 // invalidLessons: what is not valid is refused, and nothing beside it is kept.
 func invalidLessons(t *testing.T, open func() store.Store) {
 	st := open()
