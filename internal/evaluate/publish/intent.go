@@ -42,12 +42,15 @@ func publishIntent(data, _, out string) error {
 	var page bytes.Buffer
 	fmt.Fprintf(&page, intentHead, both.Model, both.Prompts)
 	writeIntent(&page, both)
+	writeClasses(&page, both)
 	fmt.Fprintf(&page, secondHead, second.Prompts)
 	writeIntent(&page, second)
 	fmt.Fprintf(&page, firstHead, blind.Prompts)
 	writeIntent(&page, blind)
+	writeMistaken(&page, blind)
 	fmt.Fprintf(&page, seenHead, seen.Prompts)
 	writeIntent(&page, seen)
+	writeMistaken(&page, seen)
 	fmt.Fprint(&page, "\nOf debugging this set holds two prompts: its F1, and its share of the macro-F1, say little.\n")
 	writeHeads(&page, heads)
 	return os.WriteFile(out, page.Bytes(), 0o644)
@@ -91,7 +94,7 @@ The two differ by more than their errors: what a figure is worth depends on the 
 
 const secondHead = `
 ## The second blind set
-%d prompts, drawn to have [more of the classes that are told badly](../internal/intent/testset/README.md). Many are short and plain requests, and one in thirteen is for a translation: it is the easier set of the two.
+%d prompts, drawn to have [more of the classes that are told badly](../internal/intent/testset/README.md). Many are short and plain requests, and one in thirteen is for a translation: it is the easier set of the two. What its classes are taken for is not told, so that it stays blind.
 
 | | |
 |---|---|
@@ -123,6 +126,21 @@ func writeIntent(w io.Writer, r *evaluate.IntentReport) {
 	row("given a class when the floor holds, of those with one", r.Floor.Named)
 	row("of these given the right one", r.Floor.Right)
 	row(fmt.Sprintf("called uncertain, of the %d without a class", r.Floor.Out), r.Floor.Uncertain)
+}
+
+// writeClasses tells how well each class is told, and not what it is taken for: a set that is to stay blind does not say what to
+// write lines about.
+func writeClasses(w io.Writer, r *evaluate.IntentReport) {
+	fmt.Fprint(w, "\n| class | prompts | precision | recall | F1 |\n|---|---|---|---|---|\n")
+	for _, c := range r.Classes {
+		if c.Prompts > 0 {
+			fmt.Fprintf(w, "| %s | %d | %.2f | %.2f | %.3f ± %.3f |\n", c.Label, c.Prompts, c.Precision, c.Recall, c.F1.Value, c.F1.SE)
+		}
+	}
+}
+
+// writeMistaken tells of each class what its prompts are taken for, too.
+func writeMistaken(w io.Writer, r *evaluate.IntentReport) {
 	fmt.Fprint(w, "\n| class | prompts | precision | recall | F1 | most often taken for |\n|---|---|---|---|---|---|\n")
 	for _, c := range r.Classes {
 		if c.Prompts == 0 {
