@@ -21,6 +21,7 @@ type evalIntentCmd struct {
 type intentReport struct {
 	Intent *evaluate.IntentReport `json:"intent"`
 	Blind  *evaluate.IntentReport `json:"blind,omitempty"`
+	Second *evaluate.IntentReport `json:"second_blind,omitempty"`
 	Heads  *evaluate.HeadsReport  `json:"clinc150,omitempty"`
 }
 
@@ -41,7 +42,10 @@ func (c evalIntentCmd) Run(s *session) error {
 		return configError{err}
 	}
 	if c.Data != "" {
-		if r.Blind, err = c.blind(classifier); err != nil {
+		if r.Blind, err = c.onSet(classifier, testset.LoadBlind); err != nil {
+			return configError{err}
+		}
+		if r.Second, err = c.onSet(classifier, testset.LoadSecondBlind); err != nil {
 			return configError{err}
 		}
 		if r.Heads, err = evaluate.Heads(filepath.Join(c.Data, "intent", "clinc150")); err != nil {
@@ -60,9 +64,9 @@ func (c evalIntentCmd) read() ([]evaluate.Prompt, error) {
 	return forEvaluation(set), err
 }
 
-// blind measures on the set that nobody had seen an answer to.
-func (c evalIntentCmd) blind(classifier *intent.Classifier) (*evaluate.IntentReport, error) {
-	set, err := testset.LoadBlind(c.Data)
+// onSet measures on one of the sets that were labelled before an answer to them was seen.
+func (c evalIntentCmd) onSet(classifier *intent.Classifier, load func(string) ([]testset.Prompt, error)) (*evaluate.IntentReport, error) {
+	set, err := load(c.Data)
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +96,19 @@ func (r intentReport) rows() [][]string {
 		row("of those right", i.Floor.Right, i.Forced.Prompts, ""),
 		row("without a class and uncertain", i.Floor.Uncertain, i.Floor.Out, ""),
 	}
-	if b := r.Blind; b != nil {
+	for _, set := range []struct {
+		name string
+		*evaluate.IntentReport
+	}{{"blind", r.Blind}, {"second blind", r.Second}} {
+		if set.IntentReport == nil {
+			continue
+		}
+		f := set.Forced
 		rows = append(rows,
-			row("blind: macro-F1", b.Forced.MacroF1, b.Forced.Prompts, ""),
-			row("blind: macro-F1, classes of 10 or more", b.Forced.MacroF1Ten, b.Forced.Prompts, ""),
-			row("blind: accuracy", b.Forced.Accuracy, b.Forced.Prompts, ""),
-			row("blind: among the first two", b.Forced.Top2, b.Forced.Prompts, ""))
+			row(set.name+": macro-F1", f.MacroF1, f.Prompts, ""),
+			row(set.name+": macro-F1, classes of 10 or more", f.MacroF1Ten, f.Prompts, ""),
+			row(set.name+": accuracy", f.Accuracy, f.Prompts, ""),
+			row(set.name+": among the first two", f.Top2, f.Prompts, ""))
 	}
 	for _, c := range i.Classes {
 		rows = append(rows, row("F1 "+c.Label, c.F1, c.Prompts, strings.Join(c.Mistaken, ", ")))

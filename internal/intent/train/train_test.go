@@ -56,7 +56,7 @@ func TestTrainingIsRepeatable(t *testing.T) {
 	}
 }
 
-// judging gives the prompts of both test sets.
+// judging gives the prompts of all test sets.
 func judging(t *testing.T, data string) []testset.Prompt {
 	t.Helper()
 	set, err := testset.Load(data)
@@ -67,10 +67,14 @@ func judging(t *testing.T, data string) []testset.Prompt {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(set) < 600 || len(blind) < 300 {
-		t.Errorf("the test sets have %d and %d prompts", len(set), len(blind))
+	second, err := testset.LoadSecondBlind(data)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return append(set, blind...)
+	if len(set) < 600 || len(blind) < 300 || len(second) < 280 {
+		t.Errorf("the test sets have %d, %d and %d prompts", len(set), len(blind), len(second))
+	}
+	return append(append(set, blind...), second...)
 }
 
 // TestNoLineIsNearToWhatJudges holds that no line that was written whole has half of the runs of four words of a prompt that
