@@ -147,7 +147,7 @@ func (s *Scorer) measureUsual(t *Task, b *Background) {
 	case b != nil:
 		s.learnBeside(t, b, sentences)
 	case len(t.examples) > 0:
-		t.learnt = learn(lessons(s.read(t.examples), s.generic[:half], nil), s.table.Dim())
+		t.learnt = learn(lessons(s.read(t.examples), s.generic[:half], nil), s.table.Dim()).keep()
 		t.measureLearnt(sentences)
 	}
 }

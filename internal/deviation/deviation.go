@@ -125,7 +125,7 @@ func (q *query) name(d *core.Deviation, t *Task) {
 func (q *query) likest(pieces []piece) (likest *piece) {
 	near := float32(math.Inf(-1))
 	for i := range pieces {
-		if n := q.vector.Dot(pieces[i].vector) + q.overlap(&pieces[i]); n > near {
+		if n := q.probe.Dot(&pieces[i].vector) + q.overlap(&pieces[i]); n > near {
 			near, likest = n, &pieces[i]
 		}
 	}

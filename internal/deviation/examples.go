@@ -13,7 +13,7 @@ const quoting = 0.7
 func (q *query) nearest(examples []piece) float32 {
 	meaning, wording := float32(0), float32(0)
 	for i := range examples {
-		meaning = max(meaning, q.vector.Dot(examples[i].vector))
+		meaning = max(meaning, q.probe.Dot(&examples[i].vector))
 		wording = max(wording, q.overlap(&examples[i]))
 	}
 	return meaning + quoting*wording
@@ -34,16 +34,51 @@ func (q *query) beyond(t *Task) float32 {
 // gramSlots is the number of weights of the model of words.
 const gramSlots = 1 << 13
 
-// learnt are two logistic models that tell what is on a task from what is not.
+// learnt are two logistic models that tell what is on a task from what is not: as they are kept, the weights of words in half of
+// the room that they were learnt in.
 type learnt struct {
-	grams     []float32 // one a slot
+	grams     []int16 // one a slot
+	gramUnit  float32 // what 1 is of them
 	gramsBias float32
 	columns   embed.Vector
 	bias      float32
 }
 
+// keep gives what is kept of l, which shares its columns.
+func (l *learning) keep() *learnt {
+	most := float32(0)
+	for _, g := range l.grams {
+		most = max(most, g, -g)
+	}
+	kept := &learnt{make([]int16, gramSlots), most / math.MaxInt16, l.gramsBias, l.columns, l.bias}
+	if kept.gramUnit == 0 {
+		return kept
+	}
+	for i, g := range l.grams {
+		kept.grams[i] = int16(math.RoundToEven(float64(g / kept.gramUnit)))
+	}
+	return kept
+}
+
 // byWords gives the log-odds of q by its words and pairs of words, and byMeaning those by its vector.
 func (l *learnt) byWords(q *query) float32 {
+	sum := int32(0)
+	for _, g := range q.grams {
+		sum += int32(l.grams[g])
+	}
+	return l.gramsBias + float32(sum)*l.gramUnit*gramScale(len(q.grams))
+}
+
+func (l *learnt) byMeaning(q *query) float32 { return l.bias + spread*q.vector.Dot(l.columns) }
+
+// learning is learnt while it learns.
+type learning struct {
+	grams           []float32
+	gramsBias, bias float32
+	columns         embed.Vector
+}
+
+func (l *learning) byWords(q *query) float32 {
 	sum := float32(0)
 	for _, g := range q.grams {
 		sum += l.grams[g]
@@ -51,7 +86,7 @@ func (l *learnt) byWords(q *query) float32 {
 	return l.gramsBias + sum*gramScale(len(q.grams))
 }
 
-func (l *learnt) byMeaning(q *query) float32 { return l.bias + spread*q.vector.Dot(l.columns) }
+func (l *learning) byMeaning(q *query) float32 { return l.bias + spread*q.vector.Dot(l.columns) }
 
 // gramScale makes texts of all lengths alike.
 func gramScale(n int) float32 { return 1 / sqrt(float32(max(n, 1))) }
@@ -107,8 +142,8 @@ func lessons(examples, others []*query, alike []float32) []lesson {
 }
 
 // learn trains both models, by steps down the whole gradient: the same lessons give the same models.
-func learn(all []lesson, dim int) *learnt {
-	l := &learnt{grams: make([]float32, gramSlots), columns: make(embed.Vector, dim)}
+func learn(all []lesson, dim int) *learning {
+	l := &learning{grams: make([]float32, gramSlots), columns: make(embed.Vector, dim)}
 	grams, columns := make([]float32, gramSlots), make(embed.Vector, dim)
 	for range steps {
 		clear(grams)

@@ -89,7 +89,7 @@ func referenceNear(s *Scorer, t *Task, q *query) (near, outside float64) {
 	nearest := func(pieces []piece) float64 {
 		meaning, wording := 0.0, 0.0
 		for i := range pieces {
-			meaning, wording = max(meaning, float64(q.vector.Dot(pieces[i].vector))), max(wording, float64(q.overlap(&pieces[i])))
+			meaning, wording = max(meaning, float64(q.vector.Dot(pieces[i].vector.Vector()))), max(wording, float64(q.overlap(&pieces[i])))
 		}
 		return meaning + 0.7*wording
 	}
@@ -111,8 +111,9 @@ func referenceNear(s *Scorer, t *Task, q *query) (near, outside float64) {
 func referenceMeaning(s *Scorer, t *Task, q *query) float64 {
 	type activity struct{ toTask, toPrompt float64 }
 	var all []activity
-	for _, v := range s.activities {
-		all = append(all, activity{float64(t.whole.Dot(v)), float64(q.vector.Dot(v))})
+	for i := range s.activities {
+		v := s.activities[i].Vector()
+		all = append(all, activity{float64(t.whole.Vector().Dot(v)), float64(q.vector.Dot(v))})
 	}
 	slices.SortFunc(all, func(a, b activity) int { return order.Compare(a.toTask, b.toTask) })
 	all = all[:len(all)-len(all)/5]
@@ -120,9 +121,24 @@ func referenceMeaning(s *Scorer, t *Task, q *query) float64 {
 	contrast := (max(0, all[0].toPrompt) + max(0, all[1].toPrompt) + max(0, all[2].toPrompt)) / 3
 	best := 0.0
 	for i := range t.phrases {
-		best = max(best, float64(q.vector.Dot(t.phrases[i].vector)))
+		best = max(best, float64(q.vector.Dot(t.phrases[i].vector.Vector())))
 	}
-	return float64(q.vector.Dot(t.whole)) + best - 1.5*contrast
+	return float64(q.vector.Dot(t.whole.Vector())) + best - 1.5*contrast
+}
+
+// TestFeaturesAreAsNear: what is kept of a prompt is as near to each task as the prompt.
+func TestFeaturesAreAsNear(t *testing.T) {
+	s, tasks := caseTasks(t)
+	for name, task := range tasks {
+		for _, text := range casePrompts {
+			q := s.query(text)
+			kept := q.features()
+			s.prepareText(q, "something else that is read into the same room")
+			if got, want := task.near(kept), task.near(s.query(text)); got != want {
+				t.Errorf("%s: %q: what is kept is at %v, the prompt at %v", name, text, got, want)
+			}
+		}
+	}
 }
 
 // TestColdWordsAreKept: a word's likeness is its cosine to the likest of the task's, squared, whichever of the four pieces of
@@ -233,4 +249,33 @@ func (t *Task) taughtBy(tb testing.TB, s *Scorer, texts ...string) []float32 {
 		tb.Fatalf("%d of %d are looked at", len(taught), len(texts))
 	}
 	return taught
+}
+
+// TestSharedIsByStem: a word that has its pieces in common with words of the task, and its stem with none, is no word of the task,
+// however the pieces' cosine is rounded.
+func TestSharedIsByStem(t *testing.T) {
+	s, err := Default()
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, alikes := s.table.Words(2000)[1500:], 0
+	for some := range slices.Chunk(words, 60) {
+		task := s.Compile(core.Task{ID: "t", Title: strings.Join(some, "zq ") + "zq"}) // cut into the word, and what is behind it
+		for _, word := range some {
+			q := s.query(word)
+			if q == nil {
+				continue
+			}
+			shared, alike := q.likenesses(task)
+			if shared != 0 {
+				t.Errorf("%s is taken for a word of the task by %v", word, shared)
+			}
+			if alike > 0.99 {
+				alikes++
+			}
+		}
+	}
+	if alikes < 100 {
+		t.Errorf("%d words have their pieces in common with the tasks'", alikes)
+	}
 }

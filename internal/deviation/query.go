@@ -25,7 +25,8 @@ type query struct {
 	total  float32       // sum of the content words' weights
 	norm   float32       // length of their tf-idf vector
 	vector embed.Vector
-	near   []float32 // cosine to each generic activity
+	probe  embed.Probe // the same, for comparison
+	near   []float32   // cosine to each generic activity
 	misses []spelling
 	grams  []uint16 // of the model of words, see examples.go
 }
@@ -70,8 +71,9 @@ func (s *Scorer) prepare(q *query, words []intent.Word, pieces []embed.Piece) bo
 	}
 	q.norm = sqrt(q.norm)
 	q.vector.Normalise()
+	q.probe.Read(q.vector)
 	for i := range s.activities {
-		q.near = append(q.near, q.vector.Dot(s.activities[i]))
+		q.near = append(q.near, q.probe.Dot(&s.activities[i]))
 	}
 	q.readGrams()
 	return true
@@ -111,7 +113,7 @@ func (q *query) makeSlots(n int) {
 func (q *query) features() *query {
 	kept := &query{
 		words: slices.Clone(q.words), total: q.total, norm: q.norm,
-		vector: slices.Clone(q.vector), near: slices.Clone(q.near), grams: slices.Clone(q.grams),
+		vector: slices.Clone(q.vector), probe: q.probe.Clone(), near: slices.Clone(q.near), grams: slices.Clone(q.grams),
 	}
 	kept.makeSlots(len(kept.words))
 	for i := range kept.words {
@@ -196,11 +198,12 @@ func (q *query) likenesses(t *Task) (shared, alike float32) {
 		if !w.content {
 			continue
 		}
-		a := q.alike(t, w)
-		alike += w.weight * a
-		if a == 1 {
+		if t.has(w.stem) {
 			shared += w.weight
+			alike += w.weight
+			continue
 		}
+		alike += w.weight * q.akin(t, w)
 	}
 	return shared / q.total, alike / q.total
 }
@@ -210,6 +213,11 @@ func (q *query) alike(t *Task, w *queryWord) float32 {
 	if t.has(w.stem) {
 		return 1
 	}
+	return q.akin(t, w)
+}
+
+// akin is alike for a word that is none of t.
+func (q *query) akin(t *Task, w *queryWord) float32 {
 	best := float32(0)
 	if w.strange >= 0 {
 		for i := range t.spelled {
@@ -230,9 +238,9 @@ func (q *query) alike(t *Task, w *queryWord) float32 {
 func (q *query) meaning(t *Task) float32 {
 	best := float32(0)
 	for i := range t.phrases {
-		best = max(best, q.vector.Dot(t.phrases[i].vector))
+		best = max(best, q.probe.Dot(&t.phrases[i].vector))
 	}
-	return q.vector.Dot(t.whole) + best - contrastWeight*q.contrast(t)
+	return q.probe.Dot(&t.whole) + best - contrastWeight*q.contrast(t)
 }
 
 // contrast gives the mean cosine to the three nearest activities that t is told from.

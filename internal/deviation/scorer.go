@@ -17,13 +17,13 @@ import (
 var genericSentences string
 
 // method names how scores are made of a table. A change that changes scores has to change it.
-const method = "aligned-3"
+const method = "aligned-4"
 
 // Scorer scores views against tasks. It is immutable and safe for concurrent use.
 type Scorer struct {
 	table      *embed.Table
 	version    string
-	activities []embed.Vector
+	activities []embed.Short
 	generic    []*query
 	queries    sync.Pool
 	rests      sync.Pool
@@ -40,7 +40,7 @@ func New(table *embed.Table) (*Scorer, error) {
 	}
 	s.version = method + "-" + hex.EncodeToString(made.Sum(nil)[:4])
 	for _, activity := range activities {
-		s.activities = append(s.activities, table.Text(activity))
+		s.activities = append(s.activities, table.Text(activity).Short())
 	}
 	for text := range strings.Lines(genericSentences) {
 		if q := s.query(text); q != nil {

@@ -27,15 +27,15 @@ type Task struct {
 	version string
 	// stems are the content words of the task, in order.
 	stems []uint32
-	// own are the unit vectors of its pieces, and liked how alike each piece of the vocabulary is to the likest of them: four
+	// own are its pieces, and liked how alike each piece of the vocabulary is to the likest of them: four
 	// bytes a number, each 1 + 254 times the square of their cosine, or 0 where nobody has asked yet. A piece is compared once, by the
 	// prompt that first has it: most are never asked for.
 	table *embed.Table
-	own   []embed.Vector
+	own   []embed.Known
 	liked []atomic.Uint32
 	// spelled are the words of the task, each once, for words that are no piece of the table.
 	spelled  []spelling
-	whole    embed.Vector
+	whole    embed.Short
 	phrases  []piece
 	examples []piece
 	// said are the content words of each phrase one after the other, and pairs which of them stand next to one another.
@@ -68,7 +68,7 @@ func (t *Task) Beside() string {
 type piece struct {
 	text   string
 	number int // of an example in its list, from 1
-	vector embed.Vector
+	vector embed.Short
 	stems  []uint32
 	norm   float32 // length of the tf-idf vector
 }
@@ -80,12 +80,12 @@ func (s *Scorer) Compile(t core.Task) *Task { return s.CompileBeside(t, nil) }
 // takes a tenth of a second or two and is work for the background. The same task and background give the same scores.
 func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 	c := &Task{
-		id: t.ID, version: s.version + b.suffix(), scorer: s, table: s.table, whole: make(embed.Vector, s.table.Dim()), liked: make([]atomic.Uint32, s.table.Len()/4+1),
+		id: t.ID, version: s.version + b.suffix(), scorer: s, table: s.table, liked: make([]atomic.Uint32, s.table.Len()/4+1),
 	}
-	s.readText(c, t)
+	whole := s.readText(c, t)
 	c.examples, c.outside = s.pieces(t.Examples), s.pieces(t.OutOfScope)
 	c.mix = mixOf(len(c.examples), b)
-	c.activities = s.others(c.whole)
+	c.whole, c.activities = whole.Short(), s.others(whole)
 	s.measureUsual(c, b)
 	return c
 }
@@ -93,6 +93,7 @@ func (s *Scorer) CompileBeside(t core.Task, b *Background) *Task {
 // pieces reads examples, those that have words of content, up to MaxExamples of them.
 func (s *Scorer) pieces(examples []string) (all []piece) {
 	q := new(query)
+	all = make([]piece, 0, min(len(examples), MaxExamples))
 	for i, text := range examples {
 		if len(all) == MaxExamples {
 			break
@@ -105,9 +106,9 @@ func (s *Scorer) pieces(examples []string) (all []piece) {
 	return all
 }
 
-// readText reads the title, the description's sentences and the topics: each is a phrase, and all are the whole.
-func (s *Scorer) readText(c *Task, t core.Task) {
-	q := new(query)
+// readText reads the title, the description's sentences and the topics: each is a phrase. It gives the vector of all of them.
+func (s *Scorer) readText(c *Task, t core.Task) embed.Vector {
+	q, whole := new(query), make(embed.Vector, s.table.Dim())
 	spelled := map[spelling]bool{}
 	own := map[embed.Piece]bool{}
 	words := 0
@@ -122,7 +123,7 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 			continue
 		}
 		c.phrases = append(c.phrases, p)
-		s.table.AddPieces(c.whole, s.table.AppendPieces(nil, text))
+		s.table.AddPieces(whole, s.table.AppendPieces(nil, text))
 		said := len(c.stems)
 		for _, w := range intent.Words(text) {
 			if !w.Content || words == MaxTaskWords {
@@ -137,22 +138,16 @@ func (s *Scorer) readText(c *Task, t core.Task) {
 			for _, piece := range s.table.AppendPieces(nil, w.Text) {
 				if !own[piece] {
 					own[piece] = true
-					c.own = append(c.own, s.unit(piece))
+					c.own = append(c.own, s.table.Know(piece))
 				}
 			}
 		}
 		c.quotable(slices.Clone(c.stems[said:]))
 	}
-	c.whole.Normalise()
 	slices.Sort(c.stems)
 	c.stems = slices.Compact(c.stems)
-}
-
-func (s *Scorer) unit(p embed.Piece) embed.Vector {
-	v := make(embed.Vector, s.table.Dim())
-	s.table.AddPiece(v, p, 1)
-	v.Normalise()
-	return v
+	whole.Normalise()
+	return whole
 }
 
 func (t *Task) has(stem uint32) bool {
@@ -173,25 +168,20 @@ func (t *Task) likeness(p embed.Piece) float32 {
 
 // compare is not on the usual way: it is done once for each piece and task.
 func (t *Task) compare(p embed.Piece) uint32 {
-	var room [embed.MaxDim]float32
-	v := embed.Vector(room[:t.table.Dim()])
-	t.table.AddPiece(v, p, 1)
-	v.Normalise()
-	best := float32(0)
-	for _, own := range t.own {
-		best = max(best, v.Dot(own))
-	}
+	best := t.table.Likest(p, t.own)
 	return 1 + uint32(min(best*best, 1)*254)
 }
 
 // others gives the generic activities without the fifth of them that is nearest to whole.
 func (s *Scorer) others(whole embed.Vector) []int {
+	var probe embed.Probe
+	probe.Read(whole)
 	all := make([]int, len(s.activities))
 	for i := range all {
 		all[i] = i
 	}
 	slices.SortStableFunc(all, func(a, b int) int {
-		return cmp.Compare(whole.Dot(s.activities[a]), whole.Dot(s.activities[b]))
+		return cmp.Compare(probe.Dot(&s.activities[a]), probe.Dot(&s.activities[b]))
 	})
 	return all[:len(all)-len(all)/5]
 }
@@ -201,7 +191,7 @@ func (s *Scorer) piece(q *query, text string) (piece, bool) {
 	if !s.prepareText(q, text) {
 		return piece{}, false
 	}
-	p := piece{text: text, vector: slices.Clone(q.vector), norm: q.norm}
+	p := piece{text: text, vector: q.vector.Short(), norm: q.norm, stems: make([]uint32, 0, len(q.words))}
 	for _, w := range q.words {
 		if w.content {
 			p.stems = append(p.stems, w.stem)

@@ -13,13 +13,15 @@ type again struct{ share, middle, slope float32 }
 // examples. They know more of how people word the task than their teachers did, and teach the second.
 func (s *Scorer) learnBeside(t *Task, b *Background, sentences []*query) {
 	examples := s.read(t.examples)
-	t.learnt = learn(lessons(examples, b.samples, t.taught(b.samples)), s.table.Dim())
+	first := learn(lessons(examples, b.samples, t.taught(b.samples)), s.table.Dim())
+	t.learnt = first.keep()
 	t.measureLearnt(sentences)
 	if t.mix.again.share == 0 {
 		return
 	}
 	second := learn(lessons(examples, b.samples, t.taughtAgain(b.samples)), s.table.Dim())
-	t.learnt.moveTo(second, t.mix.again.share)
+	first.moveTo(second, t.mix.again.share)
+	t.learnt = first.keep()
 	t.measureLearnt(sentences)
 }
 
@@ -38,7 +40,7 @@ func (t *Task) taughtAgain(samples []*query) []float32 {
 }
 
 // moveTo moves the log-odds of l by a share of the way to those of o.
-func (l *learnt) moveTo(o *learnt, share float32) {
+func (l *learning) moveTo(o *learning, share float32) {
 	between := func(x, y float32) float32 { return x + share*(y-x) }
 	for i := range l.grams {
 		l.grams[i] = between(l.grams[i], o.grams[i])

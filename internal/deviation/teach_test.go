@@ -33,9 +33,9 @@ func TestModelsAreTaughtByModels(t *testing.T) {
 	examples, sentences := s.read(task.examples), s.generic[len(s.generic)/2:]
 	byHand := *task
 	byHand.learnt = nil
-	byHand.learnt = learn(lessons(examples, b.samples, byHand.taught(b.samples)), s.table.Dim())
+	first := learn(lessons(examples, b.samples, byHand.taught(b.samples)), s.table.Dim())
+	byHand.learnt = first.keep()
 	byHand.measureLearnt(sentences)
-	first := *byHand.learnt
 	alike := byHand.taughtAgain(b.samples)
 	second := learn(lessons(examples, b.samples, alike), s.table.Dim())
 	if share := task.mix.again.share; share < 0.9 {
@@ -77,5 +77,31 @@ func TestWhoTeachesAgain(t *testing.T) {
 	}
 	if got := mixOf(10, nil).again.share; got != 0 {
 		t.Errorf("%v without traffic", got)
+	}
+}
+
+// TestKeptModelsAreNear: log-odds by words are off by what rounding each weight comes to, and those by meaning not at all.
+func TestKeptModelsAreNear(t *testing.T) {
+	s, task, b := besideTraffic(t)
+	full := learn(lessons(s.read(task.examples), b.samples, nil), s.table.Dim())
+	kept := full.keep()
+	moved := false
+	for _, q := range s.generic {
+		n := float32(len(q.grams))
+		got, want, bound := kept.byWords(q), full.byWords(q), 0.51*n*kept.gramUnit*gramScale(len(q.grams))+1e-5
+		if off := got - want; off > bound || off < -bound {
+			t.Fatalf("%v by words, %v as learnt: more than %v apart", got, want, bound)
+		}
+		if kept.byMeaning(q) != full.byMeaning(q) {
+			t.Fatalf("%v by meaning, %v as learnt", kept.byMeaning(q), full.byMeaning(q))
+		}
+		moved = moved || got != kept.gramsBias
+	}
+	if !moved {
+		t.Error("words say nothing")
+	}
+	nothing := &learning{grams: make([]float32, gramSlots), columns: make([]float32, s.table.Dim()), gramsBias: 2}
+	if got := nothing.keep().byWords(s.generic[0]); got != 2 {
+		t.Errorf("%v by words that nothing was learnt of", got)
 	}
 }
