@@ -25,6 +25,7 @@ type query struct {
 	total  float32       // sum of the content words' weights
 	norm   float32       // length of their tf-idf vector
 	vector embed.Vector
+	length float32   // of the vector before it was made 1
 	near   []float32 // cosine to each generic activity
 	misses []spelling
 	grams  []uint16 // of the model of words, see examples.go
@@ -69,7 +70,7 @@ func (s *Scorer) prepare(q *query, words []intent.Word, pieces []embed.Piece) bo
 		return false
 	}
 	q.norm = sqrt(q.norm)
-	q.vector.Normalise()
+	q.length = q.vector.Normalise()
 	for i := range s.activities {
 		q.near = append(q.near, q.vector.Dot(s.activities[i]))
 	}
