@@ -66,26 +66,24 @@ func (s *Scorer) Score(v *intent.View, tasks []*Task) core.Deviation {
 		d.Unscored = core.UnscoredTooShort
 		return d
 	}
-	at, score := nearest(q, tasks)
-	newest, alone := words[:len(v.Newest)], q // the newest turn, where it is judged alone
-	switch {
-	case len(newest) == len(words):
-	case len(v.Last) > 0:
-		alone = s.queries.Get().(*query)
-		defer s.queries.Put(alone)
-		s.prepare(alone, newest, pieces)
-		if last, farther := nearest(alone, tasks); farther > score {
-			q, at, score = alone, last, farther
-		}
-	default:
-		newest = nil
+	newest, alone := words[:len(v.Newest)], q
+	at, score := 0, math.Inf(-1) // of the whole conversation, where there is one
+	if len(newest) < len(words) {
+		at, score = nearest(q, tasks)
 	}
-	r, left, farther := s.nearestBeside(alone, newest, pieces, tasks)
-	defer s.giveBack(r)
-	if farther > score {
-		q, at, score = alone, left, farther
-		if r != nil {
-			q = &r.query
+	if len(newest) == len(words) || len(v.Last) > 0 {
+		if len(newest) < len(words) {
+			alone = s.queries.Get().(*query)
+			defer s.queries.Put(alone)
+			s.prepare(alone, newest, pieces)
+		}
+		r, last, farther := s.nearestBeside(alone, newest, pieces, tasks)
+		defer s.giveBack(r)
+		if farther > score {
+			q, at, score = alone, last, farther
+			if r != nil {
+				q = &r.query
+			}
 		}
 	}
 	d.Score, d.Task, d.Model = score, tasks[at].id, tasks[at].version

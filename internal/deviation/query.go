@@ -26,6 +26,7 @@ type query struct {
 	norm   float32       // length of their tf-idf vector
 	vector embed.Vector
 	probe  embed.Probe // the same, for comparison
+	length float32     // of the vector before it was made 1
 	near   []float32   // cosine to each generic activity
 	misses []spelling
 	grams  []uint16 // of the model of words, see examples.go
@@ -70,7 +71,7 @@ func (s *Scorer) prepare(q *query, words []intent.Word, pieces []embed.Piece) bo
 		return false
 	}
 	q.norm = sqrt(q.norm)
-	q.vector.Normalise()
+	q.length = q.vector.Normalise()
 	q.probe.Read(q.vector)
 	for i := range s.activities {
 		q.near = append(q.near, q.probe.Dot(&s.activities[i]))

@@ -8,12 +8,18 @@ import (
 	"github.com/plumbline/plumbline/internal/intent"
 )
 
-// What is a quotation of a task's text, in content words, and how many have to be left for the rest to be judged. Chosen on
-// the development data: MODEL.md.
+// What is a quotation of a task's text, in content words, and what has to be left for the rest to be judged. Chosen on the
+// development data: decisions 0093 and 0097.
 const (
 	quotedRun   = 4 // one after the other, of one phrase in its order
 	quotedWhole = 2 // a phrase as a whole
-	enoughLeft  = 3
+	// Content words that are about a subject, other than formWords. People come by two words of a task without quoting it, as by
+	// "oil change": more has to stand beside those.
+	leftOfTwo  = 3
+	leftOfMore = 2
+	// leftLength is that of the vector of all words that are left, in mean lengths of the generic sentences. Words that mean little
+	// have short ones, and words that have nothing to do with one another partly cancel.
+	leftLength = 0.72
 )
 
 // rest is what a prompt says beside what it quotes of a task. A quotation says what the task is, which is known, and nothing
@@ -22,6 +28,7 @@ type rest struct {
 	content []int    // where the content words of the prompt are
 	stems   []uint32 // of those
 	quoted  []bool   // of each of its words
+	longest int      // content words of the longest quotation
 	words   []intent.Word
 	query
 }
@@ -52,17 +59,15 @@ func (t *Task) quotable(said []uint32) {
 	}
 }
 
-// nearestBeside gives the nearest of tasks, its score, and what words say beside quoting it: each task that they quote counts by
-// that where it is farther than q, which is words as a whole. Without a quotation the score is 0.
+// nearestBeside gives the nearest of tasks to words, which are q, and its score. Each task that they quote counts by what they say
+// beside it where that is farther; r is what they say beside the nearest, nil where they count as a whole.
 func (s *Scorer) nearestBeside(q *query, words []intent.Word, pieces []embed.Piece, tasks []*Task) (r *rest, at int, score float64) {
-	if !s.quoted(words, tasks) {
-		return nil, 0, 0
-	}
+	quoted := s.quoted(words, tasks)
 	score = math.Inf(1)
 	for i, t := range tasks {
-		far, beside := t.score(q), s.beside(t, words, pieces)
-		if beside != nil {
-			far = max(far, t.score(&beside.query))
+		far, beside := t.score(q), (*rest)(nil)
+		if quoted {
+			beside, far = s.beside(t, words, pieces, far)
 		}
 		if far < score {
 			r, beside, at, score = beside, r, i, far
@@ -97,22 +102,31 @@ func (r *rest) read(words []intent.Word) {
 	}
 }
 
-// beside reads what words say beside quoting t, nil where they do not, or where too little is left to be judged.
-func (s *Scorer) beside(t *Task, words []intent.Word, pieces []embed.Piece) *rest {
+// beside reads what words say beside quoting t, and gives it with its score where that is above far, which is the score of all
+// that they say. Otherwise, and where they quote nothing or too little is left to be judged, it gives nil and far.
+func (s *Scorer) beside(t *Task, words []intent.Word, pieces []embed.Piece, far float64) (*rest, float64) {
 	r := s.rests.Get().(*rest)
-	if r.findQuotes(t, words) && s.prepare(&r.query, r.leave(words), pieces) {
-		left := 0
-		for i := range r.query.words {
-			if r.query.words[i].content {
-				left++
-			}
-		}
-		if left >= enoughLeft {
-			return r
+	if r.findQuotes(t, words) && s.prepare(&r.query, r.leave(words), pieces) && s.enough(r) {
+		if left := t.score(&r.query); left > far {
+			return r, left
 		}
 	}
 	s.giveBack(r)
-	return nil
+	return nil, far
+}
+
+// enough reports whether r says enough to be judged.
+func (s *Scorer) enough(r *rest) bool {
+	if r.query.length < leftLength*s.length {
+		return false
+	}
+	left := 0
+	for i := range r.query.words {
+		if w := &r.query.words[i]; w.content && !s.form[w.stem] {
+			left++
+		}
+	}
+	return left >= leftOfTwo || left >= leftOfMore && r.longest > quotedWhole
 }
 
 func (s *Scorer) giveBack(r *rest) {
@@ -126,9 +140,10 @@ func (r *rest) findQuotes(t *Task, words []intent.Word) (found bool) {
 	r.read(words)
 	r.quoted = slices.Grow(r.quoted[:0], len(words))[:len(words)]
 	clear(r.quoted)
+	r.longest = 0
 	for i := range r.stems {
 		if n := r.longestQuote(t, i); n > 0 {
-			found = true
+			found, r.longest = true, max(r.longest, n)
 			for j := r.content[i]; j <= r.content[i+n-1]; j++ {
 				r.quoted[j] = true
 			}

@@ -89,6 +89,45 @@ func TestRequestsInTheTasksOwnWords(t *testing.T) {
 	}
 }
 
+// letters is worded in topics of two or three words, as people ask.
+var letters = core.Task{
+	ID: "letters", Title: "Answers to customers", Description: "Reply to customers who write about their payments.",
+	Topics: []string{"an invoice is wrong", "refund of a payment", "late fee", "cancel a subscription", "a card that was declined"},
+}
+
+// TestRequestsMadeOfShortTopics: what is left of them says how, when and for whom, and is no request of its own.
+func TestRequestsMadeOfShortTopics(t *testing.T) {
+	s, tasks := shipped(t), []*deviation.Task{deviation.Compile(letters)}
+	for _, text := range []string{
+		"Write a reply to a customer whose invoice is wrong and who asks for a refund of the payment",
+		"Draft a short, friendly mail to a client about a late fee", "Explain in simple words why the invoice is wrong",
+		"When will I get my late fee back?", "How long does it take to cancel a subscription?", "Give me an example of a letter on a late fee, please",
+		"A colleague wants to know today how to cancel the subscription", "Summarise this week: refund of a payment, late fee",
+	} {
+		if d := s.Score(view(text), tasks); d.Score > warn/8 {
+			t.Errorf("%.3f: %s", d.Score, text)
+		}
+	}
+	for _, text := range []string{
+		"Recommend a thriller about submarines. Late fee.", "late fee: which chocolate cake can be baked without an oven?",
+		"Cancel a subscription. Compose a sonnet on autumn leaves and melancholy.", "Which striker scored most goals in the cup final? Refund of a payment.",
+	} {
+		if d := s.Score(view(text), tasks); d.Score < warn {
+			t.Errorf("%.3f: %s", d.Score, text)
+		}
+	}
+}
+
+// TestLessHasToBeLeftOfALongerQuotation: two words about a subject, beside more than two of the task.
+func TestLessHasToBeLeftOfALongerQuotation(t *testing.T) {
+	s, tasks := shipped(t), []*deviation.Task{deviation.Compile(support)}
+	for _, topic := range support.Topics {
+		if d := s.Score(view("Which volcanoes erupt in Iceland? "+topic), tasks); d.Score < warn {
+			t.Errorf("%.3f: %s", d.Score, topic)
+		}
+	}
+}
+
 // TestSeveralSentences: none of a few dozen prompts of several sentences each, with what people say beside a request, is
 // warned of.
 func TestSeveralSentences(t *testing.T) {

@@ -25,17 +25,19 @@ type Scorer struct {
 	version    string
 	activities []embed.Short
 	generic    []*query
+	length     float32         // mean of the generic sentences' vectors, before they are made 1
+	form       map[uint32]bool // stems of formWords
 	queries    sync.Pool
 	rests      sync.Pool
 }
 
 // New gives a scorer with the words and meanings of table.
 func New(table *embed.Table) (*Scorer, error) {
-	s := &Scorer{table: table}
+	s := &Scorer{table: table, form: formStems()}
 	s.queries.New = func() any { return new(query) }
 	s.rests.New = func() any { return new(rest) }
 	made := sha256.New()
-	for _, part := range []string{method, table.Version(), strings.Join(activities, "\n"), genericSentences} {
+	for _, part := range []string{method, table.Version(), strings.Join(activities, "\n"), genericSentences, formWords} {
 		made.Write([]byte(part + "\n"))
 	}
 	s.version = method + "-" + hex.EncodeToString(made.Sum(nil)[:4])
@@ -45,11 +47,13 @@ func New(table *embed.Table) (*Scorer, error) {
 	for text := range strings.Lines(genericSentences) {
 		if q := s.query(text); q != nil {
 			s.generic = append(s.generic, q)
+			s.length += q.length
 		}
 	}
 	if len(s.generic) < 2 {
 		return nil, errors.New("deviation: there are no generic sentences")
 	}
+	s.length /= float32(len(s.generic))
 	return s, nil
 }
 

@@ -46,11 +46,14 @@ func (t *Table) Text(text string) Vector {
 // Dot is the cosine of v and w where both have length 1.
 func (v Vector) Dot(w Vector) float32 { return dot(v, w[:len(v)]) }
 
-// Normalise makes v of length 1, unless it is 0.
-func (v Vector) Normalise() {
-	if n := math.Sqrt(float64(v.Dot(v))); n > 0 {
+// Normalise makes v of length 1, unless it is 0, and gives the length that it had: the more its words say, the longer, as the table
+// was taught to weigh them.
+func (v Vector) Normalise() (length float32) {
+	n := math.Sqrt(float64(v.Dot(v)))
+	if n > 0 {
 		for i := range v {
 			v[i] = float32(float64(v[i]) / n)
 		}
 	}
+	return float32(n)
 }
