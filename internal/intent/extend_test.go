@@ -51,6 +51,11 @@ func TestAddedClassesAreTold(t *testing.T) {
 			t.Errorf("%q (-built-in +extended):\n%s", text, diff)
 		}
 	}
+	unscored := NewView(asked("Is it a good time to sell my bitcoin?"))
+	unscored.Unscored = core.UnscoredEncoded
+	if in := e.Classify(unscored); in.Label != "" || in.Unscored != core.UnscoredEncoded {
+		t.Errorf("what cannot be judged is called %+v", in)
+	}
 	again, err := c.Extend(cryptoTrading())
 	if err != nil || again.Version() != e.Version() || e.Version() == c.Version() {
 		t.Errorf("versions %s, %s and %s, %v", c.Version(), e.Version(), again.Version(), err)
