@@ -22,36 +22,17 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/embed/embedtest"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/models"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/telemetry"
 )
 
-// turned writes a table in which half of the rows point the other way, and gives it.
-func turned(t *testing.T) (file []byte, table *embed.Table) {
-	t.Helper()
-	shipped, err := embed.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := shipped.Rows()
-	for i := range rows.Values[:len(rows.Values)/2] {
-		rows.Values[i] = -rows.Values[i]
-	}
-	if file, err = shipped.With("turned", rows); err == nil {
-		table, err = embed.Parse(file)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file, table
-}
-
 // otherScorer is one by another table than the shipped one.
 func otherScorer(t *testing.T) *deviation.Scorer {
 	t.Helper()
-	_, table := turned(t)
+	_, table := embedtest.Turned(t)
 	s, err := deviation.New(table)
 	if err != nil {
 		t.Fatal(err)
@@ -62,7 +43,7 @@ func otherScorer(t *testing.T) *deviation.Scorer {
 // turnedIn puts such a table into a directory of models and gives its version.
 func turnedIn(t *testing.T, dir models.Dir) string {
 	t.Helper()
-	file, table := turned(t)
+	file, table := embedtest.Turned(t)
 	if err := dir.Propose(file, models.Card{Version: table.Version()}); err != nil {
 		t.Fatal(err)
 	}

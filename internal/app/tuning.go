@@ -12,7 +12,6 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/detect"
 	"github.com/plumbline/plumbline/internal/deviation"
-	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/evaluate"
 	"github.com/plumbline/plumbline/internal/intent"
 	"github.com/plumbline/plumbline/internal/models"
@@ -90,11 +89,7 @@ func Tune(ctx context.Context, o TuneOptions) (*Tuned, error) {
 	if err != nil {
 		return nil, err
 	}
-	table, err := embed.Parse(result.File)
-	if err != nil {
-		return nil, err
-	}
-	after, err := deviation.New(table)
+	after, err := deviation.New(result.Table)
 	if err != nil {
 		return nil, err
 	}

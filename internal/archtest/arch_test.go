@@ -76,7 +76,7 @@ var siblings = map[string][]string{
 
 // testOnly packages serve tests and benchmarks; the program must not import them.
 var testOnly = []string{
-	"internal/testkit", "internal/detect/detecttest", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/audit/audittest", "internal/bench", "internal/bench/footprint",
+	"internal/testkit", "internal/embed/embedtest", "internal/detect/detecttest", "internal/policy/policytest", "internal/gate/gatetest", "internal/quota/quotatest", "internal/store/storetest", "internal/audit/audittest", "internal/bench", "internal/bench/footprint",
 	"internal/archtest", "internal/e2e", "internal/intent/train", "internal/evaluate/publish",
 }
 

@@ -11,32 +11,17 @@ import (
 
 	"github.com/plumbline/plumbline/internal/app"
 	"github.com/plumbline/plumbline/internal/config"
-	"github.com/plumbline/plumbline/internal/embed"
+	"github.com/plumbline/plumbline/internal/embed/embedtest"
 	"github.com/plumbline/plumbline/internal/models"
 	"github.com/plumbline/plumbline/internal/store"
 )
 
-// turnedTable writes a table in which every row points the other way.
+// turnedTable writes the table of embedtest.Turned to a file.
 func turnedTable(t *testing.T) (path, version string) {
 	t.Helper()
-	shipped, err := embed.Default()
-	if err != nil {
-		t.Fatal(err)
-	}
-	rows := shipped.Rows()
-	for i := range rows.Values[:len(rows.Values)/2] {
-		rows.Values[i] = -rows.Values[i]
-	}
-	data, err := shipped.With("turned", rows)
-	if err != nil {
-		t.Fatal(err)
-	}
+	data, table := embedtest.Turned(t)
 	path = filepath.Join(t.TempDir(), "turned.bin")
 	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	table, err := embed.Load(path)
-	if err != nil {
 		t.Fatal(err)
 	}
 	return path, table.Version()

@@ -10,7 +10,6 @@ import (
 	"github.com/plumbline/plumbline/internal/audit/read"
 	"github.com/plumbline/plumbline/internal/deviation"
 	"github.com/plumbline/plumbline/internal/durable"
-	"github.com/plumbline/plumbline/internal/embed"
 	"github.com/plumbline/plumbline/internal/evaluate"
 	"github.com/plumbline/plumbline/internal/store"
 	"github.com/plumbline/plumbline/internal/teacher"
@@ -200,11 +199,7 @@ func (c modelTuneCmd) read() (*judging, []string, error) {
 // compare judges the table that was adapted and the one that it was made of.
 func (j *judging) compare(s *session, before *deviation.Scorer, r *tune.Result) (evaluate.Compared, error) {
 	var none evaluate.Compared
-	table, err := embed.Parse(r.File)
-	if err != nil {
-		return none, err
-	}
-	after, err := deviation.New(table)
+	after, err := deviation.New(r.Table)
 	if err != nil {
 		return none, err
 	}

@@ -133,6 +133,13 @@ func TestWordsOfTheHead(t *testing.T) {
 	if ab[2] != cb[2] || ab[3] == cb[3] || ab[3] == ba[3] || ab[0] != ba[2] || ab[2] == ab[3] {
 		t.Errorf("rows of two words %v, with another first %v, and turned %v", ab, cb, ba)
 	}
+	if stay, there := rows("stay"), rows("stay there"); stay[0] == stay[1] || ab[3] == there[3] {
+		t.Errorf("rows of one word %v, and with another second %v and %v", stay, ab, there)
+	}
+	eleven := strings.Repeat("word ", 11)
+	if head := (&Head{Weights: make([]int8, HeadRows)}); !math.IsInf(float64(head.Margin(eleven)), -1) || head.Margin(eleven+"word") != 0 {
+		t.Errorf("margins of eleven words %v and of twelve %v", head.Margin(eleven), head.Margin(eleven+"word"))
+	}
 	if n := len(rows("one, two — three…four\u200bfour")); n != 8 {
 		t.Errorf("%d rows of four words", n)
 	}

@@ -30,7 +30,7 @@ func TestAddedClassesAreTold(t *testing.T) {
 	}
 	for _, text := range []string{"Is it a good time to sell my bitcoin?", "Which coin should I buy this week, bitcoin or ethereum?"} {
 		in := e.Classify(NewView(asked(text)))
-		if in.Label != "crypto_trading" || in.Confidence < ownFloor || in.Top[0].Label != "crypto_trading" || len(in.Top) != topClasses || in.Model != e.Version() {
+		if in.Label != "crypto_trading" || in.Confidence < ownFloor || in.Confidence != in.Top[0].P || in.Top[0].Label != "crypto_trading" || len(in.Top) != topClasses || in.Model != e.Version() {
 			t.Errorf("%q: %+v", text, in)
 		}
 		sum := 0.0
@@ -50,6 +50,11 @@ func TestAddedClassesAreTold(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%q (-built-in +extended):\n%s", text, diff)
 		}
+	}
+	unscored := NewView(asked("Is it a good time to sell my bitcoin?"))
+	unscored.Unscored = core.UnscoredEncoded
+	if in := e.Classify(unscored); in.Label != "" || in.Unscored != core.UnscoredEncoded {
+		t.Errorf("what cannot be judged is called %+v", in)
 	}
 	again, err := c.Extend(cryptoTrading())
 	if err != nil || again.Version() != e.Version() || e.Version() == c.Version() {

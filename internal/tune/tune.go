@@ -76,7 +76,9 @@ type Options struct {
 
 // Result is an adapted table and what is to be said of it.
 type Result struct {
-	File []byte `json:"-"`
+	// File is the new table as it is kept, and Table as it is read back.
+	File  []byte       `json:"-"`
+	Table *embed.Table `json:"-"`
 	// Version is that of the new table, and Base of the one that was adapted.
 	Version string `json:"version"`
 	Base    string `json:"base"`
@@ -206,14 +208,13 @@ func (o *Options) adapt(ctx context.Context, texts []written, targets []embed.Ve
 	if r.File, err = o.Base.With(versionPrefix, l.rows); err != nil {
 		return nil, err
 	}
-	tuned, err := embed.Parse(r.File)
-	if err != nil {
+	if r.Table, err = embed.Parse(r.File); err != nil {
 		return nil, err
 	}
-	r.Version = tuned.Version()
+	r.Version = r.Table.Version()
 	for i := 0; i < len(texts); i += heldOut {
 		r.Before += float64(o.Base.Text(texts[i].text).Dot(targets[i])) / float64(r.HeldOut)
-		r.After += float64(tuned.Text(texts[i].text).Dot(targets[i])) / float64(r.HeldOut)
+		r.After += float64(r.Table.Text(texts[i].text).Dot(targets[i])) / float64(r.HeldOut)
 	}
 	return r, nil
 }
