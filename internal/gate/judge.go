@@ -53,11 +53,12 @@ func (j Judges) Judge(f *policy.Facts, prompt core.Prompt, tasks []*deviation.Ta
 
 	judged, foreign := j.Prompts.Split(prompt)
 	view := intent.NewView(judged)
-	f.Intent = j.Classifier.Classify(view)
+	f.Intent, f.TurnsUnjudged = j.Classifier.Classify(view), view.Left
 	var hidden *intent.View
 	if len(foreign.Parts) > 0 {
 		hidden = intent.NewView(foreign)
 		f.Intent = graver(f.Intent, j.Classifier.Classify(hidden))
+		f.TurnsUnjudged += hidden.Left
 	}
 	done(telemetry.StageIntent)
 

@@ -6,10 +6,11 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 )
 
-// eachTurn calls read with the parts of each of the newest turns that role accepts, newest first.
-func (s *scratch) eachTurn(parts []core.Part, role func(core.Role) bool, read func([]core.Part)) {
+// eachTurn calls read with the parts of each of the newest turns that role accepts, newest first, and gives the number of
+// those before them.
+func (s *scratch) eachTurn(parts []core.Part, role func(core.Role) bool, read func([]core.Part)) (left int) {
 	turns := 0
-	for end := len(parts); end > 0 && turns < maxTurns; {
+	for end := len(parts); end > 0; {
 		from := end - 1
 		if !role(parts[from].Role) {
 			end--
@@ -18,17 +19,20 @@ func (s *scratch) eachTurn(parts []core.Part, role func(core.Role) bool, read fu
 		for from > 0 && parts[from-1].Role == parts[end-1].Role && parts[from-1].Turn == parts[end-1].Turn {
 			from--
 		}
-		read(parts[from:end])
+		if turns < maxTurns {
+			read(parts[from:end])
+		}
 		turns++
 		end = from
 	}
+	return max(0, turns-maxTurns)
 }
 
-// readUser reads the user's turns. opaque and encoded are said of the newest: that it holds what cannot be read, and that
-// it is encoded for the most part.
-func (s *scratch) readUser(parts []core.Part) (opaque, encoded bool) {
+// readUser reads the user's turns but those left, the oldest of a long conversation. opaque and encoded are said of the
+// newest: that it holds what cannot be read, and that it is encoded for the most part.
+func (s *scratch) readUser(parts []core.Part) (left int, opaque, encoded bool) {
 	newest := true
-	s.eachTurn(parts, isUser, func(parts []core.Part) {
+	left = s.eachTurn(parts, isUser, func(parts []core.Part) {
 		s.readTurn(parts)
 		if newest {
 			opaque = slices.ContainsFunc(parts, func(p core.Part) bool { return p.Kind == core.KindOpaque })
@@ -36,7 +40,7 @@ func (s *scratch) readUser(parts []core.Part) (opaque, encoded bool) {
 		}
 		newest = false
 	})
-	return opaque, encoded
+	return left, opaque, encoded
 }
 
 func isUser(r core.Role) bool  { return r == core.RoleUser }

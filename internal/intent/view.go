@@ -54,6 +54,8 @@ type View struct {
 	Pooled []Word
 	// Hidden reports that invisible characters were taken out of words, or tag characters decoded.
 	Hidden bool
+	// Left is how many of the user's turns are older than those that are judged.
+	Left int
 	// Unscored says why the view cannot be judged, empty when it can.
 	Unscored core.Unscored
 
@@ -69,7 +71,8 @@ func NewView(p core.Prompt) *View {
 	s := borrowScratch()
 	defer s.giveBack()
 	v := &View{}
-	opaque, encoded := s.readUser(p.Parts)
+	left, opaque, encoded := s.readUser(p.Parts)
+	v.Left = left
 	words, last := s.cutWords(v, len(s.ends))
 	if contentWords(words, enough) < enough {
 		turns := len(s.ends)

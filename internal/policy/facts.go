@@ -37,7 +37,9 @@ type Facts struct {
 	Found core.Found `json:"found,omitzero"`
 	// Opaque are the media types of what could not be read, each once.
 	Opaque []string `json:"opaque,omitempty"`
-	Quota  Quota    `json:"quota,omitzero"`
+	// TurnsUnjudged is how many turns of a long conversation are older than those that intent and deviation were judged by.
+	TurnsUnjudged int   `json:"turns_unjudged,omitzero"`
+	Quota         Quota `json:"quota,omitzero"`
 }
 
 // Calibration names what a deviation was judged by. No verdict depends on it: it says which labels can be compared.
@@ -76,6 +78,7 @@ type rest struct {
 	Priced  bool       `json:"priced"`
 	Tasks   []string   `json:"tasks,omitempty"`
 	Found   core.Found `json:"found,omitzero"`
+	Turns   int        `json:"turns_unjudged,omitzero"`
 	Quota   Quota      `json:"quota,omitzero"`
 
 	Calibration Calibration `json:"calibration,omitzero"`
@@ -90,7 +93,7 @@ func (f Facts) AddTo(rec *core.Record) {
 	rec.PolicyVersion, rec.PriceVersion = f.PolicyVersion, f.PriceVersion
 	rec.Intent, rec.Deviation = recordedIntent(f.Intent), recordedDeviation(f.Deviation)
 	rec.Opaque = f.Opaque
-	rec.Facts = rest{factsVersion, at, f.Priced, f.Tasks, f.Found, f.Quota, f.Calibration}.canonical()
+	rec.Facts = rest{factsVersion, at, f.Priced, f.Tasks, f.Found, f.TurnsUnjudged, f.Quota, f.Calibration}.canonical()
 }
 
 // recordedTime is a time as a record holds it.
@@ -124,6 +127,9 @@ func (r rest) canonical() []byte {
 		b = append(b, ']')
 	}
 	b = appendFound(b, r.Found)
+	if r.Turns != 0 {
+		b = strconv.AppendInt(append(b, `,"turns_unjudged":`...), int64(r.Turns), 10)
+	}
 	if r.Quota != (Quota{}) {
 		b = append(b, `,"quota":{"outcome":`...)
 		b = appendString(b, string(r.Quota.Outcome))
@@ -263,6 +269,7 @@ func FactsOf(rec core.Record) (Facts, error) {
 		Tasks:         r.Tasks,
 		Calibration:   r.Calibration,
 		Found:         r.Found,
+		TurnsUnjudged: r.Turns,
 		Opaque:        rec.Opaque,
 		Quota:         r.Quota,
 	}

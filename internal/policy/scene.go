@@ -40,6 +40,7 @@ func newEnv() (*condition.Env[scene], error) {
 		condition.Flag("priced", "Whether the model has a price.", func(s *scene) bool { return s.facts.Priced }),
 		texts("tasks", "The ids of the person's tasks.", func(f *Facts) []string { return f.Tasks }),
 		texts("opaque", "The media types of what could not be read, like image/png.", func(f *Facts) []string { return f.Opaque }),
+		condition.Whole("turns_unjudged", "How many turns of a long conversation are older than the eight that intent and deviation are judged by.", func(s *scene) int { return s.facts.TurnsUnjudged }),
 		text("intent.label", "The intent; uncertain; or empty where the prompt was not judged.", func(f *Facts) string { return f.Intent.Label }),
 		condition.Number("intent.confidence", "How sure that is, from 0 to 1.", func(s *scene) float64 { return finite(s.facts.Intent.Confidence) }),
 		text("intent.unscored", "Why there is no intent; empty where there is.", func(f *Facts) string { return string(f.Intent.Unscored) }),

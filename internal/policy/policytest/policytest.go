@@ -61,7 +61,8 @@ func drawFacts(t *rapid.T) policy.Facts {
 			Example:    rapid.IntRange(0, 300).Draw(t, "example"),
 			OutOfScope: rapid.IntRange(0, 300).Draw(t, "out of scope"),
 		},
-		Opaque: rapid.SliceOfN(rapid.SampledFrom([]string{"image/png", "audio/wav", "other"}), 0, 2).Draw(t, "opaque"),
+		Opaque:        rapid.SliceOfN(rapid.SampledFrom([]string{"image/png", "audio/wav", "other"}), 0, 2).Draw(t, "opaque"),
+		TurnsUnjudged: rapid.IntRange(-1, 300).Draw(t, "turns unjudged"),
 		Found: core.Found{
 			Secrets: rapid.SliceOfN(sightings("jwt", "iban", "other"), 0, 2).Draw(t, "secrets"),
 			Attacks: rapid.SliceOfN(sightings("jailbreak", "hidden_text"), 0, 2).Draw(t, "attacks"),
