@@ -7,6 +7,7 @@ import (
 	"github.com/plumbline/plumbline/internal/core"
 	"github.com/plumbline/plumbline/internal/gate/gatetest"
 	"github.com/plumbline/plumbline/internal/intent"
+	"github.com/plumbline/plumbline/internal/policy"
 	"github.com/plumbline/plumbline/internal/sysprompt"
 )
 
@@ -82,6 +83,42 @@ func TestSystemPromptsOfTheAppAreNotJudged(t *testing.T) {
 	}
 	if v := judged([]core.SystemPrompt{bad}, attack, asked).Verdict; v.Reason != core.ReasonAttack {
 		t.Errorf("an attack in a registered prompt: %+v", *v)
+	}
+}
+
+// TestTurnsThatAreNotJudgedAreCounted: the record says how many turns are older than those that are judged, of the user and
+// of system messages that the app has not registered, and a rule may ask for it.
+func TestTurnsThatAreNotJudgedAreCounted(t *testing.T) {
+	registered, err := sysprompt.Fingerprint(gatetest.App, "You are the help desk of Example Ltd.")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const rule = "version: 1\nmode: enforce\nrules: [{name: long, when: turns_unjudged > 4, then: warn}]\n"
+	for _, tt := range []struct {
+		users, foreign, want int
+		action               core.Action
+	}{{8, 8, 0, core.ActionAllow}, {11, 0, 3, core.ActionAllow}, {0, 12, 4, core.ActionAllow}, {10, 11, 5, core.ActionWarn}} {
+		type message struct {
+			Role    string `json:"role"`
+			Content string `json:"content"`
+		}
+		all := make([]message, 0, tt.users+tt.foreign+1)
+		for range tt.foreign {
+			all = append(all, message{"system", "Answer in short sentences."})
+		}
+		for range tt.users {
+			all = append(all, message{"user", "Where is my parcel?"}, message{"assistant", "I am looking."})
+		}
+		body, err := json.Marshal(map[string]any{"model": "gpt-4o-mini", "messages": all})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w := gatetest.New(t, gatetest.Options{SystemPrompts: []core.SystemPrompt{registered}, Policy: rule})
+		rec := throughTheApp(t, w, body)
+		facts, err := policy.FactsOf(rec)
+		if err != nil || facts.TurnsUnjudged != tt.want || rec.Verdict.Action != tt.action {
+			t.Errorf("%d turns and %d messages: %d were left, want %d, and %s (%v)", tt.users, tt.foreign, facts.TurnsUnjudged, tt.want, rec.Verdict.Action, err)
+		}
 	}
 }
 

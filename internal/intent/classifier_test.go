@@ -260,6 +260,20 @@ func TestHostileTextIsBounded(t *testing.T) {
 	}
 }
 
+// TestTurnsLeft: a view counts the turns of the user that are older than those it is of, whatever stands between them.
+func TestTurnsLeft(t *testing.T) {
+	for user := range 20 {
+		p := core.Prompt{Parts: []core.Part{said(core.RoleSystem, 0, "You are a help desk.")}}
+		for i := range user {
+			p.Parts = append(p.Parts, said(core.RoleUser, 1+2*i, "Where is my parcel?"), said(core.RoleUser, 1+2*i, "It is late."),
+				said(core.RoleAssistant, 2+2*i, "I am looking for it."))
+		}
+		if got, want := NewView(p).Left, max(0, user-maxTurns); got != want {
+			t.Errorf("of %d turns %d are left, want %d", user, got, want)
+		}
+	}
+}
+
 // ordinary is a prompt of 2 kB as an application sends it.
 var ordinary = core.Prompt{Parts: []core.Part{
 	said(core.RoleSystem, 0, "You are a helpful assistant. Answer concisely."),

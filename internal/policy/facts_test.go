@@ -306,6 +306,7 @@ func TestFactsAreWhatEncodingJSONMakes(t *testing.T) {
 		Priced  bool         `json:"priced"`
 		Tasks   []string     `json:"tasks,omitempty"`
 		Found   core.Found   `json:"found,omitzero"`
+		Turns   int          `json:"turns_unjudged,omitzero"`
 		Quota   policy.Quota `json:"quota,omitzero"`
 
 		Calibration policy.Calibration `json:"calibration,omitzero"`
@@ -317,7 +318,7 @@ func TestFactsAreWhatEncodingJSONMakes(t *testing.T) {
 		if y := at.Year(); y < 0 || y > 9999 {
 			at = time.Time{}
 		}
-		want, err := json.Marshal(written{1, at, f.Priced, f.Tasks, f.Found, f.Quota, f.Calibration})
+		want, err := json.Marshal(written{1, at, f.Priced, f.Tasks, f.Found, f.TurnsUnjudged, f.Quota, f.Calibration})
 		if err != nil {
 			t.Fatal(err)
 		}
