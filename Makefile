@@ -92,7 +92,7 @@ models: ## train the shipped classifier of intents and the head on attacks again
 	go run ./internal/intent/train
 
 .PHONY: table
-table: ## train the embedding table again; half an hour for the teacher's vectors the first time
+table: ## train the embedding table again, the same bytes each time; ten minutes for the teacher's vectors the first time
 	tools/train/run ../shared/data $(TOOLS)/train internal/embed internal/deviation/generic.txt
 
 .PHONY: evaluation

@@ -25,7 +25,7 @@ func tiny(t testing.TB) (weights, words []byte) {
 	return weights, words
 }
 
-// TestAgreesWithTraining compares with what the teacher of tools/train says: its tokenizer, and its graph on onnxruntime, with
+// TestAgreesWithTraining compares with what the teacher of tools/train says: its tokenizer, and its encoder, with
 // random weights (tools/train/tiny.py).
 func TestAgreesWithTraining(t *testing.T) {
 	weights, words := tiny(t)

@@ -31,7 +31,6 @@ def main():
         parser.add_argument("--" + name, type=Path, required=True)
     parser.add_argument("--dim", type=int, default=128)
     parser.add_argument("--sentences", type=int, default=SENTENCES)
-    parser.add_argument("--known", action="store_true", help="take only sentences whose vectors are kept already")
     o = parser.parse_args()
 
     def log(message: str):
@@ -41,13 +40,10 @@ def main():
     pieces = tokens.vocabulary(teacher.vocabulary)
     alone, pool, generic = texts.read(o.data, o.wordnet, pieces)
     sentences = pool[:o.sentences]
-    if o.known:
-        sentences = teacher.only_known(pool)
-    words = teacher.encode(alone)
-    vectors = teacher.encode(sentences, lambda done, all: log(f"teacher: {done} of {all}"))
     log(f"{len(alone)} words, {len(sentences)} sentences")
+    both = teacher.encode(alone + sentences, lambda done, all: log(f"teacher: {done} of {all}"))
+    words = both[:len(alone)]
 
-    both = np.concatenate([words, vectors])
     down = learn.directions(both, o.dim)
     log(f"{o.dim} directions keep {np.square(both @ down).sum() / np.square(both).sum():.3f} of the energy")
     words, targets = learn.unit(words @ down), learn.unit(both @ down)
