@@ -117,7 +117,7 @@ func (s *Scorer) beside(t *Task, words []intent.Word, pieces []embed.Piece, far 
 
 // enough reports whether r says enough to be judged.
 func (s *Scorer) enough(r *rest) bool {
-	if r.query.length < leftLength*s.length {
+	if r.length < leftLength*s.length {
 		return false
 	}
 	left := 0

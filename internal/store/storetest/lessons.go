@@ -61,9 +61,9 @@ func learning(t *testing.T, open func() store.Store) {
 	names(t, st.Labels().Put(ctx, labelled("x1", "ann", true)), store.ErrNotFound, "x1")
 }
 
-// SetAsideAnyway: what two processes drew at once, one to be labelled and one to be learnt from, is both. It must serve as one:
-// nobody labels it who has not, and what is labelled is not learnt from. The methods of a store keep it from coming about one after
-// another, and so setAside has to put a lesson past them.
+// SetAsideAnyway tests the state where two processes drew one prompt at once, one to be labelled and one to be learnt from. It
+// must serve as one: nobody labels it who has not, and what is labelled is not learnt from. The methods of a store keep it from
+// coming about one after another, and so setAside has to put a lesson past them.
 func SetAsideAnyway(t *testing.T, st store.Store, setAside func(exchange string)) {
 	ctx := t.Context()
 	must(t, st.Labels().Draw(ctx, sampled("queued", 1), sampled("labelled", 2)))
